@@ -1,0 +1,183 @@
+// The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
+// expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
+
+/** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Config {
+  /** Null: no admin server. Default 127.0.0.1:9901. */
+  readonly admin: { readonly address: Address } | null
+  /** Threads that carry traffic; "auto" = one a core. */
+  readonly workers: number | "auto"
+  readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
+  /** Which exchanges get a line: none, those with a response flag (default), all. */
+  readonly accessLog: "off" | "errors" | "all"
+  /** `timeout`: ms running exchanges get at shutdown; default 30 s. */
+  readonly drain: { readonly timeout: number }
+  readonly listeners: readonly ListenerConfig[]
+  readonly services: Readonly<Record<string, ServiceConfig>>
+  readonly filters: Readonly<Record<string, FilterConfig>>
+  readonly routes: readonly RouteConfig[]
+}
+
+export interface ListenerConfig {
+  /** Unique; default `listener-<index>`. */
+  readonly name: string
+  readonly address: Address
+  readonly protocol: "http"
+  readonly limits: {
+    /** Octets of the request line; default 8 KiB. Over it: 414. */
+    readonly requestLine: number
+    /** Octets of a whole head; default 32 KiB. Over it: 431. */
+    readonly head: number
+    /** Fields in a head; default 100. Over it: 431. */
+    readonly fields: number
+    /** Octets of a request body; 0 = no limit (default). Over it: 413. */
+    readonly body: number
+    /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
+    readonly connections: number
+  }
+  readonly timeouts: {
+    /** ms for a request head to arrive; default 10 s. */
+    readonly head: number
+    /** ms a connection may wait for its next request; default 60 s. */
+    readonly idle: number
+    /** ms without a byte in an upgraded connection (WebSocket); default 1 h. */
+    readonly tunnelIdle: number
+  }
+  /** Proxies in front whose `x-forwarded-*` and `x-request-id` are believed; default 0. */
+  readonly trustedHops: number
+  /** What happens to these spellings in a path: refused with 400, kept as they are, or (slashes only) decoded. */
+  readonly path: {
+    readonly encodedSlash: "reject" | "keep" | "decode"
+    readonly encodedBackslash: "reject" | "keep" | "decode"
+    readonly backslash: "reject" | "keep" | "slash"
+    readonly nul: "reject" | "keep"
+    readonly mergeSlashes: boolean
+  }
+}
+
+export interface EndpointConfig {
+  readonly address: Address
+  /** Share among the service's endpoints; 1 by default, 0 = takes no traffic. */
+  readonly weight: number
+}
+
+export interface ServiceConfig {
+  readonly endpoints: readonly EndpointConfig[]
+  readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
+  readonly protocol: "http1"
+  /** ms; default 5 s. */
+  readonly connectTimeout: number
+  readonly pool: {
+    /** Connections to one endpoint, over all workers; default 1024. */
+    readonly maxConnections: number
+    /** Requests waiting for a connection to one endpoint, over all workers; default 1024. Over it: 503. */
+    readonly maxPending: number
+    /** ms an idle connection is kept; default 60 s. */
+    readonly idleTimeout: number
+    /** ms a connection may live, 0 = no limit; default 0. It ends between two requests. */
+    readonly maxAge: number
+  }
+  readonly limits: {
+    /** Octets of a response head; default 64 KiB. */
+    readonly head: number
+    /** Fields of a response head; default 200. */
+    readonly fields: number
+  }
+}
+
+export interface FilterConfig {
+  /** Absolute path of a `.wasm` or `.ts` file. */
+  readonly module: string
+  /** JSON value handed to the filter's `configure`; undefined when none is given. */
+  readonly config: unknown
+  readonly onError: "deny" | "skip"
+  readonly limits: {
+    /** ms of CPU one call into the filter may use; default 5. */
+    readonly cpu: number
+    /** Octets of its memory; default 16 MiB. */
+    readonly memory: number
+  }
+}
+
+/** A string matches exactly, a regex matches the whole value (RE2-like subset of JavaScript's, anchored both ends). */
+export type ValueMatch = { readonly exact: string } | { readonly regex: string }
+
+export interface MatchConfig {
+  readonly path: { readonly kind: "exact" | "prefix" | "regex"; readonly value: string }
+  /** Upper-case methods; empty = any. */
+  readonly methods: readonly string[]
+  readonly headers: readonly { readonly name: string; readonly value: ValueMatch }[]
+  readonly query: readonly { readonly name: string; readonly value: ValueMatch }[]
+}
+
+export interface HeaderEdits {
+  /** Applied in the order remove, set, add. Names lower case. */
+  readonly remove: readonly string[]
+  readonly set: readonly (readonly [name: string, value: string])[]
+  readonly add: readonly (readonly [name: string, value: string])[]
+}
+
+export interface RewriteConfig {
+  /** Replaces the matched prefix. At most one of `prefix` and `path`. */
+  readonly prefix?: string
+  /** Replaces the whole path; the query stays. */
+  readonly path?: string
+  /** Replaces the authority. */
+  readonly host?: string
+}
+
+export interface RedirectConfig {
+  readonly scheme?: "http" | "https"
+  readonly host?: string
+  readonly port?: number
+  readonly prefix?: string
+  readonly path?: string
+  /** 301, 302 (default), 303, 307, 308. */
+  readonly status: number
+}
+
+export interface BackendConfig {
+  readonly service: string
+  /** Default 1; 0 = none. */
+  readonly weight: number
+  readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
+  readonly rewrite?: RewriteConfig
+}
+
+export interface RouteFilterConfig {
+  /** Name in `filters`. */
+  readonly use: string
+  /** Settings laid over the filter's `config` for this route (top-level keys replace); undefined = none. */
+  readonly with: unknown
+}
+
+export interface RouteConfig {
+  /** Unique; default `route-<index>`. */
+  readonly name: string
+  /** Listeners it serves; empty = all. */
+  readonly listeners: readonly string[]
+  /** Lower case, exact or `*.suffix`; empty = every host. */
+  readonly hosts: readonly string[]
+  /** Any one of them selects the route; never empty (default: path prefix `/`). */
+  readonly matches: readonly MatchConfig[]
+  readonly filters: readonly RouteFilterConfig[]
+  /** Exactly one kind of action. `backends` may be empty, or name a service that does not exist (500). */
+  readonly action:
+    | { readonly kind: "forward"; readonly backends: readonly BackendConfig[]; readonly rewrite?: RewriteConfig }
+    | { readonly kind: "redirect"; readonly redirect: RedirectConfig }
+    | { readonly kind: "respond"; readonly status: number; readonly body: string; readonly headers: readonly (readonly [string, string])[] }
+  readonly timeout: {
+    /** ms for the whole exchange up to the end of the response; 0 = none; default 15 s. */
+    readonly request: number
+    /** ms for one attempt up to its response head; 0 = none (default). */
+    readonly perTry: number
+    /** ms without a byte in either direction while a body streams; 0 = none; default 5 min. */
+    readonly idle: number
+  }
+  readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
+}

@@ -1,0 +1,83 @@
+// Request and response heads as every layer sees them, whatever protocol they came by. Hop-by-hop fields and `host` are
+// not in `fields`: the codec has turned them into the properties beside it.
+
+import { Fields } from "./fields.ts"
+
+/** How a message's body is delimited on the wire it came by. */
+export type BodyKind = "none" | "length" | "chunked" | "close"
+
+/** One request's head. Reused by its connection for the next request: keep no reference past the exchange. */
+export class RequestHead {
+  readonly fields: Fields = new Fields()
+  /** Method token, case kept. */
+  method = ""
+  /** Request target as received, in origin form: an absolute form was split into scheme, authority and this. */
+  target = ""
+  /** Normalised path, without query; what is matched and what is sent. Starts with `/` (or is `*` for OPTIONS *). */
+  path = ""
+  /** Query without its `?`; undefined when the target has none (an empty query is ""). */
+  query: string | undefined = undefined
+  /** Authority as received, with its port if it had one (the `Host` field, or the absolute form's authority). */
+  authority = ""
+  /** `http` or `https`, by the listener. */
+  scheme = "http"
+  /** Minor version of HTTP/1: 0 or 1. */
+  minor = 1
+  body: BodyKind = "none"
+  /** Octets of the body when {@link body} is "length". */
+  contentLength = 0
+  /** The connection can carry another request after this one. */
+  keepAlive = true
+  /** `Expect: 100-continue` was sent. */
+  expectContinue = false
+  /** Value of `Upgrade` (lower case) when `Connection: upgrade` was sent too; "" otherwise. */
+  upgrade = ""
+  /** `TE: trailers` was sent. */
+  acceptsTrailers = false
+
+  /** Makes this the head of nothing, ready for the next request. */
+  reset(): void {
+    this.fields.reset()
+    this.method = ""
+    this.target = ""
+    this.path = ""
+    this.query = undefined
+    this.authority = ""
+    this.minor = 1
+    this.body = "none"
+    this.contentLength = 0
+    this.keepAlive = true
+    this.expectContinue = false
+    this.upgrade = ""
+    this.acceptsTrailers = false
+  }
+}
+
+/** One response's head. Reused by its upstream connection: keep no reference past the exchange. */
+export class ResponseHead {
+  readonly fields: Fields = new Fields()
+  status = 0
+  /** Reason phrase, latin1; may be empty. */
+  reason = ""
+  minor = 1
+  body: BodyKind = "none"
+  contentLength = 0
+  /** The upstream connection can carry another request after this response. */
+  keepAlive = true
+  /** Value of `Upgrade` (lower case) when `Connection: upgrade` was sent too; "" otherwise. */
+  upgrade = ""
+  /** Seconds of the peer's `Keep-Alive: timeout=N`; −1 when it announced none. */
+  keepAliveTimeout = -1
+
+  reset(): void {
+    this.fields.reset()
+    this.status = 0
+    this.reason = ""
+    this.minor = 1
+    this.body = "none"
+    this.contentLength = 0
+    this.keepAlive = true
+    this.upgrade = ""
+    this.keepAliveTimeout = -1
+  }
+}
