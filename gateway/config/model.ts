@@ -45,6 +45,11 @@ export interface ListenerConfig {
     readonly head: number
     /** ms a connection may wait for its next request; default 60 s. */
     readonly idle: number
+    /**
+     * ms a client that has closed its sending side is served while no response has begun; default 1 s. TCP doesn't tell
+     * a client that half-closed from one that is gone. 0 = it is taken for gone at once.
+     */
+    readonly halfClose: number
     /** ms without a byte in an upgraded connection (WebSocket); default 1 h. */
     readonly tunnelIdle: number
   }

@@ -64,6 +64,13 @@ export class Fields {
     return values
   }
 
+  /** Fields there are, repeats counted. */
+  get size(): number {
+    let size = this.#added === null ? 0 : this.#added.length >> 1
+    for (let i = 0; i < this.count; i++) if (this.at[i * SLOTS] !== REMOVED) size++
+    return size
+  }
+
   has(name: string): boolean {
     return this.get(name) !== undefined
   }

@@ -19,6 +19,8 @@ export class RequestHead {
   query: string | undefined = undefined
   /** Authority as received, with its port if it had one (the `Host` field, or the absolute form's authority). */
   authority = ""
+  /** The authority's host: lower case, no port; "" when there is no authority (HTTP/1.0). */
+  host = ""
   /** `http` or `https`, by the listener. */
   scheme = "http"
   /** Minor version of HTTP/1: 0 or 1. */
@@ -43,6 +45,7 @@ export class RequestHead {
     this.path = ""
     this.query = undefined
     this.authority = ""
+    this.host = ""
     this.minor = 1
     this.body = "none"
     this.contentLength = 0

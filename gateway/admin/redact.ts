@@ -1,0 +1,57 @@
+// Takes secrets out of a configuration before it is shown: values of suspicious keys in what filters are configured with,
+// and header values that authenticate.
+
+import type { Config } from "../config/model.ts"
+
+export const REDACTED = "[redacted]"
+
+const SECRET = /pass(?:word|wd|phrase)|^pass$|secret|token|credential|authorization|bearer|cookie|signature|salt$|^pin$|^pwd$|keys?$/
+
+/** Whether what this key holds should not be shown. */
+export function isSecretKey(key: string): boolean {
+  return SECRET.test(key.toLowerCase().replace(/[^a-z0-9]/g, ""))
+}
+
+function hide(value: unknown): unknown {
+  // Whether something is set is no secret.
+  return value === null || value === undefined || typeof value === "boolean" ? value : REDACTED
+}
+
+/** A copy of a filter's settings without its secrets. */
+export function redactSettings(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(redactSettings)
+  if (typeof value !== "object" || value === null) return value
+  return copy(value, (key, item) => (isSecretKey(key) ? hide(item) : redactSettings(item)))
+}
+
+function copy(value: object, each: (key: string, item: unknown) => unknown): Record<string, unknown> {
+  // From entries, so that a key `__proto__` stays a key.
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, each(key, item)]))
+}
+
+/** A copy of the configuration that may be shown. */
+export function redactConfig(config: Config): Record<string, unknown> {
+  return copy(config, (key, part) => {
+    if (key === "filters") return copy(part as object, (_, filter) => withSettings(filter as object, "config"))
+    if (key === "routes") return (part as readonly object[]).map((route) => redactHeaders(route))
+    return part
+  })
+}
+
+function withSettings(holder: object, settings: string): Record<string, unknown> {
+  return copy(holder, (key, item) => (key === settings ? redactSettings(item) : item))
+}
+
+// Routes hold headers as `[name, value]` pairs and as `{name, value}`, at several depths; filters by `use` and `with`.
+function redactHeaders(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    if (value.length === 2 && typeof value[0] === "string" && typeof value[1] === "string") {
+      return isSecretKey(value[0]) ? [value[0], REDACTED] : value
+    }
+    return value.map(redactHeaders)
+  }
+  if (typeof value !== "object" || value === null) return value
+  if ("use" in value && "with" in value) return withSettings(value, "with")
+  if ("name" in value && "value" in value && typeof value.name === "string" && isSecretKey(value.name)) return { ...value, value: REDACTED }
+  return copy(value, (_, item) => redactHeaders(item))
+}

@@ -1,0 +1,32 @@
+// The shape of a command.
+
+import type { ArgsDef } from "citty"
+
+export type Values = Readonly<Record<string, string | boolean | undefined>>
+export type Commands = Readonly<Record<string, () => Promise<Command>>>
+
+export interface Command {
+  readonly name: string
+  readonly description: string
+  readonly args: ArgsDef
+  /** Command lines worth showing under --help. */
+  readonly examples?: readonly string[]
+  readonly subCommands?: Commands
+  /** Resolves to the exit code: 0 done, 1 it found something wrong, 2 it was called wrongly. */
+  run?(args: Values): Promise<number>
+}
+
+/** A command was called wrongly. */
+export class UsageError extends Error {}
+
+/** Identity; gives a command its type. */
+export function command(definition: Command): Command {
+  return definition
+}
+
+/** Value of a string argument that has a default or is required. */
+export function text(args: Values, name: string): string {
+  const value = args[name]
+  if (typeof value !== "string") throw new UsageError(`--${name} is missing`)
+  return value
+}

@@ -1,0 +1,127 @@
+// The command line: finds the command, refuses what it doesn't know, prints help. What commands do is in their own files,
+// loaded when asked for.
+
+import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from "citty"
+import { packageVersion } from "../version.ts"
+import { command, type Command, type Commands, UsageError } from "./command.ts"
+
+const commands: Commands = {
+  run: () => import("./run.ts").then(({ run }) => run),
+  check: () => import("./check.ts").then(({ check }) => check),
+  schema: () => import("./schema.ts").then(({ schema }) => schema),
+  filter: () =>
+    Promise.resolve(
+      command({
+        name: "filter",
+        description: "Work on filters",
+        args: {},
+        subCommands: { build: () => import("./filter-build.ts").then(({ filterBuild }) => filterBuild) },
+      }),
+    ),
+  version: () => import("./version.ts").then(({ version }) => version),
+}
+
+const root: Command = command({
+  name: "sluice",
+  description: "Service-mesh gateway with hot-loaded WebAssembly filters",
+  args: {},
+  subCommands: commands,
+})
+
+/** Runs the command that `argv` (without program and script) names; resolves to the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let current = root
+  let path = root.name
+  let parent = ""
+  const rest = [...argv]
+  while (current.subCommands !== undefined && rest.length > 0 && !rest[0].startsWith("-")) {
+    const name = rest.shift() as string
+    const load = Object.hasOwn(current.subCommands, name) ? current.subCommands[name] : undefined
+    if (load === undefined) {
+      const known = Object.keys(current.subCommands).join(", ")
+      return fail(`${path}: there is no command ${JSON.stringify(name)}; commands are ${known}`)
+    }
+    current = await load()
+    parent = path
+    path = `${path} ${name}`
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    process.stdout.write(await usage(current, parent))
+    return 0
+  }
+  if (current.run === undefined) {
+    if (rest.length === 1 && (rest[0] === "--version" || rest[0] === "-v") && current === root) {
+      process.stdout.write(`${packageVersion()}\n`)
+      return 0
+    }
+    if (rest.length > 0) return fail(`${path}: unknown option ${rest[0]}; see ${path} --help`)
+    process.stdout.write(await usage(current, parent))
+    return 2
+  }
+  try {
+    return await current.run(parse(current, rest))
+  } catch (error) {
+    if (error instanceof UsageError) return fail(`${path}: ${error.message}; see ${path} --help`)
+    throw error
+  }
+}
+
+function fail(text: string): number {
+  process.stderr.write(`${text}\n`)
+  return 2
+}
+
+function parse(current: Command, rest: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
+  const definition = current.args as ArgsDef
+  const known = new Set<string>()
+  let positionals = 0
+  for (const [name, arg] of Object.entries(definition)) {
+    if (arg.type === "positional") positionals++
+    else for (const each of [name, ...aliases(arg)]) known.add(each)
+  }
+  for (const word of rest) {
+    if (word === "--") break
+    if (!word.startsWith("-") || word === "-") continue
+    const name = word.replace(/^-+/, "").replace(/=.*$/s, "")
+    if (!known.has(name)) throw new UsageError(`unknown option ${word}`)
+  }
+  let parsed: Record<string, unknown> & { _: string[] }
+  try {
+    parsed = parseArgs([...rest], definition)
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message.replace(/\.$/, "") : String(error))
+  }
+  if (parsed._.length > positionals) throw new UsageError(`one argument too many: ${parsed._[positionals]}`)
+  for (const [name, arg] of Object.entries(definition)) {
+    if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
+  }
+  return parsed as unknown as Record<string, string | boolean | undefined>
+}
+
+function aliases(arg: object): readonly string[] {
+  const alias = (arg as { alias?: string | string[] }).alias
+  return alias === undefined ? [] : typeof alias === "string" ? [alias] : alias
+}
+
+async function usage(current: Command, parent: string): Promise<string> {
+  const subCommands: Record<string, CommandDef> = {}
+  for (const [name, load] of Object.entries(current.subCommands ?? {})) {
+    const sub = await load()
+    subCommands[name] = { meta: { name, description: sub.description } }
+  }
+  const definition: CommandDef = {
+    meta: { name: current.name, description: current.description, ...(parent === "" ? { version: packageVersion() } : {}) },
+    args: current.args as ArgsDef,
+    ...(current.subCommands === undefined ? {} : { subCommands }),
+  }
+  const text = await renderUsage(definition, parent === "" ? undefined : { meta: { name: parent } })
+  const examples = current.examples === undefined ? "" : `\nEXAMPLES\n\n${current.examples.map((line) => `  ${line}\n`).join("")}`
+  return `${plain(text)}\n${examples}`
+}
+
+// citty colours its text whoever reads it.
+function plain(text: string): string {
+  const colour = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === ""
+  const escape = String.fromCharCode(27)
+  return colour ? text : text.replaceAll(new RegExp(`${escape}\\[[0-9;]*m`, "g"), "")
+}

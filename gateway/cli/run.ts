@@ -1,0 +1,81 @@
+// `sluice run`: the gateway, until a signal ends it.
+
+import { StartError, Supervisor } from "../supervisor.ts"
+import { createLogger } from "../telemetry/log.ts"
+import { formatHuman, formatJson } from "../telemetry/log-format.ts"
+import { Output } from "../telemetry/output.ts"
+import { type Command, command, text, UsageError, type Values } from "./command.ts"
+import { configArgument } from "./config-argument.ts"
+
+const FORMATS = ["auto", "human", "json"] as const
+/** ms the last lines get to be written. */
+const LAST_LINES = 1000
+
+export const run: Command = command({
+  name: "run",
+  description: "Run the gateway. SIGHUP reloads, SIGTERM and SIGINT drain, a second one ends at once",
+  args: {
+    ...configArgument,
+    "log-format": {
+      type: "string",
+      description: "Form of the log: human, json, or auto (human on a terminal)",
+      valueHint: "FORMAT",
+      default: "auto",
+    },
+    watch: { type: "boolean", description: "Take changes of the configuration and of filters as they are saved", default: true },
+  },
+  examples: ["sluice run -c sluice.yaml", "sluice run -c sluice.yaml --log-format json"],
+  run: serve,
+})
+
+async function serve(args: Values): Promise<number> {
+  const format = FORMATS.find((each) => each === args["log-format"])
+  if (format === undefined) throw new UsageError(`--log-format is one of ${FORMATS.join(", ")}`)
+  // The log goes to standard error, the access log to standard output: neither ever holds up the program.
+  const output = new Output({ descriptor: 2 })
+  const access = new Output({ descriptor: 1 })
+  const logger = createLogger({ level: "info", format, write: (line) => output.write(line) })
+  const terminal = process.stderr.isTTY === true
+  const human = format === "human" || (format === "auto" && terminal)
+  const colour = terminal && (process.env.NO_COLOR ?? "") === ""
+  const supervisor = new Supervisor({
+    file: text(args, "config"),
+    logger,
+    watch: args.watch !== false,
+    onLog: (event) => output.write(human ? formatHuman(event, colour) : formatJson(event)),
+    onAccess: (lines, written) => access.write(lines, written),
+  })
+
+  let code = 0
+  let ending = false
+  const ended = new Promise<void>((resolve) => {
+    const end = (signal: "SIGTERM" | "SIGINT"): void => {
+      if (ending) {
+        logger.log("warn", "ended by a second signal", { signal })
+        void output.flush(LAST_LINES).then(() => process.exit(signal === "SIGINT" ? 130 : 143))
+        return
+      }
+      ending = true
+      void supervisor.stop().then((finished) => {
+        code = finished ? 0 : 1
+        resolve()
+      })
+    }
+    process.on("SIGTERM", () => end("SIGTERM"))
+    process.on("SIGINT", () => end("SIGINT"))
+    process.on("SIGHUP", () => void supervisor.reload("SIGHUP"))
+  })
+  try {
+    await supervisor.start()
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    if (human) output.write(`${error.message}\n`)
+    else logger.log("critical", "can't start", { reason: error.message })
+    await output.flush(LAST_LINES)
+    return 1
+  }
+  await ended
+  await Promise.all([access.flush(LAST_LINES), output.flush(LAST_LINES)])
+  // Handles that a runtime keeps open must not keep a drained gateway alive.
+  process.exit(code)
+}

@@ -1,0 +1,59 @@
+// A checked document → the configuration every other part works with: defaults of routes filled in, paths resolved.
+
+import { resolve } from "node:path"
+import { listenerName, routeName } from "./check.ts"
+import type { BackendConfig, Config, FilterConfig, HeaderEdits, MatchConfig, RouteConfig, ServiceConfig } from "./model.ts"
+import type { Written, WrittenRoute } from "./schema.ts"
+
+const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
+const EVERY_REQUEST: MatchConfig = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
+
+/** `baseDir`: modules are relative to it. */
+export function build(written: Written, baseDir: string): Config {
+  const services: Record<string, ServiceConfig> = {}
+  for (const [name, service] of Object.entries(written.services)) services[name] = service
+  const filters: Record<string, FilterConfig> = {}
+  for (const [name, filter] of Object.entries(written.filters)) {
+    filters[name] = { module: resolve(baseDir, filter.module), config: filter.config, onError: filter.onError, limits: filter.limits }
+  }
+  return {
+    admin: written.admin === false ? null : written.admin,
+    workers: written.workers,
+    log: written.log,
+    accessLog: written.accessLog,
+    drain: written.drain,
+    listeners: written.listeners.map((listener, i) => ({ ...listener, name: listenerName(listener.name, i) })),
+    services,
+    filters,
+    routes: written.routes.map(route),
+  }
+}
+
+function route(written: WrittenRoute, i: number): RouteConfig {
+  return {
+    name: routeName(written.name, i),
+    listeners: written.listeners ?? [],
+    hosts: written.hosts ?? [],
+    matches: written.match ?? [EVERY_REQUEST],
+    filters: written.filters?.map(({ use, with: settings }) => ({ use, with: settings })) ?? [],
+    action: action(written),
+    timeout: { request: written.timeout?.request ?? 15_000, perTry: written.timeout?.perTry ?? 0, idle: written.timeout?.idle ?? 300_000 },
+    headers: edits(written.headers),
+  }
+}
+
+function action(written: WrittenRoute): RouteConfig["action"] {
+  const { redirect, respond } = written
+  if (redirect !== undefined) return { kind: "redirect", redirect }
+  if (respond !== undefined) return { kind: "respond", status: respond.status, body: respond.body, headers: respond.headers ?? [] }
+  const backends = (written.backends ?? []).map((backend): BackendConfig => {
+    const headers = "headers" in backend ? backend.headers : undefined
+    const rewrite = "rewrite" in backend ? backend.rewrite : undefined
+    return { service: backend.service, weight: backend.weight, headers: edits(headers), ...(rewrite === undefined ? {} : { rewrite }) }
+  })
+  return { kind: "forward", backends, ...(written.rewrite === undefined ? {} : { rewrite: written.rewrite }) }
+}
+
+function edits(headers: WrittenRoute["headers"]): RouteConfig["headers"] {
+  return { request: headers?.request ?? NO_EDITS, response: headers?.response ?? NO_EDITS }
+}

@@ -1,0 +1,243 @@
+// What no single value shows: names used twice, references to nothing, settings that contradict each other. Runs on what is
+// valid of a document, so that these errors are shown together with those of its parts.
+
+import { statSync } from "node:fs"
+import { resolve } from "node:path"
+import { FAILED } from "./issues.ts"
+import type { MatchConfig } from "./model.ts"
+import { didYouMean, type Path } from "./problem.ts"
+import type { Written, WrittenRoute } from "./schema.ts"
+import type { Finding } from "./source.ts"
+import { formatAddress, quote } from "./units.ts"
+
+export interface Checked {
+  readonly errors: Finding[]
+  readonly warnings: Finding[]
+}
+
+/** Every part may be missing or {@link FAILED}. */
+type Salvaged<T> = T | undefined | typeof FAILED
+
+function isKnown<T>(value: Salvaged<T>): value is T {
+  return value !== undefined && (value as unknown) !== FAILED
+}
+
+export function listenerName(name: string | undefined, index: number): string {
+  return name ?? `listener-${index}`
+}
+
+export function routeName(name: string | undefined, index: number): string {
+  return name ?? `route-${index}`
+}
+
+/** `written` may hold {@link FAILED} anywhere. `baseDir`: modules are relative to it. */
+export function check(written: Written, baseDir: string): Checked {
+  const checker = new Checker(written)
+  checker.listeners()
+  checker.services()
+  checker.filters(baseDir)
+  checker.routes()
+  return checker
+}
+
+class Checker implements Checked {
+  readonly errors: Finding[] = []
+  readonly warnings: Finding[] = []
+  readonly #written: Written
+  readonly #listenerNames = new Set<string>()
+  readonly #filterNames: ReadonlySet<string> | undefined
+  readonly #serviceNames: ReadonlySet<string> | undefined
+  /** Every listener merges slashes, so that a path with two in a row is never seen. */
+  #merging = true
+
+  constructor(written: Written) {
+    this.#written = written
+    this.#filterNames = isKnown(written.filters) ? new Set(Object.keys(written.filters)) : undefined
+    this.#serviceNames = isKnown(written.services) ? new Set(Object.keys(written.services)) : undefined
+  }
+
+  #error(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
+    this.errors.push({ path, at, message })
+  }
+
+  #warn(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
+    this.warnings.push({ path, at, message })
+  }
+
+  listeners(): void {
+    const { listeners, admin } = this.#written
+    if (!isKnown(listeners)) return
+    const addresses = new Map<string, string>()
+    if (isKnown(admin) && admin !== false && isKnown(admin.address) && admin.address.port !== 0)
+      addresses.set(formatAddress(admin.address), "admin")
+    const names = new Map<string, number>()
+    for (let i = 0; i < listeners.length; i++) {
+      const listener = listeners[i]
+      if (!isKnown(listener)) continue
+      if ((listener.name as unknown) !== FAILED) {
+        const name = listenerName(listener.name, i)
+        const first = names.get(name)
+        if (first !== undefined)
+          this.#error(["listeners", i, "name"], `${quote(name)} is the name of listeners[${first}] too; write another one`)
+        else names.set(name, i)
+        this.#listenerNames.add(name)
+      }
+      if (isKnown(listener.path) && listener.path.mergeSlashes === false) this.#merging = false
+      if (!isKnown(listener.address) || listener.address.port === 0) continue
+      const shown = formatAddress(listener.address)
+      const taken = addresses.get(shown)
+      if (taken !== undefined) this.#error(["listeners", i, "address"], `${shown} is the address of ${taken} too; write another one`)
+      else addresses.set(shown, `listeners[${i}]`)
+    }
+  }
+
+  services(): void {
+    const { services } = this.#written
+    if (!isKnown(services)) return
+    for (const [name, service] of Object.entries(services)) {
+      if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
+        this.#warn(
+          ["services", name, "endpoints"],
+          "is empty, so requests for this service are answered with 503; write at least one host:port",
+        )
+      }
+    }
+  }
+
+  filters(baseDir: string): void {
+    const { filters } = this.#written
+    if (!isKnown(filters)) return
+    for (const [name, filter] of Object.entries(filters)) {
+      if (!isKnown(filter) || !isKnown(filter.module)) continue
+      const wrong = wrongModule(filter.module, baseDir)
+      if (wrong !== undefined) this.#error(["filters", name, "module"], wrong)
+    }
+  }
+
+  routes(): void {
+    const { routes } = this.#written
+    if (!isKnown(routes)) return
+    if (routes.length === 0)
+      this.#warn(["routes"], "there is no route, so every request is answered with 404; write one, such as - backends: NAME", "key")
+    const names = new Map<string, number>()
+    for (let i = 0; i < routes.length; i++) {
+      const route = routes[i]
+      if (!isKnown(route)) continue
+      if ((route.name as unknown) !== FAILED) {
+        const name = routeName(route.name, i)
+        const first = names.get(name)
+        if (first !== undefined) this.#error(["routes", i, "name"], `${quote(name)} is the name of routes[${first}] too; write another one`)
+        else names.set(name, i)
+      }
+      this.#references(route, i)
+      this.#action(route, i)
+      this.#paths(route, i)
+      this.#timeouts(route, i)
+    }
+  }
+
+  #references(route: WrittenRoute, i: number): void {
+    if (isKnown(route.listeners) && isKnown(this.#written.listeners)) {
+      for (const name of route.listeners) {
+        if (this.#listenerNames.has(name)) continue
+        this.#error(
+          ["routes", i, "listeners"],
+          () => `there is no listener ${quote(name)}${didYouMean(name, this.#listenerNames) || "; write the name of one of listeners"}`,
+        )
+      }
+    }
+    const filters = this.#filterNames
+    if (isKnown(route.filters) && filters !== undefined) {
+      route.filters.forEach(({ use }, j) => {
+        if (!filters.has(use))
+          this.#error(
+            ["routes", i, "filters", j],
+            () => `there is no filter ${quote(use)}${didYouMean(use, filters) || "; add it to filters"}`,
+          )
+      })
+    }
+    const services = this.#serviceNames
+    if (isKnown(route.backends) && services !== undefined) {
+      route.backends.forEach(({ service }, j) => {
+        if (services.has(service)) return
+        this.#warn(
+          ["routes", i, "backends", j],
+          () =>
+            `there is no service ${quote(service)}, so its share of requests is answered with 500${didYouMean(service, services) || "; add it to services"}`,
+        )
+      })
+    }
+  }
+
+  #action(route: WrittenRoute, i: number): void {
+    const given = (["backends", "redirect", "respond"] as const).filter((key) => route[key] !== undefined)
+    if (given.length > 1) {
+      this.#error(
+        ["routes", i, given[1]],
+        `has ${given.join(" and ")}, but a route does one of them; keep one, or write a route for each`,
+        "key",
+      )
+    } else if (given.length === 0) {
+      this.#warn(["routes", i], "has none of backends, redirect and respond, so its requests are answered with 500; write one of them")
+    }
+    if (isKnown(route.backends)) {
+      if (route.backends.length === 0)
+        this.#warn(["routes", i, "backends"], "is empty, so the route's requests are answered with 500; write the name of a service")
+      else if (route.backends.every(({ weight }) => weight === 0))
+        this.#warn(["routes", i, "backends"], "every weight is 0, so the route's requests are answered with 500; give one a weight above 0")
+    }
+    if (route.rewrite !== undefined && given.length > 0 && route.backends === undefined) {
+      this.#error(
+        ["routes", i, "rewrite"],
+        `a route with ${given[0]} sends nothing on, so there is nothing to rewrite; ${given[0] === "redirect" ? "write prefix, path or host in redirect" : "leave it out"}`,
+        "key",
+      )
+    }
+  }
+
+  /** Replacing a prefix needs one in every match. */
+  #paths(route: WrittenRoute, i: number): void {
+    if ((route.match as unknown) === FAILED) return
+    const other = route.match?.find((match) => match.path.kind !== "prefix")
+    if (other !== undefined) {
+      const remedy = `can't replace a prefix: a match of this route is ${other.path.kind === "exact" ? "an exact path" : "a regular expression"}; write path instead, or match prefixes only`
+      if (isKnown(route.rewrite) && route.rewrite.prefix !== undefined) this.#error(["routes", i, "rewrite", "prefix"], remedy)
+      if (isKnown(route.redirect) && route.redirect.prefix !== undefined) this.#error(["routes", i, "redirect", "prefix"], remedy)
+      if (isKnown(route.backends)) {
+        route.backends.forEach((backend, j) => {
+          if ("rewrite" in backend && backend.rewrite?.prefix !== undefined)
+            this.#error(["routes", i, "backends", j, "rewrite", "prefix"], remedy)
+        })
+      }
+    }
+    if (!this.#merging || route.match === undefined) return
+    route.match.forEach((match: MatchConfig, j) => {
+      if (match.path.kind === "regex" || !match.path.value.includes("//")) return
+      this.#warn(
+        ["routes", i, "match", j, "path"],
+        `${quote(match.path.value)} never matches: listeners merge slashes; write one slash, or path: { mergeSlashes: false } in the listener`,
+      )
+    })
+  }
+
+  #timeouts(route: WrittenRoute, i: number): void {
+    if (!isKnown(route.timeout)) return
+    const { request = 15_000, perTry = 0 } = route.timeout
+    if (request > 0 && perTry >= request)
+      this.#warn(["routes", i, "timeout", "perTry"], "never comes into play, for request ends first; write a shorter one")
+  }
+}
+
+function wrongModule(module: string, baseDir: string): string | undefined {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(module)) return `${quote(module)} is a URL; write the path of a .ts or .wasm file`
+  if (module.includes("\0")) return `${quote(module)} is not a path; write the path of a .ts or .wasm file`
+  if (!/\.(?:ts|wasm)$/.test(module)) return `${quote(module)} is neither a .ts nor a .wasm file; write the path of one`
+  const path = resolve(baseDir, module)
+  try {
+    if (!statSync(path).isFile()) return `${quote(path)} is not a file; write the path of a .ts or .wasm file`
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ENOENT") return `there is no file ${quote(path)}; paths begin at this file's folder`
+    return `${quote(path)} can't be read: ${error instanceof Error ? error.message : String(error)}`
+  }
+  return undefined
+}

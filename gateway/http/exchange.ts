@@ -1,0 +1,94 @@
+// The seam between codecs and the proxy. A downstream codec yields requests and takes responses through these interfaces;
+// an upstream codec the other way round. Bodies pass as the buffers they arrived in.
+
+import type { ErrorCode } from "../errors.ts"
+import type { Fields } from "./fields.ts"
+import type { BodyKind, RequestHead, ResponseHead } from "./message.ts"
+import type { Deadline } from "./timer-wheel.ts"
+
+/** How a message's body is carried on to a peer. */
+export type BodyTransfer =
+  /** No body. */
+  | "none"
+  /** Data as it is; the head says how long it is, or the connection's end ends it. */
+  | "plain"
+  /** The peer gets chunked coding; the bytes handed over are plain data. */
+  | "encode"
+  /** The peer gets chunked coding, and the bytes handed over are chunked coding already, all but the last chunk. */
+  | "chunked"
+
+/** One exchange's downstream side, as the exchange uses it. */
+export interface DownstreamStream {
+  readonly sourceAddress: string
+  readonly sourcePort: number
+  readonly destinationAddress: string
+  readonly destinationPort: number
+  readonly connectionId: number
+  /** The exchange's own while it runs. */
+  readonly deadline: Deadline
+  /** False after `write`s the peer has not taken yet; `onDownstreamWritable` follows. */
+  readonly writable: boolean
+  /** The request has arrived whole. */
+  readonly requestComplete: boolean
+  /** The rest of the request is small enough to be read and thrown away, so that the connection can go on. */
+  readonly requestSkippable: boolean
+  /** Delivers the request's body from now on; before this call nothing of it is delivered. `chunked`: reframed, see {@link BodyTransfer}. */
+  startRequestBody(reframe: boolean): void
+  pauseRequest(): void
+  resumeRequest(): void
+  /** Sends a 1xx head. */
+  sendInformational(head: ResponseHead): void
+  /** Takes the final head; it leaves with the first bytes of the body, or at {@link flush}. Says how the body is to be handed over. */
+  sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer
+  sendBytes(bytes: Buffer): void
+  flush(): void
+  /** Ends the response; the exchange is over for the codec, which may begin the next one before this returns. */
+  sendEnd(trailers: Fields | null): void
+  /** Cuts the connection off (HTTP/1) or resets the stream. The exchange is over for the codec; it gets no further call. */
+  abort(): void
+  /** After a 101 was sent: bytes pass as they are, both ways. */
+  startTunnel(): void
+  /** Ends our sending side of a tunnel. */
+  endTunnel(): void
+}
+
+/** One exchange, as its downstream codec drives it. */
+export interface DownstreamHandler {
+  /** Bytes of the request's body, or of a tunnel. */
+  onRequestBytes(bytes: Buffer): void
+  /** All that had arrived was handed over: a moment to write what waits. */
+  onRequestFlush(): void
+  /** The body is complete, or the client has ended its sending side of a tunnel. */
+  onRequestEnd(trailers: Fields | null): void
+  /** The request's body breaks the protocol or a limit. */
+  onRequestFailed(code: ErrorCode): void
+  /** The client has closed its sending side after a complete request. */
+  onDownstreamHalfClosed(): void
+  /** The connection is gone. No call follows. */
+  onDownstreamGone(): void
+  onDownstreamWritable(): void
+  /** Its deadline is due. */
+  onDeadline(): void
+}
+
+/** Makes an exchange of a request head; `stream` and `head` are its own until it ends. */
+export interface ExchangeFactory {
+  begin(stream: DownstreamStream, head: RequestHead): DownstreamHandler
+}
+
+/** One attempt, as its upstream codec drives it. */
+export interface UpstreamHandler {
+  onInformational(head: ResponseHead): void
+  /** The final head. Answer how its body is wanted: true = chunked coding reframed, false = plain data. */
+  onResponseHead(head: ResponseHead): boolean
+  onResponseBytes(bytes: Buffer): void
+  /** All that had arrived was handed over: a moment to write what waits. */
+  onResponseFlush(): void
+  /** The response is complete; the connection is no longer this attempt's. */
+  onResponseEnd(trailers: Fields | null): void
+  /** The attempt is over; the connection is no longer its. `reused`: it may have died before it saw the request. */
+  onUpstreamFailed(code: ErrorCode, details: string, reused: boolean): void
+  onUpstreamWritable(): void
+  /** The upstream has ended its sending side of a tunnel. Its bytes came by {@link onResponseBytes}. */
+  onTunnelEnd(): void
+}

@@ -1,0 +1,421 @@
+// One HTTP/1.1 connection to an endpoint: sends a request, reads its response with the strictness requests get, and says
+// whether it can be used again. Bytes beyond a response poison it: they can't be told from an answer to the next request.
+
+import type { Socket } from "node:net"
+import type { BodyTransfer, UpstreamHandler } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
+import { latin1 } from "../http/latin1.ts"
+import type { RequestHead } from "../http/message.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { ChunkedDecoder, type ChunkSink, chunkHead, DONE, lastChunk, UNFINISHED } from "./chunked.ts"
+import type { HeadLimits } from "./head-reader.ts"
+import { NEED_MORE, REFUSED } from "./request-parser.ts"
+import { ResponseParser } from "./response-parser.ts"
+import { serializeRequest } from "./serialize.ts"
+
+const JOIN_LIMIT = 16 * 1024
+const GATHER_LIMIT = 2 * 1024
+/** 1xx heads one response may begin with. */
+const INFORMATIONAL_LIMIT = 16
+
+const CONNECTING = 0
+const IDLE = 1
+const HEAD = 2
+const BODY_LENGTH = 3
+const BODY_CHUNKED = 4
+const BODY_CLOSE = 5
+const TUNNEL = 6
+const CLOSED = 7
+
+/** The pool a connection belongs to. */
+export interface ClientConnectionOwner {
+  /** The connection is established and idle. */
+  onConnected(connection: ClientConnection): void
+  /** It could not be established. */
+  onConnectFailed(connection: ClientConnection, timedOut: boolean, details: string): void
+  /** Its response is complete and it can carry another request. */
+  onReusable(connection: ClientConnection): void
+  /** It is gone, from whatever state but connecting. */
+  onClosed(connection: ClientConnection): void
+}
+
+export class ClientConnection implements ChunkSink, DeadlineOwner {
+  /** Requests it has carried. */
+  uses = 0
+  /** ms of the wheel's clock when it was made. */
+  readonly createdAt: number
+  /** Seconds its peer keeps it when idle; −1 = not announced. */
+  peerKeepAlive = -1
+  readonly deadline: Deadline
+  writable = true
+  readonly #socket: Socket
+  readonly #owner: ClientConnectionOwner
+  readonly #parser: ResponseParser
+  #decoder: ChunkedDecoder | null = null
+  #handler: UpstreamHandler | null = null
+  #state = CONNECTING
+  #method = ""
+  #upgrade = ""
+  #transfer: BodyTransfer = "none"
+  #requestSent = false
+  #responseBegun = false
+  #informational = 0
+  #left = 0
+  #paused = false
+  #processing = false
+  #kept: Buffer | null = null
+  #out = ""
+  #failure = ""
+  #ended = false
+
+  constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner, connectTimeout: number) {
+    this.#socket = socket
+    this.#owner = owner
+    this.#parser = new ResponseParser(limits)
+    this.createdAt = wheel.now
+    this.deadline = new Deadline(wheel, this)
+    if (connectTimeout > 0) this.deadline.set(wheel.refresh() + connectTimeout)
+    socket.on("connect", () => this.#onConnect())
+    socket.on("data", (bytes: Buffer) => this.#onData(bytes))
+    socket.on("end", () => this.#onEnd())
+    socket.on("drain", () => this.#onDrain())
+    socket.on("error", (error: Error & { code?: string }) => {
+      this.#failure = error.code ?? error.message
+      // Some runtimes report a failed connect here and leave out `close`.
+      if (this.#state === CONNECTING) this.#connectFailed(false)
+    })
+    socket.on("close", () => this.#onClose())
+  }
+
+  get idle(): boolean {
+    return this.#state === IDLE
+  }
+
+  #onConnect(): void {
+    if (this.#state !== CONNECTING) return
+    this.#state = IDLE
+    this.deadline.clear()
+    this.#owner.onConnected(this)
+  }
+
+  #connectFailed(timedOut: boolean): void {
+    this.#state = CLOSED
+    this.deadline.release()
+    this.#socket.destroy()
+    this.#owner.onConnectFailed(this, timedOut, this.#failure)
+  }
+
+  /** Connect time-out, or its time in the pool is over. While a request runs its exchange keeps the time. */
+  onDeadline(): void {
+    if (this.#state === CONNECTING) this.#connectFailed(true)
+    else if (this.#state === IDLE) this.destroy()
+  }
+
+  /**
+   * Sends a request; only when {@link idle}. The head leaves with the first bytes of its body, or at {@link flush}.
+   * Returns how the body is to be handed over.
+   */
+  send(handler: UpstreamHandler, head: RequestHead, authority: string): BodyTransfer {
+    this.#handler = handler
+    this.uses++
+    this.deadline.clear()
+    this.#state = HEAD
+    this.#method = head.method
+    this.#upgrade = head.upgrade
+    this.#responseBegun = false
+    this.#informational = 0
+    this.#parser.reset()
+    let transfer: BodyTransfer = "none"
+    if (head.body === "length") transfer = head.fields.has("content-length") ? "plain" : "encode"
+    else if (head.body === "chunked") transfer = "chunked"
+    this.#transfer = transfer
+    this.#requestSent = transfer === "none"
+    this.#out = serializeRequest(head, authority, transfer === "encode" || transfer === "chunked")
+    return transfer
+  }
+
+  sendBytes(bytes: Buffer): void {
+    const length = bytes.length
+    const encode = this.#transfer === "encode"
+    if (length === 0) return
+    const out = this.#out
+    if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
+      const body = latin1(bytes, 0, length)
+      this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
+      return
+    }
+    if (!encode && out === "") {
+      if (!this.#socket.write(bytes)) this.writable = false
+      return
+    }
+    this.#out = ""
+    const socket = this.#socket
+    socket.cork()
+    this.#write(encode ? out + chunkHead(length) : out)
+    if (!socket.write(bytes)) this.writable = false
+    if (encode) this.#write("\r\n")
+    socket.uncork()
+  }
+
+  #write(text: string): void {
+    if (!this.#socket.write(text, "latin1")) this.writable = false
+  }
+
+  flush(): void {
+    const out = this.#out
+    if (out === "") return
+    this.#out = ""
+    this.#write(out)
+  }
+
+  /** Ends the request's body. */
+  sendEnd(trailers: Fields | null): void {
+    if (this.#transfer === "encode" || this.#transfer === "chunked") this.#out += lastChunk(trailers)
+    this.flush()
+    this.#requestSent = true
+  }
+
+  pauseResponse(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#socket.pause()
+  }
+
+  resumeResponse(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    if (this.#processing || this.#paused || this.#state === CLOSED) return
+    const kept = this.#kept
+    if (this.#state === BODY_LENGTH && this.#left === 0) {
+      this.#complete(null, kept !== null)
+      return
+    }
+    if (kept !== null) {
+      this.#kept = null
+      this.#process(kept)
+      if (this.#kept !== null || this.#paused || (this.#state as number) === CLOSED) return
+    }
+    if (this.#ended) this.#onEnd()
+    else this.#socket.resume()
+  }
+
+  /** Gives the attempt up: the connection can't be used again. No further call reaches the handler. */
+  cancel(): void {
+    this.#handler = null
+    this.destroy()
+  }
+
+  endTunnel(): void {
+    this.#socket.end()
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    if (this.#state === CLOSED) return
+    const connecting = this.#state === CONNECTING
+    this.#state = CLOSED
+    this.deadline.release()
+    this.#kept = null
+    this.#socket.destroy()
+    if (!connecting) this.#owner.onClosed(this)
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#kept !== null || this.#paused) {
+      this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])
+      return
+    }
+    this.#process(bytes)
+  }
+
+  #process(buffer: Buffer): void {
+    const length = buffer.length
+    let i = 0
+    this.#processing = true
+    while (i < length && !this.#paused) {
+      const state = this.#state
+      if (state === HEAD) {
+        this.#responseBegun = true
+        const end = this.#parser.read(buffer, i, length, this.#method)
+        if (end === NEED_MORE) {
+          i = length
+        } else if (end === REFUSED) {
+          i = length
+          this.#fail("upstreamProtocol", this.#parser.reason)
+        } else {
+          i = end
+          this.#onHead(i < length)
+        }
+      } else if (state === BODY_LENGTH) {
+        const take = Math.min(this.#left, length - i)
+        this.#left -= take
+        const bytes = i === 0 && take === length ? buffer : buffer.subarray(i, i + take)
+        i += take
+        this.#handler?.onResponseBytes(bytes)
+        if (this.#left === 0 && this.#state === BODY_LENGTH) this.#complete(null, i < length)
+      } else if (state === BODY_CHUNKED) {
+        const decoder = this.#decoder as ChunkedDecoder
+        const result = decoder.read(buffer, i, length, this)
+        i = length
+        if (this.#state !== BODY_CHUNKED || result === UNFINISHED) continue
+        if (result === DONE) this.#complete(decoder.trailers, decoder.end < length)
+        else this.#fail("upstreamProtocol", "malformed chunked coding")
+      } else if (state === BODY_CLOSE) {
+        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        i = length
+        this.#handler?.onResponseBytes(bytes)
+      } else if (state === TUNNEL) {
+        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        i = length
+        this.#handler?.onResponseBytes(bytes)
+      } else {
+        // Bytes that nothing asked for.
+        i = length
+        if (state !== CLOSED) this.destroy()
+      }
+    }
+    this.#processing = false
+    if (this.#state === CLOSED) return
+    this.#handler?.onResponseFlush()
+    if (i < length) {
+      this.#kept = i === 0 ? buffer : buffer.subarray(i)
+      this.#socket.pause()
+    }
+  }
+
+  #onHead(more: boolean): void {
+    const head = this.#parser.head
+    const status = head.status
+    const handler = this.#handler
+    if (handler === null) return
+    if (status < 200 && status !== 101) {
+      if (++this.#informational > INFORMATIONAL_LIMIT) {
+        this.#fail("upstreamProtocol", "too many informational responses")
+        return
+      }
+      handler.onInformational(head)
+      if (this.#state === HEAD) this.#parser.reset()
+      return
+    }
+    if (status === 101) {
+      if (this.#upgrade === "" || head.upgrade !== this.#upgrade) {
+        this.#fail("upstreamProtocol", "101 to a request that asked for no such upgrade")
+        return
+      }
+      this.#state = TUNNEL
+      handler.onResponseHead(head)
+      return
+    }
+    const reframe = handler.onResponseHead(head)
+    if (this.#state !== HEAD) return
+    switch (head.body) {
+      case "none":
+        if (this.#paused) {
+          // Its handler still needs the head: it ends when resumed.
+          this.#state = BODY_LENGTH
+          this.#left = 0
+        } else {
+          this.#complete(null, more)
+        }
+        return
+      case "length":
+        this.#state = BODY_LENGTH
+        this.#left = head.contentLength
+        return
+      case "chunked":
+        this.#state = BODY_CHUNKED
+        this.#decoder ??= new ChunkedDecoder()
+        this.#decoder.reset(reframe, 0)
+        return
+      default:
+        this.#state = BODY_CLOSE
+    }
+  }
+
+  onChunkBytes(bytes: Buffer): void {
+    if (this.#state === BODY_CHUNKED) this.#handler?.onResponseBytes(bytes)
+  }
+
+  // The response has been read whole. The connection is free before its handler learns of it, so that a pipelined request
+  // begun there can use it.
+  #complete(trailers: Fields | null, more: boolean): void {
+    const handler = this.#handler
+    const head = this.#parser.head
+    this.#handler = null
+    this.peerKeepAlive = head.keepAliveTimeout
+    const reusable = head.keepAlive && this.#requestSent && !more && !this.#ended && this.#out === ""
+    if (reusable) {
+      this.#state = IDLE
+      this.#owner.onReusable(this)
+    } else {
+      this.destroy()
+    }
+    handler?.onResponseEnd(trailers)
+  }
+
+  #fail(code: "upstreamProtocol" | "upstreamClosed" | "upstreamTruncated", details: string): void {
+    const handler = this.#handler
+    this.#handler = null
+    const reused = this.uses > 1 && !this.#responseBegun
+    this.destroy()
+    handler?.onUpstreamFailed(code, details, reused)
+  }
+
+  #onEnd(): void {
+    this.#ended = true
+    switch (this.#state) {
+      case CONNECTING:
+      case CLOSED:
+        return
+      case TUNNEL:
+        this.#handler?.onTunnelEnd()
+        return
+      case BODY_CLOSE:
+        if (this.#kept === null && !this.#paused) this.#complete(null, false)
+        return
+      case IDLE:
+        this.destroy()
+        return
+      default:
+        if (this.#kept === null && !this.#paused) this.#fail(this.#state === HEAD ? "upstreamClosed" : "upstreamTruncated", "closed")
+    }
+  }
+
+  #onDrain(): void {
+    if (this.writable) return
+    this.writable = true
+    this.#handler?.onUpstreamWritable()
+  }
+
+  #onClose(): void {
+    switch (this.#state) {
+      case CLOSED:
+        return
+      case CONNECTING:
+        this.#connectFailed(false)
+        return
+      case HEAD:
+        this.#fail("upstreamClosed", this.#failure === "" ? "closed" : this.#failure)
+        return
+      case BODY_LENGTH:
+      case BODY_CHUNKED:
+      case BODY_CLOSE:
+        // A reset in a body that the connection's end delimits is no end.
+        this.#fail("upstreamTruncated", this.#failure === "" ? "closed" : this.#failure)
+        return
+      case TUNNEL: {
+        const handler = this.#handler
+        this.#handler = null
+        this.destroy()
+        handler?.onUpstreamFailed("upstreamClosed", this.#failure, false)
+        return
+      }
+      default:
+        this.destroy()
+    }
+  }
+}

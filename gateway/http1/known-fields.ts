@@ -1,0 +1,105 @@
+// The field names that HTTP/1.1 itself or the proxy acts on, recognised by octets while a head is read, so that the
+// common field costs one switch on its length.
+
+export const OTHER = 0
+export const HOST = 1
+export const CONTENT_LENGTH = 2
+export const TRANSFER_ENCODING = 3
+export const CONNECTION = 4
+export const KEEP_ALIVE = 5
+export const PROXY_CONNECTION = 6
+export const TE = 7
+export const UPGRADE = 8
+export const EXPECT = 9
+export const HTTP2_SETTINGS = 10
+
+const names: readonly string[] = [
+  "",
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "upgrade",
+  "expect",
+  "http2-settings",
+]
+const octets: readonly Uint8Array[] = names.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
+
+function is(id: number, buffer: Uint8Array, start: number): number {
+  const name = octets[id]
+  for (let i = 0; i < name.length; i++) if (buffer[start + i] !== name[i]) return OTHER
+  return id
+}
+
+/** Which known field the lower-case name at `start`, `length` octets long, is; {@link OTHER} for the rest. */
+export function classify(buffer: Uint8Array, start: number, length: number): number {
+  switch (length) {
+    case 2:
+      return is(TE, buffer, start)
+    case 4:
+      return is(HOST, buffer, start)
+    case 6:
+      return is(EXPECT, buffer, start)
+    case 7:
+      return is(UPGRADE, buffer, start)
+    case 10:
+      return buffer[start] === 99 ? is(CONNECTION, buffer, start) : is(KEEP_ALIVE, buffer, start)
+    case 14:
+      return buffer[start] === 99 ? is(CONTENT_LENGTH, buffer, start) : is(HTTP2_SETTINGS, buffer, start)
+    case 16:
+      return is(PROXY_CONNECTION, buffer, start)
+    case 17:
+      return is(TRANSFER_ENCODING, buffer, start)
+    default:
+      return OTHER
+  }
+}
+
+const connectionMayNotName = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "authorization",
+  "cookie",
+  "set-cookie",
+  "proxy-authorization",
+])
+
+/** Whether `Connection` may name this (lower-case) field, and so remove it. */
+export function isConnectionOption(token: string): boolean {
+  return token.charCodeAt(0) !== 58 && !connectionMayNotName.has(token)
+}
+
+const notInTrailers = new Set([
+  "authorization",
+  "cache-control",
+  "connection",
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "content-type",
+  "cookie",
+  "expect",
+  "host",
+  "keep-alive",
+  "max-forwards",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "range",
+  "set-cookie",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "www-authenticate",
+  "x-request-id",
+])
+
+/** Whether a (lower-case) field may stand in a trailer section: framing, routing and authentication may not (RFC 9110 §6.5.1). */
+export function isTrailerField(name: string): boolean {
+  return !notInTrailers.has(name) && !name.startsWith("x-forwarded-") && !name.startsWith("if-")
+}

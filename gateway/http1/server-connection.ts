@@ -1,0 +1,538 @@
+// One HTTP/1.x client connection: reads requests one after the other, hands each to an exchange, writes its response.
+// It never decides what a request means beyond its framing, and never has two exchanges at once.
+
+import type { Socket } from "node:net"
+import { type ErrorCode, errors } from "../errors.ts"
+import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
+import { latin1 } from "../http/latin1.ts"
+import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
+import { reasonPhrase } from "../http/status.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { ChunkedDecoder, type ChunkSink, chunkHead, DONE, lastChunk, TOO_LARGE, UNFINISHED } from "./chunked.ts"
+import type { HeadLimits } from "./head-reader.ts"
+import { NEED_MORE, REFUSED, RequestParser } from "./request-parser.ts"
+import { serializeResponse } from "./serialize.ts"
+
+/** Octets up to which a body leaves in one string with its head and its last chunk. */
+const JOIN_LIMIT = 16 * 1024
+/** Octets up to which a later piece of a body waits for its neighbours in the same segment. */
+const GATHER_LIMIT = 2 * 1024
+/** Octets of an unwanted request body that are read and thrown away so that the client sees the response. */
+const DISCARD_LIMIT = 1024 * 1024
+/** Octets of it that are thrown away without closing the connection. */
+const SKIP_LIMIT = 64 * 1024
+/** ms such a client, or one that was told to close, has left. */
+const LINGER = 2000
+/** ms without progress after which the rest of a last response is given up. */
+const STALL = 30_000
+/** ms an idle connection is kept when draining begins: its client's next request is still served, and told to close. */
+const DRAIN_GRACE = 1000
+
+// What the next octets are.
+const HEAD = 0
+const BODY_LENGTH = 1
+const BODY_CHUNKED = 2
+/** The request is complete; its response isn't. */
+const COMPLETE = 3
+const DISCARD = 4
+const TUNNEL = 5
+const CLOSED = 6
+
+export interface ServerLimits {
+  readonly head: HeadLimits
+  /** Octets of a request body; 0 = any number. */
+  readonly body: number
+  /** ms for a head, from its first octet. */
+  readonly headTimeout: number
+  /** ms between requests. */
+  readonly idleTimeout: number
+}
+
+/** Whom a connection belongs to. */
+export interface ServerConnectionOwner {
+  /** A head was refused; the connection has answered it. */
+  onRefused(connection: ServerConnection, code: ErrorCode, head: RequestHead): void
+  onClosed(connection: ServerConnection): void
+  /** A programming error, which costs this connection and no other. */
+  onFault(error: unknown): void
+}
+
+export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOwner {
+  readonly connectionId: number
+  readonly sourceAddress: string
+  readonly sourcePort: number
+  readonly destinationAddress: string
+  readonly destinationPort: number
+  readonly deadline: Deadline
+  writable = true
+  readonly #socket: Socket
+  readonly #limits: ServerLimits
+  readonly #wheel: TimerWheel
+  readonly #exchanges: ExchangeFactory
+  readonly #owner: ServerConnectionOwner
+  readonly #parser: RequestParser
+  #decoder: ChunkedDecoder | null = null
+  #exchange: DownstreamHandler | null = null
+  #state = HEAD
+  /** Octets of a body of known length still to come, or still to be thrown away. */
+  #left = 0
+  #bodyStarted = false
+  #bodySeen = false
+  #continueSent = false
+  #paused = false
+  #processing = false
+  /** Bytes read and not yet looked at. */
+  #kept: Buffer | null = null
+  #ended = false
+  #unsent = -1
+  #draining = false
+  #closeAfter = false
+  #headTimed = false
+  /** The exchange has ended. */
+  #over = true
+  #closedReported = false
+  /** Text that leaves with the next write. */
+  #out = ""
+  #transfer: BodyTransfer = "none"
+
+  constructor(
+    socket: Socket,
+    id: number,
+    limits: ServerLimits,
+    wheel: TimerWheel,
+    exchanges: ExchangeFactory,
+    owner: ServerConnectionOwner,
+  ) {
+    this.#socket = socket
+    this.connectionId = id
+    this.sourceAddress = plainAddress(socket.remoteAddress)
+    this.sourcePort = socket.remotePort ?? 0
+    this.destinationAddress = plainAddress(socket.localAddress)
+    this.destinationPort = socket.localPort ?? 0
+    this.#limits = limits
+    this.#wheel = wheel
+    this.#exchanges = exchanges
+    this.#owner = owner
+    this.#parser = new RequestParser(limits.head)
+    this.deadline = new Deadline(wheel, this)
+    this.deadline.set(wheel.now + limits.idleTimeout)
+    socket.on("data", (bytes: Buffer) => this.#onData(bytes))
+    socket.on("end", () => this.#onEnd())
+    socket.on("drain", () => this.#onDrain())
+    // What went wrong is told by `close`, which follows.
+    socket.on("error", () => {})
+    socket.on("close", () => this.#onClose())
+  }
+
+  get requestComplete(): boolean {
+    return this.#state >= COMPLETE
+  }
+
+  get requestSkippable(): boolean {
+    return this.#state === BODY_LENGTH && this.#left <= SKIP_LIMIT && (!this.#parser.head.expectContinue || this.#bodySeen)
+  }
+
+  /** An exchange is running. */
+  get busy(): boolean {
+    return this.#exchange !== null
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#kept !== null || this.#paused) {
+      // Read ahead of a pause: kept until it is over.
+      this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])
+      return
+    }
+    try {
+      this.#process(bytes)
+    } catch (error) {
+      this.#processing = false
+      this.#owner.onFault(error)
+      this.#destroy()
+    }
+  }
+
+  #process(buffer: Buffer): void {
+    const length = buffer.length
+    let i = 0
+    this.#processing = true
+    while (i < length && !this.#paused) {
+      const state = this.#state
+      if (state === HEAD) {
+        // A client that pipelines and doesn't read gets no further until it has.
+        if (!this.writable) break
+        const end = this.#parser.read(buffer, i, length)
+        if (end === NEED_MORE) {
+          this.#timeHead()
+          i = length
+        } else if (end === REFUSED) {
+          i = length
+          this.#refuse(this.#parser.error ?? "badRequest")
+        } else {
+          i = end
+          this.#begin()
+        }
+      } else if (state === BODY_LENGTH) {
+        if (!this.#bodyStarted) break
+        const take = Math.min(this.#left, length - i)
+        this.#left -= take
+        if (this.#over) {
+          // Nobody wants the rest of this body, see requestSkippable.
+          i += take
+          if (this.#left === 0) this.#nextRequest()
+          continue
+        }
+        if (this.#left === 0) this.#state = COMPLETE
+        this.#bodySeen = true
+        const bytes = i === 0 && take === length ? buffer : buffer.subarray(i, i + take)
+        i += take
+        this.#exchange?.onRequestBytes(bytes)
+        if (this.#left === 0 && this.#state === COMPLETE) this.#exchange?.onRequestEnd(null)
+      } else if (state === BODY_CHUNKED) {
+        if (!this.#bodyStarted) break
+        this.#bodySeen = true
+        i = this.#readChunked(buffer, i, length)
+      } else if (state === COMPLETE) {
+        // A pipelined request: it waits for the response to the one before.
+        break
+      } else if (state === TUNNEL) {
+        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        i = length
+        this.#exchange?.onRequestBytes(bytes)
+      } else {
+        if (state === DISCARD) {
+          this.#left -= length - i
+          if (this.#left < 0) this.#destroy()
+        }
+        i = length
+      }
+    }
+    this.#processing = false
+    if (this.#state === CLOSED) return
+    if (this.#bodyStarted) this.#exchange?.onRequestFlush()
+    if (i < length) {
+      this.#kept = i === 0 ? buffer : buffer.subarray(i)
+      this.#socket.pause()
+    }
+  }
+
+  #timeHead(): void {
+    if (this.#parser.started && !this.#headTimed) {
+      this.#headTimed = true
+      this.deadline.set(this.#wheel.now + this.#limits.headTimeout)
+    }
+  }
+
+  #begin(): void {
+    const head = this.#parser.head
+    this.#headTimed = false
+    this.#bodySeen = false
+    this.#continueSent = false
+    this.#closeAfter = this.#draining || !head.keepAlive
+    if (head.body === "length") {
+      if (this.#limits.body > 0 && head.contentLength > this.#limits.body) {
+        this.#refuse("bodyTooLarge")
+        return
+      }
+      this.#state = BODY_LENGTH
+      this.#left = head.contentLength
+      this.#bodyStarted = false
+    } else if (head.body === "chunked") {
+      this.#state = BODY_CHUNKED
+      this.#bodyStarted = false
+    } else {
+      this.#state = COMPLETE
+    }
+    this.deadline.clear()
+    this.#over = false
+    const exchange = this.#exchanges.begin(this, head)
+    // Answered locally, it is over already.
+    if (!this.#over) this.#exchange = exchange
+  }
+
+  #readChunked(buffer: Buffer, from: number, to: number): number {
+    const decoder = this.#decoder as ChunkedDecoder
+    const result = decoder.read(buffer, from, to, this)
+    if (this.#state !== BODY_CHUNKED) return to
+    if (result === UNFINISHED) return to
+    if (result === DONE) {
+      this.#state = COMPLETE
+      this.#exchange?.onRequestEnd(decoder.trailers)
+      return decoder.end
+    }
+    this.#closeAfter = true
+    this.#exchange?.onRequestFailed(result === TOO_LARGE ? "bodyTooLarge" : "badRequest")
+    return to
+  }
+
+  /** Decoded or reframed bytes of a chunked request body. */
+  onChunkBytes(bytes: Buffer): void {
+    if (this.#state === BODY_CHUNKED) this.#exchange?.onRequestBytes(bytes)
+  }
+
+  startRequestBody(reframe: boolean): void {
+    if (this.#bodyStarted || (this.#state !== BODY_LENGTH && this.#state !== BODY_CHUNKED)) return
+    this.#bodyStarted = true
+    if (this.#state === BODY_CHUNKED) {
+      this.#decoder ??= new ChunkedDecoder()
+      this.#decoder.reset(reframe, this.#limits.body)
+    }
+    if (this.#processing) return
+    this.#goOn()
+    this.#exchange?.onRequestFlush()
+  }
+
+  pauseRequest(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#socket.pause()
+  }
+
+  resumeRequest(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#goOn()
+  }
+
+  // Looks at what was kept, then reads on.
+  #goOn(): void {
+    if (this.#processing || this.#paused || this.#state === CLOSED) return
+    const kept = this.#kept
+    if (kept !== null) {
+      this.#kept = null
+      this.#process(kept)
+      if (this.#kept !== null || this.#paused) return
+    }
+    this.#socket.resume()
+  }
+
+  sendInformational(head: ResponseHead): void {
+    if (head.status === 100) this.#continueSent = true
+    if (this.#parser.head.minor === 0) return
+    this.#write(serializeResponse(head, false, ""))
+  }
+
+  sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer {
+    const request = this.#parser.head
+    if (close || this.#draining) this.#closeAfter = true
+    // Whether the client will still send a body it announced with Expect is unknown: the connection can't go on.
+    if (request.expectContinue && !this.#continueSent && !this.#bodySeen) this.#closeAfter = true
+    let transfer: BodyTransfer = "none"
+    if (body === "length") transfer = "plain"
+    else if (body !== "none") {
+      if (request.minor === 1) transfer = body === "chunked" ? "chunked" : "encode"
+      else {
+        transfer = "plain"
+        this.#closeAfter = true
+      }
+    }
+    this.#transfer = transfer
+    const connection = this.#closeAfter ? "close" : request.minor === 0 ? "keep-alive" : ""
+    this.#out = serializeResponse(head, transfer === "encode" || transfer === "chunked", connection)
+    return transfer
+  }
+
+  sendBytes(bytes: Buffer): void {
+    const length = bytes.length
+    const encode = this.#transfer === "encode"
+    if (length === 0) return
+    const out = this.#out
+    if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
+      const body = latin1(bytes, 0, length)
+      this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
+      return
+    }
+    if (!encode && out === "") {
+      if (!this.#socket.write(bytes)) this.writable = false
+      return
+    }
+    this.#out = ""
+    const socket = this.#socket
+    socket.cork()
+    this.#write(encode ? out + chunkHead(length) : out)
+    if (!socket.write(bytes)) this.writable = false
+    if (encode) this.#write("\r\n")
+    socket.uncork()
+  }
+
+  #write(text: string): void {
+    if (!this.#socket.write(text, "latin1")) this.writable = false
+  }
+
+  flush(): void {
+    const out = this.#out
+    if (out === "") return
+    this.#out = ""
+    this.#write(out)
+  }
+
+  sendEnd(trailers: Fields | null): void {
+    if (this.#transfer === "encode" || this.#transfer === "chunked") this.#out += lastChunk(trailers)
+    this.flush()
+    this.#finish()
+  }
+
+  // The response has left. Keeps the connection when both sides agree and the request was read whole.
+  #finish(): void {
+    this.#exchange = null
+    this.#over = true
+    if (!this.#closeAfter && !this.#ended) {
+      if (this.#state === COMPLETE) return this.#nextRequest()
+      if (this.requestSkippable) {
+        this.#bodyStarted = true
+        this.deadline.set(this.#wheel.now + this.#limits.headTimeout)
+        this.#unpause()
+        return
+      }
+    }
+    this.#lingerAndClose()
+  }
+
+  #nextRequest(): void {
+    this.#state = HEAD
+    this.#bodyStarted = false
+    this.#parser.reset()
+    this.deadline.set(this.#wheel.now + this.#limits.idleTimeout)
+    this.#unpause()
+  }
+
+  #unpause(): void {
+    if (this.#kept === null && !this.#paused) return
+    this.#paused = false
+    this.#goOn()
+  }
+
+  // Ends our side, and reads on for a while: closing with unread data would reset the connection and lose the response.
+  #lingerAndClose(): void {
+    if (this.#state === CLOSED) return
+    this.#state = DISCARD
+    this.#left = DISCARD_LIMIT
+    this.#kept = null
+    this.#paused = false
+    this.#unsent = -1
+    this.deadline.set(this.#wheel.now + LINGER)
+    if (this.#ended) {
+      this.#socket.end(() => this.#destroy())
+    } else {
+      this.#socket.end()
+      this.#socket.resume()
+    }
+  }
+
+  abort(): void {
+    this.#exchange = null
+    this.#over = true
+    this.#destroy()
+  }
+
+  startTunnel(): void {
+    this.flush()
+    this.#state = TUNNEL
+    this.#goOn()
+  }
+
+  endTunnel(): void {
+    this.#socket.end()
+  }
+
+  /** Answers a head that no exchange will see, and closes. */
+  #refuse(code: ErrorCode): void {
+    const row = errors[code]
+    const body = `${row.text}\n`
+    this.#write(
+      `HTTP/1.1 ${row.status} ${reasonPhrase(row.status)}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    )
+    this.#owner.onRefused(this, code, this.#parser.head)
+    this.#lingerAndClose()
+  }
+
+  #onEnd(): void {
+    this.#ended = true
+    switch (this.#state) {
+      case TUNNEL:
+        this.#exchange?.onRequestEnd(null)
+        return
+      case COMPLETE:
+        this.#exchange?.onDownstreamHalfClosed()
+        return
+      case DISCARD:
+        // The response may still be on its way out: the socket closes once it has left.
+        return
+      case HEAD:
+        // Between requests, or in the middle of a head; the response before may still be on its way out.
+        this.#lingerAndClose()
+        return
+      default:
+        // In the middle of a body that can't become complete.
+        this.#destroy()
+    }
+  }
+
+  #onDrain(): void {
+    if (this.writable) return
+    this.writable = true
+    if (this.#exchange !== null) this.#exchange.onDownstreamWritable()
+    else if (this.#kept !== null) this.#goOn()
+  }
+
+  #onClose(): void {
+    if (this.#state === CLOSED && this.#exchange === null) return this.#closed()
+    this.#state = CLOSED
+    const exchange = this.#exchange
+    this.#exchange = null
+    exchange?.onDownstreamGone()
+    this.#closed()
+  }
+
+  #closed(): void {
+    if (this.#closedReported) return
+    this.#closedReported = true
+    this.deadline.release()
+    this.#kept = null
+    this.#owner.onClosed(this)
+  }
+
+  #destroy(): void {
+    if (this.#state === CLOSED) return
+    this.#state = CLOSED
+    this.deadline.release()
+    this.#socket.destroy()
+    const exchange = this.#exchange
+    this.#exchange = null
+    exchange?.onDownstreamGone()
+  }
+
+  onDeadline(): void {
+    if (this.#exchange !== null) this.#exchange.onDeadline()
+    else if (this.#state === HEAD && this.#headTimed) this.#refuse("requestTimeout")
+    else if (this.#state === DISCARD && this.#stillSending()) this.deadline.set(this.#wheel.now + STALL)
+    else this.#destroy()
+  }
+
+  // Whether the last response is still leaving, however slowly.
+  #stillSending(): boolean {
+    const unsent = this.#socket.writableLength
+    const progress = unsent > 0 && (this.#unsent === -1 || unsent < this.#unsent)
+    this.#unsent = unsent
+    return progress
+  }
+
+  /** Lets what runs finish and then closes; an idle connection gets a moment for a request already under way. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    if (this.#exchange === null && this.#state === HEAD) this.deadline.set(this.#wheel.now + DRAIN_GRACE)
+  }
+
+  /** Closes at once, whatever runs. */
+  destroy(): void {
+    this.#destroy()
+  }
+}
+
+// An IPv4 peer on a dual-stack socket (RFC 4291 §2.5.5.2) is written as the IPv4 address it is.
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return ""
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+}

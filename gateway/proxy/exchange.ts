@@ -1,0 +1,605 @@
+// One request and its response, from the parsed head to the access log: route, filters, backend, attempt, bodies both ways.
+// It is driven by the codec on each side and by its deadline, and ends exactly once, in `#end`.
+
+import { type ErrorCode, errors } from "../errors.ts"
+import { ChainRun, type ChainOwner } from "../filter/chain.ts"
+import type { LocalReply, StreamInfo } from "../filter/filter.ts"
+import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
+import type { RequestHead, ResponseHead } from "../http/message.ts"
+import { normalizePath } from "../http/path.ts"
+import type { ClientConnection } from "../http1/client-connection.ts"
+import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
+import type { AccessEntry } from "../telemetry/access-log.ts"
+import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
+import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
+import { clientAddress, completeForwarded } from "./forwarded.ts"
+import type { Reply } from "./local-reply.ts"
+import type { Plane } from "./plane.ts"
+import type { Backend, Route } from "./route.ts"
+
+/** Connects that may fail before the request does: each on another endpoint. */
+const CONNECT_ATTEMPTS = 3
+/** Methods that may be sent twice (RFC 9110 §9.2.2). */
+const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
+const NEVER = Number.POSITIVE_INFINITY
+
+// How far it has come.
+const FILTERING = 0
+const CONNECTING = 1
+const WAITING = 2
+/** The response head is in a filter's hands. */
+const HOLDING = 3
+const RESPONDING = 4
+const TUNNEL = 5
+const ENDED = 6
+
+/** Begins exchanges of one listener; the plane is replaced when a snapshot comes into force. */
+export class Exchanges implements ExchangeFactory {
+  plane: Plane
+
+  constructor(plane: Plane) {
+    this.plane = plane
+  }
+
+  begin(stream: DownstreamStream, head: RequestHead): DownstreamHandler {
+    const exchange = new Exchange(this.plane, stream, head)
+    exchange.start()
+    return exchange
+  }
+}
+
+class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, ChainOwner, StreamInfo, AccessEntry {
+  readonly #plane: Plane
+  readonly #stream: DownstreamStream
+  readonly #head: RequestHead
+  readonly #started: number
+  readonly startTime: number
+  #phase = FILTERING
+  #route: Route | null = null
+  #matchedPrefix = ""
+  #backend: Backend | null = null
+  #chain: ChainRun | null = null
+  #endpoint: Endpoint | null = null
+  #connection: ClientConnection | null = null
+  #tried: Endpoint[] | null = null
+  #attempts = 0
+  #retried = false
+  #authority = ""
+  /** Address of the last endpoint. */
+  #upstream = ""
+  /** The downstream connection ends with the local reply. */
+  #closeAfter = false
+  #response: ResponseHead | null = null
+  /** Body of a local reply that its filters still look at. */
+  #localBody: Buffer | null = null
+  #bodyStarted = false
+  #tryAt = NEVER
+  #goneAt = NEVER
+  #lastActivity: number
+  #downstreamEnded = false
+  // For filters, metrics and the access log.
+  path = ""
+  requestId = ""
+  status = 0
+  flag = ""
+  flagDetails = ""
+  timeToFirstByte = -1
+  duration = 0
+  requestBytes = 0
+  responseBytes = 0
+
+  constructor(plane: Plane, stream: DownstreamStream, head: RequestHead) {
+    this.#plane = plane
+    this.#stream = stream
+    this.#head = head
+    this.#started = plane.means.wheel.refresh()
+    this.#lastActivity = this.#started
+    this.startTime = plane.means.clock()
+    plane.snapshot.pin()
+    plane.means.metrics.add(plane.listenerSlots.requestsActive, 1)
+  }
+
+  // ---------------------------------------------------------------------------------------------- route and filters
+
+  start(): void {
+    const plane = this.#plane
+    const head = this.#head
+    const target = head.target
+    const mark = target.indexOf("?")
+    this.path = target
+    const path = normalizePath(mark === -1 ? target : target.slice(0, mark), plane.config.path)
+    if (path === null) return this.#fail("badRequest", "path")
+    head.path = path
+    head.query = mark === -1 ? undefined : target.slice(mark + 1)
+    this.requestId = completeForwarded(head, this.#stream.sourceAddress, plane.config.trustedHops)
+    const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
+    if (match === null) return this.#fail("noRoute", "")
+    const route = match.target
+    this.#route = route
+    this.#matchedPrefix = match.matchedPrefix
+    if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
+    this.#arm()
+    if (route.filters.length === 0) return this.onRequestFiltered()
+    this.#chain = new ChainRun(route.filters, this, head, this)
+    this.#chain.runRequest(head.body === "none")
+  }
+
+  onRequestFiltered(): void {
+    const route = this.#route as Route
+    const head = this.#head
+    const { replies } = this.#plane.means
+    if (route.redirect !== null) {
+      const location = redirectLocation(
+        route.redirect,
+        this.#matchedPrefix,
+        head.path,
+        head.query,
+        head.authority,
+        head.scheme,
+        this.#plane.port,
+      )
+      return this.#reply(replies.redirect(route.redirect.status, location))
+    }
+    if (route.direct !== null) return this.#reply(replies.direct(route.direct.status, route.direct.body, route.direct.headers))
+    const choice = route.split.pick(this.#plane.means.random())
+    if (choice < 0) return this.#fail("noService", "no backend")
+    const backend = route.backends[choice]
+    this.#backend = backend
+    if (backend.service === null) return this.#fail("noService", backend.name)
+    if (!route.request.empty) route.request.apply(head.fields)
+    if (!backend.request.empty) backend.request.apply(head.fields)
+    this.#authority = head.authority
+    if (route.rewrite !== undefined) {
+      head.path = this.#rewrite(route.rewrite, head.path)
+      this.#authority = rewriteAuthority(route.rewrite, this.#authority)
+    }
+    if (backend.rewrite !== undefined) {
+      head.path = this.#rewrite(backend.rewrite, head.path)
+      this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
+    }
+    this.#attempt(false)
+  }
+
+  // A filter may have changed the path so that the prefix is no longer there to be replaced.
+  #rewrite(rewrite: NonNullable<Route["rewrite"]>, path: string): string {
+    if (rewrite.prefix !== undefined && !path.startsWith(this.#matchedPrefix)) return path
+    return rewritePath(rewrite, this.#matchedPrefix, path)
+  }
+
+  onFilterReply(reply: LocalReply): void {
+    this.#setFlag("LR", reply.details)
+    this.#replyLocally(this.#plane.means.replies.filter(reply))
+  }
+
+  onFilterFailed(code: ErrorCode, details: string): void {
+    this.#setFlag(errors[code].flag, details)
+    this.#replyLocally(this.#plane.means.replies.error(code, this.#head))
+  }
+
+  onFilterReset(): void {
+    this.#setFlag("LR", "reset")
+    this.#releaseUpstream()
+    this.#abort()
+  }
+
+  // ---------------------------------------------------------------------------------------------------- the attempt
+
+  #attempt(fresh: boolean): void {
+    const service = (this.#backend as Backend).service
+    const endpoint = service === null ? null : service.balancer.next(this.#tried)
+    if (endpoint === null) return this.#fail("noEndpoint", "")
+    this.#attempts++
+    this.#endpoint = endpoint
+    endpoint.active++
+    this.#phase = CONNECTING
+    endpoint.acquire(this, fresh)
+  }
+
+  onConnection(connection: ClientConnection): void {
+    this.#connection = connection
+    this.#phase = WAITING
+    const head = this.#head
+    const perTry = (this.#route as Route).perTryTimeout
+    if (perTry > 0) {
+      this.#tryAt = this.#plane.means.wheel.refresh() + perTry
+      this.#arm()
+    }
+    if (connection.uses > 0) this.#countService("reused")
+    const authority = this.#authority === "" ? (this.#endpoint as Endpoint).address : this.#authority
+    const transfer = connection.send(this, head, authority)
+    if (transfer === "none") connection.flush()
+    else {
+      this.#bodyStarted = true
+      this.#stream.startRequestBody(transfer === "chunked")
+    }
+  }
+
+  onNoConnection(code: ErrorCode, details: string): void {
+    const endpoint = this.#endpoint as Endpoint
+    this.#leaveEndpoint()
+    if (code === "overflow") this.#countService("overflows")
+    else if (this.#attempts < CONNECT_ATTEMPTS && (this.#backend as Backend).service !== null) {
+      // Nothing was sent: another endpoint may do, if there is one.
+      this.#tried ??= []
+      this.#tried.push(endpoint)
+      const more = this.#backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
+      if (more) {
+        this.#countService("retries")
+        return this.#attempt(false)
+      }
+    }
+    this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  #countService(what: "reused" | "retries" | "overflows"): void {
+    const slots = this.#plane.serviceSlots((this.#backend as Backend).name)
+    if (slots !== undefined) this.#plane.means.metrics.add(slots[what], 1)
+  }
+
+  #leaveEndpoint(): void {
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    endpoint.active--
+    this.#connection = null
+    this.#endpoint = null
+    this.#upstream = endpoint.address
+    this.#tryAt = NEVER
+  }
+
+  // Lets go of whatever upstream is doing for this exchange.
+  #releaseUpstream(): void {
+    if (this.#endpoint === null) return
+    const connection = this.#connection
+    const endpoint = this.#endpoint
+    this.#leaveEndpoint()
+    if (connection !== null) connection.cancel()
+    else endpoint.abandon(this)
+  }
+
+  // ------------------------------------------------------------------------------------------------ request upstream
+
+  onRequestBytes(bytes: Buffer): void {
+    this.requestBytes += bytes.length
+    const connection = this.#connection
+    if (connection === null) return
+    this.#lastActivity = this.#plane.means.wheel.now
+    connection.sendBytes(bytes)
+    if (!connection.writable) this.#stream.pauseRequest()
+  }
+
+  onRequestFlush(): void {
+    this.#connection?.flush()
+  }
+
+  onRequestEnd(trailers: Fields | null): void {
+    const connection = this.#connection
+    if (this.#phase === TUNNEL) {
+      this.#downstreamEnded = true
+      connection?.flush()
+      connection?.endTunnel()
+      return
+    }
+    connection?.sendEnd(trailers)
+  }
+
+  onUpstreamWritable(): void {
+    this.#stream.resumeRequest()
+  }
+
+  onRequestFailed(code: ErrorCode): void {
+    this.#releaseUpstream()
+    if (this.#phase >= RESPONDING) {
+      this.#setFlag(errors[code].flag, "")
+      this.#abort()
+    } else {
+      this.#fail(code, "request body")
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- response downstream
+
+  onInformational(head: ResponseHead): void {
+    if (this.#phase === WAITING) this.#stream.sendInformational(head)
+  }
+
+  onResponseHead(head: ResponseHead): boolean {
+    const wheel = this.#plane.means.wheel
+    this.timeToFirstByte = wheel.refresh() - this.#started
+    this.#lastActivity = wheel.now
+    this.#tryAt = NEVER
+    this.#response = head
+    const backend = this.#backend as Backend
+    if (!backend.response.empty) backend.response.apply(head.fields)
+    this.#phase = HOLDING
+    if (this.#chain === null) this.onResponseFiltered()
+    else {
+      this.#chain.runResponse(head, head.body === "none")
+      if (this.#phase === HOLDING) this.#connection?.pauseResponse()
+    }
+    return head.body === "chunked" && this.#head.minor === 1
+  }
+
+  onResponseFiltered(): void {
+    const route = this.#route
+    const head = this.#response as ResponseHead
+    const stream = this.#stream
+    if (route !== null && !route.response.empty) route.response.apply(head.fields)
+    this.status = head.status
+    const localBody = this.#localBody
+    if (localBody !== null) return this.#sendLocal(head, localBody)
+    if (head.status === 101) {
+      this.#phase = TUNNEL
+      this.#arm()
+      stream.sendHead(head, "none", false)
+      stream.startTunnel()
+      return
+    }
+    this.#phase = RESPONDING
+    this.#arm()
+    // Without its length the body needs another delimiter.
+    const body = head.body === "length" && this.#chain !== null && !head.fields.has("content-length") ? "close" : head.body
+    stream.sendHead(head, body, false)
+    // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
+    if (this.#chain !== null) this.#connection?.resumeResponse()
+  }
+
+  onResponseBytes(bytes: Buffer): void {
+    const stream = this.#stream
+    this.responseBytes += bytes.length
+    this.#lastActivity = this.#plane.means.wheel.now
+    stream.sendBytes(bytes)
+    if (!stream.writable) this.#connection?.pauseResponse()
+  }
+
+  onResponseFlush(): void {
+    if (this.#phase >= RESPONDING) this.#stream.flush()
+  }
+
+  onDownstreamWritable(): void {
+    if (this.#phase >= RESPONDING) this.#connection?.resumeResponse()
+  }
+
+  onResponseEnd(trailers: Fields | null): void {
+    this.#leaveEndpoint()
+    this.#end()
+    this.#stream.sendEnd(trailers)
+  }
+
+  onUpstreamFailed(code: ErrorCode, details: string, reused: boolean): void {
+    const endpoint = this.#endpoint as Endpoint
+    this.#leaveEndpoint()
+    if (this.#phase === TUNNEL) {
+      if (details !== "") this.#setFlag(errors[code].flag, details)
+      this.#end()
+      this.#stream.sendEnd(null)
+      return
+    }
+    if (this.#phase >= RESPONDING) {
+      // What was sent can't be taken back, and must not look complete.
+      this.#setFlag(errors[code].flag, `${endpoint.address} ${details}`)
+      this.#abort()
+      return
+    }
+    // A pooled connection may have been closing while the request was on its way: nothing was processed if nothing came
+    // back, but only a request that may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    if (errors[code].retryable === "if-reused" && reused && !this.#retried && !this.#bodyStarted && IDEMPOTENT.test(this.#head.method)) {
+      this.#retried = true
+      this.#tried ??= []
+      this.#tried.push(endpoint)
+      this.#countService("retries")
+      this.#attempt(true)
+      return
+    }
+    this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  onTunnelEnd(): void {
+    this.#stream.flush()
+    this.#stream.endTunnel()
+  }
+
+  // ----------------------------------------------------------------------------------------------------- local reply
+
+  #setFlag(flag: string, details: string): void {
+    if (this.flag !== "") return
+    this.flag = flag
+    this.flagDetails = details
+  }
+
+  /** The one place where a failure becomes a reply. */
+  #fail(code: ErrorCode, details: string): void {
+    this.#setFlag(errors[code].flag, details)
+    this.#reply(this.#plane.means.replies.error(code, this.#head), errors[code].close)
+  }
+
+  // A local reply goes back through the filters the request has reached.
+  #reply(reply: Reply, close = false): void {
+    if (close) this.#closeAfter = true
+    this.#response = reply.head
+    this.#localBody = reply.body
+    if (this.#chain === null) this.onResponseFiltered()
+    else {
+      this.#phase = HOLDING
+      this.#chain.runResponse(reply.head, reply.body.length === 0)
+    }
+  }
+
+  // A reply by a filter: in place of the request's going on, or of the response it holds.
+  #replyLocally(reply: Reply): void {
+    this.#releaseUpstream()
+    if (this.#phase >= RESPONDING) return this.#abort()
+    const again = this.#localBody !== null || this.#phase === HOLDING
+    this.#response = reply.head
+    this.#localBody = reply.body
+    // Asked for while a response was on its way back, it replaces it and goes straight out.
+    if (again) this.onResponseFiltered()
+    else this.#reply(reply)
+  }
+
+  #sendLocal(head: ResponseHead, body: Buffer): void {
+    const stream = this.#stream
+    this.#phase = RESPONDING
+    const close = this.#closeAfter || (!stream.requestComplete && !stream.requestSkippable)
+    const bodyless = this.#head.method === "HEAD" || body.length === 0
+    stream.sendHead(head, bodyless ? "none" : "length", close)
+    if (!bodyless) {
+      this.responseBytes = body.length
+      stream.sendBytes(body)
+    }
+    this.#end()
+    stream.sendEnd(null)
+  }
+
+  // -------------------------------------------------------------------------------------------------- ends and limits
+
+  onDownstreamHalfClosed(): void {
+    const { wheel } = this.#plane.means
+    const grace = this.#plane.config.timeouts.halfClose
+    if (this.#phase >= RESPONDING) return
+    if (grace === 0) return this.#cancel()
+    this.#goneAt = wheel.refresh() + grace
+    this.#arm()
+  }
+
+  onDownstreamGone(): void {
+    if (this.#phase === ENDED) return
+    if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.#setFlag("DC", "")
+    this.#releaseUpstream()
+    this.#end()
+  }
+
+  // The client is taken for gone.
+  #cancel(): void {
+    this.#setFlag("DC", "half-closed")
+    this.#releaseUpstream()
+    this.#abort()
+  }
+
+  // Cuts the downstream connection off.
+  #abort(): void {
+    this.#end()
+    this.#stream.abort()
+  }
+
+  // Sets the deadline to whichever limit is due first.
+  #arm(): void {
+    const route = this.#route
+    if (route === null) return
+    let at = this.#phase < TUNNEL && route.requestTimeout > 0 ? this.#started + route.requestTimeout : NEVER
+    if (this.#tryAt < at) at = this.#tryAt
+    if (this.#goneAt < at && this.#phase < RESPONDING) at = this.#goneAt
+    const idle = this.#idleAt(route)
+    if (idle < at) at = idle
+    if (at === NEVER) this.#stream.deadline.clear()
+    else this.#stream.deadline.set(at)
+  }
+
+  #idleAt(route: Route): number {
+    const idle = this.#phase === TUNNEL ? this.#plane.config.timeouts.tunnelIdle : route.idleTimeout
+    return idle > 0 ? this.#lastActivity + idle : NEVER
+  }
+
+  onDeadline(): void {
+    const now = this.#plane.means.wheel.now
+    const route = this.#route as Route
+    if (this.#phase !== TUNNEL && route.requestTimeout > 0 && now >= this.#started + route.requestTimeout) {
+      return this.#timeOut(this.#stream.requestComplete ? "responseTimeout" : "requestTimeout")
+    }
+    if (now >= this.#tryAt) return this.#timeOut("perTryTimeout")
+    if (now >= this.#goneAt && this.#phase < RESPONDING) return this.#cancel()
+    if (now >= this.#idleAt(route)) return this.#timeOut("streamIdle")
+    this.#arm()
+  }
+
+  #timeOut(code: ErrorCode): void {
+    const where = this.#endpoint?.address ?? ""
+    this.#releaseUpstream()
+    if (this.#phase >= RESPONDING) {
+      this.#setFlag(errors[code].flag, where)
+      this.#abort()
+    } else {
+      this.#fail(code, where)
+    }
+  }
+
+  // The end, reached once: filters, metrics, access log. The codec is told by whoever calls this.
+  #end(): void {
+    if (this.#phase === ENDED) return
+    this.#phase = ENDED
+    this.#chain?.done()
+    const { means, listenerSlots, noRouteSlots } = this.#plane
+    const metrics = means.metrics
+    this.duration = means.wheel.refresh() - this.#started
+    const slots = this.#backend?.slots ?? this.#route?.slots ?? noRouteSlots
+    metrics.add(listenerSlots.requestsActive, -1)
+    metrics.add(slots.requests + statusIndex(this.status), 1)
+    metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
+    if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
+    if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
+    if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
+    if (means.accessLog.wants(this.flag)) means.accessLog.record(this)
+    this.#plane.snapshot.unpin()
+  }
+
+  // ---------------------------------------------------------------------------- what filters and the access log read
+
+  get connectionId(): number {
+    return this.#stream.connectionId
+  }
+  get protocol(): string {
+    return this.#head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0"
+  }
+  get sourceAddress(): string {
+    return clientAddress(this.#head, this.#stream.sourceAddress, this.#plane.config.trustedHops)
+  }
+  get sourcePort(): number {
+    return this.#stream.sourcePort
+  }
+  get destinationAddress(): string {
+    return this.#stream.destinationAddress
+  }
+  get destinationPort(): number {
+    return this.#stream.destinationPort
+  }
+  get listenerName(): string {
+    return this.#plane.name
+  }
+  get routeName(): string {
+    return this.#route?.name ?? ""
+  }
+  get serviceName(): string {
+    return this.#backend?.name ?? ""
+  }
+  get upstreamAddress(): string {
+    return this.#endpoint?.address ?? this.#upstream
+  }
+  get responseFlag(): string {
+    return this.flag
+  }
+  get method(): string {
+    return this.#head.method
+  }
+  get authority(): string {
+    return this.#head.authority
+  }
+  get listener(): string {
+    return this.#plane.name
+  }
+  get route(): string {
+    return this.routeName
+  }
+  get service(): string {
+    return this.serviceName
+  }
+  get upstream(): string {
+    return this.upstreamAddress
+  }
+  get source(): string {
+    const address = this.sourceAddress
+    return address.includes(":") ? `[${address}]:${this.sourcePort}` : `${address}:${this.sourcePort}`
+  }
+  get userAgent(): string {
+    return this.#head.fields.get("user-agent") ?? ""
+  }
+}

@@ -1,0 +1,83 @@
+// Answers made by the gateway itself, in the form of any other response.
+
+import { type ErrorCode, errors } from "../errors.ts"
+import type { LocalReply } from "../filter/filter.ts"
+import { type RequestHead, ResponseHead } from "../http/message.ts"
+import { reasonPhrase } from "../http/status.ts"
+
+/** A local answer: its head and its whole body. */
+export interface Reply {
+  readonly head: ResponseHead
+  readonly body: Buffer
+}
+
+const EMPTY = Buffer.alloc(0)
+
+function newHead(status: number): ResponseHead {
+  const head = new ResponseHead()
+  head.status = status
+  head.reason = reasonPhrase(status)
+  return head
+}
+
+/** Makes a worker's local replies. Keeps the `date` of the current second (RFC 9110 §6.6.1), since formatting one costs more than the rest. */
+export class LocalReplies {
+  #second = 0
+  #date = ""
+
+  #finish(head: ResponseHead, body: Buffer): Reply {
+    if (head.status !== 204 && head.status !== 304 && head.status >= 200) {
+      head.fields.set("content-length", String(body.length))
+      if (body.length > 0) {
+        head.body = "length"
+        head.contentLength = body.length
+      }
+    }
+    if (!head.fields.has("date")) {
+      const second = Math.floor(Date.now() / 1000)
+      if (second !== this.#second) {
+        this.#second = second
+        this.#date = new Date(second * 1000).toUTCString()
+      }
+      head.fields.add("date", this.#date)
+    }
+    return { head, body: head.body === "none" ? EMPTY : body }
+  }
+
+  /** The reply of a row of errors.ts: short text, or a problem document (RFC 9457) for clients that ask for one. */
+  error(code: ErrorCode, request: RequestHead): Reply {
+    const row = errors[code]
+    const head = newHead(row.status)
+    const accept = request.fields.get("accept")
+    if (accept?.includes("application/problem+json")) {
+      head.fields.add("content-type", "application/problem+json")
+      const problem = { type: "about:blank", title: head.reason, status: row.status, detail: row.text, code }
+      return this.#finish(head, Buffer.from(`${JSON.stringify(problem)}\n`))
+    }
+    head.fields.add("content-type", "text/plain")
+    return this.#finish(head, Buffer.from(`${row.text}\n`))
+  }
+
+  /** What a filter answers. */
+  filter(reply: LocalReply): Reply {
+    const head = newHead(reply.status)
+    for (let i = 0; i < reply.headers.length; i += 2) head.fields.add(reply.headers[i], reply.headers[i + 1])
+    const body = Buffer.from(reply.body.buffer, reply.body.byteOffset, reply.body.byteLength)
+    if (body.length > 0 && !head.fields.has("content-type")) head.fields.add("content-type", "text/plain")
+    return this.#finish(head, body)
+  }
+
+  redirect(status: number, location: string): Reply {
+    const head = newHead(status)
+    head.fields.add("location", location)
+    return this.#finish(head, EMPTY)
+  }
+
+  /** A route's direct response. `headers`: name, value, name, value … */
+  direct(status: number, body: Buffer, headers: readonly string[]): Reply {
+    const head = newHead(status)
+    for (let i = 0; i < headers.length; i += 2) head.fields.add(headers[i], headers[i + 1])
+    if (body.length > 0 && !head.fields.has("content-type")) head.fields.add("content-type", "text/plain; charset=utf-8")
+    return this.#finish(head, body)
+  }
+}

@@ -1,0 +1,43 @@
+// What the exchanges of one listener share: its routes and settings out of one snapshot, and the worker's means.
+
+import type { ListenerConfig } from "../config/model.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { Router } from "../router/router.ts"
+import type { AccessLog } from "../telemetry/access-log.ts"
+import type { ListenerSlots, RouteSlots } from "../telemetry/instruments.ts"
+import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import type { ServiceSlots } from "../telemetry/instruments.ts"
+import type { LocalReplies } from "./local-reply.ts"
+import type { Route } from "./route.ts"
+
+/** The worker's part: the same for all snapshots. */
+export interface WorkerMeans {
+  readonly wheel: TimerWheel
+  readonly metrics: MetricsWriter
+  readonly accessLog: AccessLog
+  readonly replies: LocalReplies
+  /** [0, 1). */
+  readonly random: () => number
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+}
+
+/** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */
+export interface SnapshotPin {
+  pin(): void
+  unpin(): void
+}
+
+/** One listener in one snapshot. */
+export interface Plane {
+  readonly means: WorkerMeans
+  readonly snapshot: SnapshotPin
+  readonly name: string
+  readonly port: number
+  readonly config: ListenerConfig
+  readonly router: Router<Route>
+  readonly listenerSlots: ListenerSlots
+  /** Metrics of exchanges that no route matched. */
+  readonly noRouteSlots: RouteSlots
+  serviceSlots(service: string): ServiceSlots | undefined
+}

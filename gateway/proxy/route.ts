@@ -1,0 +1,77 @@
+// A route as the exchange uses it: everything that can be decided when a snapshot is made has been.
+
+import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "../config/model.ts"
+import type { HttpFilter } from "../filter/filter.ts"
+import { HeaderEditor } from "../router/header-edits.ts"
+import { WeightedSplit } from "../router/split.ts"
+import type { RouteSlots } from "../telemetry/instruments.ts"
+import type { Service } from "../upstream/services.ts"
+
+/** A backend of a route; `service` is null when the configuration names one that does not exist. */
+export interface Backend {
+  readonly service: Service | null
+  readonly name: string
+  readonly request: HeaderEditor
+  readonly response: HeaderEditor
+  readonly rewrite: RewriteConfig | undefined
+  readonly slots: RouteSlots
+}
+
+/** What a route needs that its configuration doesn't hold. */
+export interface RouteParts {
+  service(name: string): Service | null
+  /** Metrics of exchanges of this route that went to `service`, or to none ("-"). */
+  slots(route: string, service: string): RouteSlots
+  /** Its filters, configured, in order. */
+  readonly filters: readonly HttpFilter[]
+}
+
+export class Route {
+  readonly name: string
+  readonly filters: readonly HttpFilter[]
+  readonly requestTimeout: number
+  readonly perTryTimeout: number
+  readonly idleTimeout: number
+  readonly request: HeaderEditor
+  readonly response: HeaderEditor
+  readonly redirect: RedirectConfig | null = null
+  readonly direct: { readonly status: number; readonly body: Buffer; readonly headers: readonly string[] } | null = null
+  readonly backends: readonly Backend[]
+  readonly split: WeightedSplit
+  readonly rewrite: RewriteConfig | undefined
+  /** Some match of it names TRACE, which is refused otherwise. */
+  readonly allowsTrace: boolean
+  /** Metrics of exchanges without a service. */
+  readonly slots: RouteSlots
+
+  constructor(config: RouteConfig, parts: RouteParts) {
+    this.name = config.name
+    this.filters = parts.filters
+    this.requestTimeout = config.timeout.request
+    this.perTryTimeout = config.timeout.perTry
+    this.idleTimeout = config.timeout.idle
+    this.request = new HeaderEditor(config.headers.request)
+    this.response = new HeaderEditor(config.headers.response)
+    this.allowsTrace = config.matches.some((match) => match.methods.includes("TRACE"))
+    this.slots = parts.slots(config.name, "-")
+    const action = config.action
+    let backends: readonly BackendConfig[] = []
+    if (action.kind === "redirect") {
+      this.redirect = action.redirect
+    } else if (action.kind === "respond") {
+      this.direct = { status: action.status, body: Buffer.from(action.body), headers: action.headers.flat() }
+    } else {
+      backends = action.backends
+      this.rewrite = action.rewrite
+    }
+    this.backends = backends.map((backend) => ({
+      service: parts.service(backend.service),
+      name: backend.service,
+      request: new HeaderEditor(backend.headers.request),
+      response: new HeaderEditor(backend.headers.response),
+      rewrite: backend.rewrite,
+      slots: parts.slots(config.name, backend.service),
+    }))
+    this.split = new WeightedSplit(this.backends.map((_, i) => backends[i].weight))
+  }
+}

@@ -1,0 +1,104 @@
+// One version of the whole configuration, compiled for one worker. Exchanges pin the snapshot they began with; when the
+// last one of a replaced snapshot ends, its filters are let go.
+
+import type { Config } from "./config/model.ts"
+import type { HttpFilter } from "./filter/filter.ts"
+import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
+import { Route } from "./proxy/route.ts"
+import { Router } from "./router/router.ts"
+import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots } from "./telemetry/instruments.ts"
+import type { Endpoint } from "./upstream/endpoint.ts"
+import type { Service, Services } from "./upstream/services.ts"
+import type { PreparedFilters } from "./wasm/filter-store.ts"
+import type { WasmRuntime } from "./wasm/runtime.ts"
+
+/** Metric slots of everything a snapshot names. */
+export interface SnapshotSlots {
+  readonly listeners: Readonly<Record<string, ListenerSlots>>
+  /** By listener name and route name; "-" = no route. Then by service name; "-" = no service. */
+  readonly routes: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, RouteSlots>>>>>>
+  readonly services: Readonly<Record<string, ServiceSlots>>
+  readonly filters: Readonly<Record<string, FilterSlots>>
+}
+
+/** What the main thread hands to every worker. Plain data and compiled modules. */
+export interface SnapshotSpec {
+  readonly generation: number
+  readonly config: Config
+  readonly filters: PreparedFilters
+  readonly slots: SnapshotSlots
+  /** Ports in use, by listener name: the configuration may have asked for port 0. */
+  readonly ports: Readonly<Record<string, number>>
+}
+
+export class Snapshot implements SnapshotPin {
+  readonly generation: number
+  readonly config: Config
+  readonly planes: ReadonlyMap<string, Plane>
+  /** For {@link Services.retire}. */
+  readonly endpoints: Map<string, Endpoint>
+  readonly #wasm: WasmRuntime
+  readonly #filters: readonly HttpFilter[]
+  #exchanges = 0
+  #replaced = false
+  #freed = false
+
+  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime) {
+    this.generation = spec.generation
+    this.config = spec.config
+    this.#wasm = wasm
+    const built = services.build(spec.config.services)
+    this.endpoints = built.endpoints
+    // A filter that no route uses gets no instance in a worker.
+    const used = new Set(spec.filters.routes.flat())
+    const filters = spec.filters.plugins.map((plugin, i) => (used.has(i) ? wasm.plugin(plugin) : null))
+    this.#filters = filters.filter((filter) => filter !== null)
+    const planes = new Map<string, Plane>()
+    for (const listener of spec.config.listeners) {
+      const slots = spec.slots.routes[listener.name]
+      const entries = []
+      for (const [i, config] of spec.config.routes.entries()) {
+        if (config.listeners.length > 0 && !config.listeners.includes(listener.name)) continue
+        const route = new Route(config, {
+          service: (name: string): Service | null => built.services.get(name) ?? null,
+          slots: (name, service) => slots[name][service],
+          filters: spec.filters.routes[i].map((index) => filters[index] as HttpFilter),
+        })
+        entries.push({ route: config, target: route })
+      }
+      planes.set(listener.name, {
+        means,
+        snapshot: this,
+        name: listener.name,
+        port: spec.ports[listener.name],
+        config: listener,
+        router: new Router(entries, listener.name),
+        listenerSlots: spec.slots.listeners[listener.name],
+        noRouteSlots: slots["-"]["-"],
+        serviceSlots: (service) => spec.slots.services[service],
+      })
+    }
+    this.planes = planes
+  }
+
+  pin(): void {
+    this.#exchanges++
+  }
+
+  unpin(): void {
+    this.#exchanges--
+    if (this.#replaced && this.#exchanges === 0) this.#free()
+  }
+
+  /** Another snapshot is in force. */
+  replace(): void {
+    this.#replaced = true
+    if (this.#exchanges === 0) this.#free()
+  }
+
+  #free(): void {
+    if (this.#freed) return
+    this.#freed = true
+    for (const filter of this.#filters) this.#wasm.release(filter)
+  }
+}

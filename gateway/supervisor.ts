@@ -1,0 +1,351 @@
+// The main thread: reads the configuration, prepares filters, hands snapshots to the workers, watches files, serves the
+// admin API, and ends it all in order. It carries no traffic.
+
+import { availableParallelism } from "node:os"
+import { resolve } from "node:path"
+import { createAdmin } from "./admin/app.ts"
+import { type AdminServer, serveAdmin } from "./admin/server.ts"
+import type { FilterStatus, ReadyState } from "./admin/status.ts"
+import { loadConfig } from "./config/load.ts"
+import type { Config } from "./config/model.ts"
+import { formatProblems } from "./config/problem.ts"
+import { formatAddress } from "./config/units.ts"
+import { type FileWatch, watchFiles } from "./config/watch.ts"
+import { claimPort } from "./ports.ts"
+import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
+import { type FilterSlots, Instruments, type RouteSlots, trapReasons } from "./telemetry/instruments.ts"
+import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { FilterCompiler } from "./wasm/compiler.ts"
+import { FilterStore, type PreparedFilters } from "./wasm/filter-store.ts"
+import { calibrate } from "./wasm/meter/calibrate.ts"
+import { createSharedStore } from "./wasm/shared-data.ts"
+import { WorkerPool } from "./worker-pool.ts"
+
+export interface SupervisorOptions {
+  /** Path of the configuration. */
+  readonly file: string
+  readonly logger: StructuredLogger
+  /** Writes an event of a worker's log. */
+  onLog(event: LogEvent): void
+  /** Writes lines of the access log; `written` once they are dealt with. */
+  onAccess(lines: string, written: () => void): void
+  /** Watch the configuration and the filters' files; default true. */
+  readonly watch?: boolean
+}
+
+/** Thrown by {@link Supervisor.start}: the text says what is wrong and what to do. */
+export class StartError extends Error {}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #logger: StructuredLogger
+  readonly #file: string
+  readonly #registry = new MetricsRegistry()
+  readonly #instruments = new Instruments(this.#registry)
+  readonly #compiler = new FilterCompiler()
+  #filters: FilterStore | null = null
+  #pool: WorkerPool | null = null
+  #admin: AdminServer | null = null
+  #watch: FileWatch | null = null
+  #spec: SnapshotSpec | null = null
+  #generation = 0
+  #lastReload: ReadyState["lastReload"] = null
+  #stopping = false
+  /** Changes happen one after another. */
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#logger = options.logger
+    this.#file = resolve(options.file)
+  }
+
+  /** Bound addresses, `host:port` by listener name. */
+  get addresses(): Record<string, string> {
+    const addresses: Record<string, string> = {}
+    for (const { name, address } of this.#spec?.config.listeners ?? []) {
+      addresses[name] = formatAddress({ host: address.host, port: this.#spec?.ports[name] ?? address.port })
+    }
+    return addresses
+  }
+
+  /** Port of the admin API; 0 when there is none. */
+  get adminPort(): number {
+    return this.#admin?.port ?? 0
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** For tests. */
+  get pool(): WorkerPool | null {
+    return this.#pool
+  }
+
+  /** Serves. Rejects with a {@link StartError} when it can't. */
+  async start(): Promise<void> {
+    const loaded = await loadConfig(this.#file)
+    if (!loaded.ok) throw new StartError(formatProblems(loaded.problems, { excerpt: true }))
+    const { config } = loaded
+    this.#logger.level = config.log.level
+    for (const warning of loaded.warnings) this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
+    const unitsPerMs = calibrate()
+    this.#filters = new FilterStore({
+      compiler: this.#compiler,
+      unitsPerMs,
+      clock: { now: () => performance.timeOrigin + performance.now(), monotonic: () => performance.now() },
+    })
+    const prepared = await this.#filters.prepare(config)
+    if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
+    const size = config.workers === "auto" ? availableParallelism() : config.workers
+    this.#pool = new WorkerPool({
+      size,
+      registry: this.#registry,
+      logger: this.#logger,
+      start: {
+        workers: size,
+        slots: this.#instruments.worker,
+        shared: createSharedStore(),
+        unitsPerMs,
+        logLevel: config.log.level,
+      },
+      onLog: (event) => this.#options.onLog(event),
+      onAccess: (lines, written) => this.#options.onAccess(lines, written),
+      onLost: () => this.#instruments.workerRestarted(),
+      onCount: (running) => this.#instruments.workersRunning(running),
+    })
+    try {
+      await this.#apply(config, prepared.filters)
+      if (config.admin !== null) {
+        const app = createAdmin(
+          {
+            live: () => true,
+            ready: () => this.#ready(),
+            exposition: () => this.#registry.exposition(),
+            config: () => this.#spec?.config ?? null,
+            filters: () => this.#filterStatus(),
+          },
+          config.admin.address.host,
+        )
+        this.#admin = await serveAdmin(app, config.admin.address, this.#logger)
+      }
+    } catch (error) {
+      await this.#pool.terminate()
+      this.#compiler.close()
+      throw new StartError(error instanceof Error ? error.message : String(error))
+    }
+    for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
+    if (config.admin !== null) {
+      this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
+    }
+    if (this.#options.watch !== false) this.#watchFiles()
+    if (Object.values(config.filters).some((filter) => filter.module.endsWith(".ts"))) this.#compiler.warm()
+    this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
+  }
+
+  // ------------------------------------------------------------------------------------------------------- snapshots
+
+  async #apply(config: Config, filters: PreparedFilters): Promise<void> {
+    const ports: Record<string, number> = {}
+    for (const { name, address } of config.listeners) {
+      const before = this.#spec?.config.listeners.find((other) => other.name === name)
+      const same = before !== undefined && before.address.host === address.host && before.address.port === address.port
+      ports[name] = same ? (this.#spec as SnapshotSpec).ports[name] : await claimPort(name, address)
+    }
+    this.#registry.beginGeneration()
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, slots: this.#slots(config) }
+    await (this.#pool as WorkerPool).apply(spec)
+    this.#spec = spec
+    this.#generation = spec.generation
+    this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
+    this.#instruments.configTaken(spec.generation, Date.now())
+    this.#watch?.update(this.#filesToWatch())
+  }
+
+  #slots(config: Config): SnapshotSlots {
+    const instruments = this.#instruments
+    const routes: Record<string, Record<string, Record<string, RouteSlots>>> = {}
+    for (const { name: listener } of config.listeners) {
+      const own: Record<string, Record<string, RouteSlots>> = { "-": { "-": instruments.route(listener, "-", "-") } }
+      for (const route of config.routes) {
+        if (route.listeners.length > 0 && !route.listeners.includes(listener)) continue
+        const services: Record<string, RouteSlots> = { "-": instruments.route(listener, route.name, "-") }
+        const { action } = route
+        if (action.kind === "forward") {
+          for (const { service } of action.backends) services[service] = instruments.route(listener, route.name, service)
+        }
+        own[route.name] = services
+      }
+      routes[listener] = own
+    }
+    const named = <T>(names: readonly string[], slots: (name: string) => T): Record<string, T> =>
+      Object.fromEntries(names.map((name) => [name, slots(name)]))
+    return {
+      listeners: named(
+        config.listeners.map(({ name }) => name),
+        (name) => instruments.listener(name),
+      ),
+      routes,
+      services: named(Object.keys(config.services), (name) => instruments.service(name)),
+      filters: named(Object.keys(config.filters), (name) => instruments.filter(name)),
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- changes
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      if (!this.#stopping) await change()
+    })
+    this.#turn = turn.catch((error: unknown) => this.#logger.log("error", "a change failed", { error }))
+    return this.#turn
+  }
+
+  /** Reads the configuration again. A bad one is refused and the one in force stays. */
+  reload(why: string): Promise<void> {
+    return this.#inTurn(() => this.#reload(why))
+  }
+
+  async #reload(why: string): Promise<void> {
+    const loaded = await loadConfig(this.#file)
+    if (!loaded.ok) return this.#refused(formatProblems(loaded.problems))
+    const { config } = loaded
+    for (const warning of loaded.warnings) this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
+    const before = (this.#spec as SnapshotSpec).config
+    if (JSON.stringify(config) === JSON.stringify(before)) {
+      this.#logger.log("info", "configuration is unchanged", { why })
+      return
+    }
+    for (const key of ["workers", "admin"] as const) {
+      if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
+        this.#logger.log("warn", `a change of \`${key}\` takes effect at the next start`)
+      }
+    }
+    const prepared = await (this.#filters as FilterStore).prepare(config)
+    if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    try {
+      await this.#apply(config, prepared.filters)
+    } catch (error) {
+      return this.#refused(error instanceof Error ? error.message : String(error))
+    }
+    this.#logger.level = config.log.level
+    this.#logger.log("info", "configuration taken", { generation: this.#generation, why })
+  }
+
+  #refused(reason: string): void {
+    this.#lastReload = { ok: false, error: reason, at: new Date().toISOString() }
+    this.#instruments.configRefused(Date.now())
+    this.#logger.log("error", "configuration refused; the one in force stays", { reason, generation: this.#generation })
+  }
+
+  async #filterChanged(file: string): Promise<void> {
+    const started = performance.now()
+    const filters = this.#filters as FilterStore
+    const { config } = this.#spec as SnapshotSpec
+    const change = await filters.changed(file, config)
+    if (change.kind === "unchanged") {
+      this.#watch?.update(this.#filesToWatch())
+      return
+    }
+    if (change.kind === "refused") {
+      this.#logger.log("error", "filter refused; the version in force stays", { filters: change.filters, reason: change.reason })
+      return
+    }
+    change.commit()
+    await this.#apply(config, filters.assemble(config))
+    this.#logger.log("info", "filter swapped", { filters: change.filters, generation: this.#generation, ms: Math.round(performance.now() - started) })
+  }
+
+  #filesToWatch(): string[] {
+    return [this.#file, ...(this.#filters?.files() ?? [])]
+  }
+
+  #watchFiles(): void {
+    this.#watch = watchFiles(this.#filesToWatch(), (path) => {
+      if (path === this.#file) void this.reload("file changed")
+      else void this.#inTurn(() => this.#filterChanged(path))
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ status
+
+  #ready(): ReadyState {
+    const running = this.#pool?.running ?? 0
+    const reasons: string[] = []
+    if (this.#stopping) reasons.push("shutting down")
+    if (running === 0) reasons.push("no worker serves")
+    const filtersInTrouble = this.#filterStatus().filter((filter) => filter.state !== "running").map((filter) => filter.name)
+    for (const name of filtersInTrouble) reasons.push(`filter ${name} is not running as configured`)
+    if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
+    return {
+      ready: !this.#stopping && running > 0,
+      reasons,
+      generation: this.#generation,
+      lastReload: this.#lastReload,
+      workers: { running, wanted: this.#pool?.size ?? 0 },
+      filtersInTrouble,
+    }
+  }
+
+  #filterStatus(): FilterStatus[] {
+    const spec = this.#spec
+    if (spec === null) return []
+    const plugins = this.#pool?.plugins ?? []
+    return Object.entries(spec.config.filters).map(([name, filter]) => {
+      const own = plugins.filter((plugin) => plugin.name === name)
+      const stored = (this.#filters as FilterStore).stored(name, filter)
+      const slots: FilterSlots = spec.slots.filters[name]
+      const failing = own.find((plugin) => plugin.lastError !== "")
+      const traps: Record<string, number> = {}
+      for (const [i, reason] of trapReasons.entries()) {
+        const count = this.#registry.read(slots.traps + i)
+        if (count > 0) traps[reason] = count
+      }
+      return {
+        name,
+        module: filter.module,
+        digest: stored.digest,
+        generation: stored.generation,
+        state: own.some((plugin) => plugin.state === "failed") ? "failed" : own.some((plugin) => plugin.state === "backoff") ? "backoff" : "running",
+        instances: own.reduce((sum, plugin) => sum + plugin.instances, 0),
+        calls: this.#registry.read(slots.calls),
+        traps,
+        lastError:
+          stored.refused !== null
+            ? { message: stored.refused.message, at: new Date(stored.refused.at).toISOString() }
+            : failing === undefined
+              ? null
+              : { message: failing.lastError, at: "" },
+        onError: filter.onError,
+        limits: filter.limits,
+      }
+    })
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- end
+
+  /** Stops accepting, lets what runs finish within the drain time-out, and ends. Resolves to whether all had finished. */
+  async stop(): Promise<boolean> {
+    if (this.#stopping) return false
+    this.#stopping = true
+    this.#watch?.close()
+    this.#compiler.close()
+    const timeout = this.#spec?.config.drain.timeout ?? 0
+    this.#logger.log("info", "draining", { timeoutMs: timeout })
+    const finished = (await this.#pool?.drain(timeout)) ?? true
+    await this.#admin?.close()
+    this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
+    return finished
+  }
+
+  /** Ends at once. */
+  async kill(): Promise<void> {
+    this.#stopping = true
+    this.#watch?.close()
+    this.#compiler.close()
+    await this.#pool?.terminate()
+    await this.#admin?.close()
+  }
+}

@@ -1,0 +1,329 @@
+// The gateway's metrics by name: what the data plane counts and under which labels. The main thread asks for slots when it
+// compiles a snapshot; they travel to the workers as plain numbers inside it.
+
+import { errors } from "../errors.ts"
+import { Buckets } from "./buckets.ts"
+import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
+
+/** Label value where there is no route or no service. */
+export const NONE = "-"
+
+/** Seconds of a whole request: 0.5 ms to 30 s, no bound more than twice the one before, so that a quantile is off by less. */
+export const requestBuckets: Buckets = new Buckets(
+  [0.0005, 0.0007, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 5, 7, 10, 20, 30],
+  1e-6,
+)
+
+/** Seconds of one call into a filter: 0.5 µs to 1 s. */
+export const filterBuckets: Buckets = new Buckets(
+  [0.5e-6, 1e-6, 2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
+  1e-9,
+)
+
+/** Values of the `code` label; `none`: the exchange ended without a response head. */
+export const statusClasses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const
+
+/** Offset of a status in the slots of {@link RouteSlots.requests}; statuses over 599 count as 5xx. */
+export function statusIndex(status: number): number {
+  const index = (status / 100) | 0
+  return index > 5 ? 5 : index
+}
+
+/** Response flags that have a series; anything else counts as the last. */
+export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR"]), "other"]
+const flagIndexes: ReadonlyMap<string, number> = new Map(responseFlags.map((flag, i) => [flag, i]))
+
+/** Offset of a response flag in the slots of {@link RouteSlots.flags}. */
+export function flagIndex(flag: string): number {
+  return flagIndexes.get(flag) ?? responseFlags.length - 1
+}
+
+/**
+ * Why an instance of a filter was dropped. `budget`: out of CPU. `stack`: recursion. `exit`: the guest ended itself.
+ * `host`: a fault of ours. `trap`: all else.
+ */
+export const trapReasons = ["trap", "budget", "stack", "exit", "host"] as const
+export type TrapReason = (typeof trapReasons)[number]
+
+/** Offset of a reason in the slots of {@link FilterSlots.traps}; an unknown one counts as `trap`. */
+export function trapIndex(reason: string): number {
+  const index = trapReasons.indexOf(reason as TrapReason)
+  return index === -1 ? 0 : index
+}
+
+/** Slots of a listener. */
+export interface ListenerSlots {
+  /** Gauge: open downstream connections. */
+  readonly connections: number
+  /** Counter: accepted connections. */
+  readonly connectionsTotal: number
+  /** Counter: connections closed at once because the listener was full. */
+  readonly connectionsRefused: number
+  /** Gauge: exchanges in progress. */
+  readonly requestsActive: number
+}
+
+/** Slots of the exchanges of one listener that took one route to one service. */
+export interface RouteSlots {
+  /** Counters; add {@link statusIndex}. */
+  readonly requests: number
+  /** Histogram of {@link requestBuckets}. */
+  readonly duration: number
+  /** Counters; add {@link flagIndex}. */
+  readonly flags: number
+  /** Counters of body octets received from and sent to the client. */
+  readonly requestBytes: number
+  readonly responseBytes: number
+}
+
+/** Slots of a service. */
+export interface ServiceSlots {
+  /** Counter: connections opened. */
+  readonly connects: number
+  /** Counter: attempts to connect that failed or timed out. */
+  readonly connectFailures: number
+  /** Gauge: open connections, idle ones included. */
+  readonly connections: number
+  /** Counter: requests sent on a connection that had served before. */
+  readonly reused: number
+  /** Counter: requests sent a second time. */
+  readonly retries: number
+  /** Gauge: requests waiting for a connection. */
+  readonly pending: number
+  /** Counter: requests refused because too many waited. */
+  readonly overflows: number
+}
+
+/** Slots of a filter. */
+export interface FilterSlots {
+  /** Counter: phases run. */
+  readonly calls: number
+  /** Histogram of {@link filterBuckets}. */
+  readonly duration: number
+  /** Counter: units of CPU budget used. */
+  readonly budget: number
+  /** Counters; add {@link trapIndex}. */
+  readonly traps: number
+  /** Gauge: contexts that live. */
+  readonly instances: number
+}
+
+/** Slots every worker writes whatever its configuration. */
+export interface WorkerSlots {
+  readonly accessLogLines: number
+  readonly accessLogDropped: number
+  readonly logDropped: number
+}
+
+// Ten thousand routes on a few listeners, split over a few services, have their own series; more share one.
+const ROUTE_SERIES = 65536
+const SERVICE_SERIES = 16384
+
+/** Defines all metrics in a registry, hands out their slots, and counts what the main thread itself does. */
+export class Instruments {
+  readonly #registry: MetricsRegistry
+  readonly #listener: Record<keyof ListenerSlots, Metric>
+  readonly #route: Record<keyof RouteSlots, Metric>
+  readonly #service: Record<keyof ServiceSlots, Metric>
+  readonly #filter: Record<keyof FilterSlots, Metric>
+  readonly #generation: number
+  readonly #reloadSuccess: number
+  readonly #reloadTime: number
+  readonly #reloads: number
+  readonly #workers: number
+  readonly #restarts: number
+  /** Goes to every worker with its handle. */
+  readonly worker: WorkerSlots
+
+  constructor(registry: MetricsRegistry) {
+    this.#registry = registry
+    const listener = ["listener"]
+    this.#listener = {
+      connections: registry.gauge({ name: "sluice_downstream_connections_active", help: "Open client connections", labels: listener }),
+      connectionsTotal: registry.counter({
+        name: "sluice_downstream_connections_total",
+        help: "Accepted client connections",
+        labels: listener,
+      }),
+      connectionsRefused: registry.counter({
+        name: "sluice_downstream_connections_refused_total",
+        help: "Client connections closed at once because the listener was full",
+        labels: listener,
+      }),
+      requestsActive: registry.gauge({ name: "sluice_requests_active", help: "Requests in progress", labels: listener }),
+    }
+    const byRoute = { maxSeries: ROUTE_SERIES, omitZero: true }
+    this.#route = {
+      requests: registry.counter({
+        name: "sluice_requests_total",
+        help: "Finished requests by class of their status",
+        labels: ["listener", "route", "service"],
+        across: { label: "code", values: statusClasses },
+        ...byRoute,
+      }),
+      duration: registry.histogram({
+        name: "sluice_request_duration_seconds",
+        help: "Time from the first byte of a request to the last of its response",
+        labels: ["route", "service"],
+        buckets: requestBuckets,
+        ...byRoute,
+      }),
+      flags: registry.counter({
+        name: "sluice_response_flags_total",
+        help: "Finished requests with a response flag",
+        labels: ["route"],
+        across: { label: "flag", values: responseFlags },
+        ...byRoute,
+      }),
+      requestBytes: registry.counter({
+        name: "sluice_request_body_bytes_total",
+        help: "Body bytes received from clients",
+        labels: ["route", "service"],
+        ...byRoute,
+      }),
+      responseBytes: registry.counter({
+        name: "sluice_response_body_bytes_total",
+        help: "Body bytes sent to clients",
+        labels: ["route", "service"],
+        ...byRoute,
+      }),
+    }
+    const byService = { labels: ["service"], maxSeries: SERVICE_SERIES, omitZero: false }
+    this.#service = {
+      connects: registry.counter({ name: "sluice_upstream_connects_total", help: "Connections opened to a service", ...byService }),
+      connectFailures: registry.counter({
+        name: "sluice_upstream_connect_failures_total",
+        help: "Connections to a service that failed or timed out before they were open",
+        ...byService,
+      }),
+      connections: registry.gauge({ name: "sluice_upstream_connections_active", help: "Open connections to a service", ...byService }),
+      reused: registry.counter({
+        name: "sluice_upstream_connections_reused_total",
+        help: "Requests sent on a connection that had served before",
+        ...byService,
+      }),
+      retries: registry.counter({ name: "sluice_upstream_retries_total", help: "Requests sent to a service once more", ...byService }),
+      pending: registry.gauge({ name: "sluice_upstream_requests_pending", help: "Requests waiting for a connection", ...byService }),
+      overflows: registry.counter({
+        name: "sluice_upstream_overflows_total",
+        help: "Requests refused because too many waited for a connection",
+        ...byService,
+      }),
+    }
+    const filter = ["filter"]
+    this.#filter = {
+      calls: registry.counter({ name: "sluice_filter_calls_total", help: "Phases a filter has run", labels: filter }),
+      duration: registry.histogram({
+        name: "sluice_filter_duration_seconds",
+        help: "Time of one phase of a filter, from a sample that is counted for all",
+        labels: filter,
+        buckets: filterBuckets,
+      }),
+      budget: registry.counter({
+        name: "sluice_filter_budget_used_total",
+        help: "Units of CPU budget a filter has used",
+        labels: filter,
+      }),
+      traps: registry.counter({
+        name: "sluice_filter_traps_total",
+        help: "Instances of a filter that were dropped",
+        labels: filter,
+        across: { label: "reason", values: trapReasons },
+      }),
+      instances: registry.gauge({ name: "sluice_filter_instances", help: "Live contexts of a filter, over all workers", labels: filter }),
+    }
+    this.#generation = registry.gauge({ name: "sluice_config_generation", help: "Generation of the configuration in force" }).slot()
+    this.#reloadSuccess = registry
+      .gauge({ name: "sluice_config_last_reload_success", help: "1 when the last configuration was taken, 0 when it was refused" })
+      .slot()
+    this.#reloadTime = registry
+      .gauge({ name: "sluice_config_last_reload_timestamp_seconds", help: "When a configuration was last taken or refused" })
+      .slot()
+    this.#reloads = registry
+      .counter({
+        name: "sluice_config_reloads_total",
+        help: "Configurations read",
+        across: { label: "result", values: ["taken", "refused"] },
+      })
+      .slot()
+    this.#workers = registry.gauge({ name: "sluice_workers", help: "Threads that carry traffic" }).slot()
+    this.#restarts = registry.counter({ name: "sluice_worker_restarts_total", help: "Workers replaced after they died" }).slot()
+    this.worker = {
+      accessLogLines: registry.counter({ name: "sluice_access_log_lines_total", help: "Lines handed to the access log" }).slot(),
+      accessLogDropped: registry
+        .counter({ name: "sluice_access_log_dropped_total", help: "Lines of the access log lost because its reader was too slow" })
+        .slot(),
+      logDropped: registry
+        .counter({ name: "sluice_log_dropped_total", help: "Log events of workers lost because there were too many" })
+        .slot(),
+    }
+  }
+
+  listener(name: string): ListenerSlots {
+    return slots(this.#listener, (metric) => metric.slot(name))
+  }
+
+  /** `route` or `service` is {@link NONE} for requests no route matched, redirects, direct responses and missing services. */
+  route(listener: string, route: string, service: string): RouteSlots {
+    const { requests, duration, flags, requestBytes, responseBytes } = this.#route
+    return {
+      requests: requests.slot(listener, route, service),
+      duration: duration.slot(route, service),
+      flags: flags.slot(route),
+      requestBytes: requestBytes.slot(route, service),
+      responseBytes: responseBytes.slot(route, service),
+    }
+  }
+
+  service(name: string): ServiceSlots {
+    return slots(this.#service, (metric) => metric.slot(name))
+  }
+
+  filter(name: string): FilterSlots {
+    return slots(this.#filter, (metric) => metric.slot(name))
+  }
+
+  /** What a filter has counted so far, over all workers. */
+  filterCounts(name: string): { calls: number; instances: number; traps: Record<string, number> } {
+    const { calls, instances, traps } = this.filter(name)
+    const registry = this.#registry
+    const byReason: Record<string, number> = {}
+    for (const [i, reason] of trapReasons.entries()) {
+      const count = registry.read(traps + i)
+      if (count > 0) byReason[reason] = count
+    }
+    return { calls: registry.read(calls), instances: registry.read(instances), traps: byReason }
+  }
+
+  /** A configuration came into force. @param now milliseconds since the epoch */
+  configTaken(generation: number, now: number): void {
+    const { writer } = this.#registry
+    writer.set(this.#generation, generation)
+    writer.set(this.#reloadSuccess, 1)
+    writer.set(this.#reloadTime, now / 1000)
+    writer.add(this.#reloads, 1)
+  }
+
+  /** A configuration was refused; the one before stays in force. @param now milliseconds since the epoch */
+  configRefused(now: number): void {
+    const { writer } = this.#registry
+    writer.set(this.#reloadSuccess, 0)
+    writer.set(this.#reloadTime, now / 1000)
+    writer.add(this.#reloads + 1, 1)
+  }
+
+  /** How many workers serve now. */
+  workersRunning(count: number): void {
+    this.#registry.writer.set(this.#workers, count)
+  }
+
+  workerRestarted(): void {
+    this.#registry.writer.add(this.#restarts, 1)
+  }
+}
+
+function slots<K extends string>(metrics: Record<K, Metric>, slot: (metric: Metric) => number): Record<K, number> {
+  const out = {} as Record<K, number>
+  for (const key in metrics) out[key] = slot(metrics[key])
+  return out
+}

@@ -1,0 +1,82 @@
+// What counts for a service and for a filter in a worker: the parts that do the work report in their own words, these
+// know the slots.
+
+import { type FilterSlots, filterBuckets, type ServiceSlots, trapIndex } from "./instruments.ts"
+import type { MetricsWriter } from "./metrics-writer.ts"
+
+/** Counts one service's connections. */
+export class ServiceRecorder {
+  readonly #writer: MetricsWriter
+  readonly #slots: ServiceSlots
+
+  constructor(writer: MetricsWriter, slots: ServiceSlots) {
+    this.#writer = writer
+    this.#slots = slots
+  }
+
+  connects(n: number): void {
+    this.#writer.add(this.#slots.connects, n)
+  }
+
+  connectFailures(n: number): void {
+    this.#writer.add(this.#slots.connectFailures, n)
+  }
+
+  /** `n` more (or fewer, when negative) connections are open. */
+  active(n: number): void {
+    this.#writer.add(this.#slots.connections, n)
+  }
+
+  /** A request goes out on a connection that has served before. */
+  reused(): void {
+    this.#writer.add(this.#slots.reused, 1)
+  }
+
+  retried(): void {
+    this.#writer.add(this.#slots.retries, 1)
+  }
+
+  /** `n` more (or fewer) requests wait for a connection. */
+  pending(n: number): void {
+    this.#writer.add(this.#slots.pending, n)
+  }
+
+  overflowed(): void {
+    this.#writer.add(this.#slots.overflows, 1)
+  }
+}
+
+/** Counts for one configured use of a filter. Several uses of one filter, also of successive versions, add up. */
+export class FilterRecorder {
+  readonly #writer: MetricsWriter
+  readonly #slots: FilterSlots
+  readonly #sample: number
+  #instances = 0
+
+  /** @param sample how many phases one that is timed stands for */
+  constructor(writer: MetricsWriter, slots: FilterSlots, sample: number) {
+    this.#writer = writer
+    this.#slots = slots
+    this.#sample = sample
+  }
+
+  calls(count: number, budgetUsed: number): void {
+    this.#writer.add(this.#slots.calls, count)
+    this.#writer.add(this.#slots.budget, budgetUsed)
+  }
+
+  duration(nanoseconds: number): void {
+    this.#writer.observe(this.#slots.duration, nanoseconds * 1e-9, filterBuckets, this.#sample)
+  }
+
+  trap(reason: string): void {
+    this.#writer.add(this.#slots.traps + trapIndex(reason), 1)
+  }
+
+  /** How many live contexts this use has now. */
+  instances(count: number): void {
+    // The difference, since an old version may end after the new one has begun.
+    this.#writer.add(this.#slots.instances, count - this.#instances)
+    this.#instances = count
+  }
+}

@@ -1,0 +1,68 @@
+// The services of one worker. A new snapshot gets new services around the old endpoints, so that a reload keeps their
+// connections; endpoints that are gone close theirs as they fall idle.
+
+import type { ServiceConfig } from "../config/model.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import { Endpoint, type UpstreamCounters } from "./endpoint.ts"
+import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
+
+export interface Service {
+  readonly name: string
+  readonly balancer: LoadBalancer
+  readonly endpoints: readonly Endpoint[]
+}
+
+/** What services need of their worker. */
+export interface ServicesDependencies {
+  readonly wheel: TimerWheel
+  /** [0, 1). */
+  readonly random: () => number
+  /** Workers of the process: process-wide caps are shared out among them. */
+  readonly workers: number
+  counters(service: string): UpstreamCounters
+}
+
+export class Services {
+  readonly #dependencies: ServicesDependencies
+  /** By service and everything about an endpoint that its connections depend on. */
+  #endpoints = new Map<string, Endpoint>()
+
+  constructor(dependencies: ServicesDependencies) {
+    this.#dependencies = dependencies
+  }
+
+  /** The services of a new snapshot. Call {@link retire} once it is in force. */
+  build(config: Readonly<Record<string, ServiceConfig>>): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
+    const { wheel, random, workers, counters } = this.#dependencies
+    const services = new Map<string, Service>()
+    const endpoints = new Map<string, Endpoint>()
+    for (const [name, service] of Object.entries(config)) {
+      const settings = {
+        connectTimeout: service.connectTimeout,
+        maxConnections: Math.max(1, Math.ceil(service.pool.maxConnections / workers)),
+        maxPending: Math.max(1, Math.ceil(service.pool.maxPending / workers)),
+        idleTimeout: service.pool.idleTimeout,
+        maxAge: service.pool.maxAge,
+        head: { startLine: service.limits.head, head: service.limits.head, fields: service.limits.fields },
+      }
+      const list: Endpoint[] = []
+      for (const { address, weight } of service.endpoints) {
+        const key = JSON.stringify([name, address.host, address.port, weight, settings])
+        const endpoint =
+          endpoints.get(key) ??
+          this.#endpoints.get(key) ??
+          new Endpoint(address.host, address.port, weight, settings, wheel, counters(name))
+        endpoints.set(key, endpoint)
+        list.push(endpoint)
+      }
+      services.set(name, { name, endpoints: list, balancer: createLoadBalancer(service.loadBalancing, list, random) })
+    }
+    return { services, endpoints }
+  }
+
+  /** Takes the endpoints of the snapshot now in force; the others close. */
+  retire(endpoints: Map<string, Endpoint>): void {
+    for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
+    this.#endpoints = endpoints
+  }
+}

@@ -1,0 +1,19 @@
+// What the WASM host counts, as an interface: telemetry decides where the numbers go.
+
+import type { TrapReason } from "./trap.ts"
+
+/** One stream in so many has its callbacks timed and its budget read: either costs as much as a small host call. */
+export const SAMPLE = 16
+
+/** Receives the counts of one filter. Called on the path of requests: implementations add to slots and return. */
+export interface FilterMetrics {
+  /** A stream ended in which the guest was called: header phases run. */
+  calls(count: number): void
+  /** Budget units one stream used; stands for {@link SAMPLE} streams. */
+  budget(units: number): void
+  /** Nanoseconds of one header phase; stands for {@link SAMPLE} of them. */
+  duration(nanoseconds: number): void
+  trap(reason: TrapReason): void
+  /** Live instances this filter runs in, in this worker. */
+  instances(count: number): void
+}

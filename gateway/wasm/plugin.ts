@@ -1,0 +1,128 @@
+// One configured use of a module: a root context in the module's VM, under which the streams of its routes live.
+
+import type { FilterStream, HttpFilter, StreamFilter } from "../filter/filter.ts"
+import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
+import type { AbiVersion } from "./proxy-wasm/enums.ts"
+import type { RootContext } from "./vm.ts"
+import type { VmSlot } from "./vm-slot.ts"
+import { WasmStream } from "./wasm-filter.ts"
+
+/** Everything a worker needs to run a filter; survives structured cloning. */
+export interface PluginSpec {
+  /** The filter's name in the configuration. */
+  readonly name: string
+  /** Instrumented and compiled: see prepareModule. */
+  readonly module: WebAssembly.Module
+  readonly abi: AbiVersion
+  /** SHA-256 of the original file, hex. */
+  readonly digest: string
+  /** Counts the changes of this filter; for people. */
+  readonly generation: number
+  /** Scope of shared data (the ABI's vm_id); the digest when absent. Plugins with the same one may share an instance. */
+  readonly vmKey?: string
+  /** Read by the guest in `proxy_on_vm_start`. */
+  readonly vmConfig?: string
+  readonly rootId: string
+  /** JSON text handed to `proxy_on_configure`. */
+  readonly config: string
+  /** What happens to exchanges when the filter fails: refused, or served as if it were absent. */
+  readonly onError: "deny" | "skip"
+  /** ms of CPU one callback may use. */
+  readonly cpuMs: number
+  /** Octets of memory; what the module was prepared with. */
+  readonly memory: number
+}
+
+export interface PluginStatus {
+  readonly name: string
+  readonly generation: number
+  readonly digest: string
+  /** `backoff`: it failed and waits to be started again. `failed`: it refused to start, which is not tried again by itself. */
+  readonly state: "running" | "backoff" | "failed"
+  readonly instances: number
+  readonly traps: number
+  /** "" when there was none. */
+  readonly lastError: string
+  readonly memoryBytes: number
+}
+
+/** Stream contexts kept for reuse. */
+const MAX_FREE = 256
+
+export class Plugin implements HttpFilter {
+  readonly name: string
+  readonly onError: "deny" | "skip"
+  readonly slot: VmSlot
+  readonly metrics: FilterMetrics
+  spec: PluginSpec
+  /** Its context in the slot's instance; null while there is none. */
+  root: RootContext | null = null
+  /** Whether its guest has a say in responses. */
+  filtersResponses = false
+  /** Snapshots that use it. */
+  references = 0
+  traps = 0
+  lastError = ""
+  /** The guest refused its configuration. */
+  refused = false
+  #open = 0
+  #tick = 0
+  readonly #free: WasmStream[] = []
+
+  constructor(spec: PluginSpec, slot: VmSlot, metrics: FilterMetrics) {
+    this.spec = spec
+    this.name = spec.name
+    this.onError = spec.onError
+    this.slot = slot
+    this.metrics = metrics
+  }
+
+  open(stream: FilterStream): StreamFilter | null {
+    const root = this.root ?? this.revive()
+    if (root === null && this.onError === "skip") return null
+    this.#open++
+    const free = this.#free.pop()
+    const context = free === undefined ? new WasmStream(this, stream) : free
+    context.reopen(stream)
+    return context
+  }
+
+  /** Called by a stream that is done. */
+  closed(context: WasmStream): void {
+    this.#open--
+    if (this.#free.length < MAX_FREE) this.#free.push(context)
+    if (this.references === 0 && this.#open === 0) this.slot.finish(this)
+  }
+
+  /** Whether no exchange has it open. */
+  get idle(): boolean {
+    return this.#open === 0
+  }
+
+  /** Whether the next stream's callbacks are timed. */
+  sample(): boolean {
+    this.#tick++
+    return this.#tick % SAMPLE === 0
+  }
+
+  /** Starts an instance if one may be started now. */
+  revive(): RootContext | null {
+    this.slot.revive()
+    return this.root
+  }
+
+  status(now: number): PluginStatus {
+    const { name, generation, digest } = this.spec
+    const vm = this.root?.vm
+    return {
+      name,
+      generation,
+      digest,
+      state: vm !== undefined ? "running" : this.refused ? "failed" : this.slot.waiting(now) ? "backoff" : "running",
+      instances: vm === undefined ? 0 : 1,
+      traps: this.traps,
+      lastError: this.lastError,
+      memoryBytes: vm === undefined ? 0 : vm.memory.size,
+    }
+  }
+}

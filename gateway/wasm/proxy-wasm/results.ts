@@ -1,0 +1,35 @@
+// How host calls hand values to the guest: one allocation of exactly the value's size, never one of size 0, then the two
+// out-words. SDKs rebuild their own containers from these blocks and break on anything else.
+
+import { Status } from "./enums.ts"
+import type { HostVm } from "./host.ts"
+
+/** Returns latin1 text through the out-addresses `data` and `length`. */
+export function returnText(vm: HostVm, text: string, data: number, length: number): number {
+  const memory = vm.memory
+  if (!memory.inside(data, 4) || !memory.inside(length, 4)) return Status.INVALID_MEMORY_ACCESS
+  let pointer = 0
+  if (text.length !== 0) {
+    pointer = vm.allocate(text.length)
+    if (pointer === 0) return Status.INVALID_MEMORY_ACCESS
+    memory.writeLatin1(pointer, text)
+  }
+  memory.writeWord(data, pointer)
+  memory.writeWord(length, text.length)
+  return Status.OK
+}
+
+/** Returns octets through the out-addresses `data` and `length`. */
+export function returnBytes(vm: HostVm, bytes: Uint8Array, data: number, length: number): number {
+  const memory = vm.memory
+  if (!memory.inside(data, 4) || !memory.inside(length, 4)) return Status.INVALID_MEMORY_ACCESS
+  let pointer = 0
+  if (bytes.length !== 0) {
+    pointer = vm.allocate(bytes.length)
+    if (pointer === 0) return Status.INVALID_MEMORY_ACCESS
+    memory.writeBytes(pointer, bytes)
+  }
+  memory.writeWord(data, pointer)
+  memory.writeWord(length, bytes.length)
+  return Status.OK
+}

@@ -1,0 +1,15 @@
+// `sluice/sdk`: what a filter may import.
+
+export { now } from "./clock"
+export { Config } from "./config"
+export { HttpFilter } from "./filter"
+export { Header, Headers } from "./headers"
+export { Json } from "./json"
+export { log } from "./log"
+export { properties } from "./properties"
+export { Query, QueryParameter } from "./query"
+export { RateLimit, seconds } from "./rate-limit"
+export { Reply } from "./reply"
+export { Request } from "./request"
+export { Response } from "./response"
+export { shared, SharedValue } from "./shared"

@@ -1,0 +1,80 @@
+// The request as a filter sees it.
+
+import { MapType } from "./abi"
+import { Headers } from "./headers"
+import { properties } from "./properties"
+import { Query } from "./query"
+
+/**
+ * The request of the current exchange. It is a view: every read asks the gateway, every write changes what is sent to the
+ * service. Keep in a local what you need twice.
+ */
+@final
+export class Request {
+  /** The request's headers; editable in `onRequest`. */
+  readonly headers: Headers = new Headers(MapType.HTTP_REQUEST_HEADERS)
+
+  /** `GET`, `POST` …; "" if unknown. */
+  get method(): string {
+    return this.pseudo(":method")
+  }
+  set method(value: string) {
+    this.headers.set(":method", value)
+  }
+
+  /** Path with its query as it was sent: `/search?q=tea`. */
+  get target(): string {
+    return this.pseudo(":path")
+  }
+  set target(value: string) {
+    this.headers.set(":path", value)
+  }
+
+  /** Path without its query: `/search`. Setting it keeps the query. */
+  get path(): string {
+    const target = this.target
+    const mark = target.indexOf("?")
+    return mark < 0 ? target : target.substring(0, mark)
+  }
+  set path(value: string) {
+    const target = this.target
+    const mark = target.indexOf("?")
+    this.target = mark < 0 ? value : value + target.substring(mark)
+  }
+
+  /** The decoded parameters behind the `?`, parsed anew at every access. */
+  get query(): Query {
+    const target = this.target
+    const mark = target.indexOf("?")
+    return new Query(mark < 0 ? "" : target.substring(mark + 1))
+  }
+
+  /** Host the client asked for, with its port if it named one: `shop.example.com`. */
+  get host(): string {
+    return this.pseudo(":authority")
+  }
+  set host(value: string) {
+    this.headers.set(":authority", value)
+  }
+
+  /** `http` or `https`. */
+  get scheme(): string {
+    return this.pseudo(":scheme")
+  }
+
+  /** The exchange's id (`x-request-id`), which is also in the access log; "" if there is none. */
+  get id(): string {
+    return this.pseudo("x-request-id")
+  }
+
+  /** The client's address and port, `10.0.0.7:51234`; "" if unknown. Behind other proxies this is the last of them. */
+  get clientAddress(): string {
+    const address = properties.text("source.address")
+    return address === null ? "" : address
+  }
+
+  private pseudo(name: string): string {
+    const value = this.headers.get(name)
+    return value === null ? "" : value
+  }
+}

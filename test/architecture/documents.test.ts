@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest"
+import { readRepositoryFile, repositoryFiles } from "./repository.ts"
+
+const files = repositoryFiles()
+
+/** Paths named in the code spans of a Markdown text: what has a slash inside, ends with one, or ends with `.ts`. */
+function namedPaths(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```/gm, "")
+  const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1])
+  return [...new Set(spans.filter((span) => /^[a-z0-9][\w.-]*(\/[\w.-]*)*$/i.test(span) && (span.includes("/") || span.endsWith(".ts"))))]
+}
+
+/** A path as a document beside `folder` may write it: from that folder or from the root; a folder, a file, or a `.ts` file without its ending. */
+function exists(path: string, folder: string): boolean {
+  const bare = path.replace(/\/$/, "")
+  return [`${folder}/${bare}`, bare].some((candidate) =>
+    files.some((file) => file === candidate || file === `${candidate}.ts` || file.startsWith(`${candidate}/`)),
+  )
+}
+
+describe("documents", () => {
+  test("gateway/README.md names paths that exist", () => {
+    const named = namedPaths(readRepositoryFile("gateway/README.md"))
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter((path) => !exists(path, "gateway"))).toEqual([])
+  })
+
+  test("a path that does not exist is noticed", () => {
+    expect(namedPaths("`errors.ts`, `http1/` and `proxy/exchange` but not `npm test`, `GET /x` or `config`")).toEqual([
+      "errors.ts",
+      "http1/",
+      "proxy/exchange",
+    ])
+    expect([exists("errors.ts", "gateway"), exists("http/fields", "gateway"), exists("http/", "gateway")]).toEqual([true, true, true])
+    expect([exists("errors2.ts", "gateway"), exists("http/field", "gateway")]).toEqual([false, false])
+  })
+})
+
+/** Written in parts, so that this file does not find itself. */
+const forbidden: readonly (readonly [what: string, pattern: RegExp])[] = [
+  ["a path outside the repository", new RegExp(["\\.\\./", "shared/"].join(""))],
+  ["work left open", new RegExp(`\\b(?:${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["X", "XX"].join("")})\\b`)],
+]
+const text = /\.(?:ts|mts|js|mjs|json|md|ya?ml|sh|txt)$|^\.ci\/run$/
+
+describe("sources", () => {
+  for (const [what, pattern] of forbidden) {
+    test(`contain no ${what}`, () => {
+      const found = files
+        .filter((path) => text.test(path) && path !== "package-lock.json")
+        .filter((path) => pattern.test(readRepositoryFile(path)))
+      expect(found).toEqual([])
+    })
+  }
+
+  test("are named for what they hold", () => {
+    const shapeless = /(?:^|\/)(?:utils?|helpers?|common|misc)\.ts$/
+    expect(files.filter((path) => shapeless.test(path) && !path.startsWith("test/conformance/"))).toEqual([])
+    const notKebab = files.filter((path) => /^(?:gateway|sdk|test|scripts)\/.*\.ts$/.test(path) && !/^[a-z0-9./-]+$/.test(path))
+    expect(notKebab).toEqual([])
+  })
+
+  test("have no default exports in gateway/ and sdk/", () => {
+    const found = files.filter((path) => /^(?:gateway|sdk)\/.*\.ts$/.test(path) && /^export default\b/m.test(readRepositoryFile(path)))
+    expect(found).toEqual([])
+  })
+})

@@ -1,0 +1,388 @@
+// Golden pairs: what a person writes, and what it comes out as.
+
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { type LoadResult, parseConfig } from "../../gateway/config/load.ts"
+import type { Config, RouteConfig } from "../../gateway/config/model.ts"
+import { formatProblems } from "../../gateway/config/problem.ts"
+
+const baseDir = join(import.meta.dirname, "modules")
+const listeners = "listeners: [{ address: 127.0.0.1:8080 }]\n"
+const services = "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] } }\n"
+const filters = "filters: { auth: { module: filter.wasm }, limit: { module: ./filter.wasm } }\n"
+
+function load(text: string): Extract<LoadResult, { ok: true }> {
+  const result = parseConfig(text, { file: "sluice.yaml", baseDir })
+  if (!result.ok) throw new Error(formatProblems(result.problems))
+  return result
+}
+
+function config(text: string): Config {
+  return load(text).config
+}
+
+function route(text: string): RouteConfig {
+  const result = load(`${listeners}${services}${filters}routes:\n  - ${text.replaceAll("\n", "\n    ")}\n`)
+  expect(result.warnings).toEqual([])
+  return result.config.routes[0]
+}
+
+const noEdits = { remove: [], set: [], add: [] }
+const forwardToA = { kind: "forward", backends: [{ service: "a", weight: 1, headers: { request: noEdits, response: noEdits } }] }
+
+test("the smallest useful file has every default filled in", () => {
+  const result = load(
+    "listeners:\n  - address: 127.0.0.1:8080\nservices:\n  hello: { endpoints: [127.0.0.1:9001] }\nroutes:\n  - backends: hello\n",
+  )
+  expect(result.warnings).toEqual([])
+  expect(result.config).toEqual({
+    admin: { address: { host: "127.0.0.1", port: 9901 } },
+    workers: "auto",
+    log: { level: "info", format: "auto" },
+    accessLog: "errors",
+    drain: { timeout: 30_000 },
+    listeners: [
+      {
+        name: "listener-0",
+        address: { host: "127.0.0.1", port: 8080 },
+        protocol: "http",
+        limits: { requestLine: 8192, head: 32_768, fields: 100, body: 0, connections: 65_536 },
+        timeouts: { head: 10_000, idle: 60_000, halfClose: 1000, tunnelIdle: 3_600_000 },
+        trustedHops: 0,
+        path: { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true },
+      },
+    ],
+    services: {
+      hello: {
+        endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
+        loadBalancing: "roundRobin",
+        protocol: "http1",
+        connectTimeout: 5000,
+        pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
+        limits: { head: 65_536, fields: 200 },
+      },
+    },
+    filters: {},
+    routes: [
+      {
+        name: "route-0",
+        listeners: [],
+        hosts: [],
+        matches: [{ path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }],
+        filters: [],
+        action: { kind: "forward", backends: [{ service: "hello", weight: 1, headers: { request: noEdits, response: noEdits } }] },
+        timeout: { request: 15_000, perTry: 0, idle: 300_000 },
+        headers: { request: noEdits, response: noEdits },
+      },
+    ],
+  })
+  expect(structuredClone(result.config)).toEqual(result.config)
+})
+
+describe("a document", () => {
+  const cases: [name: string, text: string, expected: object][] = [
+    ["in JSON", '{ "listeners": [{ "address": "127.0.0.1:8080" }], "workers": 2 }', { workers: 2 }],
+    ["in JSON indented by tabs", '{\n\t"listeners": [\n\t\t{ "address": "127.0.0.1:8080" }\n\t]\n}', { workers: "auto" }],
+    [
+      "in JSON that names its schema",
+      '{ "$schema": "./sluice.schema.json", "listeners": [{ "address": "127.0.0.1:8080" }] }',
+      { workers: "auto" },
+    ],
+    ["with a byte order mark and CRLF", "\ufefflisteners:\r\n  - address: 127.0.0.1:8080\r\nworkers: 3\r\n", { workers: 3 }],
+    [
+      "with anchors and aliases",
+      "listeners: [{ address: &x 127.0.0.1:8080, name: a, timeouts: &t { idle: 1m } }, { address: 127.0.0.1:81, timeouts: *t }]\n",
+      { listeners: [{ timeouts: { idle: 60_000 } }, { timeouts: { idle: 60_000 } }] },
+    ],
+    ["without an admin server", `${listeners}admin: false\n`, { admin: null }],
+    ["with an admin server elsewhere", `${listeners}admin: { address: "[::1]:0" }\n`, { admin: { address: { host: "::1", port: 0 } } }],
+    [
+      "with logs set",
+      `${listeners}log: { level: debug, format: json }\naccessLog: off\n`,
+      { log: { level: "debug", format: "json" }, accessLog: "off" },
+    ],
+    ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { timeout: 0 } }],
+    [
+      "with durations of every unit",
+      "listeners: [{ address: 127.0.0.1:1, timeouts: { head: 250ms, idle: 1.5s, tunnelIdle: 2h, halfClose: 0 } }]\ndrain: { timeout: 1m }\n",
+      { listeners: [{ timeouts: { head: 250, idle: 1500, tunnelIdle: 7_200_000, halfClose: 0 } }], drain: { timeout: 60_000 } },
+    ],
+    [
+      "with sizes of every unit",
+      "listeners: [{ address: 127.0.0.1:1, limits: { head: 64KiB, requestLine: 4096, body: 1GiB } }]\nservices: { s: { endpoints: [a:1], limits: { head: 1MiB } } }\n",
+      {
+        listeners: [{ limits: { head: 65_536, requestLine: 4096, body: 1_073_741_824 } }],
+        services: { s: { limits: { head: 1_048_576 } } },
+      },
+    ],
+    [
+      "with addresses of every kind",
+      'listeners: [{ address: "[2001:DB8::1]:443" }, { address: 0.0.0.0:0 }, { address: 0.0.0.0:0 }, { address: Localhost:80 }]\n',
+      {
+        listeners: [
+          { address: { host: "2001:db8::1", port: 443 } },
+          { address: { host: "0.0.0.0", port: 0 } },
+          { name: "listener-2" },
+          { address: { host: "localhost", port: 80 } },
+        ],
+      },
+    ],
+    [
+      "with path policies",
+      "listeners: [{ address: 127.0.0.1:1, trustedHops: 2, path: { encodedSlash: decode, backslash: slash, nul: keep, mergeSlashes: false } }]\n",
+      {
+        listeners: [
+          {
+            trustedHops: 2,
+            path: { encodedSlash: "decode", encodedBackslash: "keep", backslash: "slash", nul: "keep", mergeSlashes: false },
+          },
+        ],
+      },
+    ],
+    [
+      "with a service in full",
+      `${listeners}services: { s: { endpoints: [a.b:1, { address: "[::1]:2", weight: 3 }, { address: 1.2.3.4:5 }], loadBalancing: leastRequest, protocol: http1, connectTimeout: 1s, pool: { maxConnections: 1, maxPending: 0, idleTimeout: 1s, maxAge: 1h } } }\n`,
+      {
+        services: {
+          s: {
+            endpoints: [
+              { address: { host: "a.b", port: 1 }, weight: 1 },
+              { address: { host: "::1", port: 2 }, weight: 3 },
+              { address: { host: "1.2.3.4", port: 5 }, weight: 1 },
+            ],
+            loadBalancing: "leastRequest",
+            connectTimeout: 1000,
+            pool: { maxConnections: 1, maxPending: 0, idleTimeout: 1000, maxAge: 3_600_000 },
+          },
+        },
+      },
+    ],
+    [
+      "with a filter",
+      `${listeners}filters: { f: { module: ./filter.wasm } }\n`,
+      {
+        filters: {
+          f: { module: join(baseDir, "filter.wasm"), config: undefined, onError: "deny", limits: { cpu: 5, memory: 16_777_216 } },
+        },
+      },
+    ],
+    [
+      "with a filter in full",
+      `${listeners}filters: { f: { module: filter.wasm, config: { a: [1, null, true, { b: x }] }, onError: skip, limits: { cpu: 0.5ms, memory: 1MiB } } }\n`,
+      { filters: { f: { config: { a: [1, null, true, { b: "x" }] }, onError: "skip", limits: { cpu: 0.5, memory: 1_048_576 } } } },
+    ],
+  ]
+  test.each(cases)("%s", (_name, text, expected) => {
+    expect(config(text)).toMatchObject(expected)
+  })
+})
+
+describe("a route", () => {
+  const everything = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
+  const cases: [name: string, text: string, expected: object][] = [
+    ["with one service", "backends: a", { action: forwardToA }],
+    ["with a list of one service", "backends: [a]", { action: forwardToA }],
+    ["with a service as an object", "backends: { service: a }", { action: forwardToA }],
+    [
+      "with weighted services",
+      "backends: [a, { service: b, weight: 3 }, { service: b, weight: 0 }]",
+      {
+        action: {
+          backends: [
+            { service: "a", weight: 1 },
+            { service: "b", weight: 3 },
+            { service: "b", weight: 0 },
+          ],
+        },
+      },
+    ],
+    [
+      "with edits and a rewrite for one backend",
+      "backends: [{ service: a, headers: { request: { set: { X-A: b } } }, rewrite: { host: B.example:81 } }]",
+      {
+        action: {
+          backends: [
+            { headers: { request: { set: [["x-a", "b"]], add: [], remove: [] }, response: noEdits }, rewrite: { host: "b.example:81" } },
+          ],
+        },
+      },
+    ],
+    ["with a prefix", "match: { path: /api }\nbackends: a", { matches: [{ ...everything, path: { kind: "prefix", value: "/api" } }] }],
+    [
+      "with a prefix that ends with a slash",
+      "match: { path: /api/ }\nbackends: a",
+      { matches: [{ ...everything, path: { kind: "prefix", value: "/api" } }] },
+    ],
+    [
+      "with a prefix as an object",
+      "match: { path: { prefix: /api } }\nbackends: a",
+      { matches: [{ ...everything, path: { kind: "prefix", value: "/api" } }] },
+    ],
+    [
+      "with an exact path, whose slash at the end stays",
+      "match: { path: { exact: /api/ } }\nbackends: a",
+      { matches: [{ ...everything, path: { kind: "exact", value: "/api/" } }] },
+    ],
+    [
+      "with escapes of unreserved characters",
+      "match: { path: { exact: /%7Euser/%41%2fb%2Fc } }\nbackends: a",
+      { matches: [{ path: { kind: "exact", value: "/~user/A%2fb%2Fc" } }] },
+    ],
+    [
+      "with a regular expression",
+      "match: { path: { regex: '/users/[0-9]+(/[^/]+)*' } }\nbackends: a",
+      { matches: [{ path: { kind: "regex", value: "/users/[0-9]+(/[^/]+)*" } }] },
+    ],
+    ["with one method", "match: { method: get }\nbackends: a", { matches: [{ ...everything, methods: ["GET"] }] }],
+    ["with methods", "match: { method: [GET, post, GET] }\nbackends: a", { matches: [{ ...everything, methods: ["GET", "POST"] }] }],
+    [
+      "with headers",
+      'match: { headers: { X-A: "1", x-b: { exact: b }, x-c: { regex: "c+" } } }\nbackends: a',
+      {
+        matches: [
+          {
+            headers: [
+              { name: "x-a", value: { exact: "1" } },
+              { name: "x-b", value: { exact: "b" } },
+              { name: "x-c", value: { regex: "c+" } },
+            ],
+          },
+        ],
+      },
+    ],
+    [
+      "with query parameters",
+      'match: { query: { A: "1", b: { exact: ä }, c: { regex: "c+" } } }\nbackends: a',
+      {
+        matches: [
+          {
+            query: [
+              { name: "A", value: { exact: "1" } },
+              { name: "b", value: { exact: "ä" } },
+              { name: "c", value: { regex: "c+" } },
+            ],
+          },
+        ],
+      },
+    ],
+    [
+      "with several matches",
+      "match: [{ path: /a }, { method: GET }]\nbackends: a",
+      {
+        matches: [
+          { ...everything, path: { kind: "prefix", value: "/a" } },
+          { ...everything, methods: ["GET"] },
+        ],
+      },
+    ],
+    [
+      "with hosts",
+      'hosts: [Shop.Example.com, "*.example.com", 10.0.0.1, "[::1]", shop.example.com]\nbackends: a',
+      { hosts: ["shop.example.com", "*.example.com", "10.0.0.1", "[::1]"] },
+    ],
+    ["with one host", "hosts: shop.example.com\nbackends: a", { hosts: ["shop.example.com"] }],
+    ["with a listener", "listeners: [listener-0]\nbackends: a", { listeners: ["listener-0"] }],
+    [
+      "with filters",
+      "filters: [auth, { use: limit, with: { n: 1 } }, { use: auth }]\nbackends: a",
+      {
+        filters: [
+          { use: "auth", with: undefined },
+          { use: "limit", with: { n: 1 } },
+          { use: "auth", with: undefined },
+        ],
+      },
+    ],
+    ["with one filter", "filters: auth\nbackends: a", { filters: [{ use: "auth", with: undefined }] }],
+    ["with a time limit", "timeout: 5s\nbackends: a", { timeout: { request: 5000, perTry: 0, idle: 300_000 } }],
+    ["with time limits", "timeout: { perTry: 2s, idle: 0 }\nbackends: a", { timeout: { request: 15_000, perTry: 2000, idle: 0 } }],
+    ["without a time limit", "timeout: 0\nbackends: a", { timeout: { request: 0, perTry: 0, idle: 300_000 } }],
+    [
+      "with a rewrite",
+      "match: { path: /a }\nrewrite: { prefix: /, host: b }\nbackends: a",
+      { action: { ...forwardToA, rewrite: { prefix: "/", host: "b" } } },
+    ],
+    [
+      "with a redirect",
+      "redirect: { scheme: https, host: B.example, port: 8443, prefix: /new }",
+      { action: { kind: "redirect", redirect: { scheme: "https", host: "b.example", port: 8443, prefix: "/new", status: 302 } } },
+    ],
+    [
+      "with a reply",
+      "respond: { body: pong, headers: { Content-Type: text/plain } }",
+      { action: { kind: "respond", status: 200, body: "pong", headers: [["content-type", "text/plain"]] } },
+    ],
+    [
+      "with header edits",
+      "backends: a\nheaders: { request: { set: { X-A: a }, add: { X-B: [b, c], x-c: d }, remove: [Server] }, response: { remove: Via } }",
+      {
+        headers: {
+          request: {
+            set: [["x-a", "a"]],
+            add: [
+              ["x-b", "b"],
+              ["x-b", "c"],
+              ["x-c", "d"],
+            ],
+            remove: ["server"],
+          },
+          response: { set: [], add: [], remove: ["via"] },
+        },
+      },
+    ],
+    ["named", "name: api/v1.x\nbackends: a", { name: "api/v1.x" }],
+  ]
+  test.each(cases)("%s", (_name, text, expected) => {
+    expect(route(text)).toMatchObject(expected)
+  })
+})
+
+describe("a warning is given for", () => {
+  const cases: [name: string, text: string, expected: string][] = [
+    [
+      "a document without routes",
+      "",
+      "sluice.yaml:1:1: routes: there is no route, so every request is answered with 404; write one, such as - backends: NAME",
+    ],
+    [
+      "an unknown service",
+      "routes: [{ backends: [a, aa] }]\n",
+      'sluice.yaml:3:26: routes[0].backends[1]: there is no service "aa", so its share of requests is answered with 500; did you mean "a"?',
+    ],
+    [
+      "no action",
+      "routes: [{ match: { path: /a } }]\n",
+      "sluice.yaml:3:10: routes[0]: has none of backends, redirect and respond, so its requests are answered with 500; write one of them",
+    ],
+    [
+      "an empty list of backends",
+      "routes: [{ backends: [] }]\n",
+      "sluice.yaml:3:22: routes[0].backends: is empty, so the route's requests are answered with 500; write the name of a service",
+    ],
+    [
+      "weights of 0",
+      "routes: [{ backends: [{ service: a, weight: 0 }] }]\n",
+      "sluice.yaml:3:22: routes[0].backends: every weight is 0, so the route's requests are answered with 500; give one a weight above 0",
+    ],
+    [
+      "a try as long as the request",
+      "routes: [{ backends: a, timeout: { request: 1s, perTry: 1s } }]\n",
+      "sluice.yaml:3:57: routes[0].timeout.perTry: never comes into play, for request ends first; write a shorter one",
+    ],
+    [
+      "slashes in a row",
+      "routes: [{ backends: a, match: [{ path: /a//b }] }]\n",
+      'sluice.yaml:3:41: routes[0].match[0].path: "/a//b" never matches: listeners merge slashes; write one slash, or path: { mergeSlashes: false } in the listener',
+    ],
+  ]
+  test.each(cases)("%s", (_name, text, expected) => {
+    expect(formatProblems(load(`${listeners}${services}${text}`).warnings)).toBe(expected)
+  })
+
+  test("a service without endpoints", () => {
+    const result = load(`${listeners}services: { a: { endpoints: [] } }\nroutes: [{ backends: a }]\n`)
+    expect(formatProblems(result.warnings)).toBe(
+      "sluice.yaml:2:29: services.a.endpoints: is empty, so requests for this service are answered with 503; write at least one host:port",
+    )
+  })
+})

@@ -1,0 +1,181 @@
+import { describe, expect, test } from "vitest"
+import { parse } from "yaml"
+import { createAdmin } from "../../../gateway/admin/app.ts"
+import type { AdminDeps, FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
+import type { Config } from "../../../gateway/config/model.ts"
+import { Instruments } from "../../../gateway/telemetry/instruments.ts"
+import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
+import { config } from "./support/config.ts"
+
+const ready: ReadyState = {
+  ready: true,
+  reasons: [],
+  generation: 3,
+  lastReload: { ok: true, error: null, at: "2026-01-02T03:04:05.000Z" },
+  workers: { running: 2, wanted: 2 },
+  filtersInTrouble: [],
+}
+
+const filter: FilterStatus = {
+  name: "auth",
+  module: "/etc/sluice/auth.wasm",
+  digest: "ab".repeat(32),
+  generation: 2,
+  state: "running",
+  instances: 2,
+  calls: 10,
+  traps: { budget: 1 },
+  lastError: { message: "call exceeded 5 ms", at: "2026-01-02T03:04:05.000Z" },
+  onError: "deny",
+  limits: { cpu: 5, memory: 16777216 },
+}
+
+function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
+  const app = createAdmin(
+    {
+      live: () => true,
+      ready: () => ready,
+      exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
+      config: (): Config | null => config,
+      filters: () => [filter],
+      ...deps,
+    },
+    host,
+  )
+  return (path: string, init: RequestInit & { host?: string } = {}) => {
+    const headers = new Headers(init.headers)
+    headers.set("host", init.host ?? "127.0.0.1:9901")
+    return app.request(`http://127.0.0.1:9901${path}`, { ...init, headers })
+  }
+}
+
+describe("probes", () => {
+  test("/live answers as long as the process runs", async () => {
+    expect((await admin()("/live")).status).toBe(200)
+    expect((await admin({ live: () => false })("/live")).status).toBe(503)
+  })
+
+  test("/ready tells the whole state, 503 when not ready", async () => {
+    const yes = await admin()("/ready")
+    expect(yes.status).toBe(200)
+    expect(await yes.json()).toEqual(ready)
+    const state = {
+      ...ready,
+      ready: false,
+      reasons: ["no worker is running"],
+      lastReload: { ok: false, error: "sluice.yaml:3:5 unknown key", at: "x" },
+    }
+    const no = await admin({ ready: () => state })("/ready")
+    expect(no.status).toBe(503)
+    expect(await no.json()).toEqual(state)
+  })
+})
+
+describe("content", () => {
+  test("/metrics is the registry's exposition under its content type", async () => {
+    const registry = new MetricsRegistry()
+    new Instruments(registry).configTaken(7, 0)
+    const response = await admin({ exposition: () => registry.exposition() })("/metrics")
+    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8")
+    expect(await response.text()).toContain("\nsluice_config_generation 7\n")
+  })
+
+  test("/config is JSON, or YAML when asked for", async () => {
+    const json = await admin()("/config")
+    expect(json.headers.get("content-type")).toContain("application/json")
+    const value = await json.json()
+    expect(value.listeners[0].name).toBe("edge")
+    for (const response of [await admin()("/config?format=yaml"), await admin()("/config", { headers: { accept: "application/yaml" } })]) {
+      expect(response.headers.get("content-type")).toContain("application/yaml")
+      expect(parse(await response.text())).toEqual(value)
+    }
+    expect((await admin()("/config?format=xml")).status).toBe(400)
+    expect((await admin({ config: () => null })("/config")).status).toBe(503)
+  })
+
+  test("/config shows no secret in either format", async () => {
+    for (const path of ["/config", "/config?format=yaml"]) {
+      const text = await (await admin()(path)).text()
+      expect(text).not.toContain("s3cr3t")
+      expect(text).toContain("[redacted]")
+      expect(text).toContain("visible")
+    }
+  })
+
+  test("/filters lists them", async () => {
+    expect(await (await admin()("/filters")).json()).toEqual({ filters: [filter] })
+  })
+
+  test("/ names every endpoint, and each of them exists", async () => {
+    const request = admin()
+    const text = await (await request("/")).text()
+    const { endpoints } = await (await request("/", { headers: { accept: "application/json" } })).json()
+    for (const path of Object.keys(endpoints)) {
+      expect(text).toContain(path)
+      expect((await request(path)).status).toBe(200)
+    }
+  })
+})
+
+describe("refusals", () => {
+  test("what isn't there is 404, what isn't GET or HEAD is 405", async () => {
+    const request = admin()
+    const missing = await request("/nope")
+    expect(missing.status).toBe(404)
+    expect(await missing.json()).toMatchObject({ error: "no such endpoint" })
+    for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
+      const response = await request("/config", { method })
+      expect(response.status).toBe(405)
+      expect(response.headers.get("allow")).toBe("GET, HEAD")
+      expect((await request("/nope", { method })).status).toBe(404)
+    }
+  })
+
+  test.each(["localhost", "localhost:9901", "127.0.0.1", "127.0.0.1:19901", "[::1]:9901", "LOCALHOST"])(
+    "bound to loopback, Host %s is served",
+    async (host) => {
+      expect((await admin()("/live", { host })).status).toBe(200)
+    },
+  )
+
+  test.each([
+    "evil.example:9901",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "10.0.0.1:9901",
+    "",
+    "[::1",
+    "a@localhost",
+    "localhost:99999999",
+  ])("bound to loopback, Host %j is not", async (host) => {
+    const response = await admin()("/config", { host })
+    expect(response.status).toBe(421)
+    expect(await response.text()).not.toContain("edge")
+  })
+
+  test("bound elsewhere, any name is served", async () => {
+    expect((await admin({}, "0.0.0.0")("/live", { host: "gateway.internal:9901" })).status).toBe(200)
+  })
+
+  test("answers and refusals forbid framing, sniffing, caching and reading by other origins", async () => {
+    const request = admin()
+    for (const response of [
+      await request("/"),
+      await request("/nope"),
+      await request("/", { method: "POST" }),
+      await request("/", { host: "evil" }),
+    ]) {
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff")
+      expect(response.headers.get("x-frame-options")).toBe("DENY")
+      expect(response.headers.get("cache-control")).toBe("no-store")
+      expect(response.headers.get("content-security-policy")).toContain("default-src 'none'")
+      expect(response.headers.get("access-control-allow-origin")).toBeNull()
+    }
+  })
+
+  test("a failing source is a 500, not the end", async () => {
+    const request = admin({ exposition: () => Promise.reject(new Error("broken")) })
+    expect((await request("/metrics")).status).toBe(500)
+    expect((await request("/live")).status).toBe(200)
+  })
+})

@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest"
+import { isLoopback } from "../../../gateway/admin/guard.ts"
+import { isSecretKey, REDACTED, redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { config } from "./support/config.ts"
+
+describe("redaction", () => {
+  test.each([
+    "password",
+    "dbPassword",
+    "PASSPHRASE",
+    "secret",
+    "client_secret",
+    "clientSecret",
+    "token",
+    "accessToken",
+    "key",
+    "keys",
+    "apiKey",
+    "api-keys",
+    "x-api-key",
+    "privateKey",
+    "Authorization",
+    "cookie",
+    "set-cookie",
+    "credentials",
+    "pin",
+  ])("%s is secret", (key) => {
+    expect(isSecretKey(key)).toBe(true)
+  })
+
+  test.each(["header", "issuer", "keyId", "per", "requests", "keyPrefix", "passthrough", "spin", "compass"])("%s is not", (key) => {
+    expect(isSecretKey(key)).toBe(false)
+  })
+
+  test("settings keep their shape, also unusual ones", () => {
+    const settings = JSON.parse('{"a":[1,{"token":5,"b":"x"}],"__proto__":{"secret":"y","c":1},"secret":null,"keys":true}')
+    expect(JSON.stringify(redactSettings(settings))).toBe(
+      '{"a":[1,{"token":"[redacted]","b":"x"}],"__proto__":{"secret":"[redacted]","c":1},"secret":null,"keys":true}',
+    )
+    expect(redactSettings("text")).toBe("text")
+    expect(redactSettings(undefined)).toBe(undefined)
+  })
+
+  test("a configuration keeps everything but its secrets, and names that merely sound like one", () => {
+    const shown = redactConfig(config) as unknown as typeof config
+    expect(JSON.stringify(shown)).not.toContain("s3cr3t")
+    expect(shown.services).toEqual(config.services)
+    expect(shown.filters.key.config).toEqual({
+      header: "x-visible",
+      keys: REDACTED,
+      nested: [{ api_key: REDACTED, "client-secret": REDACTED, requireToken: true }],
+    })
+    expect(shown.routes[0].filters).toEqual([{ use: "key", with: { password: REDACTED, per: "visible-minute" } }])
+    expect(shown.routes[0].headers.request.set).toEqual([["authorization", REDACTED]])
+    expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
+  })
+
+  test("the configuration itself isn't touched", () => {
+    const before = JSON.stringify(config)
+    redactConfig(config)
+    expect(JSON.stringify(config)).toBe(before)
+  })
+})
+
+test("loopback addresses", () => {
+  for (const host of ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"]) expect(isLoopback(host)).toBe(true)
+  for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com", "128.0.0.1"])
+    expect(isLoopback(host)).toBe(false)
+})

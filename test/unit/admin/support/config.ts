@@ -1,0 +1,74 @@
+// A configuration with secrets in every place where one may stand.
+
+import type { Config } from "../../../../gateway/config/model.ts"
+
+const none = { remove: [], set: [], add: [] }
+
+export const config: Config = {
+  admin: { address: { host: "127.0.0.1", port: 9901 } },
+  workers: 1,
+  log: { level: "info", format: "auto" },
+  accessLog: "errors",
+  drain: { timeout: 30_000 },
+  listeners: [
+    {
+      name: "edge",
+      address: { host: "127.0.0.1", port: 8080 },
+      protocol: "http",
+      limits: { requestLine: 8192, head: 32_768, fields: 100, body: 0, connections: 65_536 },
+      timeouts: { head: 10_000, idle: 60_000, halfClose: 30_000, tunnelIdle: 3_600_000 },
+      trustedHops: 0,
+      path: { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true },
+    },
+  ],
+  services: {
+    token: {
+      endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
+      loadBalancing: "roundRobin",
+      protocol: "http1",
+      connectTimeout: 5000,
+      pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
+      limits: { head: 65_536, fields: 200 },
+    },
+  },
+  filters: {
+    key: {
+      module: "/filters/auth.wasm",
+      config: {
+        header: "x-visible",
+        keys: { "s3cr3t-1": "alice" },
+        nested: [{ api_key: "s3cr3t-2", "client-secret": ["s3cr3t-3"], requireToken: true }],
+      },
+      onError: "deny",
+      limits: { cpu: 5, memory: 16_777_216 },
+    },
+  },
+  routes: [
+    {
+      name: "api",
+      listeners: [],
+      hosts: [],
+      matches: [
+        {
+          path: { kind: "prefix", value: "/visible-path" },
+          methods: [],
+          headers: [{ name: "authorization", value: { exact: "Bearer s3cr3t-4" } }],
+          query: [{ name: "access_token", value: { exact: "s3cr3t-5" } }],
+        },
+      ],
+      filters: [{ use: "key", with: { password: "s3cr3t-6", per: "visible-minute" } }],
+      action: {
+        kind: "forward",
+        backends: [
+          {
+            service: "token",
+            weight: 1,
+            headers: { request: { remove: ["cookie"], set: [["x-api-key", "s3cr3t-7"]], add: [["x-env", "visible-env"]] }, response: none },
+          },
+        ],
+      },
+      timeout: { request: 15_000, perTry: 0, idle: 300_000 },
+      headers: { request: { remove: [], set: [["authorization", "Basic s3cr3t-8"]], add: [] }, response: none },
+    },
+  ],
+}
