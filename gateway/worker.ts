@@ -1,6 +1,7 @@
 // A thread that carries traffic. It listens on every listener's port, swaps in the snapshots the main thread sends, and
 // knows nothing of files, compilers or the admin API.
 
+import { randomBytes } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
 import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
@@ -8,6 +9,7 @@ import { TimerWheel } from "./http/timer-wheel.ts"
 import type { ServerConnection } from "./http1/server-connection.ts"
 import { Listener } from "./listener/listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
+import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
 import type { Plane } from "./proxy/plane.ts"
 import { Snapshot, type SnapshotSpec } from "./snapshot.ts"
@@ -190,7 +192,8 @@ class Worker {
       accessLog: this.#accessLog,
       replies: new LocalReplies(),
       random: Math.random,
-      clock: Date.now,
+      epoch: performance.timeOrigin,
+      forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
     }
     return this.#meansOnce
   }

@@ -95,8 +95,11 @@ export function parseAuthority(text: string): string | Wrong {
 }
 
 const UNRESERVED = /[A-Za-z0-9\-._~]/
-// pchar of RFC 3986 and "/", with what browsers send unescaped beside it.
-const PATH = /^[!$%&'()*+,\-./0-9:;=@A-Z[\]^_`a-z{|}~]*$/
+// pchar of RFC 3986, "%" and "/", with what some clients send unescaped beside it.
+const PATH = /^[!"$%&'()*+,\-./0-9:;<=>@A-Z[\]^_`a-z|~]*$/
+const ESCAPED = /["<>[\]^`|]/
+/** A dot segment for whoever takes a kept %2F or %5C for a separator, or cuts parameters off: requests with one are refused. */
+const HIDDEN_DOTS = /(?:^|%2F|%5C)\.\.?(?:$|;|%2F|%5C)/
 
 /** A path, spelled as a request's is when it is matched: unreserved escapes decoded, no dot segments. */
 export function parsePath(text: string, kind: "exact" | "prefix" | "replacement"): string | Wrong {
@@ -111,6 +114,10 @@ export function parsePath(text: string, kind: "exact" | "prefix" | "replacement"
       `${quote(text)} has a ${text[cut] === "?" ? "query" : "fragment"}; write only the path, ${quote(text.slice(0, cut))}${text[cut] === "?" && kind !== "replacement" ? ", and match the query with query" : ""}`,
     )
   if (text.includes("\\")) return new Wrong(`${quote(text)} has a backslash; write / or, for a regular expression, { regex: ... }`)
+  if (/[{}]/.test(text)) {
+    const pattern = text.replace(/\{[^{}]*\}/g, "[^/]+")
+    return new Wrong(`${quote(text)} has braces, which are no placeholder here; write { regex: ${quote(pattern)} }`)
+  }
   if (!PATH.test(text)) {
     let encoded = ""
     try {
@@ -131,7 +138,7 @@ export function parsePath(text: string, kind: "exact" | "prefix" | "replacement"
   let path = ""
   for (let i = 0; i < text.length; i++) {
     if (text[i] !== "%") {
-      path += text[i]
+      path += ESCAPED.test(text[i]) ? escapeOf(text.charCodeAt(i)) : text[i]
       continue
     }
     const hex = text.slice(i + 1, i + 3)
@@ -141,7 +148,7 @@ export function parsePath(text: string, kind: "exact" | "prefix" | "replacement"
       return new Wrong(`${quote(text)} has an encoded control character, which no request may carry; take it out`)
     const char = String.fromCharCode(code)
     // Only unreserved characters mean the same with and without their escape (RFC 3986 §2.3).
-    path += UNRESERVED.test(char) ? char : `%${hex}`
+    path += UNRESERVED.test(char) ? char : escapeOf(code)
     i += 2
   }
   const segments = path.split("/")
@@ -150,7 +157,16 @@ export function parsePath(text: string, kind: "exact" | "prefix" | "replacement"
       `${quote(text)} has dot segments, which are resolved before a request is matched; write ${quote(withoutDots(segments))}`,
     )
   }
+  if (segments.some((segment) => HIDDEN_DOTS.test(segment))) {
+    return new Wrong(
+      `${quote(text)} has dots beside an encoded slash or a semicolon, which no request may carry; write the path without them`,
+    )
+  }
   return kind === "prefix" && path.length > 1 && path.endsWith("/") ? path.replace(/\/+$/, "") || "/" : path
+}
+
+function escapeOf(code: number): string {
+  return `%${code.toString(16).toUpperCase().padStart(2, "0")}`
 }
 
 function withoutDots(segments: readonly string[]): string {

@@ -40,7 +40,8 @@ export interface DownstreamStream {
   sendInformational(head: ResponseHead): void
   /** Takes the final head; it leaves with the first bytes of the body, or at {@link flush}. Says how the body is to be handed over. */
   sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer
-  sendBytes(bytes: Buffer): void
+  /** Octets `[from, to)` of `buffer`, which is not kept. */
+  sendBytes(buffer: Buffer, from: number, to: number): void
   flush(): void
   /** Ends the response; the exchange is over for the codec, which may begin the next one before this returns. */
   sendEnd(trailers: Fields | null): void
@@ -54,8 +55,8 @@ export interface DownstreamStream {
 
 /** One exchange, as its downstream codec drives it. */
 export interface DownstreamHandler {
-  /** Bytes of the request's body, or of a tunnel. */
-  onRequestBytes(bytes: Buffer): void
+  /** Octets `[from, to)` of `buffer` are the next of the request's body, or of a tunnel. */
+  onRequestBytes(buffer: Buffer, from: number, to: number): void
   /** All that had arrived was handed over: a moment to write what waits. */
   onRequestFlush(): void
   /** The body is complete, or the client has ended its sending side of a tunnel. */
@@ -81,7 +82,7 @@ export interface UpstreamHandler {
   onInformational(head: ResponseHead): void
   /** The final head. Answer how its body is wanted: true = chunked coding reframed, false = plain data. */
   onResponseHead(head: ResponseHead): boolean
-  onResponseBytes(bytes: Buffer): void
+  onResponseBytes(buffer: Buffer, from: number, to: number): void
   /** All that had arrived was handed over: a moment to write what waits. */
   onResponseFlush(): void
   /** The response is complete; the connection is no longer this attempt's. */

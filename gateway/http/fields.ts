@@ -21,6 +21,8 @@ export class Fields {
   canonical = true
   #replaced: (string | undefined)[] | null = null
   #added: string[] | null = null
+  /** Appended fields as they will be sent; taken apart when one of them is asked for. */
+  #lines = ""
 
   /** Forgets everything; the offsets' storage is kept. */
   reset(): void {
@@ -29,6 +31,22 @@ export class Fields {
     this.canonical = true
     this.#replaced = null
     this.#added = null
+    this.#lines = ""
+  }
+
+  // Fields beside the text that may be called `name` (undefined: all of them).
+  #beside(name?: string): string[] | null {
+    const lines = this.#lines
+    if (lines === "" || (name !== undefined && !lines.includes(name))) return this.#added
+    this.#lines = ""
+    this.#added ??= []
+    for (let start = 0; start < lines.length; ) {
+      const colon = lines.indexOf(": ", start)
+      const end = lines.indexOf("\r\n", colon)
+      this.#added.push(lines.slice(start, colon), lines.slice(colon + 2, end))
+      start = end + 2
+    }
+    return this.#added
   }
 
   /** Marks field `i` (index in {@link at}) as removed. */
@@ -50,23 +68,39 @@ export class Fields {
   /** First value of `name`, or undefined. */
   get(name: string): string | undefined {
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) return this.#value(i)
-    const added = this.#added
+    const added = this.#beside(name)
     if (added !== null) for (let i = 0; i < added.length; i += 2) if (added[i] === name) return added[i + 1]
     return undefined
+  }
+
+  /** All values of `name` in order, joined by `separator`; undefined when absent. Costs no more than {@link get} for one. */
+  getCombined(name: string, separator: string): string | undefined {
+    let combined: string | undefined
+    for (let i = 0; i < this.count; i++) {
+      if (this.#is(i, name)) combined = combined === undefined ? this.#value(i) : combined + separator + this.#value(i)
+    }
+    const added = this.#beside(name)
+    if (added !== null) {
+      for (let i = 0; i < added.length; i += 2) {
+        if (added[i] === name) combined = combined === undefined ? added[i + 1] : combined + separator + added[i + 1]
+      }
+    }
+    return combined
   }
 
   /** All values of `name` in order; empty when absent. */
   getAll(name: string): string[] {
     const values: string[] = []
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) values.push(this.#value(i))
-    const added = this.#added
+    const added = this.#beside(name)
     if (added !== null) for (let i = 0; i < added.length; i += 2) if (added[i] === name) values.push(added[i + 1])
     return values
   }
 
   /** Fields there are, repeats counted. */
   get size(): number {
-    let size = this.#added === null ? 0 : this.#added.length >> 1
+    const added = this.#beside()
+    let size = added === null ? 0 : added.length >> 1
     for (let i = 0; i < this.count; i++) if (this.at[i * SLOTS] !== REMOVED) size++
     return size
   }
@@ -77,8 +111,14 @@ export class Fields {
 
   /** Appends a field, keeping those of the same name. */
   add(name: string, value: string): void {
-    if (this.#added === null) this.#added = [name, value]
-    else this.#added.push(name, value)
+    const added = this.#beside(name)
+    if (added === null) this.#added = [name, value]
+    else added.push(name, value)
+  }
+
+  /** Appends fields in the form they are sent in: each `name: value CRLF`, names lower case and none of them there yet. */
+  addLines(lines: string): void {
+    this.#lines += lines
   }
 
   /** Replaces the first field of that name in its place, removes the others, or appends. */
@@ -93,7 +133,7 @@ export class Fields {
         done = true
       }
     }
-    const added = this.#added
+    const added = this.#beside(name)
     if (added !== null) {
       for (let i = 0; i < added.length; i += 2) {
         if (added[i] !== name) continue
@@ -117,7 +157,7 @@ export class Fields {
       this.drop(i)
       found = true
     }
-    const added = this.#added
+    const added = this.#beside(name)
     if (added !== null) {
       for (let i = added.length - 2; i >= 0; i -= 2) {
         if (added[i] !== name) continue
@@ -132,6 +172,7 @@ export class Fields {
   clear(): void {
     for (let i = 0; i < this.count; i++) this.drop(i)
     this.#added = null
+    this.#lines = ""
   }
 
   /** Calls `visit` for every field in order. */
@@ -140,7 +181,7 @@ export class Fields {
       const start = this.at[i * SLOTS]
       if (start !== REMOVED) visit(this.text.slice(start, this.at[i * SLOTS + 1]), this.#value(i))
     }
-    const added = this.#added
+    const added = this.#beside()
     if (added !== null) for (let i = 0; i < added.length; i += 2) visit(added[i], added[i + 1])
   }
 
@@ -180,7 +221,7 @@ export class Fields {
     }
     const added = this.#added
     if (added !== null) for (let i = 0; i < added.length; i += 2) out += `${added[i]}: ${added[i + 1]}\r\n`
-    return out
+    return out + this.#lines
   }
 
   /** Fields from name, value pairs (names lower case). For tests, local replies and messages that did not come from HTTP/1.1. */

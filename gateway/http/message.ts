@@ -36,6 +36,8 @@ export class RequestHead {
   upgrade = ""
   /** `TE: trailers` was sent. */
   acceptsTrailers = false
+  /** The client sent x-forwarded-for, -proto, -host, x-request-id or traceparent. */
+  saysForwarded = false
 
   /** Makes this the head of nothing, ready for the next request. */
   reset(): void {
@@ -53,6 +55,7 @@ export class RequestHead {
     this.expectContinue = false
     this.upgrade = ""
     this.acceptsTrailers = false
+    this.saysForwarded = false
   }
 }
 

@@ -6,9 +6,9 @@ import { HeadReader, MORE } from "./head-reader.ts"
 import { isTrailerField, OTHER } from "./known-fields.ts"
 import { CR, HEX, LF, VALUE } from "./octets.ts"
 
-/** Where decoded bytes go. Slices are of the buffer that was fed, or fresh ones for rewritten size lines. */
+/** Where decoded bytes go: ranges of the buffer that was fed, or of a fresh one for a rewritten size line. */
 export interface ChunkSink {
-  onChunkBytes(bytes: Buffer): void
+  onChunkBytes(buffer: Buffer, from: number, to: number): void
 }
 
 const SIZE = 0
@@ -134,11 +134,12 @@ export class ChunkedDecoder {
           if (reframe) {
             // A size line goes out as it came when it lies here whole and says nothing but its digits.
             if (size === 0) {
-              if (run !== -1 && lineStart > run) sink.onChunkBytes(buffer.subarray(run, lineStart))
+              if (run !== -1 && lineStart > run) sink.onChunkBytes(buffer, run, lineStart)
               run = -1
             } else if (line !== this.#digits + 2 || this.#digits > 8) {
-              if (run !== -1 && lineStart > run) sink.onChunkBytes(buffer.subarray(run, lineStart))
-              sink.onChunkBytes(Buffer.from(`${size.toString(16)}\r\n`, "latin1"))
+              if (run !== -1 && lineStart > run) sink.onChunkBytes(buffer, run, lineStart)
+              const text = Buffer.from(chunkHead(size), "latin1")
+              sink.onChunkBytes(text, 0, text.length)
               run = i
             }
           }
@@ -160,7 +161,7 @@ export class ChunkedDecoder {
         }
         case DATA: {
           const length = Math.min(this.#left, to - i)
-          if (!reframe) sink.onChunkBytes(buffer.subarray(i, i + length))
+          if (!reframe) sink.onChunkBytes(buffer, i, i + length)
           i += length
           this.#left -= length
           if (this.#left === 0) state = DATA_CR
@@ -203,7 +204,7 @@ export class ChunkedDecoder {
     if (result >= 0 && run !== -1) {
       // A size line that is not complete yet is held back: it is written anew when the rest has come.
       const until = lineStart === -1 ? i : lineStart
-      if (until > run) sink.onChunkBytes(buffer.subarray(run, until))
+      if (until > run) sink.onChunkBytes(buffer, run, until)
     }
     return result
   }

@@ -67,6 +67,8 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #out = ""
   #failure = ""
   #ended = false
+  /** A tunnel's socket has closed in order, with bytes still kept for the client. */
+  #gone = false
 
   constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner, connectTimeout: number) {
     this.#socket = socket
@@ -134,16 +136,17 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     return transfer
   }
 
-  sendBytes(bytes: Buffer): void {
-    const length = bytes.length
+  sendBytes(buffer: Buffer, from: number, to: number): void {
+    const length = to - from
     const encode = this.#transfer === "encode"
     if (length === 0) return
     const out = this.#out
     if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
-      const body = latin1(bytes, 0, length)
+      const body = latin1(buffer, from, to)
       this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
       return
     }
+    const bytes = length === buffer.length ? buffer : buffer.subarray(from, to)
     if (!encode && out === "") {
       if (!this.#socket.write(bytes)) this.writable = false
       return
@@ -201,6 +204,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     }
     if (this.#ended) this.#onEnd()
     else this.#socket.resume()
+    if (this.#gone) this.#onClose()
   }
 
   /** Gives the attempt up: the connection can't be used again. No further call reaches the handler. */
@@ -253,9 +257,9 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
       } else if (state === BODY_LENGTH) {
         const take = Math.min(this.#left, length - i)
         this.#left -= take
-        const bytes = i === 0 && take === length ? buffer : buffer.subarray(i, i + take)
+        const from = i
         i += take
-        this.#handler?.onResponseBytes(bytes)
+        this.#handler?.onResponseBytes(buffer, from, i)
         if (this.#left === 0 && this.#state === BODY_LENGTH) this.#complete(null, i < length)
       } else if (state === BODY_CHUNKED) {
         const decoder = this.#decoder as ChunkedDecoder
@@ -265,13 +269,13 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
         if (result === DONE) this.#complete(decoder.trailers, decoder.end < length)
         else this.#fail("upstreamProtocol", "malformed chunked coding")
       } else if (state === BODY_CLOSE) {
-        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        const from = i
         i = length
-        this.#handler?.onResponseBytes(bytes)
+        this.#handler?.onResponseBytes(buffer, from, length)
       } else if (state === TUNNEL) {
-        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        const from = i
         i = length
-        this.#handler?.onResponseBytes(bytes)
+        this.#handler?.onResponseBytes(buffer, from, length)
       } else {
         // Bytes that nothing asked for.
         i = length
@@ -336,8 +340,8 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     }
   }
 
-  onChunkBytes(bytes: Buffer): void {
-    if (this.#state === BODY_CHUNKED) this.#handler?.onResponseBytes(bytes)
+  onChunkBytes(buffer: Buffer, from: number, to: number): void {
+    if (this.#state === BODY_CHUNKED) this.#handler?.onResponseBytes(buffer, from, to)
   }
 
   // The response has been read whole. The connection is free before its handler learns of it, so that a pipelined request
@@ -372,7 +376,8 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
       case CLOSED:
         return
       case TUNNEL:
-        this.#handler?.onTunnelEnd()
+        // What is kept for a slow client comes first.
+        if (this.#kept === null) this.#handler?.onTunnelEnd()
         return
       case BODY_CLOSE:
         if (this.#kept === null && !this.#paused) this.#complete(null, false)
@@ -408,6 +413,10 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
         this.#fail("upstreamTruncated", this.#failure === "" ? "closed" : this.#failure)
         return
       case TUNNEL: {
+        if (this.#kept !== null && this.#failure === "") {
+          this.#gone = true
+          return
+        }
         const handler = this.#handler
         this.#handler = null
         this.destroy()

@@ -3,6 +3,10 @@
 
 import { type Fields, SLOTS } from "../http/fields.ts"
 import { isConnectionOption } from "./known-fields.ts"
+import { HTAB, SP } from "./octets.ts"
+
+/** Fields that `Connection` may name in one head: each costs a walk through all fields. */
+const OPTION_LIMIT = 32
 
 /** What a head's framing and connection fields say. Reused from head to head. */
 export class Framing {
@@ -59,7 +63,7 @@ export class Framing {
       return true
     }
     for (const part of value.split(",")) {
-      const coding = part.trim().toLowerCase()
+      const coding = trimmed(part).toLowerCase()
       if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(coding)) return false
       if (coding !== "chunked") this.unknownCoding = true
     }
@@ -78,20 +82,25 @@ export class Framing {
         return true
     }
     for (const part of value.split(",")) {
-      const option = part.trim().toLowerCase()
+      const option = trimmed(part).toLowerCase()
       if (option === "") continue
       if (option === "close") this.close = true
       else if (option === "keep-alive") this.keepAlive = true
       else if (option === "upgrade") this.upgrades = true
       else if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(option) || !isConnectionOption(option)) return false
-      else this.#options.push(option)
+      else if (this.#options.push(option) > OPTION_LIMIT) return false
     }
     return true
   }
 
   /** Takes a TE value (requests). */
   setTe(value: string): void {
-    for (const part of value.split(",")) if (part.trim().toLowerCase().split(";")[0] === "trailers") this.acceptsTrailers = true
+    for (const part of value.split(",")) if (trimmed(part).toLowerCase() === "trailers") this.acceptsTrailers = true
+  }
+
+  /** Takes an Upgrade value: several fields are one list (RFC 9110 §5.3). */
+  setUpgrade(value: string): void {
+    this.upgrade = this.upgrade === "" ? value.toLowerCase() : `${this.upgrade}, ${value.toLowerCase()}`
   }
 
   /** Takes a Keep-Alive value: the seconds of `timeout=N`. */
@@ -104,6 +113,19 @@ export class Framing {
   dropOptions(fields: Fields): void {
     for (const option of this.#options) fields.remove(option)
   }
+}
+
+// Without white space as fields have it: `trim` takes more away, of it the octet A0.
+function trimmed(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isWhite(text.charCodeAt(start))) start++
+  while (end > start && isWhite(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isWhite(c: number): boolean {
+  return c === SP || c === HTAB
 }
 
 /** Value of field `i`, as it came. */

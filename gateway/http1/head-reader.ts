@@ -81,7 +81,7 @@ export class HeadReader {
 
   /** Whether an octet of a head was seen that is not an empty line before it. */
   get started(): boolean {
-    return this.#at > 0 && this.#state > START_CR
+    return this.#state > LINE || (this.#state === LINE && this.#at > this.#mark)
   }
 
   /**
@@ -91,6 +91,10 @@ export class HeadReader {
   read(buffer: Buffer, from: number, to: number): number {
     const kept = this.#kept
     if (kept === null) {
+      if (this.#at === 0) {
+        const end = this.#regular(buffer, from, to)
+        if (end !== MORE) return end
+      }
       const end = this.#scan(buffer, from, to - from)
       if (end === MORE) this.#keep(buffer, from, to)
       return end < 0 ? end : from + end
@@ -99,6 +103,69 @@ export class HeadReader {
     this.#keep(buffer, from, to)
     const end = this.#scan(this.#kept as Buffer, 0, this.#keptLength)
     return end < 0 ? end : from + end - before
+  }
+
+  // The quick way through a head that lies whole in one segment and is regular in every respect, which is nearly all of
+  // them. Anything else is MORE: the scanner below starts over, and it alone decides what is wrong with it.
+  #regular(buffer: Buffer, from: number, to: number): number {
+    const limits = this.#limits
+    const fields = this.#fields
+    // Locals: an imported binding is looked up anew at every use.
+    const lowerToken = LOWER_TOKEN
+    const value = VALUE
+    const known = this.known
+    const at = fields.at
+    const stop = Math.min(to, from + limits.head)
+    const maxFields = Math.min(limits.fields, (at.length / SLOTS) | 0)
+    const last = stop - 4
+    let i = from
+    if (this.#kind !== "trailers") {
+      const octets = this.#lineOctets
+      const lineStop = Math.min(stop, from + limits.startLine + 1)
+      while (i < lineStop && octets[buffer[i]] === 1) i++
+      if (i >= lineStop || i === from || buffer[i] !== CR || buffer[i + 1] !== LF) return MORE
+      this.lineEnd = i - from
+      i += 2
+    }
+    let count = 0
+    while (i < last) {
+      const start = i
+      let c = buffer[i]
+      if (c === CR) break
+      let lower = lowerToken[c]
+      while (lower !== 0 && i < stop) {
+        if (lower !== c) buffer[i] = lower
+        c = buffer[++i]
+        lower = lowerToken[c]
+      }
+      if (c !== COLON || i === start || count === maxFields) return MORE
+      const nameEnd = i
+      // One space, the value, CRLF: other spellings are legal too, but not regular.
+      if (buffer[i + 1] !== SP) return MORE
+      i += 2
+      const valueStart = i
+      c = buffer[i]
+      if (c === SP || c === HTAB) return MORE
+      // Four at a time: most of a head's octets are looked at here.
+      while (i < last && (value[buffer[i]] & value[buffer[i + 1]] & value[buffer[i + 2]] & value[buffer[i + 3]]) !== 0) i += 4
+      while (i < stop && value[buffer[i]] === 1) i++
+      if (i + 2 > stop || buffer[i] !== CR || buffer[i + 1] !== LF) return MORE
+      const before = buffer[i - 1]
+      if (i !== valueStart && (before === SP || before === HTAB)) return MORE
+      const o = count * SLOTS
+      at[o] = start - from
+      at[o + 1] = nameEnd - from
+      at[o + 2] = valueStart - from
+      at[o + 3] = i - from
+      known[count++] = classify(buffer, start, nameEnd - start)
+      i += 2
+    }
+    if (i + 2 > stop || buffer[i] !== CR || buffer[i + 1] !== LF) return MORE
+    i += 2
+    fields.count = count
+    fields.text = latin1(buffer, from, i)
+    this.#at = i - from
+    return i
   }
 
   // Copies a segment behind what is kept: at most one octet more than the head may have, so the limit still shows.

@@ -12,6 +12,8 @@ export const TE = 7
 export const UPGRADE = 8
 export const EXPECT = 9
 export const HTTP2_SETTINGS = 10
+/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, x-request-id, traceparent. */
+export const FORWARDED = 11
 
 const names: readonly string[] = [
   "",
@@ -26,12 +28,27 @@ const names: readonly string[] = [
   "expect",
   "http2-settings",
 ]
+const forwardedNames: readonly Uint8Array[] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"].map(
+  (name) => Uint8Array.from(name, (char) => char.charCodeAt(0)),
+)
 const octets: readonly Uint8Array[] = names.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
 
 function is(id: number, buffer: Uint8Array, start: number): number {
   const name = octets[id]
   for (let i = 0; i < name.length; i++) if (buffer[start + i] !== name[i]) return OTHER
   return id
+}
+
+function isForwarded(buffer: Uint8Array, start: number, length: number): number {
+  const first = buffer[start]
+  if (first !== 120 && first !== 116) return OTHER
+  for (const name of forwardedNames) {
+    if (name.length !== length) continue
+    let i = 0
+    while (i < length && buffer[start + i] === name[i]) i++
+    if (i === length) return FORWARDED
+  }
+  return OTHER
 }
 
 /** Which known field the lower-case name at `start`, `length` octets long, is; {@link OTHER} for the rest. */
@@ -49,10 +66,14 @@ export function classify(buffer: Uint8Array, start: number, length: number): num
       return buffer[start] === 99 ? is(CONNECTION, buffer, start) : is(KEEP_ALIVE, buffer, start)
     case 14:
       return buffer[start] === 99 ? is(CONTENT_LENGTH, buffer, start) : is(HTTP2_SETTINGS, buffer, start)
+    case 11:
+    case 12:
+    case 15:
+      return isForwarded(buffer, start, length)
     case 16:
-      return is(PROXY_CONNECTION, buffer, start)
+      return buffer[start] === 112 ? is(PROXY_CONNECTION, buffer, start) : isForwarded(buffer, start, length)
     case 17:
-      return is(TRANSFER_ENCODING, buffer, start)
+      return buffer[start] === 116 ? is(TRANSFER_ENCODING, buffer, start) : isForwarded(buffer, start, length)
     default:
       return OTHER
   }

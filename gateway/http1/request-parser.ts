@@ -21,6 +21,8 @@ export class RequestParser {
   error: ErrorCode | null = null
   readonly #reader: HeadReader
   readonly #framing = new Framing()
+  #lastAuthority = ""
+  #lastHost = ""
 
   constructor(limits: HeadLimits) {
     this.#reader = new HeadReader("request", limits, this.head.fields)
@@ -70,6 +72,10 @@ export class RequestParser {
         if (!framing.setContentLength(fields.text, fields.at[at + 2], fields.at[at + 3])) return "badRequest"
         continue
       }
+      if (id === known.FORWARDED) {
+        head.saysForwarded = true
+        continue
+      }
       const value = wireValue(fields, i)
       fields.drop(i)
       switch (id) {
@@ -87,7 +93,7 @@ export class RequestParser {
           framing.setTe(value)
           break
         case known.UPGRADE:
-          framing.upgrade = value.toLowerCase()
+          framing.setUpgrade(value)
           break
         case known.EXPECT:
           expect = expect === "" ? value.toLowerCase() : "more than one"
@@ -98,8 +104,11 @@ export class RequestParser {
     // Exactly one valid Host; an absolute form's authority must say the same (RFC 9112 §3.2).
     if (hosts > 1 || (hosts === 0 && head.minor === 1)) return "badRequest"
     if (hosts === 1) {
-      const name = hostOf(host)
+      // A connection's requests mostly name one host.
+      const name = host === this.#lastAuthority ? this.#lastHost : hostOf(host)
       if (name === null) return "badRequest"
+      this.#lastAuthority = host
+      this.#lastHost = name
       if (head.authority === "") head.authority = host
       else if (head.authority.toLowerCase() !== host.toLowerCase()) return "badRequest"
       head.host = name
@@ -142,7 +151,11 @@ export class RequestParser {
     if (minor !== 1 && minor !== 0) return versionError(text.slice(targetEnd + 1, end))
     head.minor = minor
     const method = text.slice(start, methodEnd)
-    if (method !== "GET" && method !== "POST" && !isToken(method)) return "badRequest"
+    if (method !== "GET" && method !== "POST") {
+      if (!isToken(method)) return "badRequest"
+      // Whatever its target: a 2xx to it would turn the connection into a tunnel (RFC 9110 §9.3.6).
+      if (method === "CONNECT") return "methodNotAllowed"
+    }
     head.method = method
     if (text.charCodeAt(methodEnd + 1) === 47) {
       head.target = text.slice(methodEnd + 1, targetEnd)
@@ -151,10 +164,9 @@ export class RequestParser {
     return this.#otherForm(text.slice(methodEnd + 1, targetEnd))
   }
 
-  // Absolute form, and `*` for OPTIONS. CONNECT's authority form is refused with the method.
+  // Absolute form, and `*` for OPTIONS.
   #otherForm(target: string): ErrorCode | null {
     const head = this.head
-    if (head.method === "CONNECT") return "methodNotAllowed"
     if (target === "*" && head.method === "OPTIONS") {
       head.target = target
       return null
@@ -163,7 +175,9 @@ export class RequestParser {
     if (absolute === null) return "badRequest"
     head.authority = absolute[1]
     const rest = absolute[2]
-    head.target = rest.startsWith("/") ? rest : `/${rest}`
+    // OPTIONS without a path asks about the server as a whole (RFC 9112 §3.2.4).
+    if (rest === "" && head.method === "OPTIONS") head.target = "*"
+    else head.target = rest.startsWith("/") ? rest : `/${rest}`
     return null
   }
 }

@@ -64,7 +64,7 @@ export class ResponseParser {
     const ids = this.#reader.known
     for (let i = 0; i < fields.count; i++) {
       const id = ids[i]
-      if (id === known.OTHER || id === known.HOST || id === known.EXPECT) continue
+      if (id === known.OTHER || id === known.FORWARDED || id === known.HOST || id === known.EXPECT) continue
       if (id === known.CONTENT_LENGTH) {
         const at = i * 4
         if (!framing.setContentLength(text, fields.at[at + 2], fields.at[at + 3])) return "malformed or repeated content-length"
@@ -80,7 +80,7 @@ export class ResponseParser {
           if (!framing.setConnection(value)) return "connection names a field it may not"
           break
         case known.UPGRADE:
-          framing.upgrade = value.toLowerCase()
+          framing.setUpgrade(value)
           break
         case known.KEEP_ALIVE:
           framing.setKeepAlive(value)

@@ -84,7 +84,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   #processing = false
   /** Bytes read and not yet looked at. */
   #kept: Buffer | null = null
+  /** The client has ended its side, and all it sent before was looked at. */
   #ended = false
+  /** The client has ended its side behind what is kept. */
+  #endKept = false
   #unsent = -1
   #draining = false
   #closeAfter = false
@@ -95,6 +98,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   /** Text that leaves with the next write. */
   #out = ""
   #transfer: BodyTransfer = "none"
+  /** The connection's end will be the end of the response's body. */
+  #endDelimited = false
 
   constructor(
     socket: Socket,
@@ -185,9 +190,9 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
         }
         if (this.#left === 0) this.#state = COMPLETE
         this.#bodySeen = true
-        const bytes = i === 0 && take === length ? buffer : buffer.subarray(i, i + take)
+        const from = i
         i += take
-        this.#exchange?.onRequestBytes(bytes)
+        this.#exchange?.onRequestBytes(buffer, from, i)
         if (this.#left === 0 && this.#state === COMPLETE) this.#exchange?.onRequestEnd(null)
       } else if (state === BODY_CHUNKED) {
         if (!this.#bodyStarted) break
@@ -197,9 +202,9 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
         // A pipelined request: it waits for the response to the one before.
         break
       } else if (state === TUNNEL) {
-        const bytes = i === 0 ? buffer : buffer.subarray(i)
+        const from = i
         i = length
-        this.#exchange?.onRequestBytes(bytes)
+        this.#exchange?.onRequestBytes(buffer, from, length)
       } else {
         if (state === DISCARD) {
           this.#left -= length - i
@@ -267,8 +272,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   }
 
   /** Decoded or reframed bytes of a chunked request body. */
-  onChunkBytes(bytes: Buffer): void {
-    if (this.#state === BODY_CHUNKED) this.#exchange?.onRequestBytes(bytes)
+  onChunkBytes(buffer: Buffer, from: number, to: number): void {
+    if (this.#state === BODY_CHUNKED) this.#exchange?.onRequestBytes(buffer, from, to)
   }
 
   startRequestBody(reframe: boolean): void {
@@ -304,7 +309,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
       this.#process(kept)
       if (this.#kept !== null || this.#paused) return
     }
-    this.#socket.resume()
+    if (this.#endKept) {
+      this.#endKept = false
+      if ((this.#state as number) !== CLOSED) this.#onEnd()
+    } else this.#socket.resume()
   }
 
   sendInformational(head: ResponseHead): void {
@@ -325,6 +333,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
       else {
         transfer = "plain"
         this.#closeAfter = true
+        this.#endDelimited = true
       }
     }
     this.#transfer = transfer
@@ -333,16 +342,17 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     return transfer
   }
 
-  sendBytes(bytes: Buffer): void {
-    const length = bytes.length
+  sendBytes(buffer: Buffer, from: number, to: number): void {
+    const length = to - from
     const encode = this.#transfer === "encode"
     if (length === 0) return
     const out = this.#out
     if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
-      const body = latin1(bytes, 0, length)
+      const body = latin1(buffer, from, to)
       this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
       return
     }
+    const bytes = length === buffer.length ? buffer : buffer.subarray(from, to)
     if (!encode && out === "") {
       if (!this.#socket.write(bytes)) this.writable = false
       return
@@ -377,6 +387,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   #finish(): void {
     this.#exchange = null
     this.#over = true
+    this.#endDelimited = false
     if (!this.#closeAfter && !this.#ended) {
       if (this.#state === COMPLETE) return this.#nextRequest()
       if (this.requestSkippable) {
@@ -393,7 +404,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#state = HEAD
     this.#bodyStarted = false
     this.#parser.reset()
-    this.deadline.set(this.#wheel.now + this.#limits.idleTimeout)
+    // The response may have begun before draining did, so that its client wasn't told.
+    this.deadline.set(this.#wheel.now + (this.#draining ? DRAIN_GRACE : this.#limits.idleTimeout))
     this.#unpause()
   }
 
@@ -412,7 +424,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#paused = false
     this.#unsent = -1
     this.deadline.set(this.#wheel.now + LINGER)
-    if (this.#ended) {
+    if (this.#ended || this.#endKept) {
       this.#socket.end(() => this.#destroy())
     } else {
       this.#socket.end()
@@ -448,6 +460,11 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   }
 
   #onEnd(): void {
+    // An end is reported although the socket is paused: what was read before comes first.
+    if (this.#kept !== null) {
+      this.#endKept = true
+      return
+    }
     this.#ended = true
     switch (this.#state) {
       case TUNNEL:
@@ -497,7 +514,9 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     if (this.#state === CLOSED) return
     this.#state = CLOSED
     this.deadline.release()
-    this.#socket.destroy()
+    // An orderly end would make a body that was cut short look complete.
+    if (this.#endDelimited) this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
     const exchange = this.#exchange
     this.#exchange = null
     exchange?.onDownstreamGone()

@@ -13,7 +13,7 @@ import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewri
 import type { AccessEntry } from "../telemetry/access-log.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
-import { clientAddress, completeForwarded } from "./forwarded.ts"
+import { clientAddress } from "./forwarded.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
@@ -54,7 +54,6 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   readonly #stream: DownstreamStream
   readonly #head: RequestHead
   readonly #started: number
-  readonly startTime: number
   #phase = FILTERING
   #route: Route | null = null
   #matchedPrefix = ""
@@ -77,6 +76,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   #tryAt = NEVER
   #goneAt = NEVER
   #lastActivity: number
+  /** The clock was read in this turn already. */
+  #clockRead = false
   #downstreamEnded = false
   // For filters, metrics and the access log.
   path = ""
@@ -95,7 +96,6 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#head = head
     this.#started = plane.means.wheel.refresh()
     this.#lastActivity = this.#started
-    this.startTime = plane.means.clock()
     plane.snapshot.pin()
     plane.means.metrics.add(plane.listenerSlots.requestsActive, 1)
   }
@@ -112,7 +112,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (path === null) return this.#fail("badRequest", "path")
     head.path = path
     head.query = mark === -1 ? undefined : target.slice(mark + 1)
-    this.requestId = completeForwarded(head, this.#stream.sourceAddress, plane.config.trustedHops)
+    this.requestId = plane.means.forwarded.complete(head, this.#stream.sourceAddress, plane.config.trustedHops)
     const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
     if (match === null) return this.#fail("noRoute", "")
     const route = match.target
@@ -259,12 +259,12 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
 
   // ------------------------------------------------------------------------------------------------ request upstream
 
-  onRequestBytes(bytes: Buffer): void {
-    this.requestBytes += bytes.length
+  onRequestBytes(buffer: Buffer, from: number, to: number): void {
+    this.requestBytes += to - from
     const connection = this.#connection
     if (connection === null) return
     this.#lastActivity = this.#plane.means.wheel.now
-    connection.sendBytes(bytes)
+    connection.sendBytes(buffer, from, to)
     if (!connection.writable) this.#stream.pauseRequest()
   }
 
@@ -306,6 +306,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   onResponseHead(head: ResponseHead): boolean {
     const wheel = this.#plane.means.wheel
     this.timeToFirstByte = wheel.refresh() - this.#started
+    this.#clockRead = true
     this.#lastActivity = wheel.now
     this.#tryAt = NEVER
     this.#response = head
@@ -344,15 +345,16 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (this.#chain !== null) this.#connection?.resumeResponse()
   }
 
-  onResponseBytes(bytes: Buffer): void {
+  onResponseBytes(buffer: Buffer, from: number, to: number): void {
     const stream = this.#stream
-    this.responseBytes += bytes.length
+    this.responseBytes += to - from
     this.#lastActivity = this.#plane.means.wheel.now
-    stream.sendBytes(bytes)
+    stream.sendBytes(buffer, from, to)
     if (!stream.writable) this.#connection?.pauseResponse()
   }
 
   onResponseFlush(): void {
+    this.#clockRead = false
     if (this.#phase >= RESPONDING) this.#stream.flush()
   }
 
@@ -445,7 +447,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     stream.sendHead(head, bodyless ? "none" : "length", close)
     if (!bodyless) {
       this.responseBytes = body.length
-      stream.sendBytes(body)
+      stream.sendBytes(body, 0, body.length)
     }
     this.#end()
     stream.sendEnd(null)
@@ -530,7 +532,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#chain?.done()
     const { means, listenerSlots, noRouteSlots } = this.#plane
     const metrics = means.metrics
-    this.duration = means.wheel.refresh() - this.#started
+    this.duration = (this.#clockRead ? means.wheel.now : means.wheel.refresh()) - this.#started
     const slots = this.#backend?.slots ?? this.#route?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
@@ -544,6 +546,9 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
 
   // ---------------------------------------------------------------------------- what filters and the access log read
 
+  get startTime(): number {
+    return this.#plane.means.epoch + this.#started
+  }
   get connectionId(): number {
     return this.#stream.connectionId
   }

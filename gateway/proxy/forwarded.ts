@@ -1,44 +1,65 @@
 // What a request says about its way here: x-forwarded-*, x-request-id and traceparent. Only what trusted proxies in front
 // wrote is believed; the rest is made anew (W3C Trace Context §3.2 for traceparent).
 
-import { randomUUID } from "node:crypto"
 import type { RequestHead } from "../http/message.ts"
 
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+/** Hex digits of a request id, which is also its trace id; and of a span id. */
+const ID = 32
+const SPAN = 16
+/** Ids made of one draw of randomness. */
+const BATCH = 128
 
-/** Completes the fields of `head`; returns the request's id. `trustedHops`: proxies in front that are believed. */
-export function completeForwarded(head: RequestHead, sourceAddress: string, trustedHops: number): string {
+/** Completes requests' fields. One a worker: it holds random digits in store. */
+export class ForwardedFields {
+  readonly #random: (octets: number) => string
+  #digits = ""
+  #at = 0
+
+  /** `random` yields that many random octets as hex digits. */
+  constructor(random: (octets: number) => string) {
+    this.#random = random
+  }
+
+  /** Completes the fields of `head`; returns the request's id. `trustedHops`: proxies in front that are believed. */
+  complete(head: RequestHead, sourceAddress: string, trustedHops: number): string {
+    if (this.#at === this.#digits.length) {
+      this.#digits = this.#random((BATCH * (ID + SPAN)) / 2)
+      this.#at = 0
+    }
+    const id = this.#digits.slice(this.#at, this.#at + ID)
+    const span = this.#digits.slice(this.#at + ID, this.#at + ID + SPAN)
+    this.#at += ID + SPAN
+    if (head.saysForwarded) return revise(head, sourceAddress, trustedHops > 0, id, span)
+    const host = head.authority === "" ? "" : `x-forwarded-host: ${head.authority}\r\n`
+    head.fields.addLines(
+      `x-forwarded-for: ${sourceAddress}\r\nx-forwarded-proto: ${head.scheme}\r\n${host}x-request-id: ${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`,
+    )
+    return id
+  }
+}
+
+// The client, or a proxy in front, has sent some of them.
+function revise(head: RequestHead, sourceAddress: string, trusted: boolean, newId: string, span: string): string {
   const fields = head.fields
-  const trusted = trustedHops > 0
-  const before = fields.get("x-forwarded-for")
-  if (before === undefined) fields.add("x-forwarded-for", sourceAddress)
-  else fields.set("x-forwarded-for", `${fields.getAll("x-forwarded-for").join(", ")}, ${sourceAddress}`)
+  const before = fields.getAll("x-forwarded-for")
+  fields.set("x-forwarded-for", before.length === 0 ? sourceAddress : `${before.join(", ")}, ${sourceAddress}`)
   const proto = fields.get("x-forwarded-proto")
-  if (proto === undefined) fields.add("x-forwarded-proto", head.scheme)
-  else if (!trusted || (proto !== "http" && proto !== "https")) fields.set("x-forwarded-proto", head.scheme)
-  const host = fields.get("x-forwarded-host")
-  if (host === undefined) {
-    if (head.authority !== "") fields.add("x-forwarded-host", head.authority)
-  } else if (!trusted) fields.set("x-forwarded-host", head.authority)
-
-  const uuid = randomUUID()
+  if (!trusted || (proto !== "http" && proto !== "https")) fields.set("x-forwarded-proto", head.scheme)
+  if (!trusted || !fields.has("x-forwarded-host")) {
+    if (head.authority === "") fields.remove("x-forwarded-host")
+    else fields.set("x-forwarded-host", head.authority)
+  }
   let id = fields.get("x-request-id")
-  if (id === undefined) {
-    id = uuid
-    fields.add("x-request-id", id)
-  } else if (!trusted || !REQUEST_ID.test(id) || fields.getAll("x-request-id").length > 1) {
-    id = uuid
+  if (id === undefined || !trusted || !REQUEST_ID.test(id) || fields.getAll("x-request-id").length > 1) {
+    id = newId
     fields.set("x-request-id", id)
   }
   const parent = fields.get("traceparent")
   if (parent === undefined || !TRACEPARENT.test(parent) || fields.getAll("traceparent").length > 1) {
-    if (parent !== undefined) fields.remove("tracestate")
-    // The random bits of a version 4 UUID serve both as trace id and as the parent's; its fixed digits make it non-zero.
-    const a = uuid.slice(0, 8)
-    const d = uuid.slice(19, 23)
-    const e = uuid.slice(24)
-    fields.set("traceparent", `00-${a}${uuid.slice(9, 13)}${uuid.slice(14, 18)}${d}${e}-${d}${e.slice(0, 4)}${a}-00`)
+    fields.remove("tracestate")
+    fields.set("traceparent", `00-${newId}-${span}-00`)
   }
   return id
 }
@@ -47,7 +68,7 @@ export function completeForwarded(head: RequestHead, sourceAddress: string, trus
 export function clientAddress(head: RequestHead, peer: string, trustedHops: number): string {
   if (trustedHops === 0) return peer
   const hops = head.fields.getAll("x-forwarded-for").join(",").split(",")
-  // The last entry is the peer itself, written by completeForwarded; each believed proxy wrote the one before.
+  // The last entry is the peer itself, written above; each believed proxy wrote the one before.
   const address = hops[Math.max(0, hops.length - 1 - trustedHops)].trim()
   return address === "" ? peer : address
 }

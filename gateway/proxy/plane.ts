@@ -4,9 +4,9 @@ import type { ListenerConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
-import type { ListenerSlots, RouteSlots } from "../telemetry/instruments.ts"
+import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
-import type { ServiceSlots } from "../telemetry/instruments.ts"
+import type { ForwardedFields } from "./forwarded.ts"
 import type { LocalReplies } from "./local-reply.ts"
 import type { Route } from "./route.ts"
 
@@ -18,8 +18,9 @@ export interface WorkerMeans {
   readonly replies: LocalReplies
   /** [0, 1). */
   readonly random: () => number
-  /** Milliseconds since the epoch. */
-  readonly clock: () => number
+  /** Zero of the wheel's clock, in milliseconds since the epoch. */
+  readonly epoch: number
+  readonly forwarded: ForwardedFields
 }
 
 /** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */

@@ -119,6 +119,8 @@ export class Endpoint implements ClientConnectionOwner {
     this.#counters.connectFailures(1)
     this.#counters.active(-1)
     this.#waiters.shift()?.onNoConnection(timedOut ? "connectTimeout" : "connectFailure", details)
+    // Under the cap others may have waited for this one connection.
+    this.#open()
   }
 
   onReusable(connection: ClientConnection): void {

@@ -7,6 +7,9 @@ import { type AbiVersion, abiVersions } from "./proxy-wasm/enums.ts"
 
 const PAGE = 65_536
 
+/** Budget units of a module's start section, which runs before anyone can set a budget: some 200 ms. */
+const START_BUDGET = 20_000_000
+
 export type PreparedModule =
   | {
       readonly ok: true
@@ -24,7 +27,7 @@ export type PreparedModule =
  * The reason of a refusal is meant for the module's author.
  */
 export function prepareModule(bytes: Uint8Array, limits: { readonly memory: number }): PreparedModule {
-  const metered = instrument(bytes, { maxMemoryPages: Math.max(1, Math.floor(limits.memory / PAGE)) })
+  const metered = instrument(bytes, { maxMemoryPages: Math.max(1, Math.floor(limits.memory / PAGE)), startBudget: START_BUDGET })
   if (!metered.ok) return metered
   const abi = abiOf(metered.info)
   if (typeof abi !== "string") return { ok: false, reason: abi.reason }
@@ -40,7 +43,9 @@ export function prepareModule(bytes: Uint8Array, limits: { readonly memory: numb
 
 /** The newest version whose marker is exported. 0.2.<n> beyond 0.2.1, which some SDKs mark, is served as 0.2.1. */
 function abiOf(info: ModuleInfo): AbiVersion | { readonly reason: string } {
-  const markers = info.exports.filter((each) => each.kind === "function" && each.name.startsWith("proxy_abi_version_")).map((each) => each.name.slice(18))
+  const markers = info.exports
+    .filter((each) => each.kind === "function" && each.name.startsWith("proxy_abi_version_"))
+    .map((each) => each.name.slice(18))
   for (const version of abiVersions.toReversed()) {
     if (markers.includes(version.replaceAll(".", "_"))) return version
   }

@@ -1,7 +1,7 @@
 // The WASM filters of one worker: which plugins there are, and which of them share a VM.
 
-import type { Logger } from "../telemetry/log.ts"
 import type { HttpFilter } from "../filter/filter.ts"
+import type { Logger } from "../telemetry/log.ts"
 import type { FilterMetrics } from "./filter-metrics.ts"
 import { Plugin, type PluginSpec, type PluginStatus } from "./plugin.ts"
 import type { Clock, SharedData } from "./proxy-wasm/host.ts"

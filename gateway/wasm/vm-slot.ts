@@ -88,10 +88,10 @@ export class VmSlot {
     const root = plugin.root
     plugin.root = null
     plugin.metrics.instances(0)
-    if (root === null) return
-    const vm = root.vm
-    const trap = vm.finishRoot(root)
-    if (trap !== null) this.failed(vm, trap, null)
+    if (root !== null) {
+      const trap = root.vm.finishRoot(root)
+      if (trap !== null) this.failed(root.vm, trap, null)
+    }
     if (this.#plugins.size === 0 && this.#vm !== null) {
       this.#vm.drop()
       this.#vm = null
@@ -107,8 +107,7 @@ export class VmSlot {
   revive(): void {
     const now = this.#environment.clock.now()
     if (this.#vm !== null || this.#starting || !this.#backoff.ready(now)) return
-    // What a plugin refused once it would refuse again.
-    if ([...this.#plugins].every((plugin) => plugin.refused)) return
+    if (![...this.#plugins].some(startable)) return
     this.#starting = true
     const vm = new Vm(this.#options)
     const trap = vm.start()
@@ -119,8 +118,7 @@ export class VmSlot {
     }
     this.#vm = vm
     for (const plugin of this.#plugins) {
-      // One that is only waiting for its last exchanges gets no new context.
-      if (!plugin.refused && plugin.references > 0 && !this.#startRoot(vm, plugin)) return
+      if (startable(plugin) && !this.#startRoot(vm, plugin)) return
     }
   }
 
@@ -198,4 +196,9 @@ export class VmSlot {
       ...(left === 0 ? {} : { dropped: left }),
     })
   }
+}
+
+/** What refused its configuration would do so again; what only waits for its last exchanges gets no new context. */
+function startable(plugin: Plugin): boolean {
+  return !plugin.refused && plugin.references > 0
 }

@@ -1,6 +1,7 @@
 // One instance of a module: its memory, its contexts, and every crossing into it. Guest code runs to completion; what it
 // asked for happens when it has returned. After a trap the instance is dead: nothing calls into it again.
 
+import { Buffer } from "node:buffer"
 import type { LogLevel } from "../telemetry/log.ts"
 import { type GuestExports, guestExports } from "./guest-exports.ts"
 import { BUDGET_EXPORT } from "./meter/instrument.ts"
@@ -77,6 +78,7 @@ export class Vm implements HostVm {
   readonly clock: Clock
   readonly shared: SharedData
   readonly id: string
+  readonly namespace: string
   readonly vmConfig: Uint8Array
   readonly abi: AbiVersion
   readonly contexts: Map<number, RootContext | VmStream> = new Map()
@@ -100,6 +102,7 @@ export class Vm implements HostVm {
     this.clock = options.clock
     this.shared = options.shared
     this.id = options.id
+    this.namespace = Buffer.from(options.id, "utf8").toString("latin1")
     this.vmConfig = options.vmConfig
     this.abi = options.abi
     this.#units = options.budget

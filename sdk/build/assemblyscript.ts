@@ -126,6 +126,7 @@ export interface Binaryen {
   readonly f64: Type
   setOptimizeLevel(level: number): void
   setShrinkLevel(level: number): void
+  setOneCallerInlineMaxSize(size: number): void
   createType(types: Type[]): Type
   wrapModule(reference: number): WasmModule
   getGlobalInfo(global: number): { readonly name: string; readonly module: string; readonly type: Type; readonly mutable: boolean }

@@ -8,21 +8,23 @@ export type Sources = ReadonlyMap<string, string>
 
 /** Parts of gateway/: a folder's name, or a file's for those at its top. Each row may import the rows above it. */
 const rows: readonly (readonly string[])[] = [
-  ["errors.ts", "runtime"],
+  ["errors.ts", "version.ts", "runtime"],
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
   ["router", "filter", "tcp"],
   ["wasm", "upstream", "listener", "discovery"],
   ["proxy", "admin", "control"],
-  ["snapshot.ts", "worker.ts", "supervisor.ts", "index.ts"],
+  ["snapshot.ts", "worker-messages.ts", "worker.ts", "worker-pool.ts", "ports.ts", "supervisor.ts", "index.ts"],
   ["cli", "main.ts"],
 ]
 
 /** Within a row, besides a part's own files. */
 const sameRow: Readonly<Record<string, readonly string[]>> = {
-  "worker.ts": ["snapshot.ts"],
-  "supervisor.ts": ["snapshot.ts", "worker.ts"],
-  "index.ts": ["snapshot.ts", "worker.ts", "supervisor.ts"],
+  "worker-messages.ts": ["snapshot.ts"],
+  "worker.ts": ["snapshot.ts", "worker-messages.ts"],
+  "worker-pool.ts": ["snapshot.ts", "worker-messages.ts", "worker.ts"],
+  "supervisor.ts": ["snapshot.ts", "worker-messages.ts", "worker-pool.ts", "ports.ts"],
+  "index.ts": ["snapshot.ts", "supervisor.ts"],
   "main.ts": ["cli"],
 }
 

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util"
 import { get } from "../support/raw-client.ts"
 import { type Contender, contenders, custom, type Running, sluiceCommand, startOrigin } from "./contenders.ts"
 import { defaultLoadTool, type LoadTool, runLoad } from "./load.ts"
-import { cpuTime, residentMemory } from "./processes.ts"
+import { cpuBetween, cpuTimes, residentMemory } from "./processes.ts"
 import { environment, type Sample, type Series, scenarioTable } from "./report.ts"
 import { featureOf, requestFields, type Scenario, scenarios, withoutFeature } from "./scenarios.ts"
 
@@ -81,7 +81,7 @@ async function checkAnswer(name: string, scenario: Scenario, port: number): Prom
 }
 
 async function measure(entry: Entry, scenario: Scenario, seconds: number): Promise<Sample> {
-  const before = cpuTime(entry.running.pid)
+  const before = cpuTimes(entry.running.pid)
   const load = await runLoad(values.load as LoadTool, {
     scenario,
     port: entry.running.port,
@@ -89,7 +89,7 @@ async function measure(entry: Entry, scenario: Scenario, seconds: number): Promi
     seconds,
     folder,
   })
-  const cpu = (cpuTime(entry.running.pid) - before) / load.requests
+  const cpu = cpuBetween(before, cpuTimes(entry.running.pid)) / load.requests
   return {
     cpu,
     requestsPerSecond: load.requests / load.duration,
@@ -169,7 +169,7 @@ async function main(): Promise<void> {
   const text = `# Results of \`npm run bench\`
 
 ${new Date().toISOString().slice(0, 10)}; ${options}. CPU is user and system time of all of a proxy's processes and threads, divided by the
-requests answered. Values are medians over interleaved rounds; ratios and differences are medians of those within a round. RSS is the highest seen.
+requests answered. Values are medians over interleaved rounds; ratios and differences are medians of those within a round. RSS is read after the last round.
 
 ${environment(runtimes)}
 

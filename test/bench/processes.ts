@@ -97,20 +97,27 @@ export function processTree(pid: number): number[] {
   return found
 }
 
-/** CPU used so far by a process tree, all threads, user and system: microseconds. */
-export function cpuTime(pid: number): number {
-  let ticks = 0
+/** CPU used so far by each process of a tree, all its threads, user and system: microseconds. */
+export function cpuTimes(pid: number): Map<number, number> {
+  const times = new Map<number, number>()
   for (const each of processTree(pid)) {
     try {
       const stat = readFileSync(`/proc/${each}/stat`, "latin1")
       // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      ticks += Number(fields[11]) + Number(fields[12])
+      times.set(each, ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / clockTicks)
     } catch {
       // It ended meanwhile.
     }
   }
-  return (ticks * 1_000_000) / clockTicks
+  return times
+}
+
+/** Microseconds of CPU between two readings. A process that ended between them counts as nothing. */
+export function cpuBetween(before: ReadonlyMap<number, number>, after: ReadonlyMap<number, number>): number {
+  let sum = 0
+  for (const [pid, time] of after) sum += time - (before.get(pid) ?? 0)
+  return sum
 }
 
 /** Resident memory of a process tree in octets; pages its processes share count for each. */

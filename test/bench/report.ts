@@ -70,7 +70,7 @@ export function scenarioTable(scenario: Scenario, all: readonly Series[]): strin
       Math.round(pick(series, (sample) => sample.requestsPerSecond)).toString(),
       (pick(series, (sample) => sample.p50) / 1000).toFixed(2),
       (pick(series, (sample) => sample.p99) / 1000).toFixed(2),
-      (Math.max(...series.samples.map((sample) => sample.memory)) / 1e6).toFixed(0),
+      ((series.samples.at(-1)?.memory ?? Number.NaN) / 1e6).toFixed(0),
       series.samples.reduce((sum, sample) => sum + sample.errors, 0).toString(),
     ]
   })

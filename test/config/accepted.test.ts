@@ -226,7 +226,7 @@ describe("a route", () => {
     [
       "with escapes of unreserved characters",
       "match: { path: { exact: /%7Euser/%41%2fb%2Fc } }\nbackends: a",
-      { matches: [{ path: { kind: "exact", value: "/~user/A%2fb%2Fc" } }] },
+      { matches: [{ path: { kind: "exact", value: "/~user/A%2Fb%2Fc" } }] },
     ],
     [
       "with a regular expression",

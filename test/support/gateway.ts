@@ -5,7 +5,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { defaultLimit, within } from "./deadline.ts"
+import { defaultLimit, until, within } from "./deadline.ts"
 
 const main = fileURLToPath(new URL("../../gateway/main.ts", import.meta.url))
 
@@ -20,6 +20,45 @@ export interface LogLine {
   readonly level?: string
   readonly message: string
   readonly [field: string]: unknown
+}
+
+/** A line of the access log. */
+export interface AccessLine {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly flag?: string
+  readonly flagDetails?: string
+  readonly durationMs: number
+  readonly requestBytes: number
+  readonly responseBytes: number
+  readonly [field: string]: unknown
+}
+
+/** Runs a command of the CLI on this process's runtime, to its end. */
+export async function runCli(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly limit?: number } = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { command, args: all } = runtimeCommand(main, args)
+  const child = spawn(command, all, { cwd: options.cwd, env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "pipe"] })
+  let stdout = ""
+  let stderr = ""
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject)
+    child.on("close", (code) => resolve(code))
+  })
+  try {
+    return { code: await within(ended, `end of sluice ${args.join(" ")}`, options.limit ?? 20_000), stdout, stderr }
+  } finally {
+    child.kill("SIGKILL")
+  }
 }
 
 export interface GatewayOptions {
@@ -49,6 +88,8 @@ export class Gateway {
   readonly configFile: string
   /** Every line of its log, oldest first; a line that is not JSON is a message alone. */
   readonly log: LogLine[] = []
+  /** Every line of its access log, oldest first. */
+  readonly access: AccessLine[] = []
   readonly #child: ChildProcess
   readonly #exited: Promise<Exit>
   readonly #waiting: { match: (line: LogLine) => boolean; resolve: (line: LogLine) => void }[] = []
@@ -70,8 +111,11 @@ export class Gateway {
       env: { ...process.env, NO_COLOR: "1", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
-    this.#collect(this.#child.stdout)
-    this.#collect(this.#child.stderr)
+    this.#collect(this.#child.stdout, (line) => {
+      if (line.startsWith('{"time":') && line.includes('"durationMs":')) this.access.push(JSON.parse(line))
+      else this.#append(parseLine(line))
+    })
+    this.#collect(this.#child.stderr, (line) => this.#append(parseLine(line)))
     this.#exited = new Promise((resolve) => {
       const finish = (exit: Exit): void => {
         this.#exit = exit
@@ -86,7 +130,7 @@ export class Gateway {
     })
     // A test run that is cut off leaves no gateway behind.
     this.#killAtExit = () => {
-      this.#child.kill("SIGKILL")
+      this.signal("SIGKILL")
     }
     process.on("exit", this.#killAtExit)
   }
@@ -154,12 +198,23 @@ export class Gateway {
     })
   }
 
+  /** The first line of the access log that matches, so far or to come. */
+  accessLine(match: (line: AccessLine) => boolean, what: string, limit: number = defaultLimit): Promise<AccessLine> {
+    return until(() => this.access.find(match) ?? null, `access log line for ${what}`, limit)
+  }
+
   logText(): string {
     return this.log.map((line) => JSON.stringify(line)).join("\n")
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
+    if (this.#exit !== null || this.#child.pid === undefined) return
+    try {
+      // Not `child.kill`: on Deno its signal is reported as the cause of the exit even when the child handled it.
+      process.kill(this.#child.pid, signal)
+    } catch {
+      // It ended meanwhile.
+    }
   }
 
   exited(limit: number = 40_000): Promise<Exit> {
@@ -168,7 +223,7 @@ export class Gateway {
 
   /** Drains and ends it, and removes its folder. */
   async stop(): Promise<Exit> {
-    if (this.#exit === null) this.#child.kill("SIGTERM")
+    this.signal("SIGTERM")
     try {
       return await this.exited()
     } finally {
@@ -178,18 +233,18 @@ export class Gateway {
 
   /** Ends it at once, and removes its folder. */
   async kill(): Promise<void> {
-    if (this.#exit === null) this.#child.kill("SIGKILL")
+    this.signal("SIGKILL")
     await within(this.#exited, "exit of a killed gateway")
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  #collect(stream: NodeJS.ReadableStream | null): void {
+  #collect(stream: NodeJS.ReadableStream | null, take: (line: string) => void): void {
     let rest = ""
     stream?.setEncoding("utf8")
     stream?.on("data", (text: string) => {
       const lines = (rest + text).split("\n")
       rest = lines.pop() ?? ""
-      for (const line of lines) if (line.trim() !== "") this.#append(parseLine(line))
+      for (const line of lines) if (line.trim() !== "") take(line)
     })
   }
 

@@ -280,7 +280,10 @@ export function skipValueType(reader: Reader, packed = false): void {
   const type = reader.u8()
   if (type >= 0x7b && type <= 0x7f) return
   if (isAbstractHeapType(type)) return
-  if (type === 0x63 || type === 0x64) return skipHeapType(reader)
+  if (type === 0x63 || type === 0x64) {
+    skipHeapType(reader)
+    return
+  }
   if (packed && (type === 0x78 || type === 0x77)) return
   reader.fail(`unsupported value type ${hex(type)}`, reader.pos - 1)
 }

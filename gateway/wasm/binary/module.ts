@@ -43,7 +43,8 @@ const MAX_SECTIONS = 1000
 /** @throws MalformedModule */
 export function readSections(reader: Reader): Section[] {
   const bytes = reader.bytes
-  if (bytes.length < 8 || bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) reader.fail("not a WebAssembly module", 0)
+  if (bytes.length < 8 || bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d)
+    reader.fail("not a WebAssembly module", 0)
   if (bytes[4] === 0x0d && bytes[6] === 1) reader.fail("a component, not a core module", 4)
   if (bytes[4] !== 1 || bytes[5] !== 0 || bytes[6] !== 0 || bytes[7] !== 0) reader.fail("unknown WebAssembly version", 4)
   reader.pos = 8

@@ -5,18 +5,30 @@
 // branches cost nothing extra; how much of such foreign cost a segment takes is capped, so that a large `switch` in a loop is
 // not charged for all its cases each time round. Loop heads always pay for themselves, which is what bounds execution.
 //
-// The budget is a global. A loop in which nothing else can charge (no calls but free ones) also keeps it in a local: a tight
-// loop then waits for a register and not for memory, while the global is written each time and so never lags behind.
+// The budget is a global. Where nothing else can charge (no calls but free ones) it is kept in a local, so that a tight loop
+// waits for a register and not for memory: through a whole function, which writes the global when it is left, or through a
+// loop, which writes it each time round. A trap leaves the global as it was before such a function; nothing may call into an
+// instance that trapped.
 
-import { gc, misc, op, skipAtomicImmediates, skipGcImmediates, skipImmediates, skipMiscImmediates, skipSimdImmediates, skipValueType } from "../binary/instructions.ts"
+import {
+  gc,
+  misc,
+  op,
+  skipAtomicImmediates,
+  skipGcImmediates,
+  skipImmediates,
+  skipMiscImmediates,
+  skipSimdImmediates,
+  skipValueType,
+} from "../binary/instructions.ts"
 import type { Reader } from "../binary/reader.ts"
 import { s32Length, u32Length, type Writer } from "../binary/writer.ts"
 import { ATOMIC_COST, CHARGE_COST, COST_PER_UNIT, gcCost, IMPORT_CALL_COST, MISC_COST, SIMD_COST, SIMPLE_COSTS } from "./costs.ts"
 
 /** Segments up to this cost are paid for by the segment before them … */
-const SMALL_SEGMENT = 48
+const SMALL_SEGMENT = 80
 /** … until it has taken over this much. */
-const MAX_TAKEN_OVER = 160
+const MAX_TAKEN_OVER = 240
 /** Locals of one function; what engines accept too. */
 const MAX_LOCALS = 50_000
 
@@ -40,6 +52,7 @@ const BRANCH_ARM = 0
 const LOOP_HEAD = 1
 const OPERAND = 2
 const RELOAD = 3
+const WRITE_BACK = 4
 
 /** A charge is `before`, the cost, `after`. */
 interface ChargeForm {
@@ -60,6 +73,9 @@ export class BodyMeter {
   /** The same where it is in the local too, and where it comes to be. */
   #localForm: ChargeForm = { before: NOTHING, after: NOTHING }
   #entryForm: ChargeForm = { before: NOTHING, after: NOTHING }
+  /** Without writing the global. */
+  #deferredForm: ChargeForm = { before: NOTHING, after: NOTHING }
+  #deferredEntryForm: ChargeForm = { before: NOTHING, after: NOTHING }
 
   // Insertions in the order of their offsets: segments (charge there) and operand charges.
   #count = 0
@@ -89,6 +105,8 @@ export class BodyMeter {
   #localsStart = 0
   #localsEnd = 0
   #locals = 0
+  /** The global needn't be written before the function is left; every way out was found. */
+  #deferred = true
 
   /** Units of the whole body if every instruction runs once. */
   total = 0
@@ -112,8 +130,19 @@ export class BodyMeter {
       before: Uint8Array.from([...get, op.i32Const]),
       // Below zero: pin it at −1, so that no further charge can wrap it round, and trap.
       after: Uint8Array.from([
-        op.i32Sub, ...setAndGet, op.i32Const, 0, op.i32LtS, op.if, 0x40,
-        op.i32Const, 0x7f, op.globalSet, ...this.#budget, op.unreachable, op.end,
+        op.i32Sub,
+        ...setAndGet,
+        op.i32Const,
+        0,
+        op.i32LtS,
+        op.if,
+        0x40,
+        op.i32Const,
+        0x7f,
+        op.globalSet,
+        ...this.#budget,
+        op.unreachable,
+        op.end,
       ]),
     }
   }
@@ -122,9 +151,14 @@ export class BodyMeter {
     if (this.#fuelLocal === index) return
     this.#fuelLocal = index
     const local = leb(index)
-    const setAndGet = [op.localTee, ...local, op.globalSet, ...this.#budget, op.localGet, ...local]
-    this.#localForm = this.#form([op.localGet, ...local], setAndGet)
-    this.#entryForm = this.#form([op.globalGet, ...this.#budget], setAndGet)
+    const getGlobal = [op.globalGet, ...this.#budget]
+    const getLocal = [op.localGet, ...local]
+    const tee = [op.localTee, ...local]
+    const setBoth = [...tee, op.globalSet, ...this.#budget, ...getLocal]
+    this.#localForm = this.#form(getLocal, setBoth)
+    this.#entryForm = this.#form(getGlobal, setBoth)
+    this.#deferredForm = this.#form(getLocal, tee)
+    this.#deferredEntryForm = this.#form(getGlobal, tee)
   }
 
   /** Number of charges the last `write` put in. */
@@ -144,6 +178,7 @@ export class BodyMeter {
     this.chargesOperands = false
     this.callees.length = 0
 
+    this.#deferred = true
     this.#loops = 0
     this.#loop = -1
     this.#enterLoop()
@@ -173,9 +208,13 @@ export class BodyMeter {
           this.#open(LOOP_HEAD, this.#segment)
           this.straight = false
           break
-        case op.block:
         case op.try:
         case op.tryTable:
+          this.#deferred = false
+          skipImmediates(reader, opcode)
+          this.#push(opcode)
+          break
+        case op.block:
           skipImmediates(reader, opcode)
           this.#push(opcode)
           break
@@ -193,6 +232,7 @@ export class BodyMeter {
         case op.delegate:
         case op.end:
           skipImmediates(reader, opcode)
+          if (this.#depth === 1) this.#insert(WRITE_BACK, at, 0, -1)
           this.#pop()
           break
         case op.br:
@@ -205,7 +245,7 @@ export class BodyMeter {
         case op.throw:
         case op.rethrow:
         case op.throwRef:
-          skipImmediates(reader, opcode)
+          this.#leave(opcode, at)
           this.#charge(cost)
           cost = 0
           this.#open(BRANCH_ARM, this.#segment)
@@ -271,8 +311,9 @@ export class BodyMeter {
       writer.copy(bytes, this.#start, this.#end)
       return
     }
-    this.#setFuelLocal(this.#locals)
+    this.#deferred &&= this.#loopQuiet[0] === 1 && this.#loops > 1
     const extraLocal = this.#loopQuiet.subarray(0, this.#loops).includes(1)
+    if (extraLocal) this.#setFuelLocal(this.#locals)
     const groups = this.#localGroups + (extraLocal ? 1 : 0)
     writer.u32(u32Length(groups) + (extraLocal ? 2 : 0) + this.#end - this.#localsStart + this.#settle())
     writer.u32(groups)
@@ -294,6 +335,11 @@ export class BodyMeter {
         writer.raw(this.#budget)
         writer.u8(op.localSet)
         writer.u32(this.#fuelLocal)
+      } else if (this.#kind[i] === WRITE_BACK) {
+        writer.u8(op.localGet)
+        writer.u32(this.#fuelLocal)
+        writer.u8(op.globalSet)
+        writer.raw(this.#budget)
       } else {
         const form = this.#formOf(i)
         writer.raw(form.before)
@@ -307,6 +353,7 @@ export class BodyMeter {
 
   #formOf(insertion: number): ChargeForm {
     if (this.#loopQuiet[this.#loopOf[insertion]] === 0) return this.#globalForm
+    if (this.#deferred) return insertion === 0 ? this.#deferredEntryForm : this.#deferredForm
     return insertion === 0 ? this.#entryForm : this.#localForm
   }
 
@@ -319,6 +366,13 @@ export class BodyMeter {
       let cost = this.#cost[i]
       if (kind === OPERAND) {
         added += 1 + u32Length(cost)
+        continue
+      }
+      if (kind === WRITE_BACK) {
+        if (this.#deferred) {
+          this.#cost[i] = 1
+          added += 2 + this.#budget.length + u32Length(this.#fuelLocal)
+        }
         continue
       }
       if (kind === RELOAD) {
@@ -412,6 +466,18 @@ export class BodyMeter {
     if (depth > 0 && this.#segment !== before) this.#open(BRANCH_ARM, before)
   }
 
+  /** Reads an instruction that may end the straight line, noting whether it can end the function. */
+  #leave(opcode: number, at: number): void {
+    const reader = this.#reader
+    let furthest = -1
+    if (opcode === op.br || opcode === op.brIf || opcode === op.brOnNull || opcode === op.brOnNonNull) furthest = reader.u32()
+    else if (opcode === op.brTable) for (let left = reader.count() + 1; left > 0; left--) furthest = Math.max(furthest, reader.u32())
+    else if (opcode === op.return) furthest = this.#depth - 1
+    else skipImmediates(reader, opcode)
+    if (opcode === op.throw || opcode === op.rethrow || opcode === op.throwRef) this.#deferred = false
+    if (furthest >= this.#depth - 1) this.#insert(WRITE_BACK, at, 0, -1)
+  }
+
   #directCall(index: number, at: number): number {
     const target = this.#target
     if (index >= target.functions) this.#reader.fail("function index out of range", at)
@@ -448,6 +514,7 @@ export class BodyMeter {
     if ((sub >= gc.arrayNew && sub <= gc.arrayNewElem && sub !== gc.arrayNewFixed) || (sub >= gc.arrayFill && sub <= gc.arrayInitElem)) {
       this.#operand(3, at)
     } else if (sub === gc.brOnCast || sub === gc.brOnCastFail) {
+      this.#deferred = false
       this.#charge(gcCost(sub, 0))
       this.#open(BRANCH_ARM, this.#segment)
       return 0

@@ -29,10 +29,11 @@ function simpleCosts(): Uint16Array {
   for (const divideOrRoot of [0x91, 0x95, 0x9f, 0xa3]) table[divideOrRoot] = 8
   table[op.call] = 4
   table[op.returnCall] = 4
-  table[op.callIndirect] = 8
-  table[op.returnCallIndirect] = 8
-  table[op.callRef] = 8
-  table[op.returnCallRef] = 8
+  // Their callee may be a small function that doesn't charge for itself.
+  table[op.callIndirect] = 20
+  table[op.returnCallIndirect] = 20
+  table[op.callRef] = 20
+  table[op.returnCallRef] = 20
   // An exception leaves the machine's fast path for the engine's unwinder.
   table[op.throw] = 1000
   table[op.rethrow] = 1000

@@ -2,16 +2,28 @@
 // function entry and loop head and traps below zero; memory and tables get a maximum. Nothing else about the module changes:
 // existing indices stay, what is added comes after them. Never throws for what the bytes contain.
 
+import { op } from "../binary/instructions.ts"
 import { readLimits, writeLimits } from "../binary/limits.ts"
 import {
-  ConstantExpressions, type ModuleExport, type ModuleImport, rank, readExports, readImports, readSections, readTables, type Section, section,
-  skipData, skipElements, skipGlobals, type Table,
+  ConstantExpressions,
+  type ModuleExport,
+  type ModuleImport,
+  rank,
+  readExports,
+  readImports,
+  readSections,
+  readTables,
+  type Section,
+  section,
+  skipData,
+  skipElements,
+  skipGlobals,
+  type Table,
 } from "../binary/module.ts"
-import { op } from "../binary/instructions.ts"
 import { MalformedModule, Reader } from "../binary/reader.ts"
 import { readTypes } from "../binary/types.ts"
 import { Writer } from "../binary/writer.ts"
-import { BodyMeter, type MeteredOperand, meteredOperands, type MeterTarget } from "./body.ts"
+import { BodyMeter, type MeteredOperand, type MeterTarget, meteredOperands } from "./body.ts"
 import { chargeFunction } from "./charge-function.ts"
 
 /** Names Sluice exports from instrumented modules begin with this; a module that uses it itself is refused. */
@@ -60,9 +72,9 @@ const MAX_TABLES = 1000
 const MAX_CUSTOM_BYTES = 256 * 1024
 const MAX_NAME_SECTION_BYTES = 8 * 1024 * 1024
 /** Calls to functions of at most this total cost are paid for by the caller. */
-const FREE_FUNCTION_COST = 48
+const FREE_FUNCTION_COST = 120
 /** Bodies longer than this can't cost so little. */
-const FREE_FUNCTION_BYTES = 160
+const FREE_FUNCTION_BYTES = 320
 const FREE_CALL_DEPTH = 8
 
 /**
@@ -177,7 +189,8 @@ class Rewrite {
       this.#definedFunctions = reader.count()
       if (this.#importedFunctions + this.#definedFunctions > MAX_FUNCTIONS) reader.fail("too many functions")
       this.#parameters = new Int32Array(this.#definedFunctions)
-      for (let i = 0; i < this.#definedFunctions; i++) this.#parameters[i] = this.#types[reader.u32()] ?? reader.fail("type index out of range")
+      for (let i = 0; i < this.#definedFunctions; i++)
+        this.#parameters[i] = this.#types[reader.u32()] ?? reader.fail("type index out of range")
       this.#leave()
     }
     this.#inspectMemory()
@@ -215,7 +228,8 @@ class Rewrite {
     if (count === 1) {
       const { min, max } = readLimits(reader)
       const cap = this.#options.maxMemoryPages
-      if (min > cap) throw new MalformedModule(`memory starts with ${min} pages (${min * 64} KiB), more than the limit of ${cap} (${cap * 64} KiB)`)
+      if (min > cap)
+        throw new MalformedModule(`memory starts with ${min} pages (${min * 64} KiB), more than the limit of ${cap} (${cap * 64} KiB)`)
       this.#memory = { minPages: min, maxPages: max }
     }
     this.#leave()
@@ -224,7 +238,8 @@ class Rewrite {
   #checkExports(): void {
     for (const { name, kind, index } of this.#exports) {
       if (name.startsWith(RESERVED_PREFIX)) throw new MalformedModule(`export name ${JSON.stringify(name)} is reserved`)
-      if (kind === "global" && index >= this.#globals) throw new MalformedModule(`export ${JSON.stringify(name)} names a global that does not exist`)
+      if (kind === "global" && index >= this.#globals)
+        throw new MalformedModule(`export ${JSON.stringify(name)} names a global that does not exist`)
       if (kind === "function" && index >= this.#importedFunctions + this.#definedFunctions)
         throw new MalformedModule(`export ${JSON.stringify(name)} names a function that does not exist`)
     }

@@ -5,7 +5,20 @@ import { hostOf } from "../../http/authority.ts"
 import { type Fields, isFieldValue, isToken } from "../../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../../http/message.ts"
 import { normalizePath, type PathPolicy } from "../../http/path.ts"
-import { AUTHORITY, CONNECTION_FIELD, CONTENT_LENGTH, FIELD, HOST, type HeaderName, headerName, INVALID, METHOD, PATH, SCHEME, STATUS } from "./header-names.ts"
+import {
+  AUTHORITY,
+  CONNECTION_FIELD,
+  CONTENT_LENGTH,
+  FIELD,
+  type HeaderName,
+  HOST,
+  headerName,
+  INVALID,
+  METHOD,
+  PATH,
+  SCHEME,
+  STATUS,
+} from "./header-names.ts"
 
 /** Longest value a filter may write, octets. */
 const MAX_VALUE = 65_536
@@ -18,10 +31,7 @@ const pathPolicy: PathPolicy = { encodedSlash: "keep", encodedBackslash: "keep",
 const TARGET = /^\/[\x21\x22\x24-\x7e\x80-\xff]*$/
 
 function combined(fields: Fields, name: HeaderName): string | undefined {
-  const first = fields.get(name.name)
-  if (first === undefined || name.separator === "") return first
-  const all = fields.getAll(name.name)
-  return all.length === 1 ? first : all.join(name.separator)
+  return name.separator === "" ? fields.get(name.name) : fields.getCombined(name.name, name.separator)
 }
 
 /** Value of a request header; repeated fields are joined as RFC 9110 §5.3 has it, so that none can hide behind another. */
@@ -140,7 +150,11 @@ export function responsePairs(head: ResponseHead): string[] {
 /** Replaces all fields. Pseudo-headers that are named change, the others stay. Nothing changes when a pair is refused. */
 export function setRequestPairs(head: RequestHead, flat: readonly string[]): boolean {
   const scratch = pseudoCopy(head)
-  const names = checkPairs(flat, (name, value) => setRequestHeader(scratch, name, value), (name) => getRequestHeader(head, name))
+  const names = checkPairs(
+    flat,
+    (name, value) => setRequestHeader(scratch, name, value),
+    (name) => getRequestHeader(head, name),
+  )
   if (names === null) return false
   head.method = scratch.method
   head.target = scratch.target

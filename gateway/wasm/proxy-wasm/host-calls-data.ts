@@ -81,7 +81,7 @@ export function dataHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       if (vm.root === null) restricted(vm)
       if (!memory.inside(key, keyLength) || !memory.inside(cas, 4)) return INVALID_MEMORY_ACCESS
       if (keyLength >>> 0 > MAX_KEY) return NOT_FOUND
-      const entry = vm.shared.get(vm.id, memory.latin1(key, keyLength))
+      const entry = vm.shared.get(vm.namespace, memory.latin1(key, keyLength))
       if (entry === undefined) return NOT_FOUND
       const status = returnBytes(vm, entry.value, data, length)
       if (status === OK) memory.writeWord(cas, entry.cas)
@@ -93,7 +93,7 @@ export function dataHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       if (vm.root === null) restricted(vm)
       if (!memory.inside(key, keyLength) || !memory.inside(value, valueLength)) return INVALID_MEMORY_ACCESS
       if (keyLength >>> 0 > MAX_KEY) return BAD_ARGUMENT
-      const outcome = vm.shared.set(vm.id, memory.latin1(key, keyLength), memory.copy(value, valueLength), cas >>> 0)
+      const outcome = vm.shared.set(vm.namespace, memory.latin1(key, keyLength), memory.copy(value, valueLength), cas >>> 0)
       return outcome === "ok" ? OK : outcome === "cas-mismatch" ? CAS_MISMATCH : INTERNAL_FAILURE
     },
   }

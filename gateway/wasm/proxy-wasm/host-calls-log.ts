@@ -1,7 +1,7 @@
 // Host calls that need no context: the log, the clock, and how an AssemblyScript module without WASI gives up.
 
-import { LogLevel as Level, Status } from "./enums.ts"
 import { logLevels } from "../../telemetry/log.ts"
+import { LogLevel as Level, Status } from "./enums.ts"
 import type { HostVm } from "./host.ts"
 
 /** Octets of one message that are logged; the rest is cut off. */

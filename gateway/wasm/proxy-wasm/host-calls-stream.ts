@@ -1,10 +1,10 @@
 // Host calls that act on a stream as a whole: local replies, resuming, closing, and choosing the context calls act on.
 // Nothing happens before the guest has returned.
 
-import type { HostStream, HostVm } from "./host.ts"
-import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE, REPLY, restricted } from "./host.ts"
 import { Status, StreamType } from "./enums.ts"
 import { replyHeaders } from "./header-map.ts"
+import type { HostStream, HostVm } from "./host.ts"
+import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE, REPLY, restricted } from "./host.ts"
 import { decodePairs } from "./pairs.ts"
 
 const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, UNIMPLEMENTED } = Status
@@ -27,16 +27,7 @@ function current(vm: HostVm): HostStream | null {
 export function streamHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
   const { memory } = vm
   return {
-    proxy_send_local_response(
-      code,
-      details,
-      detailsLength,
-      body,
-      bodyLength,
-      headers,
-      headersLength,
-      grpcStatus,
-    ) {
+    proxy_send_local_response(code, details, detailsLength, body, bodyLength, headers, headersLength, grpcStatus) {
       memory.refresh()
       const stream = current(vm)
       if (stream === null) return BAD_ARGUMENT
@@ -52,7 +43,6 @@ export function streamHostCalls(vm: HostVm): Record<string, (...args: number[]) 
         status: code,
         body: memory.copy(body, bodyLength),
         headers: flat,
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach the log
         details: reason.replace(/[\x00-\x20\x7f]+/g, "_"),
         grpcStatus: grpcStatus >= 0 && grpcStatus <= 16 ? grpcStatus : -1,
       }

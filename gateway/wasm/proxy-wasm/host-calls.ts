@@ -2,11 +2,11 @@
 // not offer link to stubs that answer a clean status, so that a filter which never calls them runs.
 
 import { Status } from "./enums.ts"
+import { type HostVm, restricted } from "./host.ts"
 import { dataHostCalls } from "./host-calls-data.ts"
 import { headerHostCalls } from "./host-calls-headers.ts"
 import { logHostCalls } from "./host-calls-log.ts"
 import { streamHostCalls } from "./host-calls-stream.ts"
-import { type HostVm, restricted } from "./host.ts"
 import { unknownWasi, wasiHostCalls } from "./wasi.ts"
 
 const { OK, NOT_FOUND, BAD_ARGUMENT, INTERNAL_FAILURE, UNIMPLEMENTED } = Status

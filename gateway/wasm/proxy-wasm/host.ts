@@ -13,7 +13,7 @@ export interface Clock {
   monotonic(): number
 }
 
-/** Data that all VMs of one namespace share, in every worker. Keys are latin1 text, one character an octet. */
+/** Data that all VMs of one namespace share, in every worker. Namespaces and keys are latin1 text, one character an octet. */
 export interface SharedData {
   get(namespace: string, key: string): { readonly value: Uint8Array; readonly cas: number } | undefined
   /** `cas` 0 = write whatever is there. */
@@ -63,8 +63,10 @@ export interface HostVm {
   readonly names: HeaderNames
   readonly clock: Clock
   readonly shared: SharedData
-  /** Scope of shared data: the ABI's `vm_id`. */
+  /** The ABI's `vm_id`. */
   readonly id: string
+  /** Scope of shared data: the id as octets, one latin1 character each. */
+  readonly namespace: string
   readonly vmConfig: Uint8Array
   readonly abi: string
   /** Effective contexts. `root` is null while the guest may call only what needs none: at its start and in its allocator. */

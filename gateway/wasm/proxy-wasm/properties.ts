@@ -1,8 +1,8 @@
 // Properties: what a filter can ask about its plugin, the exchange and the connection, under Envoy's names and in Envoy's
 // binary forms (integers 8 octets little-endian, truth values one octet, maps as pairs, text as it is).
 
-import { type HeaderName, headerName } from "./header-names.ts"
 import { getRequestHeader, getResponseHeader, pathOf } from "./header-map.ts"
+import { type HeaderName, headerName } from "./header-names.ts"
 import type { HostRoot, HostStream, HostVm } from "./host.ts"
 import type { GuestMemory } from "./memory.ts"
 import { encodedLength, encodePairs } from "./pairs.ts"

@@ -164,13 +164,16 @@ describe("writing headers", () => {
     }
   })
 
-  test.each(["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\x7f", " a", "a ", "a\x01"])("a value that would split a message is refused: %j", (value) => {
-    const direct = new Direct()
-    const before = direct.stream.request.fields.entries()
-    expect(write(direct, "replace", REQUEST, "x-one", value)).toBe(BAD_ARGUMENT)
-    expect(write(direct, "add", REQUEST, "x-one", value)).toBe(BAD_ARGUMENT)
-    expect(direct.stream.request.fields.entries()).toEqual(before)
-  })
+  test.each(["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\x7f", " a", "a ", "a\x01"])(
+    "a value that would split a message is refused: %j",
+    (value) => {
+      const direct = new Direct()
+      const before = direct.stream.request.fields.entries()
+      expect(write(direct, "replace", REQUEST, "x-one", value)).toBe(BAD_ARGUMENT)
+      expect(write(direct, "add", REQUEST, "x-one", value)).toBe(BAD_ARGUMENT)
+      expect(direct.stream.request.fields.entries()).toEqual(before)
+    },
+  )
 
   test.each(["", "a b", "a:", "a\r\nb", ":other", "x\xff", "x".repeat(257)])("a name that is none is refused: %j", (name) => {
     const direct = new Direct()
@@ -211,12 +214,15 @@ describe("writing headers", () => {
     expect([request.path, request.query, request.target]).toEqual(["/plain", undefined, "/plain"])
   })
 
-  test.each(["", "x", "*", "http://a/", "/a b", "/a#b", "/a\r\nb", "/a\0", "/%00", "/%zz", "/../x", "/a\x7f"])("a path is refused: %j", (path) => {
-    const direct = new Direct()
-    expect(write(direct, "replace", REQUEST, ":path", path)).toBe(BAD_ARGUMENT)
-    expect(direct.stream.request.target).toBe("/a/b?x=1")
-    expect(direct.stream.request.path).toBe("/a/b")
-  })
+  test.each(["", "x", "*", "http://a/", "/a b", "/a#b", "/a\r\nb", "/a\0", "/%00", "/%zz", "/../x", "/a\x7f"])(
+    "a path is refused: %j",
+    (path) => {
+      const direct = new Direct()
+      expect(write(direct, "replace", REQUEST, ":path", path)).toBe(BAD_ARGUMENT)
+      expect(direct.stream.request.target).toBe("/a/b?x=1")
+      expect(direct.stream.request.path).toBe("/a/b")
+    },
+  )
 
   test("method, authority and scheme change the request", () => {
     const direct = new Direct()
@@ -247,7 +253,8 @@ describe("writing headers", () => {
     const direct = new Direct({ response: true })
     expect(write(direct, "replace", RESPONSE, ":status", "404")).toBe(OK)
     expect([direct.stream.response?.status, direct.stream.response?.reason]).toEqual([404, ""])
-    for (const value of ["", "99", "101", "1000", "20x", "-200"]) expect(write(direct, "replace", RESPONSE, ":status", value)).toBe(BAD_ARGUMENT)
+    for (const value of ["", "99", "101", "1000", "20x", "-200"])
+      expect(write(direct, "replace", RESPONSE, ":status", value)).toBe(BAD_ARGUMENT)
     expect(direct.stream.response?.status).toBe(404)
   })
 

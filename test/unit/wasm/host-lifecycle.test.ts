@@ -101,7 +101,15 @@ describe("the life of a stream", () => {
     const none = script.text(":status")
     const plugin = host.plugin(
       guest({
-        imports: ["proxy_log", "proxy_get_header_map_value", "proxy_replace_header_map_value", "proxy_get_header_map_size", "proxy_send_local_response", "proxy_continue_stream", "proxy_close_stream"],
+        imports: [
+          "proxy_log",
+          "proxy_get_header_map_value",
+          "proxy_replace_header_map_value",
+          "proxy_get_header_map_size",
+          "proxy_send_local_response",
+          "proxy_continue_stream",
+          "proxy_close_stream",
+        ],
         code: `
         (func (export "proxy_on_log") (param i32)
           ${script.sayDigit("absent ?", `(call $proxy_get_header_map_value (i32.const 2) ${none} (i32.const 0) (i32.const 4))`)}
@@ -148,14 +156,30 @@ describe("starting", () => {
     expect(trial(bytes)).toMatchObject({ ok: false, reason: expect.stringMatching(/^start failed: exit code 3/) })
   })
 
-  test.each(["proxy_get_header_map_size", "proxy_set_shared_data", "proxy_get_property", "proxy_done", "proxy_http_call", "proxy_get_status", "proxy_set_effective_context"])(
-    "%s is not allowed during start",
-    (name) => {
-      const count = { proxy_get_header_map_size: 2, proxy_set_shared_data: 5, proxy_get_property: 4, proxy_done: 0, proxy_http_call: 10, proxy_get_status: 3, proxy_set_effective_context: 1 }[name]
-      const bytes = guest({ imports: [name], code: `(func (export "_initialize") (drop (call $${name} ${"(i32.const 0) ".repeat(count ?? 0)})))` })
-      expect(trial(bytes)).toMatchObject({ ok: false, reason: expect.stringContaining("not allowed during start") })
-    },
-  )
+  test.each([
+    "proxy_get_header_map_size",
+    "proxy_set_shared_data",
+    "proxy_get_property",
+    "proxy_done",
+    "proxy_http_call",
+    "proxy_get_status",
+    "proxy_set_effective_context",
+  ])("%s is not allowed during start", (name) => {
+    const count = {
+      proxy_get_header_map_size: 2,
+      proxy_set_shared_data: 5,
+      proxy_get_property: 4,
+      proxy_done: 0,
+      proxy_http_call: 10,
+      proxy_get_status: 3,
+      proxy_set_effective_context: 1,
+    }[name]
+    const bytes = guest({
+      imports: [name],
+      code: `(func (export "_initialize") (drop (call $${name} ${"(i32.const 0) ".repeat(count ?? 0)})))`,
+    })
+    expect(trial(bytes)).toMatchObject({ ok: false, reason: expect.stringContaining("not allowed during start") })
+  })
 
   test("the allocator may log but make no other host call", () => {
     const allocator = (body: string): string =>
@@ -164,7 +188,9 @@ describe("starting", () => {
          (drop (call $proxy_get_buffer_bytes (i32.const 7) (i32.const 0) (i32.const 9) (i32.const 0) (i32.const 4)))
          (i32.eqz (call $proxy_get_buffer_bytes (i32.const 7) (i32.const 0) (i32.const 9) (i32.const 0) (i32.const 4))))`
     const imports = ["proxy_get_buffer_bytes", "proxy_log", "proxy_get_property"]
-    expect(trial(guest({ imports, allocator: allocator("(drop (call $proxy_log (i32.const 0) (i32.const 0) (i32.const 1)))") }))).toEqual({ ok: true })
+    expect(trial(guest({ imports, allocator: allocator("(drop (call $proxy_log (i32.const 0) (i32.const 0) (i32.const 1)))") }))).toEqual({
+      ok: true,
+    })
     const bad = allocator("(drop (call $proxy_get_property (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))")
     expect(trial(guest({ imports, allocator: bad }))).toMatchObject({ ok: false, reason: expect.stringContaining("allocation") })
   })
@@ -249,7 +275,10 @@ describe("a trial", () => {
       code: `(func $parse (unreachable)) (func (export "proxy_on_configure") (param i32 i32) (result i32) ${script.say("panicked at 'no'", 5)} (call $parse) (i32.const 1))`,
       data: script.data,
     })
-    expect(trial(bytes)).toMatchObject({ ok: false, reason: expect.stringMatching(/^configure failed: .*unreachable.*proxy_on_configure.*: panicked at 'no'$/i) })
+    expect(trial(bytes)).toMatchObject({
+      ok: false,
+      reason: expect.stringMatching(/^configure failed: .*unreachable.*proxy_on_configure.*: panicked at 'no'$/i),
+    })
   })
 
   test("says that a start took too long", () => {
@@ -275,7 +304,15 @@ describe("a trial", () => {
 describe("acting on a stream", () => {
   function acting(request: string, response = "(i32.const 0)", parts: Partial<GuestParts> = {}): Uint8Array {
     return guest({
-      imports: ["proxy_log", "proxy_send_local_response", "proxy_continue_stream", "proxy_close_stream", "proxy_set_effective_context", "proxy_continue_request", "proxy_replace_header_map_value"],
+      imports: [
+        "proxy_log",
+        "proxy_send_local_response",
+        "proxy_continue_stream",
+        "proxy_close_stream",
+        "proxy_set_effective_context",
+        "proxy_continue_request",
+        "proxy_replace_header_map_value",
+      ],
       code: `(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) ${request})
         (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) ${response})`,
       ...parts,
@@ -341,14 +378,22 @@ describe("acting on a stream", () => {
       `\x01\0\0\0${String.fromCharCode(name.length)}\0\0\0${String.fromCharCode(value.length)}\0\0\0${name}\0${value}\0`
     const attempt = (name: string, value: string): FakeStream => {
       const headers = encoded(name, value)
-      const bytes = acting(`${reply("200", `(i32.const 600) (i32.const ${headers.length})`)} (i32.const 0)`, "(i32.const 0)", { data: { ...data, 600: headers } })
+      const bytes = acting(`${reply("200", `(i32.const 600) (i32.const ${headers.length})`)} (i32.const 0)`, "(i32.const 0)", {
+        data: { ...data, 600: headers },
+      })
       const stream = new FakeStream()
       new TestHost().plugin(bytes).open(stream)?.onRequestHeaders(true)
       return stream
     }
     expect(attempt("X-Why", "so").reply?.headers).toEqual(["x-why", "so"])
     expect(attempt("content-length", "4").reply?.headers).toEqual([])
-    for (const [name, value] of [["content-length", "9"], ["transfer-encoding", "chunked"], ["x-a", "b\r\nc: d"], ["x a", "b"], [":status", "200"]]) {
+    for (const [name, value] of [
+      ["content-length", "9"],
+      ["transfer-encoding", "chunked"],
+      ["x-a", "b\r\nc: d"],
+      ["x a", "b"],
+      [":status", "200"],
+    ]) {
       expect(attempt(name, value).reply).toBeNull()
     }
   })
@@ -420,7 +465,10 @@ describe("acting on a stream", () => {
          ${script.sayDigit("?", `(i32.eq (i32.const ${type === 2 || type === 3 ? 12 : 2}) (call $proxy_continue_stream (i32.const ${type})))`)}`,
     )
     const stream = new FakeStream()
-    host.plugin(acting(`${each.join("\n")} (i32.const 0)`, "(i32.const 0)", { data: script.data })).open(stream)?.onRequestHeaders(true)
+    host
+      .plugin(acting(`${each.join("\n")} (i32.const 0)`, "(i32.const 0)", { data: script.data }))
+      .open(stream)
+      ?.onRequestHeaders(true)
     expect(host.messages()).toEqual(["1", "1", "1", "1"])
     expect(stream.events).toEqual([])
   })

@@ -19,7 +19,11 @@ function behaviour(bytes: Uint8Array<ArrayBuffer>): string {
   const seen: unknown[] = []
   for (const [name, run] of Object.entries(exports)) {
     if (typeof run !== "function") continue
-    for (const [a, b] of [[1, 2], [-5, 77], [0, 1 << 30]]) {
+    for (const [a, b] of [
+      [1, 2],
+      [-5, 77],
+      [0, 1 << 30],
+    ]) {
       if (budget !== undefined) budget.value = MAX_BUDGET
       try {
         seen.push(name, run(a, b))
@@ -85,14 +89,23 @@ describe("an instrumented module", () => {
     }
   })
 
-  it.each([["-O3", "--runtime", "incremental"], ["-O0", "--runtime", "stub"], ["-Oz", "--exportRuntime", "--debug"]])(
+  it.each([
+    ["-O3", "--runtime", "incremental"],
+    ["-O0", "--runtime", "stub"],
+    ["-Oz", "--exportRuntime", "--debug"],
+  ])(
     "does what the original does: AssemblyScript %s",
     async (...flags) => {
       const bytes = await compile(...flags)
       const original = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports
       const module = new WebAssembly.Instance(new WebAssembly.Module(metered(bytes))).exports
       const budget = module[BUDGET_EXPORT] as WebAssembly.Global<"i32">
-      for (const [name, n] of [["fib", 15], ["text", 200], ["sort", 300], ["bytes", 10_000]] as const) {
+      for (const [name, n] of [
+        ["fib", 15],
+        ["text", 200],
+        ["sort", 300],
+        ["bytes", 10_000],
+      ] as const) {
         budget.value = MAX_BUDGET
         expect((module[name] as (n: number) => number)(n), name).toBe((original[name] as (n: number) => number)(n))
         expect(MAX_BUDGET - budget.value, name).toBeGreaterThan(100)

@@ -104,15 +104,52 @@ describe("a runaway", () => {
   })
 
   it("of recursion ends in one trap or the other", () => {
-    expect(["trap", "budget"]).toContain(new Metered(`(func $f (export "run") (result i32) (i32.add (call $f) (i32.const 1)))`).call(MAX_BUDGET))
+    expect(["trap", "budget"]).toContain(
+      new Metered(`(func $f (export "run") (result i32) (i32.add (call $f) (i32.const 1)))`).call(MAX_BUDGET),
+    )
   })
 
   it("in legacy exceptions is stopped", () => {
     // try … catch_all … br, which binaryen no longer writes from text.
     const body = [0, 0x03, 0x40, 0x06, 0x40, 0x08, 0, 0x19, 0x0c, 1, 0x0b, 0x0b, 0x0b]
     const bytes = Uint8Array.from([
-      0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 13, 3, 1, 0, 0, 7, 7, 1, 3, 0x72, 0x75, 0x6e, 0, 0,
-      10, body.length + 2, 1, body.length, ...body,
+      0,
+      0x61,
+      0x73,
+      0x6d,
+      1,
+      0,
+      0,
+      0,
+      1,
+      4,
+      1,
+      0x60,
+      0,
+      0,
+      3,
+      2,
+      1,
+      0,
+      13,
+      3,
+      1,
+      0,
+      0,
+      7,
+      7,
+      1,
+      3,
+      0x72,
+      0x75,
+      0x6e,
+      0,
+      0,
+      10,
+      body.length + 2,
+      1,
+      body.length,
+      ...body,
     ])
     const result = instrument(bytes, { maxMemoryPages: 1 })
     if (!result.ok) throw new Error(result.reason)
@@ -172,7 +209,9 @@ describe("a budget", () => {
 
 describe("memory and tables", () => {
   it("grow to the cap and then answer −1", () => {
-    const metered = new Metered(`(memory (export "memory") 1 1000) (func (export "run") (param i32) (result i32) (memory.grow (local.get 0)))`)
+    const metered = new Metered(
+      `(memory (export "memory") 1 1000) (func (export "run") (param i32) (result i32) (memory.grow (local.get 0)))`,
+    )
     expect(metered.call(MAX_BUDGET, "run", 15)).toBe(1)
     expect(metered.call(MAX_BUDGET, "run", 1)).toBe(-1)
     expect(metered.call(MAX_BUDGET, "run", -1)).toBe(-1)
@@ -248,7 +287,11 @@ describe("the rewrite", () => {
     if (!result.ok) throw new Error(result.reason)
     expect(result.info).toMatchObject({
       imports: [{ module: "env", name: "log", kind: "function" }],
-      exports: [{ name: "memory", kind: "memory" }, { name: "g", kind: "global" }, { name: "run", kind: "function" }],
+      exports: [
+        { name: "memory", kind: "memory" },
+        { name: "g", kind: "global" },
+        { name: "run", kind: "function" },
+      ],
       memory: { minPages: 1, maxPages: 4 },
       functions: 1,
       hasStart: false,

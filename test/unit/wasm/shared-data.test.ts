@@ -95,13 +95,15 @@ describe("a store that is full", () => {
       const entry = store.get("ns", key)
       if (entry !== undefined) {
         present++
-        if (known === undefined || Buffer.compare(entry.value, known.value) !== 0) expect.fail(`wrong value for ${key} in round ${i}, seed ${seed}`)
+        if (known === undefined || Buffer.compare(entry.value, known.value) !== 0)
+          expect.fail(`wrong value for ${key} in round ${i}, seed ${seed}`)
         if (known.cas === entry.cas) expect.fail(`cas of an older write in round ${i}, seed ${seed}`)
       }
       const size = random.next(200) === 0 ? random.next(MAX_SHARED_VALUE) : random.next(300)
       const value = new Uint8Array(size).fill(random.next(256))
       if (random.next(3) > 0) {
-        if (store.set("ns", key, value, random.next(2) === 0 ? 0 : (entry?.cas ?? 0)) !== "ok") expect.fail(`not written in round ${i}, seed ${seed}`)
+        if (store.set("ns", key, value, random.next(2) === 0 ? 0 : (entry?.cas ?? 0)) !== "ok")
+          expect.fail(`not written in round ${i}, seed ${seed}`)
         model.set(key, { value, cas: entry?.cas ?? 0 })
       }
     }
@@ -180,7 +182,8 @@ describe("a store shared by threads", () => {
       const store = new SharedStore(buffer)
       for (let i = 0; i < 3000; i++) store.set("ns", `key ${i}`, new Uint8Array(i % 90), 0)
       const words = new Int32Array(buffer)
-      for (let i = 0; i < 2000; i++) words[32 + random.next(words.length - 32)] = random.next(2) === 0 ? random.next(2 ** 32) : random.next(words.length)
+      for (let i = 0; i < 2000; i++)
+        words[32 + random.next(words.length - 32)] = random.next(2) === 0 ? random.next(2 ** 32) : random.next(words.length)
       for (let i = 0; i < 3000; i++) {
         store.get("ns", `key ${i}`)
         expect(store.set("ns", `key ${i % 50}`, new Uint8Array(i % 90), 0)).toBe("ok")

@@ -3,7 +3,6 @@
 
 import type { ErrorCode } from "../../../../gateway/errors.ts"
 import type { FilterStream, HttpFilter, LocalReply, StreamInfo } from "../../../../gateway/filter/filter.ts"
-import { Fields } from "../../../../gateway/http/fields.ts"
 import { RequestHead, ResponseHead } from "../../../../gateway/http/message.ts"
 import { type LogLevel, logLevels } from "../../../../gateway/telemetry/log.ts"
 import type { FilterMetrics } from "../../../../gateway/wasm/filter-metrics.ts"
@@ -184,8 +183,4 @@ export function specOf(bytes: Uint8Array, overrides: Partial<PluginSpec> = {}): 
   if (!prepared.ok) throw new Error(prepared.reason)
   const { module, abi, digest } = prepared
   return { name: "probe", module, abi, digest, generation: 1, rootId: "", config: "{}", onError: "deny", cpuMs: 5, memory, ...overrides }
-}
-
-export function fieldsOf(fields: Fields): string[] {
-  return fields.entries()
 }

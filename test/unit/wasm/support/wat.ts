@@ -93,8 +93,10 @@ const bump = `
 
 /** A module with memory, allocator and marker around `parts`. */
 export function guest(parts: GuestParts): Uint8Array {
-  const imports = (parts.imports ?? []).map((name) => `(import "env" "${name}" (func $${name} ${parameters(signatures[name])} (result i32)))`)
-  const data = Object.entries(parts.data ?? {}).map(([at, text]) => `(data (i32.const ${at}) "${escape(text)}")`)
+  const imports = (parts.imports ?? []).map(
+    (name) => `(import "env" "${name}" (func $${name} ${parameters(signatures[name])} (result i32)))`,
+  )
+  const data = Object.entries(parts.data ?? {}).map(([at, text]) => `(data (i32.const ${at}) "${dataString(text)}")`)
   return wat(`(module
   ${imports.join("\n  ")}
   ${parts.more ?? ""}
@@ -105,7 +107,7 @@ export function guest(parts: GuestParts): Uint8Array {
   ${parts.code ?? ""})`)
 }
 
-function escape(text: string): string {
+function dataString(text: string): string {
   return Array.from(Buffer.from(text, "utf8"), (octet) => `\\${octet.toString(16).padStart(2, "0")}`).join("")
 }
 
@@ -131,7 +133,7 @@ export class Script {
   /** Logs `text` with the decimal digit of `digit` in the place of its final `?`. */
   sayDigit(text: string, digit: string): string {
     const operands = this.text(text)
-    const at = Number(/\d+/.exec(operands)?.[0]) + Buffer.byteLength(text) - 1
+    const at = Number(/const (\d+)/.exec(operands)?.[1]) + Buffer.byteLength(text) - 1
     return `(i32.store8 (i32.const ${at}) (i32.add (i32.const 48) ${digit})) (drop (call $proxy_log (i32.const 2) ${operands}))`
   }
 }

@@ -1,0 +1,153 @@
+// What one exchange costs in the engine itself, without kernel and without the runtime's streams: requests are fed to a
+// real server connection over a socket made of plain calls, and answered by one. Run: `bun test/bench/engine.ts`.
+
+import { randomBytes } from "node:crypto"
+import { EventEmitter } from "node:events"
+import type { Socket } from "node:net"
+import { validateConfig } from "../../gateway/config/load.ts"
+import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
+import { ClientConnection, type ClientConnectionOwner } from "../../gateway/http1/client-connection.ts"
+import { ServerConnection } from "../../gateway/http1/server-connection.ts"
+import { Exchanges } from "../../gateway/proxy/exchange.ts"
+import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
+import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
+import { Route } from "../../gateway/proxy/route.ts"
+import { Router } from "../../gateway/router/router.ts"
+import { AccessLog } from "../../gateway/telemetry/access-log.ts"
+import { Instruments } from "../../gateway/telemetry/instruments.ts"
+import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
+import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import type { ConnectionWaiter, Endpoint } from "../../gateway/upstream/endpoint.ts"
+import { requestFields } from "./scenarios.ts"
+
+class FakeSocket extends EventEmitter {
+  remoteAddress = "127.0.0.1"
+  remotePort = 50000
+  localAddress = "127.0.0.1"
+  localPort = 8080
+  writableLength = 0
+  written = 0
+  onWrite: ((bytes: string | Buffer) => void) | null = null
+  write(bytes: string | Buffer): boolean {
+    this.written += bytes.length
+    this.onWrite?.(bytes)
+    return true
+  }
+  cork(): void {}
+  uncork(): void {}
+  pause(): this {
+    return this
+  }
+  resume(): this {
+    return this
+  }
+  end(): this {
+    return this
+  }
+  destroy(): this {
+    return this
+  }
+}
+
+const loaded = validateConfig(
+  {
+    listeners: [{ name: "edge", address: "127.0.0.1:0" }],
+    services: { origin: { endpoints: ["127.0.0.1:9"] } },
+    routes: [{ name: "all", backends: "origin" }],
+  },
+  { file: "bench", baseDir: "." },
+)
+if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+const { config } = loaded
+const registry = new MetricsRegistry()
+const instruments = new Instruments(registry)
+registry.beginGeneration()
+const slots = instruments.route("edge", "all", "origin")
+const listenerSlots = instruments.listener("edge")
+const serviceSlots = instruments.service("origin")
+const metrics = new MetricsWriter(registry.attach(0))
+const wheel = new TimerWheel()
+
+const upstreamSocket = new FakeSocket()
+let connection: ClientConnection
+const owner: ClientConnectionOwner = { onConnected: () => {}, onConnectFailed: () => {}, onReusable: () => {}, onClosed: () => {} }
+const endpoint = {
+  active: 0,
+  address: "127.0.0.1:9",
+  acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
+  abandon: () => {},
+} as unknown as Endpoint
+connection = new ClientConnection(
+  upstreamSocket as unknown as Socket,
+  { startLine: 65536, head: 65536, fields: 200 },
+  wheel,
+  owner,
+  0,
+)
+upstreamSocket.emit("connect")
+
+const route = new Route(config.routes[0], {
+  service: () => ({ name: "origin", endpoints: [endpoint], balancer: { next: () => endpoint } }),
+  slots: () => slots,
+  filters: [],
+})
+const exchanges = new Exchanges({
+  means: {
+    wheel,
+    metrics,
+    accessLog: new AccessLog({ mode: "off", post: () => {} }),
+    replies: new LocalReplies(),
+    random: Math.random,
+    epoch: performance.timeOrigin,
+    forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+  },
+  snapshot: { pin: () => {}, unpin: () => {} },
+  name: "edge",
+  port: 8080,
+  config: config.listeners[0],
+  router: new Router([{ route: config.routes[0], target: route }], "edge"),
+  listenerSlots,
+  noRouteSlots: slots,
+  serviceSlots: () => serviceSlots,
+})
+const downstreamSocket = new FakeSocket()
+new ServerConnection(
+  downstreamSocket as unknown as Socket,
+  1,
+  { head: { startLine: 8192, head: 32768, fields: 100 }, body: 0, headTimeout: 10000, idleTimeout: 60000 },
+  wheel,
+  exchanges,
+  { onRefused: () => {}, onClosed: () => {}, onFault: (error) => console.error(error) },
+)
+
+const request = `GET /1k HTTP/1.1\r\n${requestFields("127.0.0.1:8080")
+  .map(([name, value]) => `${name}: ${value}\r\n`)
+  .join("")}\r\n`
+const response = `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 10:10:49 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\nLast-Modified: Sun, 22 Nov 2026 10:10:49 GMT\r\nConnection: keep-alive\r\nETag: "69218d0a-400"\r\nAccept-Ranges: bytes\r\n\r\n${"x".repeat(1024)}`
+
+function run(count: number): number {
+  const start = process.cpuUsage()
+  for (let i = 0; i < count; i++) {
+    downstreamSocket.emit("data", Buffer.from(request, "latin1"))
+    upstreamSocket.emit("data", Buffer.from(response, "latin1"))
+  }
+  const used = process.cpuUsage(start)
+  return ((used.user + used.system) * 1000) / count
+}
+function feed(count: number): number {
+  const start = process.cpuUsage()
+  let sum = 0
+  for (let i = 0; i < count; i++) sum += Buffer.from(request, "latin1").length + Buffer.from(response, "latin1").length
+  const used = process.cpuUsage(start)
+  return ((used.user + used.system) * 1000) / count + sum * 0
+}
+
+const count = Number(process.argv[2] ?? 100_000)
+run(20_000)
+feed(20_000)
+const rounds = [1, 2, 3, 4, 5].map(() => run(count) - feed(count))
+rounds.sort((a, b) => a - b)
+console.log(
+  `${Math.round(rounds[0])} ns/exchange best, ${Math.round(rounds[2])} median; sent up ${upstreamSocket.written / (20_000 + 5 * count)} octets, down ${downstreamSocket.written / (20_000 + 5 * count)}`,
+)
+process.exit(0)
