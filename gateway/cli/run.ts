@@ -2,7 +2,6 @@
 
 import { StartError, Supervisor } from "../supervisor.ts"
 import { createLogger } from "../telemetry/log.ts"
-import { formatHuman, formatJson } from "../telemetry/log-format.ts"
 import { Output } from "../telemetry/output.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
 import { configArgument } from "./config-argument.ts"
@@ -37,12 +36,11 @@ async function serve(args: Values): Promise<number> {
   const logger = createLogger({ level: "info", format, write: (line) => output.write(line) })
   const terminal = process.stderr.isTTY === true
   const human = format === "human" || (format === "auto" && terminal)
-  const colour = terminal && (process.env.NO_COLOR ?? "") === ""
   const supervisor = new Supervisor({
     file: text(args, "config"),
     logger,
     watch: args.watch !== false,
-    onLog: (event) => output.write(human ? formatHuman(event, colour) : formatJson(event)),
+    onLog: (event) => logger.forward(event),
     onAccess: (lines, written) => access.write(lines, written),
   })
 

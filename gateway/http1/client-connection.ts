@@ -354,6 +354,11 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     const reusable = head.keepAlive && this.#requestSent && !more && !this.#ended && this.#out === ""
     if (reusable) {
       this.#state = IDLE
+      // A slow client may have had it paused with the last bytes; the next request's response is not his.
+      if (this.#paused) {
+        this.#paused = false
+        this.#socket.resume()
+      }
       this.#owner.onReusable(this)
     } else {
       this.destroy()

@@ -22,7 +22,7 @@ export class RequestParser {
   readonly #reader: HeadReader
   readonly #framing = new Framing()
   #lastAuthority = ""
-  #lastHost = ""
+  #lastHost: string | null = null
 
   constructor(limits: HeadLimits) {
     this.#reader = new HeadReader("request", limits, this.head.fields)

@@ -64,6 +64,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   #tried: Endpoint[] | null = null
   #attempts = 0
   #retried = false
+  #isHead = false
   #authority = ""
   /** Address of the last endpoint. */
   #upstream = ""
@@ -108,6 +109,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     const target = head.target
     const mark = target.indexOf("?")
     this.path = target
+    this.#isHead = head.method === "HEAD"
     const path = normalizePath(mark === -1 ? target : target.slice(0, mark), plane.config.path)
     if (path === null) return this.#fail("badRequest", "path")
     head.path = path
@@ -128,6 +130,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   onRequestFiltered(): void {
     const route = this.#route as Route
     const head = this.#head
+    // The client frames the response by the method it sent.
+    if (this.#chain !== null && (head.method === "HEAD") !== this.#isHead) return this.#fail("filterEdit", "HEAD")
     const { replies } = this.#plane.means
     if (route.redirect !== null) {
       const location = redirectLocation(
@@ -329,6 +333,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.status = head.status
     const localBody = this.#localBody
     if (localBody !== null) return this.#sendLocal(head, localBody)
+    if (this.#chain !== null && !this.#framesStill(head)) return
     if (head.status === 101) {
       this.#phase = TUNNEL
       this.#arm()
@@ -343,6 +348,23 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     stream.sendHead(head, body, false)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.#chain !== null) this.#connection?.resumeResponse()
+  }
+
+  // Whether what filters made of an upstream response can be framed as they left it; otherwise it has been answered.
+  #framesStill(head: ResponseHead): boolean {
+    const bodyless = head.status < 200 || head.status === 204 || head.status === 304
+    const upgrade = this.#head.upgrade !== "" && head.upgrade !== ""
+    if (bodyless && head.body !== "none") {
+      this.onFilterFailed("filterEdit", `status ${head.status} for a response with a body`)
+      return false
+    }
+    if (head.status < 200 && !(head.status === 101 && upgrade)) {
+      this.onFilterFailed("filterEdit", `status ${head.status}`)
+      return false
+    }
+    // It was a 204 or 304, and the client must not wait for a body.
+    if (!bodyless && head.body === "none" && !this.#isHead && !head.fields.has("content-length")) head.fields.add("content-length", "0")
+    return true
   }
 
   onResponseBytes(buffer: Buffer, from: number, to: number): void {
@@ -443,7 +465,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     const stream = this.#stream
     this.#phase = RESPONDING
     const close = this.#closeAfter || (!stream.requestComplete && !stream.requestSkippable)
-    const bodyless = this.#head.method === "HEAD" || body.length === 0
+    const bodyless = this.#isHead || body.length === 0 || head.status === 204 || head.status === 304
     stream.sendHead(head, bodyless ? "none" : "length", close)
     if (!bodyless) {
       this.responseBytes = body.length
@@ -540,7 +562,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
     if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
-    if (means.accessLog.wants(this.flag)) means.accessLog.record(this)
+    // A filter that answers is at work, not at fault.
+    if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
     this.#plane.snapshot.unpin()
   }
 

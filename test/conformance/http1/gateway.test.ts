@@ -90,7 +90,7 @@ async function onLane(run: (lane: Lane) => Promise<void>): Promise<void> {
 
 function segmentations(text: string): Buffer[][] {
   const octets = Buffer.from(text, "latin1")
-  const all = [[octets]]
+  const all: Buffer[][] = [[octets]]
   if (octets.length < 2) return all
   const random = new Random(octets.length)
   const headEnd = octets.indexOf("\r\n\r\n")
