@@ -12,13 +12,14 @@ import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
 import type { Plane } from "./proxy/plane.ts"
-import { Snapshot, type SnapshotSpec } from "./snapshot.ts"
+import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
-import { type FilterSlots, filterBuckets, flagIndex, type ServiceSlots, statusIndex, trapIndex } from "./telemetry/instruments.ts"
+import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
+import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Services } from "./upstream/services.ts"
-import { type FilterMetrics, SAMPLE } from "./wasm/filter-metrics.ts"
+import { SAMPLE } from "./wasm/filter-metrics.ts"
 import { WasmRuntime } from "./wasm/runtime.ts"
 import { SharedStore } from "./wasm/shared-data.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
@@ -44,7 +45,8 @@ class Worker {
   readonly #wasm: WasmRuntime
   readonly #bound = new Map<string, Bound>()
   #snapshot: Snapshot | null = null
-  #spec: SnapshotSpec | null = null
+  /** Of the newest snapshot; a name's slots stay the same from one to the next. */
+  #slots: SnapshotSlots | null = null
   #connections = 0
   #status = ""
   #draining = false
@@ -68,56 +70,16 @@ class Worker {
       wheel: this.#wheel,
       random: Math.random,
       workers: start.workers,
-      counters: (service) => this.#serviceCounters(service),
+      counters: (service) => new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service]),
     })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
       clock: { now: () => performance.timeOrigin + performance.now(), monotonic: () => performance.now() },
       shared: new SharedStore(start.shared),
       unitsPerMs: start.unitsPerMs,
-      metrics: (name) => this.#filterMetrics(name),
+      metrics: (name) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name], SAMPLE),
     })
     setInterval(() => this.#reportFilters(), STATUS_INTERVAL).unref()
-  }
-
-  // Slots may move when a configuration comes back after its series were reclaimed, so they are looked up when used.
-  #serviceCounters(service: string): { connects(n: number): void; connectFailures(n: number): void; active(n: number): void } {
-    const add = (what: keyof ServiceSlots, n: number): void => {
-      const slots = this.#spec?.slots.services[service]
-      if (slots !== undefined) this.#metrics.add(slots[what], n)
-    }
-    return {
-      connects: (n) => add("connects", n),
-      connectFailures: (n) => add("connectFailures", n),
-      active: (n) => add("connections", n),
-    }
-  }
-
-  #filterMetrics(name: string): FilterMetrics {
-    const metrics = this.#metrics
-    const slots = (): FilterSlots | undefined => this.#spec?.slots.filters[name]
-    return {
-      calls: (count) => {
-        const own = slots()
-        if (own !== undefined) metrics.add(own.calls, count)
-      },
-      budget: (units) => {
-        const own = slots()
-        if (own !== undefined) metrics.add(own.budget, units * SAMPLE)
-      },
-      duration: (nanoseconds) => {
-        const own = slots()
-        if (own !== undefined) metrics.observe(own.duration, nanoseconds / 1e9, filterBuckets)
-      },
-      trap: (reason) => {
-        const own = slots()
-        if (own !== undefined) metrics.add(own.traps + trapIndex(reason), 1)
-      },
-      instances: (count) => {
-        const own = slots()
-        if (own !== undefined) metrics.set(own.instances, count)
-      },
-    }
   }
 
   receive(message: ToWorker): void {
@@ -140,6 +102,7 @@ class Worker {
 
   // Binds what is new, then swaps in one step; only then lets go of what is old.
   async #apply(spec: SnapshotSpec): Promise<void> {
+    this.#slots = spec.slots
     const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm)
     const added: Bound[] = []
     try {
@@ -164,7 +127,6 @@ class Worker {
     }
     const before = this.#snapshot
     this.#snapshot = snapshot
-    this.#spec = spec
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
     for (const [name, bound] of this.#bound) {

@@ -441,6 +441,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   startTunnel(): void {
     this.flush()
     this.#state = TUNNEL
+    this.#bodyStarted = true
     this.#goOn()
   }
 

@@ -60,9 +60,13 @@ export class FilterRecorder {
     this.#sample = sample
   }
 
-  calls(count: number, budgetUsed: number): void {
+  calls(count: number): void {
     this.#writer.add(this.#slots.calls, count)
-    this.#writer.add(this.#slots.budget, budgetUsed)
+  }
+
+  /** Budget units of one stream out of so many. */
+  budget(units: number): void {
+    this.#writer.add(this.#slots.budget, units * this.#sample)
   }
 
   duration(nanoseconds: number): void {

@@ -29,6 +29,8 @@ export interface UpstreamCounters {
   connects(n: number): void
   connectFailures(n: number): void
   active(n: number): void
+  /** `n` more, or fewer, requests wait for a connection. */
+  pending(n: number): void
 }
 
 /** ms after a failed connect during which other endpoints are preferred. */
@@ -87,13 +89,16 @@ export class Endpoint implements ClientConnectionOwner {
     // A fresh connection goes to the request that insists on one.
     if (fresh) this.#waiters.unshift(waiter)
     else this.#waiters.push(waiter)
+    this.#counters.pending(1)
     this.#open()
   }
 
   /** A waiter gives up. */
   abandon(waiter: ConnectionWaiter): void {
     const i = this.#waiters.indexOf(waiter)
-    if (i >= 0) this.#waiters.splice(i, 1)
+    if (i < 0) return
+    this.#waiters.splice(i, 1)
+    this.#counters.pending(-1)
   }
 
   #open(): void {
@@ -118,7 +123,7 @@ export class Endpoint implements ClientConnectionOwner {
     this.#avoidUntil = this.#wheel.now + AVOID
     this.#counters.connectFailures(1)
     this.#counters.active(-1)
-    this.#waiters.shift()?.onNoConnection(timedOut ? "connectTimeout" : "connectFailure", details)
+    this.#nextWaiter()?.onNoConnection(timedOut ? "connectTimeout" : "connectFailure", details)
     // Under the cap others may have waited for this one connection.
     this.#open()
   }
@@ -138,9 +143,15 @@ export class Endpoint implements ClientConnectionOwner {
     if (this.#waiters.length > 0) this.#open()
   }
 
+  #nextWaiter(): ConnectionWaiter | undefined {
+    if (this.#waiters.length === 0) return undefined
+    this.#counters.pending(-1)
+    return this.#waiters.shift()
+  }
+
   // A connection is free: for whoever waits longest, or for the pool.
   #serve(connection: ClientConnection): void {
-    const waiter = this.#waiters.shift()
+    const waiter = this.#nextWaiter()
     if (waiter !== undefined) {
       waiter.onConnection(connection)
       return

@@ -1,9 +1,10 @@
-import { createServer, type Socket } from "node:net"
+import { spawn } from "node:child_process"
+import { connect, type Socket } from "node:net"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { until } from "../support/deadline.ts"
+import { sleep, until, within } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { Origin } from "../support/origin.ts"
-import { listen } from "../support/ports.ts"
 import { exchange, get, RawClient } from "../support/raw-client.ts"
 
 // What a limit of 300 ms may take on a busy machine, and what would be another limit's doing.
@@ -16,38 +17,32 @@ let gateway: Gateway
 let blackhole: { port: number; close(): void }
 
 async function fullBacklog(): Promise<{ port: number; close(): void }> {
-  const { connect } = await import("node:net")
-  const { Worker } = await import("node:worker_threads")
-  // A thread that listens with a backlog of 1 and is then busy doing nothing, so that nobody accepts.
+  // A process that listens with a backlog of 1 and then sleeps, so that nobody accepts; Node, since not every runtime
+  // lets the backlog be chosen.
   const code = `
-    const { createServer } = require("node:net")
-    const { parentPort, workerData } = require("node:worker_threads")
-    const server = createServer()
+    const server = require("node:net").createServer()
     server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-      parentPort.postMessage(server.address().port)
-      setTimeout(() => Atomics.wait(new Int32Array(workerData), 0, 0), 50)
+      process.stdout.write(server.address().port + "\\n", () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
     })`
-  const gate = new SharedArrayBuffer(4)
-  const worker = new Worker(code, { eval: true, workerData: gate })
-  const port = await new Promise<number>((resolve, reject) => {
-    worker.once("message", resolve)
-    worker.once("error", reject)
+  const child = spawn(fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url)), ["-e", code], {
+    stdio: ["ignore", "pipe", "ignore"],
   })
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  const port = await within(
+    new Promise<number>((resolve) => child.stdout.once("data", (text: Buffer) => resolve(Number(text.toString())))),
+    "port of the black hole",
+  )
   const fillers: Socket[] = []
   for (let i = 0; i < 8; i++) {
     const filler = connect(port, "127.0.0.1")
     filler.on("error", () => {})
     fillers.push(filler)
   }
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await sleep(100)
   return {
     port,
     close: () => {
       for (const filler of fillers) filler.destroy()
-      Atomics.store(new Int32Array(gate), 0, 1)
-      Atomics.notify(new Int32Array(gate), 0)
-      void worker.terminate()
+      child.kill("SIGKILL")
     },
   }
 }
@@ -190,7 +185,7 @@ describe("time limits of listeners", () => {
     for (let i = 0; i < 5; i++) {
       client.send(`GET /${i} HTTP/1.1\r\nhost: a\r\n\r\n`)
       expect((await client.readResponse()).text()).toBe(`/${i}`)
-      await new Promise((resolve) => setTimeout(resolve, LIMIT / 3))
+      await sleep(LIMIT / 3)
     }
     expect(await client.closed(AT_MOST)).toBe("end")
     client.destroy()

@@ -239,7 +239,8 @@ describe("instruments", () => {
     const slots = instruments.filter("auth")
     const old = new FilterRecorder(writer, slots, 16)
     old.instances(1)
-    old.calls(2, 500)
+    old.calls(2)
+    old.budget(500)
     old.duration(1500)
     const next = new FilterRecorder(writer, slots, 16)
     next.instances(1)
@@ -250,7 +251,7 @@ describe("instruments", () => {
     expect(instruments.filterCounts("auth")).toEqual({ calls: 2, instances: 1, traps: { budget: 1 } })
     const { body } = await registry.exposition()
     for (const line of [
-      'sluice_filter_budget_used_total{filter="auth"} 500',
+      'sluice_filter_budget_used_total{filter="auth"} 8000',
       'sluice_filter_duration_seconds_bucket{le="0.000001",filter="auth"} 0',
       'sluice_filter_duration_seconds_bucket{le="0.000002",filter="auth"} 16',
       'sluice_filter_duration_seconds_count{filter="auth"} 16',
