@@ -5,10 +5,10 @@
 export type ErrorSource = "downstream" | "upstream" | "gateway" | "filter"
 
 /**
- * Whether the request may be sent again. `yes`: nothing was sent. `if-reused`: only when it went out on a pooled
- * connection that died before a response byte, and the request is replayable. `no`: never.
+ * Whether the request may be sent again. `yes`: nothing was sent. `if-idempotent`: only while no octet of a response has
+ * come, and only a request without a body whose method may be repeated. `no`: never.
  */
-export type Retryable = "no" | "yes" | "if-reused"
+export type Retryable = "no" | "yes" | "if-idempotent"
 
 export interface ErrorRow {
   readonly source: ErrorSource
@@ -53,7 +53,7 @@ export const errors = {
   draining: row("gateway", "no", 503, 14, "DR", true, "shutting down"),
   connectFailure: row("upstream", "yes", 503, 14, "UF", false, "upstream connect failed"),
   connectTimeout: row("upstream", "yes", 503, 14, "UF,CT", false, "upstream connect timed out"),
-  upstreamClosed: row("upstream", "if-reused", 502, 14, "UC", false, "upstream closed the connection"),
+  upstreamClosed: row("upstream", "if-idempotent", 502, 14, "UC", false, "upstream closed the connection"),
   upstreamProtocol: row("upstream", "no", 502, 13, "UPE", false, "upstream sent an invalid response"),
   upstreamTruncated: row("upstream", "no", 0, 14, "UC,TR", true, "upstream response was cut short"),
   perTryTimeout: row("upstream", "no", 504, 4, "UT,PT", false, "upstream attempt timed out"),

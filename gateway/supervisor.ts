@@ -3,10 +3,9 @@
 
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
-import { createAdmin } from "./admin/app.ts"
-import { type AdminServer, serveAdmin } from "./admin/server.ts"
+import type { AdminServer } from "./admin/server.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
-import { loadConfig } from "./config/load.ts"
+import { loadConfigInChild } from "./config/load-in-child.ts"
 import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
@@ -33,6 +32,9 @@ export interface SupervisorOptions {
   /** Watch the configuration and the filters' files; default true. */
   readonly watch?: boolean
 }
+
+/** ms the compiler is kept ready after a filter was edited. */
+const EDITING = 15 * 60_000
 
 /** Thrown by {@link Supervisor.start}: the text says what is wrong and what to do. */
 export class StartError extends Error {}
@@ -86,7 +88,7 @@ export class Supervisor {
 
   /** Serves. Rejects with a {@link StartError} when it can't. */
   async start(): Promise<void> {
-    const loaded = await loadConfig(this.#file)
+    const loaded = await loadConfigInChild(this.#file)
     if (!loaded.ok) throw new StartError(formatProblems(loaded.problems, { excerpt: true }))
     const { config } = loaded
     this.#logger.level = config.log.level
@@ -119,6 +121,7 @@ export class Supervisor {
     try {
       await this.#apply(config, prepared.filters)
       if (config.admin !== null) {
+        const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
         const app = createAdmin(
           {
             live: () => true,
@@ -209,7 +212,7 @@ export class Supervisor {
   }
 
   async #reload(why: string): Promise<void> {
-    const loaded = await loadConfig(this.#file)
+    const loaded = await loadConfigInChild(this.#file)
     if (!loaded.ok) return this.#refused(formatProblems(loaded.problems))
     const { config } = loaded
     for (const warning of loaded.warnings) this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
@@ -225,10 +228,14 @@ export class Supervisor {
     }
     const prepared = await (this.#filters as FilterStore).prepare(config)
     if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    const addresses = this.addresses
     try {
       await this.#apply(config, prepared.filters)
     } catch (error) {
       return this.#refused(error instanceof Error ? error.message : String(error))
+    }
+    for (const [listener, address] of Object.entries(this.addresses)) {
+      if (address !== addresses[listener]) this.#logger.log("info", "listening", { listener, address })
     }
     this.#logger.level = config.log.level
     this.#logger.log("info", "configuration taken", { generation: this.#generation, why })
@@ -242,6 +249,8 @@ export class Supervisor {
 
   async #filterChanged(file: string): Promise<void> {
     const started = performance.now()
+    // Someone is at work on a filter: the next save should meet a warm compiler.
+    this.#compiler.idleTimeout = EDITING
     const filters = this.#filters as FilterStore
     const { config } = this.#spec as SnapshotSpec
     const change = await filters.changed(file, config)

@@ -2,7 +2,6 @@
 // anything.
 
 import { Hono } from "hono"
-import { stringify } from "yaml"
 import { isAllowedHost } from "./guard.ts"
 import { redactConfig } from "./redact.ts"
 import type { AdminDeps } from "./status.ts"
@@ -60,13 +59,14 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
     const { contentType, body } = await deps.exposition()
     return c.body(body, 200, { "content-type": contentType })
   })
-  app.get("/config", (c) => {
+  app.get("/config", async (c) => {
     const config = deps.config()
     if (config === null) return c.json({ error: "no configuration yet" }, 503)
     const shown = redactConfig(config)
     const format = c.req.query("format") ?? ((c.req.header("accept") ?? "").includes("yaml") ? "yaml" : "json")
     if (format === "json") return c.json(shown)
     if (format !== "yaml") return c.json({ error: "format is json or yaml" }, 400)
+    const { stringify } = await import("yaml")
     return c.body(stringify(shown, { aliasDuplicateObjects: false }), 200, { "content-type": "application/yaml" })
   })
   app.get("/filters", (c) => c.json({ filters: deps.filters() }))

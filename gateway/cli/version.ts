@@ -1,5 +1,6 @@
 // `sluice version`.
 
+import { runtimeName } from "../runtime/child.ts"
 import { packageVersion } from "../version.ts"
 import { type Command, command } from "./command.ts"
 
@@ -8,9 +9,7 @@ export const version: Command = command({
   description: "Print the version of Sluice and of the runtime",
   args: {},
   run: () => {
-    const { bun, deno, node } = process.versions as Record<string, string | undefined>
-    const runtime = bun !== undefined ? `bun ${bun}` : deno !== undefined ? `deno ${deno}` : `node ${node}`
-    process.stdout.write(`sluice ${packageVersion()} (${runtime})\n`)
+    process.stdout.write(`sluice ${packageVersion()} (${runtimeName()})\n`)
     return Promise.resolve(0)
   },
 })

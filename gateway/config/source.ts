@@ -1,10 +1,15 @@
 // YAML and JSON text → a plain value and the position of everything in it. Bounded against hostile documents: aliases can't
 // multiply, nesting can't overflow the stack, a key can't be written twice.
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
+import { createRequire } from "node:module"
+import type { Node } from "yaml"
 import { NOT_PLAIN, plainYaml } from "./plain-yaml.ts"
 import type { Path } from "./problem.ts"
 import { quote } from "./units.ts"
+
+// Most documents are read without the package, which takes a tenth of an idle gateway's memory: it is loaded when needed.
+const load = createRequire(import.meta.url)
+const yaml = (): typeof import("yaml") => load("yaml")
 
 /** Values that aliases may stand for in all, counted as if written out. */
 const MAX_ALIASED = 1000
@@ -61,6 +66,7 @@ export function textSource(text: string): Source {
 
 /** As {@link textSource}, always by the full parser. */
 export function yamlSource(text: string): Source {
+  const { LineCounter, parseDocument } = yaml()
   const lines = new LineCounter()
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
@@ -158,6 +164,7 @@ function syntaxMessage(error: { code: string; message: string; pos: readonly [nu
 
 /** Aliases of nothing, keys written twice, keys that are not texts, and `__proto__`, which plain objects can't hold safely. */
 function checkKeys(root: Node | null): Finding[] {
+  const { isAlias, isMap, isScalar, isSeq } = yaml()
   const findings: Finding[] = []
   const anchors = new Set<string>()
   const pending: unknown[] = [root]
@@ -197,6 +204,7 @@ function checkKeys(root: Node | null): Finding[] {
 
 /** Goes as far along the path as the document does: what is missing is shown where it should be. */
 function offsetOf(root: Node | null, finding: Finding): number {
+  const { isAlias, isMap, isScalar, isSeq } = yaml()
   let node: unknown = root
   let offset = root?.range?.[0] ?? 0
   for (let i = 0; i < finding.path.length; i++) {

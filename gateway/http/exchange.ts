@@ -87,8 +87,8 @@ export interface UpstreamHandler {
   onResponseFlush(): void
   /** The response is complete; the connection is no longer this attempt's. */
   onResponseEnd(trailers: Fields | null): void
-  /** The attempt is over; the connection is no longer its. `reused`: it may have died before it saw the request. */
-  onUpstreamFailed(code: ErrorCode, details: string, reused: boolean): void
+  /** The attempt is over; the connection is no longer its. `unanswered`: no octet of a response has come. */
+  onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void
   onUpstreamWritable(): void
   /** The upstream has ended its sending side of a tunnel. Its bytes came by {@link onResponseBytes}. */
   onTunnelEnd(): void

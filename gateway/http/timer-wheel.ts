@@ -72,23 +72,35 @@ export class TimerWheel {
     if (until - this.#position > SLOTS) this.#position = until - SLOTS
     while (steps-- > 0) {
       this.#position++
-      let deadline = this.#slots[this.#position % SLOTS].first
-      while (deadline !== null) {
-        const next: Deadline | null = deadline.next
-        this.unlink(deadline)
-        if (deadline.at <= now) {
-          deadline.at = Number.POSITIVE_INFINITY
-          deadline.fire()
-        } else if (deadline.at !== Number.POSITIVE_INFINITY) {
-          this.insert(deadline)
-        }
-        // A callback may have unlinked what would have been next.
-        deadline = next !== null && next.slot !== this.#position ? this.#slots[this.#position % SLOTS].first : next
+      let whole = false
+      try {
+        this.#look(now)
+        whole = true
+      } finally {
+        // An owner threw: the others of this slot have their turn at the next look.
+        if (!whole) this.#position--
       }
     }
     if (this.#pending === 0 && this.#timer !== null) {
       clearInterval(this.#timer)
       this.#timer = null
+    }
+  }
+
+  // Fires what is due of the slot at the position, and puts the rest where it belongs.
+  #look(now: number): void {
+    let deadline = this.#slots[this.#position % SLOTS].first
+    while (deadline !== null) {
+      const next: Deadline | null = deadline.next
+      this.unlink(deadline)
+      if (deadline.at <= now) {
+        deadline.at = Number.POSITIVE_INFINITY
+        deadline.fire()
+      } else if (deadline.at !== Number.POSITIVE_INFINITY) {
+        this.insert(deadline)
+      }
+      // A callback may have unlinked what would have been next.
+      deadline = next !== null && next.slot !== this.#position ? this.#slots[this.#position % SLOTS].first : next
     }
   }
 }

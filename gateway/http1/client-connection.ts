@@ -369,9 +369,9 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #fail(code: "upstreamProtocol" | "upstreamClosed" | "upstreamTruncated", details: string): void {
     const handler = this.#handler
     this.#handler = null
-    const reused = this.uses > 1 && !this.#responseBegun
+    const unanswered = !this.#responseBegun
     this.destroy()
-    handler?.onUpstreamFailed(code, details, reused)
+    handler?.onUpstreamFailed(code, details, unanswered)
   }
 
   #onEnd(): void {

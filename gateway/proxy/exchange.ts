@@ -390,7 +390,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#stream.sendEnd(trailers)
   }
 
-  onUpstreamFailed(code: ErrorCode, details: string, reused: boolean): void {
+  onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
     if (this.#phase === TUNNEL) {
@@ -405,9 +405,9 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       this.#abort()
       return
     }
-    // A pooled connection may have been closing while the request was on its way: nothing was processed if nothing came
-    // back, but only a request that may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
-    if (errors[code].retryable === "if-reused" && reused && !this.#retried && !this.#bodyStarted && IDEMPOTENT.test(this.#head.method)) {
+    // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
+    // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
+    if (errors[code].retryable === "if-idempotent" && unanswered && !this.#retried && !this.#bodyStarted && IDEMPOTENT.test(this.#head.method)) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)

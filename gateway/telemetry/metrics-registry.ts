@@ -1,10 +1,9 @@
 // The main thread's side of the metrics: gives out slots for label sets, one region of memory to every worker, and reads
 // their sum. A slot keeps its meaning over configurations, and what a dead worker counted is kept.
 
-import { Registry } from "prom-client"
+import type { Registry } from "prom-client"
 import type { Buckets } from "./buckets.ts"
 import { type MetricsHandle, MetricsWriter, SEGMENT_BITS, SEGMENT_SLOTS } from "./metrics-writer.ts"
-import { registerProcessMetrics } from "./process-metrics.ts"
 
 export interface MetricOptions {
   /** With its unit and, for counters, `_total`. */
@@ -105,6 +104,16 @@ interface Region {
   readonly segments: Float64Array[]
 }
 
+/** All that prom-client's registry asks of a metric. */
+interface Shown {
+  readonly name: string
+  get(): Promise<{ name: string; help: string; type: MetricType; values: Sample[] }>
+}
+
+function register(registry: Registry, shown: Shown): void {
+  registry.registerMetric(shown as unknown as Parameters<Registry["registerMetric"]>[0])
+}
+
 /** All metrics of the process. Lives on the main thread. */
 export class MetricsRegistry {
   readonly #metrics = new Map<string, Metric>()
@@ -112,7 +121,9 @@ export class MetricsRegistry {
   // Written by the main thread: its own metrics, and what workers that are gone had counted.
   readonly #own: Region = { buffers: [], segments: [] }
   readonly #free = new Map<number, number[]>()
-  readonly #exposed = new Registry()
+  /** What the exposition shows; prom-client is loaded when it is first asked for, since it is no small part of the memory. */
+  readonly #shown: Shown[] = []
+  #exposed: Registry | null = null
   #next = 0
   #generation = 0
   /** Writes metrics of the main thread. */
@@ -121,7 +132,6 @@ export class MetricsRegistry {
   constructor() {
     this.#grow()
     this.writer = new MetricsWriter({ segments: this.#own.buffers })
-    registerProcessMetrics(this.#exposed)
     this.#expose({ name: "sluice_metrics_overflow_total", help: "Label sets that found no series of their own", type: "counter" }, () => {
       const full = [...this.#metrics.values()].filter((metric) => metric.overflowed > 0)
       return full.map((metric) => ({ value: metric.overflowed, labels: { metric: metric.name } }))
@@ -150,9 +160,9 @@ export class MetricsRegistry {
   }
 
   #expose({ name, help, type }: Pick<Metric, "name" | "help" | "type">, samples: () => Sample[]): void {
-    // prom-client's registry asks a metric for nothing but this.
-    const exposed = { name, get: () => Promise.resolve({ name, help, type, values: samples() }) }
-    this.#exposed.registerMetric(exposed as unknown as Parameters<Registry["registerMetric"]>[0])
+    const shown: Shown = { name, get: () => Promise.resolve({ name, help, type, values: samples() }) }
+    this.#shown.push(shown)
+    if (this.#exposed !== null) register(this.#exposed, shown)
   }
 
   get generation(): number {
@@ -251,7 +261,18 @@ export class MetricsRegistry {
 
   /** Every metric in the Prometheus text format. */
   async exposition(): Promise<{ contentType: string; body: string }> {
-    return { contentType: this.#exposed.contentType, body: await this.#exposed.metrics() }
+    let exposed = this.#exposed
+    if (exposed === null) {
+      const [{ Registry }, { registerProcessMetrics }] = await Promise.all([import("prom-client"), import("./process-metrics.ts")])
+      // Another call may have got there first.
+      exposed = this.#exposed
+      if (exposed === null) {
+        exposed = this.#exposed = new Registry()
+        registerProcessMetrics(exposed)
+        for (const shown of this.#shown) register(exposed, shown)
+      }
+    }
+    return { contentType: exposed.contentType, body: await exposed.metrics() }
   }
 
   #samples(metric: Metric): Sample[] {

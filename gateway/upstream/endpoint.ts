@@ -82,7 +82,9 @@ export class Endpoint implements ClientConnectionOwner {
         return
       }
     }
-    if (this.#waiters.length >= this.#settings.maxPending) {
+    // Those for whom a connection is being made wait for no other's.
+    const { maxConnections, maxPending } = this.#settings
+    if (this.#connections >= maxConnections && this.#waiters.length - this.#connecting >= maxPending) {
       waiter.onNoConnection("overflow", "pool queue full")
       return
     }

@@ -40,7 +40,7 @@ export class Services {
       const settings = {
         connectTimeout: service.connectTimeout,
         maxConnections: Math.max(1, Math.ceil(service.pool.maxConnections / workers)),
-        maxPending: Math.max(1, Math.ceil(service.pool.maxPending / workers)),
+        maxPending: Math.ceil(service.pool.maxPending / workers),
         idleTimeout: service.pool.idleTimeout,
         maxAge: service.pool.maxAge,
         head: { startLine: service.limits.head, head: service.limits.head, fields: service.limits.fields },

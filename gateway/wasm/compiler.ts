@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { extname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { childCommand } from "../runtime/child.ts"
 
 export type BuildMode = "release" | "debug"
 
@@ -65,7 +66,8 @@ const ENVIRONMENT = ["PATH", "HOME", "TMPDIR", "TEMP", "SystemRoot", "DENO_DIR",
 /** One warm compiler. Jobs run one after another, in the order they came; each ends with a result, whatever happens. */
 export class FilterCompiler {
   readonly #childPath: string
-  readonly #idleTimeout: number
+  /** Milliseconds an unused child is kept from its next job on. */
+  idleTimeout: number
   readonly #jobTimeout: number
   readonly #onStart: ((pid: number) => void) | undefined
   readonly #queue: Job[] = []
@@ -81,7 +83,7 @@ export class FilterCompiler {
   constructor(options: FilterCompilerOptions = {}) {
     const beside = new URL(`../../sdk/build/compile-child${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
     this.#childPath = options.childPath ?? fileURLToPath(beside)
-    this.#idleTimeout = options.idleTimeout ?? IDLE_TIMEOUT
+    this.idleTimeout = options.idleTimeout ?? IDLE_TIMEOUT
     this.#jobTimeout = options.jobTimeout ?? JOB_TIMEOUT
     this.#onStart = options.onStart
   }
@@ -131,7 +133,8 @@ export class FilterCompiler {
       const value = process.env[name]
       if (value !== undefined) env[name] = value
     }
-    const child = spawn(process.execPath, [...runtimeArguments(), this.#childPath], { env, stdio: ["pipe", "pipe", "pipe"] })
+    const { command, args } = childCommand(this.#childPath, HEAP_MEGABYTES, "read")
+    const child = spawn(command, args, { env, stdio: ["pipe", "pipe", "pipe"] })
     this.#child = child
     this.#stderr = ""
     this.#lines = []
@@ -208,7 +211,7 @@ export class FilterCompiler {
     clearTimeout(this.#timer)
     if (this.#child === null) return
     this.#hold(false)
-    this.#timer = setTimeout(() => this.#retire(), this.#idleTimeout)
+    this.#timer = setTimeout(() => this.#retire(), this.idleTimeout)
     this.#timer.unref()
   }
 
@@ -228,11 +231,4 @@ function failure(file: string, message: string): CompileResult {
 
 function lastLines(text: string): string {
   return text.trim().split("\n").slice(-3).join(" | ") || "no message"
-}
-
-function runtimeArguments(): string[] {
-  const { versions } = process
-  if (versions.bun !== undefined) return ["run"]
-  if (versions.deno !== undefined) return ["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys", `--v8-flags=--max-old-space-size=${HEAP_MEGABYTES}`]
-  return [`--max-old-space-size=${HEAP_MEGABYTES}`]
 }

@@ -77,13 +77,7 @@ const endpoint = {
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
 } as unknown as Endpoint
-connection = new ClientConnection(
-  upstreamSocket as unknown as Socket,
-  { startLine: 65536, head: 65536, fields: 200 },
-  wheel,
-  owner,
-  0,
-)
+connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner, 0)
 upstreamSocket.emit("connect")
 
 const route = new Route(config.routes[0], {

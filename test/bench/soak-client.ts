@@ -34,7 +34,8 @@ export class SoakClient {
   readonly #options: SoakClientOptions
   readonly #head: string
   readonly #connections: Connection[] = []
-  readonly failures: Map<FailureKind, number> = new Map()
+  /** By kind and method: a GET that was not answered can be sent again, a POST can't. */
+  readonly failures: Map<string, number> = new Map()
   /** One line about each of the first failures. */
   readonly examples: string[] = []
   /** Milliseconds of answered requests, newest last; at most 200 000 are kept. */
@@ -121,8 +122,9 @@ export class SoakClient {
     this.#notify()
   }
 
-  fail(kind: FailureKind, detail: string): void {
-    this.failures.set(kind, (this.failures.get(kind) ?? 0) + 1)
+  fail(kind: FailureKind, method: string, detail: string): void {
+    const name = method === "" ? kind : `${kind} (${method})`
+    this.failures.set(name, (this.failures.get(name) ?? 0) + 1)
     if (this.examples.length < 20) this.examples.push(`${kind}: ${detail}`)
     this.#notify()
   }
@@ -147,6 +149,7 @@ class Connection {
   #framing: Framing = { kind: "none" }
   /** Of the running request; empty when there is none. */
   #token = ""
+  #method = ""
   #size = 0
   #sent = 0
   #count = 0
@@ -178,7 +181,7 @@ class Connection {
     })
     socket.on("error", (error: NodeJS.ErrnoException) => {
       reset = true
-      if (!connected && this.#client.mayOpen) this.#client.fail("refused", `${error.code} on connection ${this.#number}`)
+      if (!connected && this.#client.mayOpen) this.#client.fail("refused", "", `${error.code} on connection ${this.#number}`)
     })
     socket.on("close", () => {
       if (this.#socket === socket) this.#closed(reset)
@@ -207,8 +210,9 @@ class Connection {
     this.#sawOctets = false
     // Every fourth request carries a body, unless it would be empty.
     const body = n % 4 === 3 && this.#size > 0 ? tokenBody(this.#token, this.#size) : null
+    this.#method = body === null ? "GET" : "POST"
     const { prefix = "", limit = 10_000 } = this.#client.options
-    const head = `${body === null ? "GET" : "POST"} ${prefix}/echo/${this.#token}/${this.#size} HTTP/1.1\r\nhost: soak.example.com\r\nuser-agent: sluice-soak\r\naccept: */*\r\n${this.#client.extraFields}`
+    const head = `${this.#method} ${prefix}/echo/${this.#token}/${this.#size} HTTP/1.1\r\nhost: soak.example.com\r\nuser-agent: sluice-soak\r\naccept: */*\r\n${this.#client.extraFields}`
     this.#sent = performance.now()
     if (body === null) socket.write(`${head}\r\n`)
     else socket.write(Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]))
@@ -247,7 +251,7 @@ class Connection {
     const close = field(head, "connection")?.toLowerCase() === "close"
     const token = this.#token
     if (status !== 200) {
-      this.#failed(`status ${status}`, `${token}: ${body.toString("latin1", 0, 100)}`, true)
+      this.#failed(`status ${status}`, `${token}: ${body.toString("latin1", 0, 100).trim()}`, true)
     } else if (field(head, "x-token") !== token || !body.equals(tokenBody(token, this.#size))) {
       this.#failed(
         "wrong octets",
@@ -275,7 +279,7 @@ class Connection {
   /** `usable`: the connection can go on. */
   #failed(kind: FailureKind, detail: string, usable: boolean = false): void {
     this.#finish()
-    this.#client.fail(kind, detail)
+    this.#client.fail(kind, this.#method, detail)
     if (!usable) this.#socket?.destroy()
   }
 

@@ -206,6 +206,8 @@ async function onStage<T>(runtime: string, options: StageOptions, play: (stage: 
     const [name, content] = options.module ?? ["filter.wasm", compileFilter(filterSource("0"))]
     const setup: Setup = { runtime, port: await freePort(), endpoints, workers: options.workers ?? 2, version: 0, module: `./${name}` }
     gateway = await Gateway.start({ config: configOf(setup), files: { [name]: content }, command, startLimit: 60_000 })
+    const probe = await get(setup.port, "/plain/echo/probe/2", fields)
+    if (probe.status !== 200) throw new Error(`the gateway answers ${probe.status} before anything is done`)
     const client = new SoakClient({ port: setup.port, connections: counts.connections, fields, ...options.client })
     return await play({ ...setup, gateway, client, get: (target) => get(setup.port, target, fields) })
   } finally {
@@ -429,7 +431,7 @@ async function main(): Promise<boolean> {
           requests: 0,
           failures: "the phase itself failed",
           notes: (error as Error).message.split("\n")[0],
-          examples: [(error as Error).stack ?? ""],
+          examples: [],
         }
       }
       clean &&= result.failures === "0"

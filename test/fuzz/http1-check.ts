@@ -1,11 +1,11 @@
 // What must hold for the HTTP/1.1 parsers whatever octets they are fed: the same answer however these are cut and whatever
 // lies around them, and chunked bodies passed on that say what came in.
 
-import { cutRandomly, type Random } from "../conformance/http1/cuts.ts"
 import { ChunkedDecoder, type ChunkSink, DONE, lastChunk, UNFINISHED } from "../../gateway/http1/chunked.ts"
 import { NEED_MORE, REFUSED, RequestParser } from "../../gateway/http1/request-parser.ts"
 import { ResponseParser } from "../../gateway/http1/response-parser.ts"
 import { serializeRequest } from "../../gateway/http1/serialize.ts"
+import { cutRandomly, type Random } from "../conformance/http1/cuts.ts"
 import { parseBody } from "../support/http-message.ts"
 
 /** Small, so that random inputs meet them. */
@@ -70,7 +70,11 @@ export class Checker {
   }
 
   #digest(kind: Kind, segments: readonly Buffer[], embedded: boolean): string {
-    return kind === "request" ? this.#request(segments, embedded) : kind === "response" ? this.#response(segments, embedded) : this.#chunks(segments, embedded)
+    return kind === "request"
+      ? this.#request(segments, embedded)
+      : kind === "response"
+        ? this.#response(segments, embedded)
+        : this.#chunks(segments, embedded)
   }
 
   #request(segments: readonly Buffer[], embedded: boolean): string {
@@ -196,7 +200,8 @@ export class Checker {
       const result = reframing.read(one.buffer, one.from, one.to, reframed)
       const other = plain.read(two.buffer, two.from, two.to, data)
       if (!one.intact || !two.intact) return "wrote outside"
-      if (result !== other || (result === DONE && reframing.end - one.from !== plain.end - two.from)) return `modes differ: ${result} ${other}`
+      if (result !== other || (result === DONE && reframing.end - one.from !== plain.end - two.from))
+        return `modes differ: ${result} ${other}`
       if (result === UNFINISHED) {
         consumed += octets.length
         continue

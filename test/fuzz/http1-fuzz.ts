@@ -15,13 +15,22 @@ export interface Report {
 }
 
 /** Makes and checks `inputs` random messages. `progress`: called every million. */
-export function fuzz(inputs: number, random: Random, checker: Checker, comparison: Comparison | null, progress: (done: number) => void): Report {
+export function fuzz(
+  inputs: number,
+  random: Random,
+  checker: Checker,
+  comparison: Comparison | null,
+  progress: (done: number) => void,
+): Report {
   let problem: string | null = null
   let done = 0
   while (done < inputs && problem === null) {
     const which = random.below(10)
     const kind: Kind = which < 4 ? "request" : which < 6 ? "response" : "chunked"
-    const octets = mutate(kind === "request" ? randomRequest(random) : kind === "response" ? randomResponse(random) : randomChunks(random), random)
+    const octets = mutate(
+      kind === "request" ? randomRequest(random) : kind === "response" ? randomResponse(random) : randomChunks(random),
+      random,
+    )
     let fault: string | null
     try {
       fault = checker.check(kind, octets, random)

@@ -4,8 +4,34 @@ import type { Random } from "../conformance/http1/cuts.ts"
 
 const methods = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "CONNECT", "TRACE", "G E T", "", "get", "M-SEARCH", "PRI"]
 const targets = ["/", "/a?b=c", "*", "http://a/", "http://a", "a:80", "//", "/%2e%2e", "/\xe9", "/#", "", "/ /", "https://b:1/?"]
-const versions = ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "http/1.1", "HTTP/1.1 ", "HTTP/11", ""]
-const statuses = ["200 OK", "200", "204 No Content", "304 x", "100 Continue", "103 Early", "404 ", "599 \xe9", "600 x", "20 x", "2000 x", "1x0 y"]
+const versions = [
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.0",
+  "HTTP/1.2",
+  "HTTP/2.0",
+  "HTTP/0.9",
+  "http/1.1",
+  "HTTP/1.1 ",
+  "HTTP/11",
+  "",
+]
+const statuses = [
+  "200 OK",
+  "200",
+  "204 No Content",
+  "304 x",
+  "100 Continue",
+  "103 Early",
+  "404 ",
+  "599 \xe9",
+  "600 x",
+  "20 x",
+  "2000 x",
+  "1x0 y",
+]
 const names = [
   "Host",
   "Content-Length",
@@ -66,7 +92,30 @@ const values = [
 ]
 const ends = ["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", ""]
 const colons = [": ", ": ", ": ", ":", ":\t", " : ", ":  ", ""]
-const sizes = ["0", "1", "3", "5", "a", "A", "05", "000", "5;a", "5;a=\"b\"", "5 ", " 5", "+5", "-5", "0x5", "5_", "ffffffffffffff", "fffffffffffff", "10000000000000005", "", "5\t;x", "g"]
+const sizes = [
+  "0",
+  "1",
+  "3",
+  "5",
+  "a",
+  "A",
+  "05",
+  "000",
+  "5;a",
+  '5;a="b"',
+  "5 ",
+  " 5",
+  "+5",
+  "-5",
+  "0x5",
+  "5_",
+  "ffffffffffffff",
+  "fffffffffffff",
+  "10000000000000005",
+  "",
+  "5\t;x",
+  "g",
+]
 
 /** Usually the first, which is right. */
 function mostly(list: readonly string[], random: Random): string {
@@ -75,7 +124,8 @@ function mostly(list: readonly string[], random: Random): string {
 
 export function randomFields(random: Random, framing: boolean): string {
   let text = ""
-  for (let n = random.below(5); n > 0; n--) text += `${random.pick(names)}${mostly(colons, random)}${random.pick(values)}${mostly(ends, random)}`
+  for (let n = random.below(5); n > 0; n--)
+    text += `${random.pick(names)}${mostly(colons, random)}${random.pick(values)}${mostly(ends, random)}`
   if (!framing) return text
   switch (random.below(6)) {
     case 0:
@@ -106,13 +156,26 @@ export function randomRequest(random: Random): string {
   const host = random.below(10) === 0 ? "" : `Host${mostly(colons, random)}${mostly(values, random)}${mostly(ends, random)}`
   const line = `${mostly(methods, random)} ${mostly(targets, random)} ${mostly(versions, random)}${mostly(ends, random)}`
   const before = random.below(12) === 0 ? "\r\n" : ""
-  return before + line + host + randomFields(random, true) + mostly(ends, random) + (random.below(2) === 0 ? randomChunks(random) : "hello world!".slice(random.below(12)))
+  return (
+    before +
+    line +
+    host +
+    randomFields(random, true) +
+    mostly(ends, random) +
+    (random.below(2) === 0 ? randomChunks(random) : "hello world!".slice(random.below(12)))
+  )
 }
 
 export function randomResponse(random: Random): string {
   const interim = random.below(8) === 0 ? "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" : ""
   const line = `${random.below(16) === 0 ? random.pick(versions) : "HTTP/1.1"} ${random.below(4) === 0 ? random.pick(statuses) : "200 OK"}${mostly(ends, random)}`
-  return interim + line + randomFields(random, true) + mostly(ends, random) + (random.below(2) === 0 ? randomChunks(random) : "hello world!".slice(random.below(12)))
+  return (
+    interim +
+    line +
+    randomFields(random, true) +
+    mostly(ends, random) +
+    (random.below(2) === 0 ? randomChunks(random) : "hello world!".slice(random.below(12)))
+  )
 }
 
 const special = [0, 9, 10, 13, 32, 44, 48, 58, 59, 127, 128, 160, 255]

@@ -90,7 +90,14 @@ export class Comparison {
     }
     parser[kOnHeadersComplete] = (_major: number, _minor: number, fields: string[] | null, method: number, target: string | null) => {
       const all = fields ?? pending
-      requests.push({ method: this.#methods[method], target: target ?? url, fields: lowerNames(all), body: "", trailers: [], complete: false })
+      requests.push({
+        method: this.#methods[method],
+        target: target ?? url,
+        fields: lowerNames(all),
+        body: "",
+        trailers: [],
+        complete: false,
+      })
       pending = []
       return 0
     }
@@ -142,7 +149,9 @@ export class Comparison {
         this.#decoder.reset(false, 0)
         if (this.#decoder.read(buffer, i, buffer.length, sink) !== DONE) break
         i = this.#decoder.end
-        this.#decoder.trailers?.forEach((name, value) => read.trailers.push(name, value))
+        this.#decoder.trailers?.forEach((name, value) => {
+          read.trailers.push(name, value)
+        })
       }
       read.complete = true
       // After an upgrade llhttp reads no HTTP; after a close neither of us does.

@@ -161,9 +161,10 @@ export class Gateway {
     return this.#child.pid ?? -1
   }
 
-  /** The port of a listener, by its name; without a name, of the first. */
+  /** The port a listener was last bound to, by its name; without a name, of the first. */
   port(listener?: string): number {
-    const line = this.log.find((entry) => entry.message === "listening" && (listener === undefined || entry.listener === listener))
+    const bound = this.log.filter(({ message }) => message === "listening")
+    const line = listener === undefined ? bound[0] : bound.findLast((entry) => entry.listener === listener)
     if (line === undefined) throw new Error(`no listener ${listener ?? ""} in the log:\n${this.logText()}`)
     return portOf(line)
   }

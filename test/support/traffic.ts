@@ -48,7 +48,8 @@ export function sendBody(socket: Socket, seed: string, octets: number, options: 
         sent += part.length
         options.onProgress?.(sent)
         let free: boolean
-        if (options.chunked === true) free = socket.write(Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")]))
+        if (options.chunked === true)
+          free = socket.write(Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")]))
         else free = socket.write(part)
         if (!free) return
       }

@@ -23,7 +23,7 @@ export interface RequestCase {
    * What comes after these: a status with which the rest is refused and the connection closed; "kept": another request can follow;
    * "closed": an orderly end after the responses; "cut": an end without an answer.
    */
-  readonly then: number | "kept" | "closed" | "cut"
+  readonly after: number | "kept" | "closed" | "cut"
 }
 
 export interface ResponseCase {

@@ -43,7 +43,11 @@ export function cutRandomly(octets: Buffer, count: number, random: Random): Buff
 export function places(octets: Buffer, atMost: number, random: Random): number[] {
   if (octets.length - 1 <= atMost) return Array.from({ length: Math.max(0, octets.length - 1) }, (_, i) => i + 1)
   const chosen = new Set<number>([1, 2, octets.length - 1, octets.length - 2])
-  for (let at = octets.indexOf("\r\n"), n = 0; at > 0 && n < atMost / 6; at = octets.indexOf("\r\n", at + 1), n++) chosen.add(at).add(at + 1).add(at + 2)
+  for (let at = octets.indexOf("\r\n"), n = 0; at > 0 && n < atMost / 6; at = octets.indexOf("\r\n", at + 1), n++)
+    chosen
+      .add(at)
+      .add(at + 1)
+      .add(at + 2)
   while (chosen.size < atMost) chosen.add(1 + random.below(octets.length - 1))
   return [...chosen].filter((at) => at > 0 && at < octets.length)
 }

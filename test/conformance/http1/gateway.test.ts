@@ -62,7 +62,12 @@ beforeAll(async () => {
       workers: 1,
       admin: false,
       accessLog: "off",
-      listeners: lanes.map((_, i) => ({ name: `lane${i}`, address: "127.0.0.1:0", limits: { body: bodyLimit }, timeouts: { head: `${HEAD_TIMEOUT}ms` } })),
+      listeners: lanes.map((_, i) => ({
+        name: `lane${i}`,
+        address: "127.0.0.1:0",
+        limits: { body: bodyLimit },
+        timeouts: { head: `${HEAD_TIMEOUT}ms` },
+      })),
       services: Object.fromEntries(lanes.map((lane, i) => [`lane${i}`, { endpoints: [lane.origin.address] }])),
       routes: lanes.map((_, i) => ({ name: `lane${i}`, listeners: [`lane${i}`], backends: `lane${i}` })),
     },
@@ -95,7 +100,11 @@ function segmentations(text: string): Buffer[][] {
   const random = new Random(octets.length)
   const headEnd = octets.indexOf("\r\n\r\n")
   for (const at of [1 + random.below(octets.length - 1), headEnd > 0 ? headEnd + 3 : octets.length - 1]) all.push(cutAt(octets, at))
-  all.push([octets.subarray(0, octets.length >> 2), octets.subarray(octets.length >> 2, octets.length - 1), octets.subarray(octets.length - 1)])
+  all.push([
+    octets.subarray(0, octets.length >> 2),
+    octets.subarray(octets.length >> 2, octets.length - 1),
+    octets.subarray(octets.length - 1),
+  ])
   if (octets.length <= SMALL) all.push(byteByByte(octets))
   return all
 }
@@ -134,12 +143,12 @@ async function runRequest(lane: Lane, request: RequestCase, segments: readonly B
       expect(response.startLine).toBe("HTTP/1.1 200 scripted")
       if (!line.startsWith("HEAD")) expect(response.text()).toBe("answer")
     }
-    if (typeof request.then === "number") {
+    if (typeof request.after === "number") {
       const response = await client.readResponse()
-      expect(response.status).toBe(request.then)
+      expect(response.status).toBe(request.after)
       expect(fieldValues(response, "connection")).toEqual(["close"])
     }
-    if (request.then === "kept") {
+    if (request.after === "kept") {
       client.send(probe)
       const response = await client.readResponse()
       expect([response.status, response.text()]).toEqual([200, "answer"])
@@ -150,7 +159,7 @@ async function runRequest(lane: Lane, request: RequestCase, segments: readonly B
     }
     expect(origin.requests.slice(before).map(received)).toEqual(forwards.map((forwarded) => whole(forwarded, origin.address)))
     // A head that was refused has not reached anybody in part either.
-    if (typeof request.then === "number" && forwards.length === 0 && !/^(?:chunk|last chunk|trailer|body)/.test(request.name)) {
+    if (typeof request.after === "number" && forwards.length === 0 && !/^(?:chunk|last chunk|trailer|body)/.test(request.name)) {
       expect(lane.octets).toBe(octetsBefore)
     }
     expect(origin.problems).toEqual([])

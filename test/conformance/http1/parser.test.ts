@@ -26,8 +26,8 @@ function whole(forwarded: Forwarded): Message {
 
 function expectedRequests(request: RequestCase): unknown {
   // Without sockets, an end of the client's side is only what was not complete by then.
-  const incomplete = request.end === true && (request.then === "cut" || request.name === "incomplete: head")
-  const end = incomplete ? "incomplete" : request.end === true ? "kept" : request.then
+  const incomplete = request.end === true && (request.after === "cut" || request.name === "incomplete: head")
+  const end = incomplete ? "incomplete" : request.end === true ? "kept" : request.after
   return { messages: (request.forwards ?? []).map(whole), end }
 }
 
@@ -54,7 +54,8 @@ describe("HTTP/1.1 requests, parsers alone", () => {
       for (const segments of segmentations(octets, 7)) {
         const read = readRequests(segments, reframe)
         // `expect` costs too much to be asked each time.
-        if (JSON.stringify(read) !== JSON.stringify(expected)) expect({ segments: segments.map((s) => s.toString("latin1", 0, 500)), ...read }).toEqual(expected)
+        if (JSON.stringify(read) !== JSON.stringify(expected))
+          expect({ segments: segments.map((s) => s.toString("latin1", 0, 500)), ...read }).toEqual(expected)
       }
     }
   })
@@ -74,7 +75,8 @@ describe("HTTP/1.1 responses, parsers alone", () => {
           read.message.body = ""
           read.message.trailers = []
         }
-        if (JSON.stringify(read) !== JSON.stringify(expected)) expect({ segments: segments.map((s) => s.toString("latin1", 0, 500)), ...read }).toEqual(expected)
+        if (JSON.stringify(read) !== JSON.stringify(expected))
+          expect({ segments: segments.map((s) => s.toString("latin1", 0, 500)), ...read }).toEqual(expected)
         if (response.gives !== undefined) expect(interim).toEqual(response.interim ?? [])
       }
     }

@@ -3,7 +3,7 @@
 import type { RequestCase } from "./case.ts"
 
 function refused(status: number, cases: Readonly<Record<string, string>>): RequestCase[] {
-  return Object.entries(cases).map(([name, send]) => ({ name, send, then: status }))
+  return Object.entries(cases).map(([name, send]) => ({ name, send, after: status }))
 }
 
 /** A GET with these lines after `Host`, each ended by CRLF. */
@@ -313,25 +313,25 @@ export const refusedRequests: readonly RequestCase[] = [
     name: "pipeline: a bad request after a good one",
     send: "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n",
     forwards: [{ line: "GET /1 HTTP/1.1", fields: ["host: a"] }],
-    then: 400,
+    after: 400,
   },
   {
     name: "pipeline: a body longer than its length is read as a request",
     send: "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello world, this is no request\r\n\r\n",
     forwards: [{ line: "POST /1 HTTP/1.1", fields: ["host: a", "content-length: 5"], body: "hello" }],
-    then: 400,
+    after: 400,
   },
   {
     name: "pipeline: words after the last chunk are read as a request",
     send: "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n1\r\nx\r\n",
     forwards: [{ line: "POST /1 HTTP/1.1", fields: ["host: a", "transfer-encoding: chunked"], body: "hello" }],
-    then: 400,
+    after: 400,
   },
   // Incomplete requests are nobody's.
-  { name: "incomplete: body shorter than its length", send: post("hell", "Content-Length: 5"), end: true, then: "cut" },
-  { name: "incomplete: no last chunk", send: chunked("5\r\nhello\r\n"), end: true, then: "cut" },
-  { name: "incomplete: last chunk without its empty line", send: chunked("5\r\nhello\r\n0\r\n"), end: true, then: "cut" },
-  { name: "incomplete: trailers without an end", send: chunked("0\r\nX: 1\r\n"), end: true, then: "cut" },
-  { name: "incomplete: head", send: "GET /x HTTP/1.1\r\nHost: a\r\n", end: true, then: "closed" },
-  { name: "incomplete: an empty line alone", send: "\r\n", end: true, then: "closed" },
+  { name: "incomplete: body shorter than its length", send: post("hell", "Content-Length: 5"), end: true, after: "cut" },
+  { name: "incomplete: no last chunk", send: chunked("5\r\nhello\r\n"), end: true, after: "cut" },
+  { name: "incomplete: last chunk without its empty line", send: chunked("5\r\nhello\r\n0\r\n"), end: true, after: "cut" },
+  { name: "incomplete: trailers without an end", send: chunked("0\r\nX: 1\r\n"), end: true, after: "cut" },
+  { name: "incomplete: head", send: "GET /x HTTP/1.1\r\nHost: a\r\n", end: true, after: "closed" },
+  { name: "incomplete: an empty line alone", send: "\r\n", end: true, after: "closed" },
 ]

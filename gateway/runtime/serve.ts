@@ -1,0 +1,75 @@
+// Serves a fetch handler: Bun by its own server, the others through node:http.
+
+import type { Server } from "node:http"
+import type { AddressInfo } from "node:net"
+
+export type FetchHandler = (request: Request) => Response | Promise<Response>
+
+export interface FetchServer {
+  /** The port it is bound to, also when 0 was asked for. */
+  readonly port: number
+  /** Stops listening; requests in progress get a second to end. */
+  close(): Promise<void>
+}
+
+interface BunServer {
+  readonly port: number
+  stop(closeActiveConnections?: boolean): Promise<void>
+}
+
+interface BunRuntime {
+  serve(options: { fetch: FetchHandler; hostname: string; port: number; idleTimeout: number; maxRequestBodySize: number }): BunServer
+}
+
+const CLOSE_GRACE = 1000
+/** Seconds. */
+const IDLE_TIMEOUT = 30
+
+/** Rejects with the system's error, which has a `code`. */
+export function serveFetch(fetch: FetchHandler, host: string, port: number, onError: (error: Error) => void): Promise<FetchServer> {
+  const bun = (globalThis as { Bun?: BunRuntime }).Bun
+  return bun === undefined ? serveByNode(fetch, host, port, onError) : serveByBun(bun, fetch, host, port)
+}
+
+// Saves the memory that node:http takes.
+async function serveByBun(bun: BunRuntime, fetch: FetchHandler, hostname: string, port: number): Promise<FetchServer> {
+  const server = bun.serve({ fetch, hostname, port, idleTimeout: IDLE_TIMEOUT, maxRequestBodySize: 16 * 1024 * 1024 })
+  return {
+    port: server.port,
+    close: async () => {
+      const timer = setTimeout(() => void server.stop(true), CLOSE_GRACE)
+      await server.stop(false)
+      clearTimeout(timer)
+    },
+  }
+}
+
+async function serveByNode(fetch: FetchHandler, host: string, port: number, onError: (error: Error) => void): Promise<FetchServer> {
+  const { createAdaptorServer } = await import("@hono/node-server")
+  const server = createAdaptorServer({
+    fetch,
+    overrideGlobalObjects: false,
+    // Requests have no bodies worth waiting for.
+    serverOptions: { headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: IDLE_TIMEOUT * 1000, maxHeaderSize: 16_384 },
+  }) as Server
+  server.maxConnections = 256
+  return new Promise((resolve, reject) => {
+    server.once("error", reject)
+    server.listen(port, host, () => {
+      server.removeListener("error", reject)
+      server.on("error", onError)
+      resolve({ port: (server.address() as AddressInfo).port, close: () => close(server) })
+    })
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
