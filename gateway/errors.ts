@@ -25,7 +25,15 @@ export interface ErrorRow {
   readonly text: string
 }
 
-function row(source: ErrorSource, retryable: Retryable, status: number, grpcStatus: number, flag: string, close: boolean, text: string): ErrorRow {
+function row(
+  source: ErrorSource,
+  retryable: Retryable,
+  status: number,
+  grpcStatus: number,
+  flag: string,
+  close: boolean,
+  text: string,
+): ErrorRow {
   return Object.freeze({ source, retryable, status, grpcStatus, flag, close, text })
 }
 

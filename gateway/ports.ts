@@ -10,7 +10,8 @@ export function claimPort(listener: string, address: Address): Promise<number> {
     const server = createServer()
     server.once("error", (error: Error & { code?: string }) => {
       const where = `listener ${listener}: can't listen on ${address.host}:${address.port}`
-      if (error.code === "EADDRINUSE") reject(new Error(`${where}: the address is in use; stop the other program or change listeners[].address`))
+      if (error.code === "EADDRINUSE")
+        reject(new Error(`${where}: the address is in use; stop the other program or change listeners[].address`))
       else if (error.code === "EACCES") reject(new Error(`${where}: not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE`))
       else if (error.code === "EADDRNOTAVAIL") reject(new Error(`${where}: this machine has no such address`))
       else reject(new Error(`${where}: ${error.message}`))

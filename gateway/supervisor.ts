@@ -92,7 +92,8 @@ export class Supervisor {
     if (!loaded.ok) throw new StartError(formatProblems(loaded.problems, { excerpt: true }))
     const { config } = loaded
     this.#logger.level = config.log.level
-    for (const warning of loaded.warnings) this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
+    for (const warning of loaded.warnings)
+      this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
     const unitsPerMs = calibrate()
     this.#filters = new FilterStore({
       compiler: this.#compiler,
@@ -215,7 +216,8 @@ export class Supervisor {
     const loaded = await loadConfigInChild(this.#file)
     if (!loaded.ok) return this.#refused(formatProblems(loaded.problems))
     const { config } = loaded
-    for (const warning of loaded.warnings) this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
+    for (const warning of loaded.warnings)
+      this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
     const before = (this.#spec as SnapshotSpec).config
     if (JSON.stringify(config) === JSON.stringify(before)) {
       this.#logger.log("info", "configuration is unchanged", { why })
@@ -264,7 +266,11 @@ export class Supervisor {
     }
     change.commit()
     await this.#apply(config, filters.assemble(config))
-    this.#logger.log("info", "filter swapped", { filters: change.filters, generation: this.#generation, ms: Math.round(performance.now() - started) })
+    this.#logger.log("info", "filter swapped", {
+      filters: change.filters,
+      generation: this.#generation,
+      ms: Math.round(performance.now() - started),
+    })
   }
 
   #filesToWatch(): string[] {
@@ -285,7 +291,9 @@ export class Supervisor {
     const reasons: string[] = []
     if (this.#stopping) reasons.push("shutting down")
     if (running === 0) reasons.push("no worker serves")
-    const filtersInTrouble = this.#filterStatus().filter((filter) => filter.state !== "running").map((filter) => filter.name)
+    const filtersInTrouble = this.#filterStatus()
+      .filter((filter) => filter.state !== "running")
+      .map((filter) => filter.name)
     for (const name of filtersInTrouble) reasons.push(`filter ${name} is not running as configured`)
     if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
     return {
@@ -317,7 +325,11 @@ export class Supervisor {
         module: filter.module,
         digest: stored.digest,
         generation: stored.generation,
-        state: own.some((plugin) => plugin.state === "failed") ? "failed" : own.some((plugin) => plugin.state === "backoff") ? "backoff" : "running",
+        state: own.some((plugin) => plugin.state === "failed")
+          ? "failed"
+          : own.some((plugin) => plugin.state === "backoff")
+            ? "backoff"
+            : "running",
         instances: own.reduce((sum, plugin) => sum + plugin.instances, 0),
         calls: this.#registry.read(slots.calls),
         traps,

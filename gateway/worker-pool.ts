@@ -3,8 +3,8 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { SnapshotSpec } from "./snapshot.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
+import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 

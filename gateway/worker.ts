@@ -89,7 +89,11 @@ class Worker {
         this.#apply(message.spec).then(
           () => this.#post({ kind: "applied", generation: message.spec.generation }),
           (error: unknown) =>
-            this.#post({ kind: "refused", generation: message.spec.generation, reason: error instanceof Error ? error.message : String(error) }),
+            this.#post({
+              kind: "refused",
+              generation: message.spec.generation,
+              reason: error instanceof Error ? error.message : String(error),
+            }),
         )
         return
       case "drain":

@@ -12,8 +12,11 @@ export type AdminServer = FetchServer
 export async function serveAdmin(app: Hono, address: Address, log: Logger): Promise<AdminServer> {
   let server: FetchServer
   try {
-    server = await serveFetch((request) => app.fetch(request), address.host, address.port, (error) =>
-      log.log("error", "admin server failed", { error }),
+    server = await serveFetch(
+      (request) => app.fetch(request),
+      address.host,
+      address.port,
+      (error) => log.log("error", "admin server failed", { error }),
     )
   } catch (error) {
     const { code, message } = error as Error & { code?: string }

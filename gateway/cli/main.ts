@@ -3,7 +3,7 @@
 
 import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from "citty"
 import { packageVersion } from "../version.ts"
-import { command, type Command, type Commands, UsageError } from "./command.ts"
+import { type Command, type Commands, command, UsageError } from "./command.ts"
 
 const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),

@@ -3,7 +3,15 @@
 
 import type { ErrorCode } from "../errors.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
-import { type FilterAction, type FilterStream, type HttpFilter, type LocalReply, PAUSE, type StreamFilter, type StreamInfo } from "./filter.ts"
+import {
+  type FilterAction,
+  type FilterStream,
+  type HttpFilter,
+  type LocalReply,
+  PAUSE,
+  type StreamFilter,
+  type StreamInfo,
+} from "./filter.ts"
 
 /** The exchange, as its chain reports to it. */
 export interface ChainOwner {

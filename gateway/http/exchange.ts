@@ -43,6 +43,8 @@ export interface DownstreamStream {
   /** Octets `[from, to)` of `buffer`, which is not kept. */
   sendBytes(buffer: Buffer, from: number, to: number): void
   flush(): void
+  /** Takes the head back that {@link sendHead} was given, with what followed it; false when some of it has left already. */
+  retract(): boolean
   /** Ends the response; the exchange is over for the codec, which may begin the next one before this returns. */
   sendEnd(trailers: Fields | null): void
   /** Cuts the connection off (HTTP/1) or resets the stream. The exchange is over for the codec; it gets no further call. */

@@ -12,7 +12,7 @@ export const TE = 7
 export const UPGRADE = 8
 export const EXPECT = 9
 export const HTTP2_SETTINGS = 10
-/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, x-request-id, traceparent. */
+/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, x-request-id, traceparent, tracestate. */
 export const FORWARDED = 11
 
 const names: readonly string[] = [
@@ -28,9 +28,14 @@ const names: readonly string[] = [
   "expect",
   "http2-settings",
 ]
-const forwardedNames: readonly Uint8Array[] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"].map(
-  (name) => Uint8Array.from(name, (char) => char.charCodeAt(0)),
-)
+const forwardedNames: readonly Uint8Array[] = [
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-request-id",
+  "traceparent",
+  "tracestate",
+].map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
 const octets: readonly Uint8Array[] = names.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
 
 function is(id: number, buffer: Uint8Array, start: number): number {
@@ -63,6 +68,7 @@ export function classify(buffer: Uint8Array, start: number, length: number): num
     case 7:
       return is(UPGRADE, buffer, start)
     case 10:
+      if (buffer[start] === 116) return isForwarded(buffer, start, length)
       return buffer[start] === 99 ? is(CONNECTION, buffer, start) : is(KEEP_ALIVE, buffer, start)
     case 14:
       return buffer[start] === 99 ? is(CONTENT_LENGTH, buffer, start) : is(HTTP2_SETTINGS, buffer, start)

@@ -97,6 +97,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   #closedReported = false
   /** Text that leaves with the next write. */
   #out = ""
+  /** It begins with the response's head. */
+  #headWaits = false
   #transfer: BodyTransfer = "none"
   /** The connection's end will be the end of the response's body. */
   #endDelimited = false
@@ -339,6 +341,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#transfer = transfer
     const connection = this.#closeAfter ? "close" : request.minor === 0 ? "keep-alive" : ""
     this.#out = serializeResponse(head, transfer === "encode" || transfer === "chunked", connection)
+    this.#headWaits = true
     return transfer
   }
 
@@ -367,7 +370,15 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   }
 
   #write(text: string): void {
+    this.#headWaits = false
     if (!this.#socket.write(text, "latin1")) this.writable = false
+  }
+
+  retract(): boolean {
+    if (!this.#headWaits) return false
+    this.#headWaits = false
+    this.#out = ""
+    return true
   }
 
   flush(): void {
@@ -453,9 +464,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   #refuse(code: ErrorCode): void {
     const row = errors[code]
     const body = `${row.text}\n`
-    this.#write(
-      `HTTP/1.1 ${row.status} ${reasonPhrase(row.status)}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-    )
+    const head = `HTTP/1.1 ${row.status} ${reasonPhrase(row.status)}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
+    this.#write(this.#parser.head.method === "HEAD" ? head : head + body)
     this.#owner.onRefused(this, code, this.#parser.head)
     this.#lingerAndClose()
   }
@@ -524,6 +534,15 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   }
 
   onDeadline(): void {
+    try {
+      this.#onDue()
+    } catch (error) {
+      this.#owner.onFault(error)
+      this.#destroy()
+    }
+  }
+
+  #onDue(): void {
     if (this.#exchange !== null) this.#exchange.onDeadline()
     else if (this.#state === HEAD && this.#headTimed) this.#refuse("requestTimeout")
     else if (this.#state === DISCARD && this.#stillSending()) this.deadline.set(this.#wheel.now + STALL)

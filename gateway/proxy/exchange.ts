@@ -2,7 +2,7 @@
 // It is driven by the codec on each side and by its deadline, and ends exactly once, in `#end`.
 
 import { type ErrorCode, errors } from "../errors.ts"
-import { ChainRun, type ChainOwner } from "../filter/chain.ts"
+import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply, StreamInfo } from "../filter/filter.ts"
 import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
@@ -65,6 +65,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   #attempts = 0
   #retried = false
   #isHead = false
+  /** Its filters have been given a response. */
+  #responseSeen = false
   #authority = ""
   /** Address of the last endpoint. */
   #upstream = ""
@@ -319,6 +321,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#phase = HOLDING
     if (this.#chain === null) this.onResponseFiltered()
     else {
+      this.#responseSeen = true
       this.#chain.runResponse(head, head.body === "none")
       if (this.#phase === HOLDING) this.#connection?.pauseResponse()
     }
@@ -399,7 +402,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       this.#stream.sendEnd(null)
       return
     }
-    if (this.#phase >= RESPONDING) {
+    if (this.#phase >= RESPONDING && !this.#retract()) {
       // What was sent can't be taken back, and must not look complete.
       this.#setFlag(errors[code].flag, `${endpoint.address} ${details}`)
       this.#abort()
@@ -407,7 +410,13 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     }
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
-    if (errors[code].retryable === "if-idempotent" && unanswered && !this.#retried && !this.#bodyStarted && IDEMPOTENT.test(this.#head.method)) {
+    if (
+      errors[code].retryable === "if-idempotent" &&
+      unanswered &&
+      !this.#retried &&
+      !this.#bodyStarted &&
+      IDEMPOTENT.test(this.#head.method)
+    ) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -416,6 +425,15 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       return
     }
     this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  // A fault in the segment that brought the head: nothing has left yet, and a proper reply is still possible.
+  #retract(): boolean {
+    if (this.#phase !== RESPONDING || !this.#stream.retract()) return false
+    this.#phase = WAITING
+    this.status = 0
+    this.responseBytes = 0
+    return true
   }
 
   onTunnelEnd(): void {
@@ -442,8 +460,10 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (close) this.#closeAfter = true
     this.#response = reply.head
     this.#localBody = reply.body
-    if (this.#chain === null) this.onResponseFiltered()
+    // Filters see one response of an exchange; a reply in its place goes straight out.
+    if (this.#chain === null || this.#responseSeen) this.onResponseFiltered()
     else {
+      this.#responseSeen = true
       this.#phase = HOLDING
       this.#chain.runResponse(reply.head, reply.body.length === 0)
     }
@@ -453,12 +473,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   #replyLocally(reply: Reply): void {
     this.#releaseUpstream()
     if (this.#phase >= RESPONDING) return this.#abort()
-    const again = this.#localBody !== null || this.#phase === HOLDING
-    this.#response = reply.head
-    this.#localBody = reply.body
-    // Asked for while a response was on its way back, it replaces it and goes straight out.
-    if (again) this.onResponseFiltered()
-    else this.#reply(reply)
+    this.#reply(reply)
   }
 
   #sendLocal(head: ResponseHead, body: Buffer): void {

@@ -4,7 +4,11 @@
  * Command and arguments that run `script` with at most `heapMegabytes` of heap where the runtime can be told so. `allow`:
  * what it may do where the runtime can hold it to that; `read` is files and the environment.
  */
-export function childCommand(script: string, heapMegabytes: number, allow: "read" | "all"): { readonly command: string; readonly args: string[] } {
+export function childCommand(
+  script: string,
+  heapMegabytes: number,
+  allow: "read" | "all",
+): { readonly command: string; readonly args: string[] } {
   const { versions, execPath } = process
   if (versions.bun !== undefined) return { command: execPath.replace(/bunx(\.exe)?$/, "bun$1"), args: ["run", script] }
   if (versions.deno === undefined) return { command: execPath, args: [`--max-old-space-size=${heapMegabytes}`, script] }

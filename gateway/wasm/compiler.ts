@@ -186,7 +186,11 @@ export class FilterCompiler {
     if (job === null || reply.id !== job.id) return
     this.#running = null
     if (reply.last) this.#retire()
-    job.done(reply.ok ? { ...reply, wasm: new Uint8Array(Buffer.from(reply.wasm, "base64")) } : { ok: false, diagnostics: reply.diagnostics, files: reply.files })
+    job.done(
+      reply.ok
+        ? { ...reply, wasm: new Uint8Array(Buffer.from(reply.wasm, "base64")) }
+        : { ok: false, diagnostics: reply.diagnostics, files: reply.files },
+    )
     this.#next()
   }
 

@@ -1,8 +1,8 @@
 // The parts of the AssemblyScript compiler and of Binaryen that the build uses, with types of their own: the packages'
 // declarations are ten thousand lines of ambient enums that `isolatedModules` can't use.
 
-import * as asc from "assemblyscript/asc"
 import * as compilerModule from "assemblyscript"
+import * as asc from "assemblyscript/asc"
 import binaryenModule from "assemblyscript/binaryen"
 
 export interface Source {
@@ -65,7 +65,9 @@ type Options = { readonly options: never }
 type CompiledModule = { readonly module: never }
 
 export interface Compiler {
-  readonly NodeKind: Readonly<Record<"FunctionDeclaration" | "ClassDeclaration" | "MethodDeclaration" | "Variable" | "Export" | "Import", number>>
+  readonly NodeKind: Readonly<
+    Record<"FunctionDeclaration" | "ClassDeclaration" | "MethodDeclaration" | "Variable" | "Export" | "Import", number>
+  >
   readonly CommonFlags: Readonly<Record<"Export" | "Abstract" | "Static", number>>
   newOptions(): Options
   setRuntime(options: Options, runtime: number): void

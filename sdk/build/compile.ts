@@ -24,7 +24,7 @@ export type CompileOutcome = {
   readonly files: readonly string[]
 } & (
   | { readonly ok: true; readonly wasm: Uint8Array; readonly warnings: readonly Diagnostic[] }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; /** The compiler itself failed. */ readonly broken: boolean }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] /** The compiler itself failed. */; readonly broken: boolean }
 )
 
 /** A filter is a few files; more means a runaway import. */
@@ -126,7 +126,9 @@ export class FilterCompilation {
       }
       const unsupported = definePluginVariables(module, program, files)
       if (unsupported.length > 0) {
-        return this.#failed(unsupported.map((name) => this.#place(`the variable ${name} has a type that a filter can't keep`, 1, 1, this.#entry)))
+        return this.#failed(
+          unsupported.map((name) => this.#place(`the variable ${name} has a type that a filter can't keep`, 1, 1, this.#entry)),
+        )
       }
       if (!compiler.validate(compiled)) throw new Error("it made an invalid module")
       binaryen.setOptimizeLevel(2)
@@ -211,7 +213,8 @@ export class FilterCompilation {
       if (owner === null) return this.#place(message.message, 1, 1, this.#entry)
       return this.#atRange(`${owner.name.text} does not have the form of a callback: ${message.message}`, owner.name.range)
     }
-    if (range.source.isLibrary && relatedRange !== null && !relatedRange.source.isLibrary) return this.#atRange(message.message, relatedRange)
+    if (range.source.isLibrary && relatedRange !== null && !relatedRange.source.isLibrary)
+      return this.#atRange(message.message, relatedRange)
     return this.#atRange(message.message + outside, range)
   }
 
@@ -240,7 +243,11 @@ export class FilterCompilation {
     for (let i = 0; i < module.getNumFunctions(); i++) {
       const info = binaryen.getFunctionInfo(module.getFunctionByIndex(i))
       if (info.module === "" || (info.module === "env" && info.base.startsWith("proxy_"))) continue
-      const instead = info.base.startsWith("console.") ? ': import { log } from "sluice/sdk" instead' : info.base.startsWith("Date") ? ': import { now } from "sluice/sdk" instead' : ""
+      const instead = info.base.startsWith("console.")
+        ? ': import { log } from "sluice/sdk" instead'
+        : info.base.startsWith("Date")
+          ? ': import { now } from "sluice/sdk" instead'
+          : ""
       const message = `${info.base} is not available in a filter${instead}`
       const source = program.sources.find((candidate) => !candidate.isLibrary && candidate.text.includes(info.base))
       if (source === undefined) {

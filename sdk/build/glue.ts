@@ -65,7 +65,12 @@ export function generateGlue(source: Source, importPath: string): Glue {
 
   const configure = functions.get("configure")
   if (configure !== undefined) {
-    emit(null, "export function proxy_on_configure(id: i32, size: i32): i32 {", "  sdk.enterPlugin(id)", "  const config = sdk.pluginConfig()")
+    emit(
+      null,
+      "export function proxy_on_configure(id: i32, size: i32): i32 {",
+      "  sdk.enterPlugin(id)",
+      "  const config = sdk.pluginConfig()",
+    )
     emit(configure, `  filter.configure(${configure.signature.parameters.length > 0 ? "config" : ""})`)
     emit(null, "  const accepted = config.accepted", "  sdk.leave()", "  return accepted ? 1 : 0", "}")
   }
@@ -91,7 +96,8 @@ function emitCallback(emit: Emit, name: string, declaration: Statement, receiver
   else if (name === "onRequest") emit(null, "export function proxy_on_request_headers(id: i32, count: i32, end: i32): i32 {")
   else emit(null, "export function proxy_on_response_headers(id: i32, count: i32, end: i32): i32 {")
   emit(null, "  sdk.enter(id)")
-  if (receiver === "stream.") emit(null, "  const stream = streams.stream(id)", `  if (stream === null) return${name === "onLog" ? "" : " 0"}`)
+  if (receiver === "stream.")
+    emit(null, "  const stream = streams.stream(id)", `  if (stream === null) return${name === "onLog" ? "" : " 0"}`)
   if (replies) emit(declaration, `  const action = sdk.answer(${call})`)
   else emit(declaration, `  ${call}`)
   emit(null, "  sdk.leave()")
@@ -150,7 +156,10 @@ function findCallbacks(source: Source): Found {
     for (const name of CLASS_CALLBACKS) {
       const declaration = functions.get(name)
       if (declaration !== undefined) {
-        problems.push({ message: `${name} is a function here, but ${classes[0].name.text} is an HttpFilter class: use one of the two forms`, range: declaration.name.range })
+        problems.push({
+          message: `${name} is a function here, but ${classes[0].name.text} is an HttpFilter class: use one of the two forms`,
+          range: declaration.name.range,
+        })
       }
     }
   } else if (functions.size === 0 && problems.length === 0) {

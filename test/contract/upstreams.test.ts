@@ -204,7 +204,8 @@ describe("pooled connections", () => {
   })
 
   test("a fresh connection that dies is not replaced", async () => {
-    await until(async () => (single.resetConnections(), single.open === 0), "an empty pool")
+    single.resetConnections()
+    await until(async () => (await metric("sluice_upstream_connections_active", "single")) === 0, "an empty pool")
     single.script((_request, connection) => connection.end())
     const before = single.requests.length
     expect((await get(gateway.port(), "/single/fresh")).status).toBe(502)
@@ -222,8 +223,6 @@ describe("pooled connections", () => {
 
   test("an idle one is closed after its time", async () => {
     await get(gateway.port(), "/brief")
-    const socket = single.requests.at(-1)
-    expect(socket?.target).toBe("/brief")
     await until(async () => (await metric("sluice_upstream_connections_active", "brief")) === 0, "close of the idle connection")
   })
 

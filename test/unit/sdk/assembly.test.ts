@@ -96,15 +96,33 @@ describe("headers", () => {
 
 describe("text", () => {
   const latin1 = (text: string): string => Buffer.from(text).toString("latin1")
-  it.each(["a", "abc", "abcd", "abcde", "abcdefgh", "é", "abcdé", "abcdefg€", "😀", "a😀b", "x".repeat(4095), "x".repeat(4096), "x".repeat(5000), "é".repeat(3000)])("UTF-8 survives the way in and out (%#)", async (text) => {
+  it.each([
+    "a",
+    "abc",
+    "abcd",
+    "abcde",
+    "abcdefgh",
+    "é",
+    "abcdé",
+    "abcdefg€",
+    "😀",
+    "a😀b",
+    "x".repeat(4095),
+    "x".repeat(4096),
+    "x".repeat(5000),
+    "é".repeat(3000),
+  ])("UTF-8 survives the way in and out (%#)", async (text) => {
     const host = await run("echo", { "x-arg": latin1(text) })
     expect(host.header("x-out")).toBe(latin1(text))
     expect((await run("length", { "x-arg": latin1(text) })).header("x-out")).toBe(String(text.length))
   })
-  it.each(["\xff", "abc\xe9", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82", "ok\x80"])("bytes that are not UTF-8 are read as latin1 (%#)", async (text) => {
-    const host = await run("echo", { "x-arg": text })
-    expect(Buffer.from(host.header("x-out") ?? "", "latin1").toString()).toBe(text)
-  })
+  it.each(["\xff", "abc\xe9", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82", "ok\x80"])(
+    "bytes that are not UTF-8 are read as latin1 (%#)",
+    async (text) => {
+      const host = await run("echo", { "x-arg": text })
+      expect(Buffer.from(host.header("x-out") ?? "", "latin1").toString()).toBe(text)
+    },
+  )
   it("a lone surrogate becomes the replacement character", async () => {
     expect(Buffer.from((await out("unicode")) ?? "", "latin1").toString()).toBe("grüße € 😀 \ufffd.")
   })

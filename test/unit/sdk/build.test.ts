@@ -25,8 +25,13 @@ describe("a module", () => {
 export function configure(config: Config): void { config.string("a", "b") }
 export function onRequest(request: Request): Reply | null { return Math.random() > 2.0 ? new Reply(500) : null }
 export function onResponse(response: Response): void {}`)
-    for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) expect(`${from}.${name} ${kind}`).toMatch(/^env\.proxy_[a-z_]+ function$/)
-    expect(WebAssembly.Module.exports(module).map(({ name }) => name).sort()).toEqual([
+    for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
+      expect(`${from}.${name} ${kind}`).toMatch(/^env\.proxy_[a-z_]+ function$/)
+    expect(
+      WebAssembly.Module.exports(module)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([
       "memory",
       "proxy_abi_version_0_2_1",
       "proxy_on_configure",
@@ -60,16 +65,43 @@ describe("forms of a callback", () => {
     expect(await problems(imports + source)).toEqual([])
   })
   it.each([
-    ["let a = 1", "filter.ts:1:1 a filter exports at least one of configure, onRequest, onResponse, onLog, or a class that extends HttpFilter"],
-    ["export function onReqest(): void {}", "filter.ts:2:17 onReqest is not a callback of a filter: there are onRequest, onResponse, onLog"],
-    ["export function onrequest(): void {}\nexport function onREQUEST(): void {}", "filter.ts:3:17 onREQUEST is not a callback of a filter: did you mean onRequest?"],
-    ["export function onRequest(r: Request): i32 { return 0 }", "filter.ts:2:40 onRequest can't return i32: export function onRequest(request: Request): Reply | null"],
-    ["export function configure(a: Config, b: i32): void {}", "filter.ts:2:38 configure takes fewer parameters: export function configure(config: Config): void"],
-    ["export function onRequest<T>(r: T): void {}", "filter.ts:2:17 onRequest can't be generic: export function onRequest(request: Request): Reply | null"],
-    ["export const onRequest = 1", "filter.ts:2:14 onRequest must be a function declared in this file: export function onRequest(request: Request): Reply | null"],
+    [
+      "let a = 1",
+      "filter.ts:1:1 a filter exports at least one of configure, onRequest, onResponse, onLog, or a class that extends HttpFilter",
+    ],
+    [
+      "export function onReqest(): void {}",
+      "filter.ts:2:17 onReqest is not a callback of a filter: there are onRequest, onResponse, onLog",
+    ],
+    [
+      "export function onrequest(): void {}\nexport function onREQUEST(): void {}",
+      "filter.ts:3:17 onREQUEST is not a callback of a filter: did you mean onRequest?",
+    ],
+    [
+      "export function onRequest(r: Request): i32 { return 0 }",
+      "filter.ts:2:40 onRequest can't return i32: export function onRequest(request: Request): Reply | null",
+    ],
+    [
+      "export function configure(a: Config, b: i32): void {}",
+      "filter.ts:2:38 configure takes fewer parameters: export function configure(config: Config): void",
+    ],
+    [
+      "export function onRequest<T>(r: T): void {}",
+      "filter.ts:2:17 onRequest can't be generic: export function onRequest(request: Request): Reply | null",
+    ],
+    [
+      "export const onRequest = 1",
+      "filter.ts:2:14 onRequest must be a function declared in this file: export function onRequest(request: Request): Reply | null",
+    ],
     ["function a(): void {}\nexport { a as onLog }", "filter.ts:3:15 onLog can't be exported under another name: declare it as onLog"],
-    ["export function proxy_on_request_headers(a: i32, b: i32, c: i32): i32 { return 0 }", "filter.ts:2:17 proxy_on_request_headers is made by the build: export onRequest instead"],
-    ["export class A extends HttpFilter {}\nexport function onRequest(): void {}", "filter.ts:3:17 onRequest is a function here, but A is an HttpFilter class: use one of the two forms"],
+    [
+      "export function proxy_on_request_headers(a: i32, b: i32, c: i32): i32 { return 0 }",
+      "filter.ts:2:17 proxy_on_request_headers is made by the build: export onRequest instead",
+    ],
+    [
+      "export class A extends HttpFilter {}\nexport function onRequest(): void {}",
+      "filter.ts:3:17 onRequest is a function here, but A is an HttpFilter class: use one of the two forms",
+    ],
   ])("%s is refused", async (source, problem) => {
     expect(await problems(imports + source)).toContain(problem)
   })
@@ -81,7 +113,9 @@ describe("forms of a callback", () => {
 
 describe("errors in the source", () => {
   it("point to the place in the author's file, with the line", async () => {
-    const result = await workbench.compile(`import { Request } from "sluice/sdk"\n\nexport function onRequest(request: Request): void {\n\trequest.headers.sett("a", "b")\n}\n`)
+    const result = await workbench.compile(
+      `import { Request } from "sluice/sdk"\n\nexport function onRequest(request: Request): void {\n\trequest.headers.sett("a", "b")\n}\n`,
+    )
     if (result.ok) throw new Error("it compiled")
     const [{ line, column, message, excerpt }] = result.diagnostics
     expect({ line, column, message }).toEqual({ line: 4, column: 18, message: "Property 'sett' does not exist on type 'Headers'." })
@@ -89,25 +123,40 @@ describe("errors in the source", () => {
   })
   it.each([
     ["export function onRequest(: void {}", /^filter\.ts:1:\d+ /],
-    ['import { nothing } from "sluice/sdk"\nexport function onLog(): void { nothing() }', /^filter\.ts:1:10 Module 'sluice\/sdk' has no exported member 'nothing'/],
+    [
+      'import { nothing } from "sluice/sdk"\nexport function onLog(): void { nothing() }',
+      /^filter\.ts:1:10 Module 'sluice\/sdk' has no exported member 'nothing'/,
+    ],
     ['import { a } from "./missing"\nexport function onLog(): void { a() }', /^filter\.ts:1:19 File '.*' not found\. \(imports reach/],
     ['import { a } from "../outside"\nexport function onLog(): void { a() }', /^filter\.ts:1:19 File '.*' not found/],
     ['import { a } from "fs"\nexport function onLog(): void { a() }', /^filter\.ts:1:19 File '.*' not found/],
     ['export function onLog(): void { console.log("x") }', /^filter\.ts:1:33 console\.log is not available in a filter: import \{ log \}/],
-    ["export function onLog(): void { if (Date.now() > 5) throw new Error('x') }", /^filter\.ts:1:37 Date\.now is not available in a filter: import \{ now \}/],
-    ['@external("env", "secret")\ndeclare function secret(): void\nexport function onLog(): void { secret() }', /^filter\.ts:1:19 secret is not available in a filter/],
+    [
+      "export function onLog(): void { if (Date.now() > 5) throw new Error('x') }",
+      /^filter\.ts:1:37 Date\.now is not available in a filter: import \{ now \}/,
+    ],
+    [
+      '@external("env", "secret")\ndeclare function secret(): void\nexport function onLog(): void { secret() }',
+      /^filter\.ts:1:19 secret is not available in a filter/,
+    ],
   ])("%s", async (source, expected) => {
     expect((await problems(source))[0]).toMatch(expected)
   })
   it("point into other files of the filter too", async () => {
-    expect(await problems('import { a } from "./a"\nexport function onLog(): void { a() }', { "a.ts": "export function a(): void {\n  b()\n}\n" })).toEqual(["a.ts:2:3 Cannot find name 'b'."])
+    expect(
+      await problems('import { a } from "./a"\nexport function onLog(): void { a() }', {
+        "a.ts": "export function a(): void {\n  b()\n}\n",
+      }),
+    ).toEqual(["a.ts:2:3 Cannot find name 'b'."])
   })
   it("a missing file is an error of its own", async () => {
     const result = await workbench.compiler.compile("/nowhere/filter.ts")
     expect(result).toMatchObject({ ok: false, diagnostics: [{ file: "/nowhere/filter.ts", message: "/nowhere/filter.ts can't be read" }] })
   })
   it("the files that were read are reported for watching", async () => {
-    const result = await workbench.compile('import { a } from "./a"\nexport function onLog(): void { a() }', { "a.ts": "export function a(): void {}" })
+    const result = await workbench.compile('import { a } from "./a"\nexport function onLog(): void { a() }', {
+      "a.ts": "export function a(): void {}",
+    })
     expect(result.files.map((file) => file.split("/").at(-1))).toEqual(["filter.ts", "a.ts"])
   })
 })
@@ -159,9 +208,16 @@ describe("buildFilter", () => {
 describe("the compiler's child", () => {
   const folder = example("custom-filter/filters/hello")
   /** A child that answers with what its script says. */
-  async function withChild<T>(script: string, options: { jobTimeout?: number; idleTimeout?: number }, use: (compiler: FilterCompiler, pids: number[]) => Promise<T>): Promise<T> {
+  async function withChild<T>(
+    script: string,
+    options: { jobTimeout?: number; idleTimeout?: number },
+    use: (compiler: FilterCompiler, pids: number[]) => Promise<T>,
+  ): Promise<T> {
     const childPath = `${folder}/child-${process.pid}-${Math.random().toString(36).slice(2)}.ts`
-    await writeFile(childPath, `import { createInterface } from "node:readline"\nlet jobs = 0\nfor await (const line of createInterface({ input: process.stdin })) {\n  const { id } = JSON.parse(line)\n  jobs++\n${script}\n}\n`)
+    await writeFile(
+      childPath,
+      `import { createInterface } from "node:readline"\nlet jobs = 0\nfor await (const line of createInterface({ input: process.stdin })) {\n  const { id } = JSON.parse(line)\n  jobs++\n${script}\n}\n`,
+    )
     const pids: number[] = []
     const compiler = new FilterCompiler({ childPath, ...options, onStart: (pid) => pids.push(pid) })
     try {
@@ -183,7 +239,10 @@ describe("the compiler's child", () => {
   it("is killed when a job takes too long, and the next job is served", async () => {
     await withChild(`  if (id === 1) for (;;) {}\n${ANSWER}`, { jobTimeout: 3000 }, async (compiler, pids) => {
       const [first, second] = await Promise.all([compiler.compile("/a.ts"), compiler.compile("/b.ts")])
-      expect(first).toMatchObject({ ok: false, diagnostics: [{ file: "/a.ts", message: "compiling took longer than 3000 ms and was stopped" }] })
+      expect(first).toMatchObject({
+        ok: false,
+        diagnostics: [{ file: "/a.ts", message: "compiling took longer than 3000 ms and was stopped" }],
+      })
       expect([second.ok, pids.length]).toEqual([true, 2])
     })
   })
@@ -196,7 +255,10 @@ describe("the compiler's child", () => {
   })
   it("sends nonsense in vain", async () => {
     await withChild(`  console.log("hello")`, {}, async (compiler) => {
-      expect(await compiler.compile("/a.ts")).toMatchObject({ ok: false, diagnostics: [{ message: "the compiler sent something unreadable" }] })
+      expect(await compiler.compile("/a.ts")).toMatchObject({
+        ok: false,
+        diagnostics: [{ message: "the compiler sent something unreadable" }],
+      })
     })
   })
   it("ends when it has been idle", async () => {

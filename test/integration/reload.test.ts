@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { until } from "../support/deadline.ts"
+import { Gateway, type LogLine } from "../support/gateway.ts"
+import { readMetrics } from "../support/metrics.ts"
+import { Origin, type OriginConnection } from "../support/origin.ts"
+import { freePort } from "../support/ports.ts"
+import { get, RawClient } from "../support/raw-client.ts"
+
+let origin: Origin
+let gateway: Gateway
+
+function config(body: string, extra: object = {}): Record<string, unknown> {
+  return {
+    admin: { address: "127.0.0.1:0" },
+    workers: 2,
+    accessLog: "all",
+    listeners: [{ name: "main", address: "127.0.0.1:0" }],
+    services: { origin: { endpoints: [origin.address] } },
+    routes: [
+      { name: "version", match: { path: "/version" }, respond: { status: 200, body } },
+      { name: "origin", backends: "origin" },
+    ],
+    ...extra,
+  }
+}
+
+/** Writes a configuration, or signals, and waits for what the gateway says about it. */
+async function after(change: () => void, message: string): Promise<LogLine> {
+  const from = gateway.log.length
+  change()
+  return gateway.waitForLog((line) => line.message === message, message, 10_000, from)
+}
+
+const version = async (): Promise<string> => (await get(gateway.port("main"), "/version")).text()
+
+beforeAll(async () => {
+  origin = await Origin.start((request, connection) => connection.reply(200, request.target))
+  gateway = await Gateway.start({ config: config("1") })
+})
+
+afterAll(async () => {
+  await gateway.kill()
+  await origin.stop()
+})
+
+describe("a valid configuration", () => {
+  test("is taken when its file changes, without touching an open connection or a running exchange", async () => {
+    let held: OriginConnection | null = null
+    origin.script((request, connection) => {
+      if (request.target === "/slow") held = connection
+      else connection.reply(200, request.target)
+    })
+    const idle = await RawClient.connect(gateway.port("main"))
+    idle.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n")
+    expect((await idle.readResponse()).text()).toBe("1")
+    const busy = await RawClient.connect(gateway.port("main"))
+    busy.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+    await until(() => held !== null, "the slow request")
+    const accepted = origin.accepted
+
+    const line = await after(() => gateway.writeConfig(config("2")), "configuration taken")
+    expect(line).toMatchObject({ generation: 2, why: "file changed" })
+    idle.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n")
+    expect((await idle.readResponse()).text()).toBe("2")
+    ;(held as unknown as OriginConnection).reply(200, "slow but done")
+    expect((await busy.readResponse()).text()).toBe("slow but done")
+    // The pool survives: its service is as it was.
+    busy.send("GET /again HTTP/1.1\r\nhost: a\r\n\r\n")
+    expect((await busy.readResponse()).text()).toBe("/again")
+    expect(origin.accepted).toBe(accepted)
+    idle.destroy()
+    busy.destroy()
+  })
+
+  test("that says the same is not taken again", async () => {
+    const line = await after(() => gateway.writeConfig(`# a comment\n${JSON.stringify(config("2"))}\n`), "configuration is unchanged")
+    expect(line.why).toBe("file changed")
+  })
+
+  test("is taken on SIGHUP", async () => {
+    const line = await after(() => gateway.signal("SIGHUP"), "configuration is unchanged")
+    expect(line.why).toBe("SIGHUP")
+  })
+
+  test("many changes under load cost no request", async () => {
+    const client = await RawClient.connect(gateway.port("main"))
+    let running = true
+    let answered = 0
+    const load = (async () => {
+      while (running) {
+        client.send("GET /load HTTP/1.1\r\nhost: a\r\n\r\n")
+        const response = await client.readResponse()
+        expect(response.status).toBe(200)
+        answered++
+      }
+    })()
+    for (let i = 0; i < 10; i++) await after(() => gateway.writeConfig(config(`load ${i}`)), "configuration taken")
+    running = false
+    await load
+    expect(answered).toBeGreaterThan(10)
+    expect(await version()).toBe("load 9")
+    client.destroy()
+  })
+})
+
+describe("an invalid configuration", () => {
+  test("is refused with its place and remedy, in the log, in /ready and in a metric; the old one stays", async () => {
+    await after(() => gateway.writeConfig(config("good")), "configuration taken")
+    const wrong = "admin: { address: 127.0.0.1:0 }\nlisteners:\n  - adress: 127.0.0.1:0\nroutes:\n  - respond: { status: 9999 }\n"
+    const line = await after(() => gateway.writeConfig(wrong), "configuration refused; the one in force stays")
+    expect(line.level).toBe("error")
+    const reason = String(line.reason)
+    expect(reason).toMatch(/sluice\.yaml:3:5/)
+    expect(reason).toMatch(/did you mean "?address/i)
+    // Everything that is wrong at once.
+    expect(reason).toMatch(/sluice\.yaml:5:\d+/)
+    expect(await version()).toBe("good")
+    const ready = await get(gateway.adminPort, "/ready")
+    expect(ready.status).toBe(200)
+    expect(JSON.parse(ready.text())).toMatchObject({ ready: true, lastReload: { ok: false, error: reason } })
+    const metrics = await readMetrics(gateway.adminPort)
+    expect(metrics.sum("sluice_config_last_reload_success")).toBe(0)
+    expect(metrics.sum("sluice_config_reloads_total", { result: "refused" })).toBe(1)
+
+    await after(() => gateway.writeConfig(config("better")), "configuration taken")
+    expect(await version()).toBe("better")
+    expect((await readMetrics(gateway.adminPort)).sum("sluice_config_last_reload_success")).toBe(1)
+  })
+
+  test.each([
+    ["no YAML at all", "listeners: [\n  - {"],
+    ["an empty file", ""],
+    ["a service that isn't there in a listener's place", "listeners: hello\n"],
+  ])("%s leaves the old one in force", async (_what, text) => {
+    await after(() => gateway.writeConfig(text), "configuration refused; the one in force stays")
+    expect(await version()).toBe("better")
+  })
+})
+
+describe("listeners", () => {
+  test("can be added, moved and removed while others serve", async () => {
+    const main = { name: "main", address: "127.0.0.1:0" }
+    await after(() => gateway.writeConfig(config("l1", { listeners: [main, { name: "extra", address: "127.0.0.1:0" }] })), "configuration taken")
+    const kept = await RawClient.connect(gateway.port("main"))
+    const first = gateway.port("extra")
+    expect((await get(first, "/version")).text()).toBe("l1")
+    const onFirst = await RawClient.connect(first)
+    onFirst.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n")
+    await onFirst.readResponse()
+
+    const moved = await freePort()
+    await after(() => gateway.writeConfig(config("l2", { listeners: [main, { name: "extra", address: `127.0.0.1:${moved}` }] })), "configuration taken")
+    expect(gateway.port("extra")).toBe(moved)
+    expect((await get(moved, "/version")).text()).toBe("l2")
+    // Idle connections of what is gone end; new ones find nobody.
+    expect(await onFirst.closed()).toBe("end")
+    await expect(RawClient.connect(first)).rejects.toThrow(/ECONNREFUSED|refused/i)
+
+    await after(() => gateway.writeConfig(config("l3")), "configuration taken")
+    await until(async () => {
+      try {
+        ;(await RawClient.connect(moved)).destroy()
+        return false
+      } catch {
+        return true
+      }
+    }, "the end of the removed listener")
+    kept.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n")
+    expect((await kept.readResponse()).text()).toBe("l3")
+    for (const client of [kept, onFirst]) client.destroy()
+  })
+
+  test("on a port that is taken, are refused as a whole configuration", async () => {
+    const taken = `127.0.0.1:${origin.port}`
+    const line = await after(
+      () => gateway.writeConfig(config("taken", { listeners: [{ name: "main", address: "127.0.0.1:0" }, { name: "thief", address: taken }] })),
+      "configuration refused; the one in force stays",
+    )
+    expect(line.reason).toContain(`listener thief: can't listen on ${taken}: the address is in use`)
+    expect(await version()).toBe("l3")
+  })
+
+  test("a running exchange on a removed listener ends in peace", async () => {
+    let held: OriginConnection | null = null
+    origin.script((_request, connection) => {
+      held = connection
+    })
+    await after(
+      () => gateway.writeConfig(config("r1", { listeners: [{ name: "main", address: "127.0.0.1:0" }, { name: "leaving", address: "127.0.0.1:0" }] })),
+      "configuration taken",
+    )
+    const client = await RawClient.connect(gateway.port("leaving"))
+    client.send("GET /held HTTP/1.1\r\nhost: a\r\n\r\n")
+    await until(() => held !== null, "the request at the origin")
+    await after(() => gateway.writeConfig(config("r2")), "configuration taken")
+    ;(held as unknown as OriginConnection).reply(200, "in peace")
+    const response = await client.readResponse()
+    expect([response.text(), response.header("connection")]).toEqual(["in peace", "close"])
+    expect(await client.closed()).toBe("end")
+    client.destroy()
+  })
+})
+
+test("settings that a reload changes are in force: timeouts, access log, services", async () => {
+  origin.script((request, connection) => {
+    if (request.target !== "/never") connection.reply(200, "moved")
+  })
+  await after(
+    () =>
+      gateway.writeConfig(
+        config("s", {
+          accessLog: "off",
+          services: { renamed: { endpoints: [origin.address] } },
+          routes: [{ name: "origin", backends: "renamed", timeout: "100ms" }],
+        }),
+      ),
+    "configuration taken",
+  )
+  const lines = gateway.access.length
+  expect((await get(gateway.port("main"), "/x")).text()).toBe("moved")
+  expect((await get(gateway.port("main"), "/never")).status).toBe(504)
+  expect(gateway.access.length).toBe(lines)
+  const metrics = await readMetrics(gateway.adminPort)
+  expect(metrics.sum("sluice_requests_total", { service: "renamed" })).toBe(2)
+})
