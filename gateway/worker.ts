@@ -35,7 +35,6 @@ interface Bound {
 }
 
 class Worker {
-  readonly #start: WorkerStart
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
@@ -52,7 +51,6 @@ class Worker {
   #draining = false
 
   constructor(start: WorkerStart, post: (message: FromWorker) => void) {
-    this.#start = start
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start

@@ -1,6 +1,7 @@
 // The command line: finds the command, refuses what it doesn't know, prints help. What commands do is in their own files,
 // loaded when asked for.
 
+import { stripVTControlCharacters } from "node:util"
 import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from "citty"
 import { packageVersion } from "../version.ts"
 import { type Command, type Commands, command, UsageError } from "./command.ts"
@@ -122,6 +123,5 @@ async function usage(current: Command, parent: string): Promise<string> {
 // citty colours its text whoever reads it.
 function plain(text: string): string {
   const colour = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === ""
-  const escape = String.fromCharCode(27)
-  return colour ? text : text.replaceAll(new RegExp(`${escape}\\[[0-9;]*m`, "g"), "")
+  return colour ? text : stripVTControlCharacters(text)
 }

@@ -188,7 +188,9 @@ export class Fields {
   /** Name, value, name, value … in order: a flat copy. */
   entries(): string[] {
     const out: string[] = []
-    this.forEach((name, value) => out.push(name, value))
+    this.forEach((name, value) => {
+      out.push(name, value)
+    })
     return out
   }
 

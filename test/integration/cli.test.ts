@@ -82,7 +82,6 @@ describe("sluice", () => {
     [["filter", "bild"], "bild"],
     [["--nonsense"], "--nonsense"],
     [["check", "-c", "good.yaml", "--nonsense"], "--nonsense"],
-    [["check"], "config"],
     [["check", "-c"], "config"],
     [["check", "-c", "good.yaml", "extra"], "extra"],
     [["run", "-c", "good.yaml", "--log-format", "xml"], "--log-format"],

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { sleep } from "../../support/deadline.ts"
+import { errors } from "../../../gateway/errors.ts"
 import { Gateway } from "../../support/gateway.ts"
 import { fieldValues } from "../../support/http-message.ts"
 import { Origin, type OriginRequest, type OriginScript } from "../../support/origin.ts"
@@ -186,13 +187,16 @@ async function runResponse(lane: Lane, response: ResponseCase, segments: readonl
   }
   const client = await RawClient.connect(lane.port)
   try {
-    client.send(`${requestLine}\r\nHost: a\r\n\r\n`)
     const { gives, truncated = false } = response
+    client.send(`${requestLine}\r\nHost: a\r\n${truncated ? "Connection: close\r\n" : ""}\r\n`)
     if (truncated) {
-      // Nothing of it, or a part that can't be taken for the whole: without a length, only a reset says so.
+      // A reply of the gateway's while nothing has left, else a part that can't be taken for the whole: without a length,
+      // only a reset says so.
       const partly = await client.readToEnd()
-      const head = partly.toString("latin1").split("\r\n\r\n")[0]
-      if (partly.length > 0) {
+      const head = partly.toString("latin1").split("\r\n\r\n")[0].replace("\r\nconnection: close", "")
+      if (head.startsWith("HTTP/1.1 502 ")) {
+        expect(partly.toString("latin1")).toContain(errors.upstreamProtocol.text)
+      } else if (partly.length > 0) {
         expect(head.split("\r\n")).toEqual([gives?.line, ...(gives?.fields ?? [])])
         if (!/^(?:content-length|transfer-encoding):/m.test(head)) expect(client.ending).toBe("reset")
         expect(partly.toString("latin1")).not.toMatch(/\r\n0\r\n\r\n$/)
