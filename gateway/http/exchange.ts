@@ -26,6 +26,8 @@ export interface DownstreamStream {
   readonly connectionId: number
   /** The exchange's own while it runs. */
   readonly deadline: Deadline
+  /** Text that exchanges of this connection have made for the next ones; see ForwardedFields. */
+  readonly memo: { authority: string; text: string }
   /** False after `write`s the peer has not taken yet; `onDownstreamWritable` follows. */
   readonly writable: boolean
   /** The request has arrived whole. */

@@ -194,28 +194,35 @@ export class Fields {
     return out
   }
 
-  /** The fields in HTTP/1.1 form, each ended by CRLF, without the empty line. Runs of untouched fields are one slice. */
-  serialize(): string {
+  /**
+   * The fields in HTTP/1.1 form, each ended by CRLF, without the empty line. Runs of untouched fields are one slice of the
+   * text, and so is what stands in `[lineStart, lineEnd)` before the first of them: an untouched start line with its CRLF.
+   */
+  serialize(lineStart = -1, lineEnd = 0): string {
     const { at, text, count } = this
     const replaced = this.#replaced
     let out = ""
     if (this.canonical) {
-      let i = 0
-      while (i < count) {
+      let run = lineStart
+      let end = lineEnd
+      for (let i = 0; i < count; i++) {
         const o = i * SLOTS
-        if (at[o] === REMOVED) {
-          i++
-        } else if (replaced !== null && replaced[i] !== undefined) {
-          out += `${text.slice(at[o], at[o + 1])}: ${replaced[i]}\r\n`
-          i++
-        } else {
-          const start = at[o]
-          do i++
-          while (i < count && at[i * SLOTS] !== REMOVED && (replaced === null || replaced[i] === undefined))
-          out += text.slice(start, at[(i - 1) * SLOTS + 3] + 2)
+        const start = at[o]
+        const value = replaced === null ? undefined : replaced[i]
+        if (start !== REMOVED && value === undefined) {
+          if (run === -1) run = start
+          end = at[o + 3] + 2
+          continue
         }
+        if (run !== -1) {
+          out += text.slice(run, end)
+          run = -1
+        }
+        if (start !== REMOVED) out += `${text.slice(start, at[o + 1])}: ${value}\r\n`
       }
+      if (run !== -1) out += text.slice(run, end)
     } else {
+      if (lineStart !== -1) out = text.slice(lineStart, lineEnd)
       for (let i = 0; i < count; i++) {
         const o = i * SLOTS
         if (at[o] !== REMOVED) out += `${text.slice(at[o], at[o + 1])}: ${this.#value(i)}\r\n`
@@ -223,7 +230,7 @@ export class Fields {
     }
     const added = this.#added
     if (added !== null) for (let i = 0; i < added.length; i += 2) out += `${added[i]}: ${added[i + 1]}\r\n`
-    return out + this.#lines
+    return this.#lines === "" ? out : out + this.#lines
   }
 
   /** Fields from name, value pairs (names lower case). For tests, local replies and messages that did not come from HTTP/1.1. */

@@ -36,6 +36,12 @@ export class RequestHead {
   upgrade = ""
   /** `TE: trailers` was sent. */
   acceptsTrailers = false
+  /** Where the codec found the request line in `fields.text`, CRLF included; −1 when it can't be sent as it came. */
+  lineStart = -1
+  lineEnd = 0
+  /** The codec's: index of the dropped `Host` field and its name's offset; −1 = none. */
+  hostField = -1
+  hostStart = 0
   /** The client sent x-forwarded-for, -proto, -host, x-request-id or traceparent. */
   saysForwarded = false
 
@@ -56,6 +62,8 @@ export class RequestHead {
     this.upgrade = ""
     this.acceptsTrailers = false
     this.saysForwarded = false
+    this.lineStart = -1
+    this.hostField = -1
   }
 }
 
@@ -72,6 +80,9 @@ export class ResponseHead {
   keepAlive = true
   /** Value of `Upgrade` (lower case) when `Connection: upgrade` was sent too; "" otherwise. */
   upgrade = ""
+  /** End of the status line in `fields.text`, CRLF included; 0 when it can't be sent as it came. {@link lineStatus}: what it says. */
+  lineEnd = 0
+  lineStatus = 0
   /** Seconds of the peer's `Keep-Alive: timeout=N`; −1 when it announced none. */
   keepAliveTimeout = -1
 
@@ -85,5 +96,6 @@ export class ResponseHead {
     this.keepAlive = true
     this.upgrade = ""
     this.keepAliveTimeout = -1
+    this.lineEnd = 0
   }
 }

@@ -146,8 +146,9 @@ export class HeadReader {
       const valueStart = i
       c = buffer[i]
       if (c === SP || c === HTAB) return MORE
-      // Four at a time: most of a head's octets are looked at here.
-      while (i < last && (value[buffer[i]] & value[buffer[i + 1]] & value[buffer[i + 2]] & value[buffer[i + 3]]) !== 0) i += 4
+      // Four at a time: most of a head's octets are looked at here. Any of them below SP makes a difference negative; DEL,
+      // the one other octet a value can't have, is looked for below.
+      while (i < last && ((buffer[i] - 32) | (buffer[i + 1] - 32) | (buffer[i + 2] - 32) | (buffer[i + 3] - 32)) >= 0) i += 4
       while (i < stop && value[buffer[i]] === 1) i++
       if (i + 2 > stop || buffer[i] !== CR || buffer[i + 1] !== LF) return MORE
       const before = buffer[i - 1]
@@ -162,8 +163,10 @@ export class HeadReader {
     }
     if (i + 2 > stop || buffer[i] !== CR || buffer[i + 1] !== LF) return MORE
     i += 2
+    const text = latin1(buffer, from, i)
+    if (text.includes("\x7f")) return MORE
     fields.count = count
-    fields.text = latin1(buffer, from, i)
+    fields.text = text
     this.#at = i - from
     return i
   }

@@ -77,6 +77,10 @@ export class RequestParser {
         continue
       }
       const value = wireValue(fields, i)
+      if (id === known.HOST) {
+        head.hostField = i
+        head.hostStart = fields.at[i * 4]
+      }
       fields.drop(i)
       switch (id) {
         case known.HOST:
@@ -159,6 +163,10 @@ export class RequestParser {
     head.method = method
     if (text.charCodeAt(methodEnd + 1) === 47) {
       head.target = text.slice(methodEnd + 1, targetEnd)
+      if (minor === 1) {
+        head.lineStart = start
+        head.lineEnd = end + 2
+      }
       return null
     }
     return this.#otherForm(text.slice(methodEnd + 1, targetEnd))

@@ -58,6 +58,10 @@ export class ResponseParser {
     const status = hundreds * 100 + tens * 10 + ones
     head.status = status
     head.reason = lineEnd > 13 ? text.slice(13, lineEnd) : ""
+    if (lineEnd > 13 && minor === 1) {
+      head.lineEnd = lineEnd + 2
+      head.lineStatus = status
+    }
 
     const framing = this.#framing
     framing.reset()

@@ -65,6 +65,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   readonly destinationAddress: string
   readonly destinationPort: number
   readonly deadline: Deadline
+  readonly memo = { authority: "", text: "" }
   writable = true
   readonly #socket: Socket
   readonly #limits: ServerLimits

@@ -116,7 +116,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (path === null) return this.#fail("badRequest", "path")
     head.path = path
     head.query = mark === -1 ? undefined : target.slice(mark + 1)
-    this.requestId = plane.means.forwarded.complete(head, this.#stream.sourceAddress, plane.config.trustedHops)
+    this.requestId = plane.means.forwarded.complete(head, this.#stream, plane.config.trustedHops)
     const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
     if (match === null) return this.#fail("noRoute", "")
     const route = match.target

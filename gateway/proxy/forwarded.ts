@@ -11,6 +11,12 @@ const SPAN = 16
 /** Ids made of one draw of randomness. */
 const BATCH = 128
 
+/** The connection a request came by. */
+export interface ForwardedSource {
+  readonly sourceAddress: string
+  readonly memo: { authority: string; text: string }
+}
+
 /** Completes requests' fields. One a worker: it holds random digits in store. */
 export class ForwardedFields {
   readonly #random: (octets: number) => string
@@ -23,7 +29,7 @@ export class ForwardedFields {
   }
 
   /** Completes the fields of `head`; returns the request's id. `trustedHops`: proxies in front that are believed. */
-  complete(head: RequestHead, sourceAddress: string, trustedHops: number): string {
+  complete(head: RequestHead, stream: ForwardedSource, trustedHops: number): string {
     if (this.#at === this.#digits.length) {
       this.#digits = this.#random((BATCH * (ID + SPAN)) / 2)
       this.#at = 0
@@ -31,11 +37,16 @@ export class ForwardedFields {
     const id = this.#digits.slice(this.#at, this.#at + ID)
     const span = this.#digits.slice(this.#at + ID, this.#at + ID + SPAN)
     this.#at += ID + SPAN
-    if (head.saysForwarded) return revise(head, sourceAddress, trustedHops > 0, id, span)
-    const host = head.authority === "" ? "" : `x-forwarded-host: ${head.authority}\r\n`
-    head.fields.addLines(
-      `x-forwarded-for: ${sourceAddress}\r\nx-forwarded-proto: ${head.scheme}\r\n${host}x-request-id: ${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`,
-    )
+    if (head.saysForwarded) return revise(head, stream.sourceAddress, trustedHops > 0, id, span)
+    const { memo } = stream
+    if (memo.text === "" || memo.authority !== head.authority) {
+      const host = head.authority === "" ? "" : `x-forwarded-host: ${head.authority}\r\n`
+      const text = `x-forwarded-for: ${stream.sourceAddress}\r\nx-forwarded-proto: ${head.scheme}\r\n${host}x-request-id: `
+      memo.authority = head.authority
+      // In one piece: it is copied with every request.
+      memo.text = Buffer.from(text, "latin1").toString("latin1")
+    }
+    head.fields.addLines(`${memo.text}${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`)
     return id
   }
 }
