@@ -51,6 +51,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     file: options.file,
     logger,
     watch: options.watch ?? true,
+    logFormat: "json",
     onLog: (event) => logger.forward(event),
     onAccess: (lines, written) => {
       options.onAccess?.(lines)

@@ -29,6 +29,8 @@ export interface SupervisorOptions {
   onLog(event: LogEvent): void
   /** Writes lines of the access log; `written` once they are dealt with. */
   onAccess(lines: string, written: () => void): void
+  /** Form of the log whatever the configuration says. */
+  readonly logFormat?: "auto" | "human" | "json" | undefined
   /** Watch the configuration and the filters' files; default true. */
   readonly watch?: boolean
 }
@@ -91,7 +93,7 @@ export class Supervisor {
     const loaded = await loadConfigInChild(this.#file)
     if (!loaded.ok) throw new StartError(formatProblems(loaded.problems, { excerpt: true }))
     const { config } = loaded
-    this.#logger.level = config.log.level
+    this.#configureLog(config)
     for (const warning of loaded.warnings)
       this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
     const unitsPerMs = calibrate()
@@ -147,6 +149,11 @@ export class Supervisor {
     if (this.#options.watch !== false) this.#watchFiles()
     if (Object.values(config.filters).some((filter) => filter.module.endsWith(".ts"))) this.#compiler.warm()
     this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
+  }
+
+  #configureLog(config: Config): void {
+    this.#logger.level = config.log.level
+    this.#logger.format = this.#options.logFormat ?? config.log.format
   }
 
   // ------------------------------------------------------------------------------------------------------- snapshots
@@ -239,7 +246,7 @@ export class Supervisor {
     for (const [listener, address] of Object.entries(this.addresses)) {
       if (address !== addresses[listener]) this.#logger.log("info", "listening", { listener, address })
     }
-    this.#logger.level = config.log.level
+    this.#configureLog(config)
     this.#logger.log("info", "configuration taken", { generation: this.#generation, why })
   }
 

@@ -17,9 +17,8 @@ export const run: Command = command({
     ...configArgument,
     "log-format": {
       type: "string",
-      description: "Form of the log: human, json, or auto (human on a terminal)",
+      description: "Form of the log, over the configuration's: human, json, or auto (human on a terminal)",
       valueHint: "FORMAT",
-      default: "auto",
     },
     watch: { type: "boolean", description: "Take changes of the configuration and of filters as they are saved", default: true },
   },
@@ -28,18 +27,18 @@ export const run: Command = command({
 })
 
 async function serve(args: Values): Promise<number> {
-  const format = FORMATS.find((each) => each === args["log-format"])
-  if (format === undefined) throw new UsageError(`--log-format is one of ${FORMATS.join(", ")}`)
+  const wanted = args["log-format"]
+  const format = FORMATS.find((each) => each === wanted)
+  if (format === undefined && wanted !== undefined) throw new UsageError(`--log-format is one of ${FORMATS.join(", ")}`)
   // The log goes to standard error, the access log to standard output: neither ever holds up the program.
   const output = new Output({ descriptor: 2 })
   const access = new Output({ descriptor: 1 })
-  const logger = createLogger({ level: "info", format, write: (line) => output.write(line) })
-  const terminal = process.stderr.isTTY === true
-  const human = format === "human" || (format === "auto" && terminal)
+  const logger = createLogger({ level: "info", format: format ?? "auto", write: (line) => output.write(line) })
   const supervisor = new Supervisor({
     file: text(args, "config"),
     logger,
     watch: args.watch !== false,
+    logFormat: format,
     onLog: (event) => logger.forward(event),
     onAccess: (lines, written) => access.write(lines, written),
   })
@@ -67,7 +66,7 @@ async function serve(args: Values): Promise<number> {
     await supervisor.start()
   } catch (error) {
     if (!(error instanceof StartError)) throw error
-    if (human) output.write(`${error.message}\n`)
+    if (logger.human) output.write(`${error.message}\n`)
     else logger.log("critical", "can't start", { reason: error.message })
     await output.flush(LAST_LINES)
     return 1

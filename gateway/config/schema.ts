@@ -77,8 +77,8 @@ export const serviceSchema = object(
   {
     endpoints: list(endpoint, "a list, such as [127.0.0.1:9001]").describe("Addresses of the service: host:port or { address, weight }."),
     loadBalancing: choice(["roundRobin", "random", "leastRequest"])
-      .default("roundRobin")
-      .describe("How an endpoint is chosen. Default roundRobin."),
+      .default("leastRequest")
+      .describe("How an endpoint is chosen. Default leastRequest."),
     protocol: choice(["http1"]).default("http1").describe("http1: HTTP/1.1."),
     connectTimeout: duration().default(5000).describe("For a connection to be made. Default 5s."),
     pool: object(

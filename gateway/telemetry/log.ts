@@ -51,19 +51,31 @@ export interface LoggerOptions {
 export class StructuredLogger implements Logger {
   readonly #write: (line: string) => void
   readonly #clock: () => number
-  readonly #human: boolean
+  readonly #terminal: boolean
+  #human = false
   readonly #colour: boolean
   #level: LogLevel
   #severity: number
 
   constructor(options: LoggerOptions) {
     const terminal = options.terminal ?? process.stderr.isTTY === true
+    this.#terminal = terminal
     this.#write = options.write
     this.#clock = options.clock ?? Date.now
-    this.#human = options.format === "human" || (options.format === "auto" && terminal)
+    this.format = options.format
     this.#colour = options.colour ?? (terminal && (process.env.NO_COLOR ?? "") === "")
     this.#level = options.level
     this.#severity = severity(options.level)
+  }
+
+  /** Can be changed while running. */
+  set format(format: LoggerOptions["format"]) {
+    this.#human = format === "human" || (format === "auto" && this.#terminal)
+  }
+
+  /** Whether people read it. */
+  get human(): boolean {
+    return this.#human
   }
 
   /** Least level that is written; can be changed while running. */

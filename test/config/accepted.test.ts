@@ -55,7 +55,7 @@ test("the smallest useful file has every default filled in", () => {
     services: {
       hello: {
         endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
-        loadBalancing: "roundRobin",
+        loadBalancing: "leastRequest",
         protocol: "http1",
         connectTimeout: 5000,
         pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },

@@ -203,13 +203,16 @@ describe("pooled connections", () => {
     expect(single.requests.length - before).toBe(1)
   })
 
-  test("a fresh connection that dies is not replaced", async () => {
+  test("a request is sent once more, and no more than that", async () => {
     single.resetConnections()
     await until(async () => (await metric("sluice_upstream_connections_active", "single")) === 0, "an empty pool")
     single.script((_request, connection) => connection.end())
     const before = single.requests.length
     expect((await get(gateway.port(), "/single/fresh")).status).toBe(502)
-    expect(single.requests.length - before).toBe(1)
+    expect(single.requests.length - before).toBe(2)
+    const post = await exchange(gateway.port(), "POST /single/fresh HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "POST")
+    expect(post.status).toBe(502)
+    expect(single.requests.length - before).toBe(3)
   })
 
   test("an upstream that ends idle connections all the time costs no GET", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { RequestHead } from "../../../gateway/http/message.ts"
-import { clientAddress, ForwardedFields } from "../../../gateway/proxy/forwarded.ts"
+import { clientAddress, ForwardedFields, type ForwardedSource } from "../../../gateway/proxy/forwarded.ts"
 
 const PEER = "10.0.0.1"
 const GOOD = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -14,6 +14,10 @@ function request(...fields: [string, string][]): RequestHead {
   return head
 }
 
+function connection(): ForwardedSource {
+  return { sourceAddress: PEER, memo: { authority: "", text: "" } }
+}
+
 let drawn = 0
 function forwarded(): ForwardedFields {
   return new ForwardedFields((octets) => {
@@ -25,7 +29,7 @@ function forwarded(): ForwardedFields {
 }
 
 function completed(head: RequestHead, trustedHops = 0): { id: string; of: (name: string) => string | undefined } {
-  const id = forwarded().complete(head, { sourceAddress: PEER, memo: { authority: "", text: "" } }, trustedHops)
+  const id = forwarded().complete(head, connection(), trustedHops)
   return { id, of: (name) => head.fields.get(name) }
 }
 
@@ -49,11 +53,26 @@ describe("a request that says nothing of its way", () => {
   test("has an id of its own, and randomness is drawn for many at once", () => {
     const fields = forwarded()
     const before = drawn
-    const ids = Array.from({ length: 128 }, () => fields.complete(request(), PEER, 0))
+    const ids = Array.from({ length: 128 }, () => fields.complete(request(), connection(), 0))
     expect(new Set(ids).size).toBe(128)
     expect(drawn - before).toBe(1)
-    fields.complete(request(), PEER, 0)
+    fields.complete(request(), connection(), 0)
     expect(drawn - before).toBe(2)
+  })
+})
+
+describe("requests of one connection", () => {
+  test("have their own authority each", () => {
+    const fields = forwarded()
+    const source = connection()
+    const hosts = ["a.example", "a.example", "b.example", "", "a.example"].map((authority) => {
+      const head = request()
+      head.authority = authority
+      fields.complete(head, source, 0)
+      expect(head.fields.getAll("x-forwarded-for")).toEqual([PEER])
+      return head.fields.get("x-forwarded-host")
+    })
+    expect(hosts).toEqual(["a.example", "a.example", "b.example", undefined, "a.example"])
   })
 })
 
