@@ -58,7 +58,6 @@ export const errors = {
   noService: row("gateway", "no", 500, 13, "NC", false, "the route has no such backend"),
   noEndpoint: row("gateway", "no", 503, 14, "UH", false, "no endpoint available"),
   overflow: row("gateway", "no", 503, 14, "UO", false, "too many requests in flight"),
-  draining: row("gateway", "no", 503, 14, "DR", true, "shutting down"),
   connectFailure: row("upstream", "yes", 503, 14, "UF", false, "upstream connect failed"),
   connectTimeout: row("upstream", "yes", 503, 14, "UF,CT", false, "upstream connect timed out"),
   upstreamClosed: row("upstream", "if-idempotent", 502, 14, "UC", false, "upstream closed the connection"),
@@ -71,7 +70,6 @@ export const errors = {
   filterBudget: row("filter", "no", 500, 13, "FB", false, "filter exceeded its limits"),
   filterUnavailable: row("filter", "no", 500, 13, "FD", false, "filter unavailable"),
   filterEdit: row("filter", "no", 500, 13, "FE", false, "filter made the message invalid"),
-  internal: row("gateway", "no", 500, 13, "IE", true, "internal error"),
 } as const satisfies Record<string, ErrorRow>
 
 /** Name of a row of {@link errors}. */

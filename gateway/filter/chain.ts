@@ -44,7 +44,7 @@ export class ChainRun implements FilterStream {
   #continued = false
   #asked = NOTHING
   #reply: LocalReply | null = null
-  #code: ErrorCode = "internal"
+  #code: ErrorCode = "filterTrap"
   #details = ""
   #answered = false
   #done = false

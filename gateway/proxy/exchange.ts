@@ -503,14 +503,14 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
 
   onDownstreamGone(): void {
     if (this.#phase === ENDED) return
-    if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.#setFlag("DC", "")
+    if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.#setFlag(errors.clientGone.flag, "")
     this.#releaseUpstream()
     this.#end()
   }
 
   // The client is taken for gone.
   #cancel(): void {
-    this.#setFlag("DC", "half-closed")
+    this.#setFlag(errors.clientGone.flag, "half-closed")
     this.#releaseUpstream()
     this.#abort()
   }

@@ -32,10 +32,10 @@ beforeAll(async () => {
         "small-refused": { endpoints: [`127.0.0.1:${nobody}`], pool: { maxConnections: 1 } },
         brief: { endpoints: [single.address], pool: { idleTimeout: "100ms" } },
         old: { endpoints: [single.address], pool: { maxAge: "50ms" } },
-        "round-robin": { endpoints: weighted },
+        "round-robin": { endpoints: weighted, loadBalancing: "roundRobin" },
         random: { endpoints: weighted, loadBalancing: "random" },
-        "least-request": { endpoints: [a, b, c], loadBalancing: "leastRequest" },
-        "one-down": { endpoints: [a, `127.0.0.1:${nobody}`, c] },
+        "least-request": { endpoints: [a, b, c] },
+        "one-down": { endpoints: [a, `127.0.0.1:${nobody}`, c], loadBalancing: "roundRobin" },
         "all-down": { endpoints: [`127.0.0.1:${nobody}`, `127.0.0.2:${nobody}`] },
         idle: { endpoints: [{ address: a, weight: 0 }] },
         empty: { endpoints: [] },
@@ -93,7 +93,7 @@ describe("load balancing", () => {
     expect(Math.abs(found.a - 150)).toBeLessThan(52)
   })
 
-  test("leastRequest passes by an endpoint that is slow", async () => {
+  test("leastRequest, the default, passes by an endpoint that is slow", async () => {
     const waiting: OriginConnection[] = []
     group[0].script((_request, connection) => void waiting.push(connection))
     const answers = await Promise.all(Array.from({ length: 60 }, () => get(gateway.port(), "/least-request")).map(async (each, i) => {

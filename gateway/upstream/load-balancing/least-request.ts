@@ -26,7 +26,8 @@ export class LeastRequest implements LoadBalancer {
     if (a === b) b = this.#picker.pick(this.#random())
     const aOk = isEligible(a, tried)
     const bOk = isEligible(b, tried)
-    if (aOk && bOk) return (b.active + 1) * a.weight < (a.active + 1) * b.weight ? b : a
+    // The draw has taken account of the weights: between two that are equally busy the first drawn it is.
+    if (aOk && bOk) return b.active * a.weight < a.active * b.weight ? b : a
     if (aOk) return a
     if (bOk) return b
     let best: Endpoint | null = null

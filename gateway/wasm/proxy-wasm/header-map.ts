@@ -163,6 +163,7 @@ export function setRequestPairs(head: RequestHead, flat: readonly string[]): boo
   head.authority = scratch.authority
   head.host = scratch.host
   head.scheme = scratch.scheme
+  head.lineStart = scratch.lineStart
   replaceFields(head.fields, names, flat)
   return true
 }
@@ -213,6 +214,7 @@ function setPath(head: RequestHead, value: string): boolean {
   head.path = path
   head.query = mark === -1 ? undefined : value.slice(mark + 1)
   head.target = pathOf(head)
+  head.lineStart = -1
   return true
 }
 
@@ -221,6 +223,7 @@ function setAuthority(head: RequestHead, value: string): boolean {
   if (host === null) return false
   head.authority = value
   head.host = host
+  head.lineStart = -1
   return true
 }
 

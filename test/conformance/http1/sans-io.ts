@@ -116,7 +116,7 @@ export function readRequests(segments: readonly Buffer[], reframe: boolean): Req
       if (body === null) {
         const end = parser.read(buffer, i, buffer.length)
         if (end === NEED_MORE) break
-        if (end === REFUSED) return { messages, end: errors[parser.error ?? "internal"].status }
+        if (end === REFUSED) return { messages, end: errors[parser.error ?? "badRequest"].status }
         i = end
         const { head } = parser
         if (head.contentLength > bodyLimit) return { messages, end: errors.bodyTooLarge.status }

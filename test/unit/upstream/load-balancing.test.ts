@@ -151,6 +151,14 @@ describe("leastRequest", () => {
     expect(least.given[3]).toBeLessThan(least.given[0] / 2)
   })
 
+  test("gives each its weight's share when nothing is under way", () => {
+    const policy = balancer("leastRequest", fakes(6, 3, 1))
+    const found = count(times(20_000, () => policy.next()))
+    expect(found.a / 20_000).toBeCloseTo(0.6, 1)
+    expect(found.b / 20_000).toBeCloseTo(0.3, 1)
+    expect(found.c / 20_000).toBeCloseTo(0.1, 1)
+  })
+
   test("keeps to the weights when all are equally fast", () => {
     const { given } = simulate("leastRequest", [3, 1], [40, 40])
     expect(given[0] / given[1]).toBeGreaterThan(2)
