@@ -1,5 +1,6 @@
 // `sluice run`: the gateway, until a signal ends it.
 
+import { unsupportedRuntime } from "../runtime/support.ts"
 import { StartError, Supervisor } from "../supervisor.ts"
 import { createLogger } from "../telemetry/log.ts"
 import { Output } from "../telemetry/output.ts"
@@ -27,6 +28,11 @@ export const run: Command = command({
 })
 
 async function serve(args: Values): Promise<number> {
+  const unsupported = unsupportedRuntime(process.versions)
+  if (unsupported !== null) {
+    process.stderr.write(`${unsupported}\n`)
+    return 1
+  }
   const wanted = args["log-format"]
   const format = FORMATS.find((each) => each === wanted)
   if (format === undefined && wanted !== undefined) throw new UsageError(`--log-format is one of ${FORMATS.join(", ")}`)
