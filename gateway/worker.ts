@@ -68,7 +68,8 @@ class Worker {
       wheel: this.#wheel,
       random: Math.random,
       workers: start.workers,
-      counters: (service) => new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service]),
+      counters: (service) =>
+        new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
@@ -117,7 +118,7 @@ class Worker {
           metrics: this.#metrics,
           nextConnectionId: () => ++this.#connections,
           onRefused: (...refused) => this.#onRefused(...refused),
-          onFault: (error) => this.#logger.log("critical", "fault in a connection, which was closed", { error }),
+          onFault: (error) => this.#onFault(error),
         })
         await listener.listen(plane.port)
         added.push({ listener, exchanges, address })
@@ -192,6 +193,10 @@ class Worker {
       requestId: "",
       userAgent: "",
     })
+  }
+
+  #onFault(error: unknown): void {
+    this.#logger.log("critical", "fault in a connection, which was closed", { error })
   }
 
   #reportFilters(): void {

@@ -89,7 +89,9 @@ export interface UpstreamHandler {
   onResponseBytes(buffer: Buffer, from: number, to: number): void
   /** All that had arrived was handed over: a moment to write what waits. */
   onResponseFlush(): void
-  /** The response is complete; the connection is no longer this attempt's. */
+  /** The response is complete; its head is still this exchange's, for the last time. */
+  onResponseComplete(): void
+  /** The connection is no longer this attempt's, and may carry another's request already. Follows {@link onResponseComplete}. */
   onResponseEnd(trailers: Fields | null): void
   /** The attempt is over; the connection is no longer its. `unanswered`: no octet of a response has come. */
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void

@@ -35,6 +35,8 @@ export interface ClientConnectionOwner {
   onConnectFailed(connection: ClientConnection, timedOut: boolean, details: string): void
   /** Its response is complete and it can carry another request. */
   onReusable(connection: ClientConnection): void
+  /** A programming error, which costs this connection and its exchange and no other. */
+  onFault(error: unknown): void
   /** It is gone, from whatever state but connecting. */
   onClosed(connection: ClientConnection): void
 }
@@ -233,7 +235,13 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
       this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])
       return
     }
-    this.#process(bytes)
+    try {
+      this.#process(bytes)
+    } catch (error) {
+      this.#processing = false
+      this.#owner.onFault(error)
+      this.#fail("upstreamProtocol", "fault")
+    }
   }
 
   #process(buffer: Buffer): void {
@@ -344,13 +352,14 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     if (this.#state === BODY_CHUNKED) this.#handler?.onResponseBytes(buffer, from, to)
   }
 
-  // The response has been read whole. The connection is free before its handler learns of it, so that a pipelined request
-  // begun there can use it.
+  // The response has been read whole. Its handler is done with the head before the connection is free, and the connection
+  // is free before the exchange ends downstream, so that a pipelined request begun there can use it.
   #complete(trailers: Fields | null, more: boolean): void {
     const handler = this.#handler
     const head = this.#parser.head
     this.#handler = null
     this.peerKeepAlive = head.keepAliveTimeout
+    handler?.onResponseComplete()
     const reusable = head.keepAlive && this.#requestSent && !more && !this.#ended && this.#out === ""
     if (reusable) {
       this.#state = IDLE

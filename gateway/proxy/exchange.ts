@@ -387,9 +387,12 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (this.#phase >= RESPONDING) this.#connection?.resumeResponse()
   }
 
-  onResponseEnd(trailers: Fields | null): void {
+  onResponseComplete(): void {
     this.#leaveEndpoint()
     this.#end()
+  }
+
+  onResponseEnd(trailers: Fields | null): void {
     this.#stream.sendEnd(trailers)
   }
 

@@ -8,10 +8,16 @@ import type { MetricsWriter } from "./metrics-writer.ts"
 export class ServiceRecorder {
   readonly #writer: MetricsWriter
   readonly #slots: ServiceSlots
+  readonly #onFault: (error: unknown) => void
 
-  constructor(writer: MetricsWriter, slots: ServiceSlots) {
+  constructor(writer: MetricsWriter, slots: ServiceSlots, onFault: (error: unknown) => void) {
     this.#writer = writer
     this.#slots = slots
+    this.#onFault = onFault
+  }
+
+  fault(error: unknown): void {
+    this.#onFault(error)
   }
 
   connects(n: number): void {
@@ -27,22 +33,9 @@ export class ServiceRecorder {
     this.#writer.add(this.#slots.connections, n)
   }
 
-  /** A request goes out on a connection that has served before. */
-  reused(): void {
-    this.#writer.add(this.#slots.reused, 1)
-  }
-
-  retried(): void {
-    this.#writer.add(this.#slots.retries, 1)
-  }
-
   /** `n` more (or fewer) requests wait for a connection. */
   pending(n: number): void {
     this.#writer.add(this.#slots.pending, n)
-  }
-
-  overflowed(): void {
-    this.#writer.add(this.#slots.overflows, 1)
   }
 }
 

@@ -31,6 +31,8 @@ export interface UpstreamCounters {
   active(n: number): void
   /** `n` more, or fewer, requests wait for a connection. */
   pending(n: number): void
+  /** A programming error showed in one connection. */
+  fault(error: unknown): void
 }
 
 /** ms after a failed connect during which other endpoints are preferred. */
@@ -128,6 +130,10 @@ export class Endpoint implements ClientConnectionOwner {
     this.#nextWaiter()?.onNoConnection(timedOut ? "connectTimeout" : "connectFailure", details)
     // Under the cap others may have waited for this one connection.
     this.#open()
+  }
+
+  onFault(error: unknown): void {
+    this.#counters.fault(error)
   }
 
   onReusable(connection: ClientConnection): void {

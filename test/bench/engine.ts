@@ -70,7 +70,13 @@ const wheel = new TimerWheel()
 
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
-const owner: ClientConnectionOwner = { onConnected: () => {}, onConnectFailed: () => {}, onReusable: () => {}, onClosed: () => {} }
+const owner: ClientConnectionOwner = {
+  onConnected: () => {},
+  onConnectFailed: () => {},
+  onReusable: () => {},
+  onClosed: () => {},
+  onFault: () => {},
+}
 const endpoint = {
   active: 0,
   address: "127.0.0.1:9",

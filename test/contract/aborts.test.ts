@@ -61,18 +61,21 @@ function script(arrival: Arrival): void {
     case "token": {
       const body = answerTo(token)
       const cut = body.length >> 1
-      void arrival.complete.then(() => {
-        const chunked = token.endsWith("c")
-        const frame = (text: string): string => (chunked ? `${text.length.toString(16)}\r\n${text}\r\n` : text)
-        const framing = chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`
-        setTimeout(
-          () => {
-            socket.write(`HTTP/1.1 200 OK\r\nx-token: ${token}\r\n${framing}\r\n\r\n${frame(body.slice(0, cut))}`)
-            setImmediate(() => socket.write(`${frame(body.slice(cut))}${chunked ? "0\r\n\r\n" : ""}`))
-          },
-          Number.parseInt(token.slice(2, 4), 36) % 20,
-        )
-      }, () => {})
+      void arrival.complete.then(
+        () => {
+          const chunked = token.endsWith("c")
+          const frame = (text: string): string => (chunked ? `${text.length.toString(16)}\r\n${text}\r\n` : text)
+          const framing = chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`
+          setTimeout(
+            () => {
+              socket.write(`HTTP/1.1 200 OK\r\nx-token: ${token}\r\n${framing}\r\n\r\n${frame(body.slice(0, cut))}`)
+              setImmediate(() => socket.write(`${frame(body.slice(cut))}${chunked ? "0\r\n\r\n" : ""}`))
+            },
+            Number.parseInt(token.slice(2, 4), 36) % 20,
+          )
+        },
+        () => {},
+      )
       return
     }
   }
@@ -218,7 +221,9 @@ describe("many exchanges at once, some of them aborted", () => {
     const run = async (index: number): Promise<void> => {
       const client = await RawClient.connect(gateway.port())
       for (let round = 0; round < 5; round++) {
-        const token = `${random(36 ** 6).toString(36).padStart(6, "0")}-${index}-${round}${random(2) === 0 ? "c" : "l"}`
+        const token = `${random(36 ** 6)
+          .toString(36)
+          .padStart(6, "0")}-${index}-${round}${random(2) === 0 ? "c" : "l"}`
         const body = random(2) === 0 ? "" : token.repeat(1 + random(500))
         const framing = body === "" ? "" : `content-length: ${body.length}\r\n`
         const wire = `${body === "" ? "GET" : "POST"} /token/${token} HTTP/1.1\r\nhost: a\r\n${framing}\r\n${body}`
@@ -254,7 +259,10 @@ describe("many exchanges at once, some of them aborted", () => {
       return metrics.sum("sluice_requests_active") === 0 && metrics.sum("sluice_downstream_connections_active") === 0
     }, "no active exchange")
     // What is open upstream is exactly what the gateway says is open, and carries nothing.
-    await until(async () => (await readMetrics(gateway.adminPort)).sum("sluice_upstream_connections_active") === origin.open, "the same count on both sides")
+    await until(
+      async () => (await readMetrics(gateway.adminPort)).sum("sluice_upstream_connections_active") === origin.open,
+      "the same count on both sides",
+    )
     expect(origin.arrivals.filter(({ body, socket }) => !body.complete && !socket.destroyed)).toEqual([])
   })
 })

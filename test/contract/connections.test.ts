@@ -160,7 +160,9 @@ describe("keep-alive", () => {
   test("octets beyond a response poison the upstream connection, and reach nobody", async () => {
     const client = await RawClient.connect(gateway.port())
     origin.script((request, connection) =>
-      connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${request.target.length}\r\n\r\n${request.target}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil`),
+      connection.write(
+        `HTTP/1.1 200 OK\r\ncontent-length: ${request.target.length}\r\n\r\n${request.target}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil`,
+      ),
     )
     const accepted = origin.accepted
     for (let i = 0; i < 3; i++) {
@@ -208,7 +210,10 @@ describe("responses before the request is complete", () => {
   test("a small body that nobody wants is skipped, and the connection goes on", async () => {
     const client = await RawClient.connect(gateway.port())
     for (const target of ["/denied", "/nowhere", "/denied"]) {
-      await client.sendSegments([`POST ${target} HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n`, "GET / HTTP/1.1\r\n\r\n".padEnd(20_000)], 5)
+      await client.sendSegments(
+        [`POST ${target} HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n`, "GET / HTTP/1.1\r\n\r\n".padEnd(20_000)],
+        5,
+      )
       expect((await client.readResponse()).status).toBe(target === "/denied" ? 401 : 500)
     }
     client.send("GET /after HTTP/1.1\r\nhost: a\r\n\r\n")

@@ -176,7 +176,7 @@ async function seen(path: string): Promise<Record<string, string>> {
   return JSON.parse(response.text()).fields
 }
 
-async function after(change: () => void, message: string): Promise<LogLine> {
+async function logged(change: () => void, message: string): Promise<LogLine> {
   const from = gateway.log.length
   change()
   return gateway.waitForLog((line) => line.message === message, message, 20_000, from)
@@ -313,7 +313,7 @@ describe("changing a filter while it serves", () => {
     })()
     await until(() => stamps.length > 0, "the first stamp")
     for (const value of ["two", "three"]) {
-      await after(() => gateway.writeFile("stamp.wasm", stamp(value)), "filter swapped")
+      await logged(() => gateway.writeFile("stamp.wasm", stamp(value)), "filter swapped")
       await until(() => stamps.at(-1) === value, `stamp ${value}`)
     }
     running = false
@@ -324,21 +324,21 @@ describe("changing a filter while it serves", () => {
   })
 
   test("a broken .wasm is refused with the reason, the old one serves, and a good one takes over again", async () => {
-    const refused = await after(() => gateway.writeFile("stamp.wasm", "this is no module"), "filter refused; the version in force stays")
+    const refused = await logged(() => gateway.writeFile("stamp.wasm", "this is no module"), "filter refused; the version in force stays")
     expect(String(refused.reason)).toContain("stamp.wasm")
     expect((await seen("/stamp"))["x-stamp"]).toBe("three")
     const shown = JSON.parse((await get(gateway.adminPort, "/filters")).text()).filters
     expect(shown.find(({ name }: { name: string }) => name === "stamp").lastError.message).toContain("stamp.wasm")
-    await after(() => gateway.writeFile("stamp.wasm", stamp("four")), "filter swapped")
+    await logged(() => gateway.writeFile("stamp.wasm", stamp("four")), "filter swapped")
     expect((await seen("/stamp"))["x-stamp"]).toBe("four")
   })
 
   test("a .ts that doesn't compile is refused with its line, the old one serves, and a good one takes over", async () => {
     const broken = greeter("x-greeting").replace("request.headers.set", "request.heads.set")
-    const refused = await after(() => gateway.writeFile("greet.ts", broken), "filter refused; the version in force stays")
+    const refused = await logged(() => gateway.writeFile("greet.ts", broken), "filter refused; the version in force stays")
     expect(String(refused.reason)).toMatch(/greet\.ts:11:\d+/)
     expect((await seen("/greet"))["x-greeting"]).toBe("by default")
-    const swapped = await after(() => gateway.writeFile("greet.ts", greeter("x-hello")), "filter swapped")
+    const swapped = await logged(() => gateway.writeFile("greet.ts", greeter("x-hello")), "filter swapped")
     expect(swapped.filters).toEqual(["greet"])
     expect((await seen("/greet"))["x-hello"]).toBe("by default")
     expect((await seen("/greet/other"))["x-hello"]).toBe("other")
@@ -357,7 +357,7 @@ describe("changing a filter while it serves", () => {
     const slow = at("/edit")
     await origin.received(before + 1)
     // The new version does nothing, on either way.
-    await after(() => gateway.writeFile("edit.wasm", guest({})), "filter swapped")
+    await logged(() => gateway.writeFile("edit.wasm", guest({})), "filter swapped")
     expect((await at("/edit")).header("x-edited")).toBeNull()
     release()
     expect((await slow).header("x-edited")).toBe("response")

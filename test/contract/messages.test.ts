@@ -171,9 +171,7 @@ describe("trailers", () => {
   })
 
   test("a response's trailers arrive after its body", async () => {
-    origin.script(
-      respond("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n"),
-    )
+    origin.script(respond("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n"))
     const response = await get(gateway.port(), "/", { te: "trailers", connection: "te" })
     expect(response.text()).toBe("abc")
     expect(response.trailers).toEqual([["x-sum", "9"]])

@@ -43,7 +43,11 @@ beforeAll(async () => {
         { name: "rewrite-path", match: { path: "/fixed" }, backends: "b", rewrite: { path: "/one" } },
         { name: "redirect", match: { path: "/moved" }, redirect: { prefix: "/here", status: 308 } },
         { name: "redirect-https", match: { path: "/secure" }, redirect: { scheme: "https", host: "safe.example", status: 301 } },
-        { name: "respond", match: { path: "/teapot" }, respond: { status: 418, body: '{"tea":true}', headers: { "content-type": "application/json", "x-kind": "pot" } } },
+        {
+          name: "respond",
+          match: { path: "/teapot" },
+          respond: { status: 418, body: '{"tea":true}', headers: { "content-type": "application/json", "x-kind": "pot" } },
+        },
         { name: "empty-reply", match: { path: "/nothing" }, respond: { status: 204 } },
         {
           name: "edits",
@@ -59,7 +63,15 @@ beforeAll(async () => {
             response: { remove: ["content-type"], set: { "x-from": "edge" }, add: { "x-added": "route" } },
           },
         },
-        { name: "split", match: { path: "/split" }, backends: [{ service: "a", weight: 3 }, { service: "b", weight: 1 }, { service: "gone", weight: 0 }] },
+        {
+          name: "split",
+          match: { path: "/split" },
+          backends: [
+            { service: "a", weight: 3 },
+            { service: "b", weight: 1 },
+            { service: "gone", weight: 0 },
+          ],
+        },
         { name: "gone", match: { path: "/gone" }, backends: "gone" },
         { name: "no-backends", match: { path: "/no-backends" }, backends: [] },
         { name: "half-gone", match: { path: "/half-gone" }, backends: [{ service: "a" }, { service: "gone" }] },
@@ -118,7 +130,8 @@ describe("matching", () => {
   })
 
   test("no spelling of a path gets around a route", async () => {
-    for (const target of ["/api/../exact", "/%65xact", "//exact", "/./exact", "/x/%2e%2e/exact"]) expect([target, (await at(target)).text()]).toEqual([target, "exact"])
+    for (const target of ["/api/../exact", "/%65xact", "//exact", "/./exact", "/x/%2e%2e/exact"])
+      expect([target, (await at(target)).text()]).toEqual([target, "exact"])
     // What is matched is what is sent.
     expect(seen(await at("/x//y/./z/../%7Eme?q=%2e%2e")).target).toBe("/x/y/~me?q=%2e%2e")
     expect((await at("/a%00b")).status).toBe(400)
@@ -136,7 +149,10 @@ describe("matching", () => {
   })
 
   test("OPTIONS * is forwarded as it is", async () => {
-    expect(seen(await exchange(gateway.port("first"), "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", "OPTIONS"))).toMatchObject({ method: "OPTIONS", target: "*" })
+    expect(seen(await exchange(gateway.port("first"), "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", "OPTIONS"))).toMatchObject({
+      method: "OPTIONS",
+      target: "*",
+    })
   })
 })
 
@@ -154,7 +170,11 @@ describe("actions", () => {
 
   test("redirects point where they say", async () => {
     const moved = await at("/moved/x?y=z", { host: "outer.test:81" })
-    expect([moved.status, moved.header("location"), moved.body.length]).toEqual([308, `http://outer.test:${gateway.port("first")}/here/x?y=z`, 0])
+    expect([moved.status, moved.header("location"), moved.body.length]).toEqual([
+      308,
+      `http://outer.test:${gateway.port("first")}/here/x?y=z`,
+      0,
+    ])
     const secure = await at("/secure/x")
     expect([secure.status, secure.header("location")]).toEqual([301, "https://safe.example/secure/x"])
   })

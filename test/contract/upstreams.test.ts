@@ -96,14 +96,17 @@ describe("load balancing", () => {
   test("leastRequest, the default, passes by an endpoint that is slow", async () => {
     const waiting: OriginConnection[] = []
     group[0].script((_request, connection) => void waiting.push(connection))
-    const answers = await Promise.all(Array.from({ length: 60 }, () => get(gateway.port(), "/least-request")).map(async (each, i) => {
-      // The slow one's clients get their answers last.
-      if (i === 59) setTimeout(() => {
-        group[0].script((_request, connection) => connection.reply(200, "a"))
-        for (const connection of waiting) connection.reply(200, "a")
-      }, 300)
-      return (await each).text()
-    }))
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, () => get(gateway.port(), "/least-request")).map(async (each, i) => {
+        // The slow one's clients get their answers last.
+        if (i === 59)
+          setTimeout(() => {
+            group[0].script((_request, connection) => connection.reply(200, "a"))
+            for (const connection of waiting) connection.reply(200, "a")
+          }, 300)
+        return (await each).text()
+      }),
+    )
     const found = counts(answers)
     expect(found.b + found.c + (found.a ?? 0)).toBe(60)
     expect(found.a ?? 0).toBeLessThan(30)

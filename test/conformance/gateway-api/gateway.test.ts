@@ -52,7 +52,17 @@ beforeAll(async () => {
   for (const name of deployments) {
     origins.set(name, await Origin.start(deployment(name), { onTunnel: (frame, connection) => connection.write(echoFrame(frame)) }))
   }
-  gateway = await Gateway.start({ config: documentFor(table.cases[0], 0) })
+  const documents = table.cases.map(documentFor)
+  gateway = await Gateway.start({
+    config: {
+      admin: false,
+      workers: 1,
+      accessLog: "off",
+      listeners: documents.flatMap(({ listeners }) => listeners),
+      services: Object.assign({}, ...documents.map(({ services }) => services)),
+      routes: documents.flatMap(({ routes }) => routes),
+    },
+  })
 })
 
 afterAll(async () => {
@@ -60,22 +70,36 @@ afterAll(async () => {
   for (const origin of origins.values()) await origin.stop()
 })
 
-// Each case's listeners have names of their own, so that a case's ports are found in the log of its configuration.
-function documentFor(conformance: ConformanceCase, index: number): Record<string, unknown> {
+type Backends = string | readonly (string | { readonly service: string })[]
+interface Document {
+  readonly listeners: readonly { readonly name: string }[]
+  readonly services: Readonly<Record<string, unknown>>
+  readonly routes: readonly { readonly name?: string; readonly listeners?: readonly string[]; readonly backends?: Backends }[]
+}
+
+/** Names of one case, told apart from another's. */
+const own = (index: number, name: string): string => `case-${index}-${name}`
+
+// All cases share one gateway: each has its own listeners, services and route names, and its routes serve its listeners alone.
+function documentFor(conformance: ConformanceCase, index: number): Document {
   const document = documentOf(
     conformance,
     () => "127.0.0.1:0",
     (name) => (origins.get(name) as Origin).address,
-  )
-  const rename = (name: string): string => `${name}-${index}`
+  ) as unknown as Document
+  const all = document.listeners.map(({ name }) => name)
+  const backend = (each: string | { readonly service: string }): string | { readonly service: string } =>
+    typeof each === "string" ? own(index, each) : { ...each, service: own(index, each.service) }
   return {
-    ...document,
-    workers: 1,
-    accessLog: "off",
-    listeners: (document.listeners as { name: string }[]).map((listener) => ({ ...listener, name: rename(listener.name) })),
-    routes: (document.routes as { listeners?: string[] }[]).map((route) =>
-      route.listeners === undefined ? route : { ...route, listeners: route.listeners.map(rename) },
-    ),
+    listeners: document.listeners.map((listener) => ({ ...listener, name: own(index, listener.name) })),
+    services: Object.fromEntries(Object.entries(document.services).map(([name, service]) => [own(index, name), service])),
+    routes: document.routes.map((route, i) => {
+      const { backends } = route
+      const renamed =
+        backends === undefined ? {} : { backends: typeof backends === "string" ? own(index, backends) : backends.map(backend) }
+      const listeners = (route.listeners ?? all).map((name) => own(index, name))
+      return { ...route, ...renamed, name: own(index, route.name ?? String(i)), listeners }
+    }),
   }
 }
 
@@ -147,15 +171,8 @@ async function expectEcho(port: number, asked: ConformanceRequest): Promise<void
 }
 
 describe.each(table.cases.map((conformance, index) => ({ ...conformance, index })))("$name", (conformance) => {
-  beforeAll(async () => {
-    if (conformance.index === 0) return
-    const from = gateway.log.length
-    gateway.writeConfig(documentFor(conformance, conformance.index))
-    await gateway.waitForLog(({ message }) => message === "configuration taken", `the configuration of ${conformance.name}`, 10_000, from)
-  })
-
   test.each(conformance.requests)("$id: $method $path", async (asked) => {
-    const port = gateway.port(`${asked.listener}-${conformance.index}`)
+    const port = gateway.port(own(conformance.index, asked.listener))
     if (asked.expect.echo === true) return expectEcho(port, asked)
     const count = asked.count ?? 1
     const shares = new Map<string, number>()

@@ -102,9 +102,15 @@ describe("a request that says something of its way", () => {
   })
 
   test("is not left with two values where one counts", () => {
-    const head = request(["x-forwarded-for", "1.1.1.1"], ["x-forwarded-for", "2.2.2.2"], ["x-forwarded-proto", "https"], ["x-forwarded-proto", "http"])
+    const head = request(
+      ["x-forwarded-for", "1.1.1.1"],
+      ["x-forwarded-for", "2.2.2.2"],
+      ["x-forwarded-proto", "https"],
+      ["x-forwarded-proto", "http"],
+    )
     completed(head)
-    for (const name of ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "traceparent"]) expect(head.fields.getAll(name)).toHaveLength(1)
+    for (const name of ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "traceparent"])
+      expect(head.fields.getAll(name)).toHaveLength(1)
   })
 
   test.each([

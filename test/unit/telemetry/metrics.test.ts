@@ -264,26 +264,23 @@ describe("instruments", () => {
   test("a service's connections are counted", async () => {
     const registry = new MetricsRegistry()
     const writer = new MetricsWriter(registry.attach(0))
-    const recorder = new ServiceRecorder(writer, new Instruments(registry).service("users"))
+    const recorder = new ServiceRecorder(writer, new Instruments(registry).service("users"), () => {})
     recorder.connects(1)
     recorder.active(1)
     recorder.connects(1)
     recorder.active(1)
     recorder.active(-1)
     recorder.connectFailures(1)
-    recorder.reused()
-    recorder.retried()
     recorder.pending(3)
     recorder.pending(-1)
-    recorder.overflowed()
     expect((await lines(registry, "sluice_upstream_")).map((line) => line.replace('{service="users"}', ""))).toEqual([
       "sluice_upstream_connects_total 2",
       "sluice_upstream_connect_failures_total 1",
       "sluice_upstream_connections_active 1",
-      "sluice_upstream_connections_reused_total 1",
-      "sluice_upstream_retries_total 1",
+      "sluice_upstream_connections_reused_total 0",
+      "sluice_upstream_retries_total 0",
       "sluice_upstream_requests_pending 2",
-      "sluice_upstream_overflows_total 1",
+      "sluice_upstream_overflows_total 0",
     ])
   })
 

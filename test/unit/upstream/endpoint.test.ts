@@ -33,6 +33,9 @@ class Counts {
   active(n: number): void {
     this.open += n
   }
+  fault(error: unknown): void {
+    throw error
+  }
   pending(n: number): void {
     this.waiting += n
   }
@@ -53,6 +56,7 @@ class Client implements ConnectionWaiter, UpstreamHandler {
     this.connection = connection
     this.#wake()
   }
+  onResponseComplete(): void {}
   onNoConnection(code: ErrorCode): void {
     this.refusal = code
     this.#wake()
