@@ -43,6 +43,8 @@ class Worker {
   readonly #services: Services
   readonly #wasm: WasmRuntime
   readonly #bound = new Map<string, Bound>()
+  /** Listeners a reload has removed, until their last connection ends. */
+  readonly #leaving = new Set<Promise<void>>()
   #snapshot: Snapshot | null = null
   /** Of the newest snapshot; a name's slots stay the same from one to the next. */
   #slots: SnapshotSlots | null = null
@@ -63,6 +65,7 @@ class Worker {
       mode: "off",
       post: (lines) => post({ kind: "access", lines }),
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
+      onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
     this.#services = new Services({
       wheel: this.#wheel,
@@ -139,7 +142,10 @@ class Worker {
         bound.listener.update(plane.config, plane.listenerSlots)
       } else {
         this.#bound.delete(name)
-        void bound.listener.drain()
+        const left = bound.listener.drain().then(() => {
+          this.#leaving.delete(left)
+        })
+        this.#leaving.add(left)
       }
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
@@ -210,7 +216,8 @@ class Worker {
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
-    void Promise.all([...this.#bound.values()].map(({ listener }) => listener.drain())).then(() => {
+    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain())
+    void Promise.all([...drained, ...this.#leaving]).then(() => {
       this.#accessLog.flush()
       this.#post({ kind: "drained" })
     })

@@ -211,7 +211,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
       } else {
         if (state === DISCARD) {
           this.#left -= length - i
-          if (this.#left < 0) this.#destroy()
+          // Enough was thrown away: the rest stays with the client until its time is over.
+          if (this.#left < 0) this.#socket.pause()
         }
         i = length
       }

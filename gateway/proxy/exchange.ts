@@ -199,6 +199,11 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#endpoint = endpoint
     endpoint.active++
     this.#phase = CONNECTING
+    const perTry = (this.#route as Route).perTryTimeout
+    if (perTry > 0) {
+      this.#tryAt = this.#plane.means.wheel.refresh() + perTry
+      this.#arm()
+    }
     endpoint.acquire(this, fresh)
   }
 
@@ -206,11 +211,6 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     this.#connection = connection
     this.#phase = WAITING
     const head = this.#head
-    const perTry = (this.#route as Route).perTryTimeout
-    if (perTry > 0) {
-      this.#tryAt = this.#plane.means.wheel.refresh() + perTry
-      this.#arm()
-    }
     if (connection.uses > 0) this.#countService("reused")
     const authority = this.#authority === "" ? (this.#endpoint as Endpoint).address : this.#authority
     const transfer = connection.send(this, head, authority)

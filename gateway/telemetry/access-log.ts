@@ -46,6 +46,8 @@ export interface AccessLogOptions {
   readonly interval?: number
   /** Told of every line that is lost. */
   readonly onDrop?: () => void
+  /** Told how many lines a batch has. */
+  readonly onLines?: (count: number) => void
 }
 
 // A batch is handed over when it has this many characters.
@@ -57,10 +59,12 @@ export class AccessLog {
   readonly #capacity: number
   readonly #interval: number
   readonly #onDrop: (() => void) | undefined
+  readonly #onLines: ((count: number) => void) | undefined
   readonly #format = new AccessFormat()
   #errors = false
   #all = false
   #lines = ""
+  #count = 0
   // Characters posted and not acknowledged.
   #unwritten = 0
   #timer: ReturnType<typeof setTimeout> | null = null
@@ -74,6 +78,7 @@ export class AccessLog {
     this.#capacity = options.capacity ?? 1024 * 1024
     this.#interval = options.interval ?? 100
     this.#onDrop = options.onDrop
+    this.#onLines = options.onLines
     this.mode = options.mode
   }
 
@@ -96,6 +101,7 @@ export class AccessLog {
       return
     }
     this.#lines += this.#format.line(entry)
+    this.#count++
     if (this.#lines.length >= BATCH) this.flush()
     else if (this.#timer === null) {
       this.#timer = setTimeout(this.#onTimer, this.#interval)
@@ -112,6 +118,8 @@ export class AccessLog {
     const lines = this.#lines
     if (lines === "") return
     this.#lines = ""
+    this.#onLines?.(this.#count)
+    this.#count = 0
     this.#unwritten += lines.length
     this.#post(lines)
   }
