@@ -2,6 +2,7 @@
 // again as slices of what came in. Edits are kept beside the text. Values are latin1 strings, one character an octet.
 
 const REMOVED = -1
+const NO_NAMES: ReadonlySet<string> = new Set()
 /** Int32 slots a field takes in {@link Fields.at}: name start, name end, value start, value end. */
 export const SLOTS = 4
 
@@ -23,6 +24,7 @@ export class Fields {
   #added: string[] | null = null
   /** Appended fields as they will be sent; taken apart when one of them is asked for. */
   #lines = ""
+  #lineNames: ReadonlySet<string> = NO_NAMES
 
   /** Forgets everything; the offsets' storage is kept. */
   reset(): void {
@@ -37,7 +39,7 @@ export class Fields {
   // Fields beside the text that may be called `name` (undefined: all of them).
   #beside(name?: string): string[] | null {
     const lines = this.#lines
-    if (lines === "" || (name !== undefined && !lines.includes(name))) return this.#added
+    if (lines === "" || (name !== undefined && !this.#lineNames.has(name))) return this.#added
     this.#lines = ""
     this.#added ??= []
     for (let start = 0; start < lines.length; ) {
@@ -116,9 +118,14 @@ export class Fields {
     else added.push(name, value)
   }
 
-  /** Appends fields in the form they are sent in: each `name: value CRLF`, names lower case and none of them there yet. */
-  addLines(lines: string): void {
-    this.#lines += lines
+  /**
+   * Appends fields in the form they are sent in: each `name: value CRLF`, names lower case, none of them there yet, all of
+   * them in `names`. Once a message.
+   */
+  addLines(lines: string, names: ReadonlySet<string>): void {
+    this.#beside()
+    this.#lines = lines
+    this.#lineNames = names
   }
 
   /** Replaces the first field of that name in its place, removes the others, or appends. */

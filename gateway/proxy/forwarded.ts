@@ -5,6 +5,7 @@ import type { RequestHead } from "../http/message.ts"
 
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+const NAMES: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"])
 /** Hex digits of a request id, which is also its trace id; and of a span id. */
 const ID = 32
 const SPAN = 16
@@ -46,7 +47,7 @@ export class ForwardedFields {
       // In one piece: it is copied with every request.
       memo.text = Buffer.from(text, "latin1").toString("latin1")
     }
-    head.fields.addLines(`${memo.text}${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`)
+    head.fields.addLines(`${memo.text}${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`, NAMES)
     return id
   }
 }
