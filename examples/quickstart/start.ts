@@ -26,8 +26,9 @@ async function main(): Promise<number> {
     told = true
     process.stdout.write(guide)
   })
-  // Ctrl-C reaches the gateway too: it drains, and this ends with it.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => gateway.kill("SIGTERM"))
+  // Ctrl-C reaches the gateway too: it drains, and this ends with it. (By its pid: Deno reports a child that it was told to
+  // kill as killed, even when that drained and exited in order.)
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.kill(gateway.pid as number, "SIGTERM"))
   return await exited
 }
 

@@ -4,17 +4,15 @@
 import type { Socket } from "node:net"
 import type { BodyTransfer, UpstreamHandler } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import { latin1 } from "../http/latin1.ts"
 import type { RequestHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import { ChunkedDecoder, type ChunkSink, chunkHead, DONE, lastChunk, UNFINISHED } from "./chunked.ts"
+import { ChunkedDecoder, type ChunkSink, DONE, UNFINISHED } from "./chunked.ts"
 import type { HeadLimits } from "./head-reader.ts"
+import { MessageWriter } from "./message-writer.ts"
 import { NEED_MORE, REFUSED } from "./request-parser.ts"
 import { ResponseParser } from "./response-parser.ts"
 import { serializeRequest } from "./serialize.ts"
 
-const JOIN_LIMIT = 16 * 1024
-const GATHER_LIMIT = 2 * 1024
 /** 1xx heads one response may begin with. */
 const INFORMATIONAL_LIMIT = 16
 
@@ -49,8 +47,8 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   /** Seconds its peer keeps it when idle; −1 = not announced. */
   peerKeepAlive = -1
   readonly deadline: Deadline
-  writable = true
   readonly #socket: Socket
+  readonly #writer: MessageWriter
   readonly #owner: ClientConnectionOwner
   readonly #parser: ResponseParser
   #decoder: ChunkedDecoder | null = null
@@ -58,7 +56,6 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #state = CONNECTING
   #method = ""
   #upgrade = ""
-  #transfer: BodyTransfer = "none"
   #requestSent = false
   #responseBegun = false
   #informational = 0
@@ -66,7 +63,6 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #paused = false
   #processing = false
   #kept: Buffer | null = null
-  #out = ""
   #failure = ""
   #ended = false
   /** A tunnel's socket has closed in order, with bytes still kept for the client. */
@@ -74,6 +70,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
 
   constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner, connectTimeout: number) {
     this.#socket = socket
+    this.#writer = new MessageWriter(socket)
     this.#owner = owner
     this.#parser = new ResponseParser(limits)
     this.createdAt = wheel.now
@@ -89,6 +86,11 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
       if (this.#state === CONNECTING) this.#connectFailed(false)
     })
     socket.on("close", () => this.#onClose())
+  }
+
+  /** False after writes the peer has not taken yet; its handler is told when it has. */
+  get writable(): boolean {
+    return this.#writer.writable
   }
 
   get idle(): boolean {
@@ -132,51 +134,22 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     let transfer: BodyTransfer = "none"
     if (head.body === "length") transfer = head.fields.has("content-length") ? "plain" : "encode"
     else if (head.body === "chunked") transfer = "chunked"
-    this.#transfer = transfer
     this.#requestSent = transfer === "none"
-    this.#out = serializeRequest(head, authority, transfer === "encode" || transfer === "chunked")
+    this.#writer.begin(serializeRequest(head, authority, transfer === "encode" || transfer === "chunked"), transfer)
     return transfer
   }
 
   sendBytes(buffer: Buffer, from: number, to: number): void {
-    const length = to - from
-    const encode = this.#transfer === "encode"
-    if (length === 0) return
-    const out = this.#out
-    if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
-      const body = latin1(buffer, from, to)
-      this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
-      return
-    }
-    const bytes = length === buffer.length ? buffer : buffer.subarray(from, to)
-    if (!encode && out === "") {
-      if (!this.#socket.write(bytes)) this.writable = false
-      return
-    }
-    this.#out = ""
-    const socket = this.#socket
-    socket.cork()
-    this.#write(encode ? out + chunkHead(length) : out)
-    if (!socket.write(bytes)) this.writable = false
-    if (encode) this.#write("\r\n")
-    socket.uncork()
-  }
-
-  #write(text: string): void {
-    if (!this.#socket.write(text, "latin1")) this.writable = false
+    this.#writer.bytes(buffer, from, to)
   }
 
   flush(): void {
-    const out = this.#out
-    if (out === "") return
-    this.#out = ""
-    this.#write(out)
+    this.#writer.flush()
   }
 
   /** Ends the request's body. */
   sendEnd(trailers: Fields | null): void {
-    if (this.#transfer === "encode" || this.#transfer === "chunked") this.#out += lastChunk(trailers)
-    this.flush()
+    this.#writer.end(trailers)
     this.#requestSent = true
   }
 
@@ -360,7 +333,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     this.#handler = null
     this.peerKeepAlive = head.keepAliveTimeout
     handler?.onResponseComplete()
-    const reusable = head.keepAlive && this.#requestSent && !more && !this.#ended && this.#out === ""
+    const reusable = head.keepAlive && this.#requestSent && !more && !this.#ended && this.#writer.empty
     if (reusable) {
       this.#state = IDLE
       // A slow client may have had it paused with the last bytes; the next request's response is not his.
@@ -405,8 +378,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   }
 
   #onDrain(): void {
-    if (this.writable) return
-    this.writable = true
+    if (!this.#writer.drained()) return
     this.#handler?.onUpstreamWritable()
   }
 

@@ -5,19 +5,15 @@ import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import { latin1 } from "../http/latin1.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
 import { reasonPhrase } from "../http/status.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import { ChunkedDecoder, type ChunkSink, chunkHead, DONE, lastChunk, TOO_LARGE, UNFINISHED } from "./chunked.ts"
+import { ChunkedDecoder, type ChunkSink, DONE, TOO_LARGE, UNFINISHED } from "./chunked.ts"
 import type { HeadLimits } from "./head-reader.ts"
+import { MessageWriter } from "./message-writer.ts"
 import { NEED_MORE, REFUSED, RequestParser } from "./request-parser.ts"
 import { serializeResponse } from "./serialize.ts"
 
-/** Octets up to which a body leaves in one string with its head and its last chunk. */
-const JOIN_LIMIT = 16 * 1024
-/** Octets up to which a later piece of a body waits for its neighbours in the same segment. */
-const GATHER_LIMIT = 2 * 1024
 /** Octets of an unwanted request body that are read and thrown away so that the client sees the response. */
 const DISCARD_LIMIT = 1024 * 1024
 /** Octets of it that are thrown away without closing the connection. */
@@ -66,8 +62,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   readonly destinationPort: number
   readonly deadline: Deadline
   readonly memo = { authority: "", text: "" }
-  writable = true
   readonly #socket: Socket
+  readonly #writer: MessageWriter
   readonly #limits: ServerLimits
   readonly #wheel: TimerWheel
   readonly #exchanges: ExchangeFactory
@@ -96,11 +92,6 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   /** The exchange has ended. */
   #over = true
   #closedReported = false
-  /** Text that leaves with the next write. */
-  #out = ""
-  /** It begins with the response's head. */
-  #headWaits = false
-  #transfer: BodyTransfer = "none"
   /** The connection's end will be the end of the response's body. */
   #endDelimited = false
 
@@ -113,6 +104,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     owner: ServerConnectionOwner,
   ) {
     this.#socket = socket
+    this.#writer = new MessageWriter(socket)
     this.connectionId = id
     this.sourceAddress = plainAddress(socket.remoteAddress)
     this.sourcePort = socket.remotePort ?? 0
@@ -131,6 +123,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     // What went wrong is told by `close`, which follows.
     socket.on("error", () => {})
     socket.on("close", () => this.#onClose())
+  }
+
+  get writable(): boolean {
+    return this.#writer.writable
   }
 
   get requestComplete(): boolean {
@@ -169,7 +165,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
       const state = this.#state
       if (state === HEAD) {
         // A client that pipelines and doesn't read gets no further until it has.
-        if (!this.writable) break
+        if (!this.#writer.writable) break
         const end = this.#parser.read(buffer, i, length)
         if (end === NEED_MORE) {
           this.#timeHead()
@@ -322,7 +318,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   sendInformational(head: ResponseHead): void {
     if (head.status === 100) this.#continueSent = true
     if (this.#parser.head.minor === 0) return
-    this.#write(serializeResponse(head, false, ""))
+    this.#writer.text(serializeResponse(head, false, ""))
   }
 
   sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer {
@@ -340,59 +336,25 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
         this.#endDelimited = true
       }
     }
-    this.#transfer = transfer
     const connection = this.#closeAfter ? "close" : request.minor === 0 ? "keep-alive" : ""
-    this.#out = serializeResponse(head, transfer === "encode" || transfer === "chunked", connection)
-    this.#headWaits = true
+    this.#writer.begin(serializeResponse(head, transfer === "encode" || transfer === "chunked", connection), transfer)
     return transfer
   }
 
   sendBytes(buffer: Buffer, from: number, to: number): void {
-    const length = to - from
-    const encode = this.#transfer === "encode"
-    if (length === 0) return
-    const out = this.#out
-    if (length <= (out === "" ? GATHER_LIMIT : JOIN_LIMIT) && out.length <= JOIN_LIMIT) {
-      const body = latin1(buffer, from, to)
-      this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
-      return
-    }
-    const bytes = length === buffer.length ? buffer : buffer.subarray(from, to)
-    if (!encode && out === "") {
-      if (!this.#socket.write(bytes)) this.writable = false
-      return
-    }
-    this.#out = ""
-    const socket = this.#socket
-    socket.cork()
-    this.#write(encode ? out + chunkHead(length) : out)
-    if (!socket.write(bytes)) this.writable = false
-    if (encode) this.#write("\r\n")
-    socket.uncork()
-  }
-
-  #write(text: string): void {
-    this.#headWaits = false
-    if (!this.#socket.write(text, "latin1")) this.writable = false
+    this.#writer.bytes(buffer, from, to)
   }
 
   retract(): boolean {
-    if (!this.#headWaits) return false
-    this.#headWaits = false
-    this.#out = ""
-    return true
+    return this.#writer.retract()
   }
 
   flush(): void {
-    const out = this.#out
-    if (out === "") return
-    this.#out = ""
-    this.#write(out)
+    this.#writer.flush()
   }
 
   sendEnd(trailers: Fields | null): void {
-    if (this.#transfer === "encode" || this.#transfer === "chunked") this.#out += lastChunk(trailers)
-    this.flush()
+    this.#writer.end(trailers)
     this.#finish()
   }
 
@@ -467,7 +429,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     const row = errors[code]
     const body = `${row.text}\n`
     const head = `HTTP/1.1 ${row.status} ${reasonPhrase(row.status)}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
-    this.#write(this.#parser.head.method === "HEAD" ? head : head + body)
+    this.#writer.text(this.#parser.head.method === "HEAD" ? head : head + body)
     this.#owner.onRefused(this, code, this.#parser.head)
     this.#lingerAndClose()
   }
@@ -500,8 +462,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   }
 
   #onDrain(): void {
-    if (this.writable) return
-    this.writable = true
+    if (!this.#writer.drained()) return
     if (this.#exchange !== null) this.#exchange.onDownstreamWritable()
     else if (this.#kept !== null) this.#goOn()
   }
@@ -553,7 +514,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   // Whether the last response is still leaving, however slowly.
   #stillSending(): boolean {
-    const unsent = this.#socket.writableLength
+    const unsent = this.#writer.unsent
     const progress = unsent > 0 && (this.#unsent === -1 || unsent < this.#unsent)
     this.#unsent = unsent
     return progress
