@@ -3,15 +3,15 @@
 // so that code which finds a file beside itself finds it in dist/ too. Argument: another folder than dist/.
 
 import { spawnSync } from "node:child_process"
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const dist = resolve(root, process.argv[2] ?? "dist")
 
-/** Folders copied as they are: sources of AssemblyScript, which users' compilers read. */
-const verbatim = ["sdk/assembly", "sdk/template", "filters"]
+/** Copied as it is: sources of AssemblyScript, which users' compilers read, and what their editors need. */
+const verbatim = ["sdk/assembly", "sdk/editor.d.ts", "sdk/tsconfig.filter.json"]
 /** Programs: they start with a `#!` line and get the executable bit. */
 const programs = ["gateway/main.js"]
 
@@ -42,9 +42,7 @@ rmSync(dist, { recursive: true, force: true })
 mkdirSync(dist, { recursive: true })
 compile()
 refuseSourceUrls()
-for (const folder of verbatim) {
-  if (existsSync(join(root, folder))) cpSync(join(root, folder), join(dist, folder), { recursive: true })
-}
+for (const path of verbatim) cpSync(join(root, path), join(dist, path), { recursive: true })
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }
 writeFileSync(join(dist, "package.json"), `${JSON.stringify({ version, type: "module", private: true }, null, 2)}\n`)
 for (const program of programs) {

@@ -22,7 +22,10 @@ function configuration(name: string, services: Readonly<Record<string, number>>)
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1")
-    socket.once("connect", () => resolve((socket.destroy(), false)))
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(false)
+    })
     socket.once("error", () => resolve(true))
   })
 }
