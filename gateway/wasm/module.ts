@@ -27,17 +27,31 @@ export type PreparedModule =
  * The reason of a refusal is meant for the module's author.
  */
 export function prepareModule(bytes: Uint8Array, limits: { readonly memory: number }): PreparedModule {
+  // What the engine refuses must not become acceptable by being rewritten.
+  const fault = invalid(bytes)
   const metered = instrument(bytes, { maxMemoryPages: Math.max(1, Math.floor(limits.memory / PAGE)), startBudget: START_BUDGET })
   if (!metered.ok) return metered
+  if (fault !== null) return { ok: false, reason: fault }
   const abi = abiOf(metered.info)
   if (typeof abi !== "string") return { ok: false, reason: abi.reason }
-  const fault = unsuitable(metered.info)
-  if (fault !== null) return { ok: false, reason: fault }
+  const misfit = unsuitable(metered.info)
+  if (misfit !== null) return { ok: false, reason: misfit }
   try {
     const module = new WebAssembly.Module(metered.bytes)
     return { ok: true, module, abi, digest: createHash("sha256").update(bytes).digest("hex"), info: metered.info }
   } catch (error) {
     return { ok: false, reason: `not a valid module: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+/** Why the runtime does not take the module as it is; null when it does. */
+function invalid(bytes: Uint8Array): string | null {
+  if (WebAssembly.validate(bytes as BufferSource)) return null
+  try {
+    new WebAssembly.Module(bytes as BufferSource)
+    return null
+  } catch (error) {
+    return `not a valid module: ${error instanceof Error ? error.message : String(error)}`
   }
 }
 

@@ -15,8 +15,12 @@ const STRIPE_BYTES = 256 * 1024
 const MAX_STRIPES = 256
 /** Octets of ring for each bucket of the hash table. */
 const BYTES_PER_BUCKET = 128
-/** ms a lock may be seen in one and the same hold before its holder counts as dead. Holds last about a microsecond. */
-const STEAL_AFTER = 100
+/**
+ * ms a lock may be seen in one and the same hold before its holder counts as dead. Holds last about a microsecond, but a
+ * live holder can be off its core for a tenth of a second and more on a crowded machine, and an update would be lost. The
+ * price is this long a wait after a thread was ended inside a hold.
+ */
+const STEAL_AFTER = 2000
 const SPINS = 100
 const POOL_BYTES = 16 * 1024
 
