@@ -4,8 +4,14 @@
 import { type AddressInfo, createServer } from "node:net"
 import type { Address } from "./config/model.ts"
 
-/** The port `address` can be bound to now; rejects with what is wrong and what to do. */
-export function claimPort(listener: string, address: Address): Promise<number> {
+/** A port held until it is released: two listeners that ask for port 0 must not be told the same one. */
+export interface Claim {
+  readonly port: number
+  release(): Promise<void>
+}
+
+/** Claims the port `address` can be bound to; rejects with what is wrong and what to do. */
+export function claimPort(listener: string, address: Address): Promise<Claim> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once("error", (error: Error & { code?: string }) => {
@@ -18,7 +24,7 @@ export function claimPort(listener: string, address: Address): Promise<number> {
     })
     server.listen({ host: address.host, port: address.port }, () => {
       const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
+      resolve({ port, release: () => new Promise((released) => server.close(() => released())) })
     })
   })
 }

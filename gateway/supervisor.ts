@@ -10,7 +10,7 @@ import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
-import { claimPort } from "./ports.ts"
+import { type Claim, claimPort } from "./ports.ts"
 import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
 import { type FilterSlots, Instruments, type RouteSlots, trapReasons } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -159,12 +159,7 @@ export class Supervisor {
   // ------------------------------------------------------------------------------------------------------- snapshots
 
   async #apply(config: Config, filters: PreparedFilters): Promise<void> {
-    const ports: Record<string, number> = {}
-    for (const { name, address } of config.listeners) {
-      const before = this.#spec?.config.listeners.find((other) => other.name === name)
-      const same = before !== undefined && before.address.host === address.host && before.address.port === address.port
-      ports[name] = same ? (this.#spec as SnapshotSpec).ports[name] : await claimPort(name, address)
-    }
+    const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
     const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, slots: this.#slots(config) }
     await (this.#pool as WorkerPool).apply(spec)
@@ -173,6 +168,27 @@ export class Supervisor {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(spec.generation, Date.now())
     this.#watch?.update(this.#filesToWatch())
+  }
+
+  // Ports of listeners that stay are kept; the others are claimed together, and free again when this resolves.
+  async #claimPorts(config: Config): Promise<Record<string, number>> {
+    const ports: Record<string, number> = {}
+    const claims: Claim[] = []
+    try {
+      for (const { name, address } of config.listeners) {
+        const before = this.#spec?.config.listeners.find((other) => other.name === name)
+        if (before !== undefined && before.address.host === address.host && before.address.port === address.port) {
+          ports[name] = (this.#spec as SnapshotSpec).ports[name]
+          continue
+        }
+        const claim = await claimPort(name, address)
+        claims.push(claim)
+        ports[name] = claim.port
+      }
+    } finally {
+      await Promise.all(claims.map((claim) => claim.release()))
+    }
+    return ports
   }
 
   #slots(config: Config): SnapshotSlots {
