@@ -41,7 +41,8 @@ function row(
  * Response flags follow Envoy's letters where Envoy has the same case: DC client gone, DPE client broke the protocol,
  * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
  * closed, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
- * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, LR reply by a filter.
+ * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
+ * its limit, LR reply by a filter.
  */
 export const errors = {
   badRequest: row("downstream", "no", 400, 3, "DPE", true, "bad request"),
@@ -69,6 +70,7 @@ export const errors = {
   filterTrap: row("filter", "no", 500, 13, "FT", false, "filter failed"),
   filterBudget: row("filter", "no", 500, 13, "FB", false, "filter exceeded its limits"),
   filterUnavailable: row("filter", "no", 500, 13, "FD", false, "filter unavailable"),
+  responseTooLarge: row("filter", "no", 502, 8, "FL", false, "response body too large for a filter"),
   filterEdit: row("filter", "no", 500, 13, "FE", false, "filter made the message invalid"),
 } as const satisfies Record<string, ErrorRow>
 

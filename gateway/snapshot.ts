@@ -76,6 +76,7 @@ export class Snapshot implements SnapshotPin {
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],
         serviceSlots: (service) => spec.slots.services[service],
+        service: (name) => built.services.get(name),
       })
     }
     this.planes = planes

@@ -2,24 +2,44 @@
 // act on; what they ask for takes effect when their callback has returned.
 
 import type { ErrorCode } from "../errors.ts"
+import { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
+import { BodyPipeline, type PipelineOwner } from "./body-pipeline.ts"
 import {
-  type FilterAction,
   type FilterStream,
   type HttpFilter,
   type LocalReply,
   PAUSE,
+  REQUEST_BODY,
+  REQUEST_TRAILERS,
+  RESPONSE_BODY,
+  RESPONSE_TRAILERS,
   type StreamFilter,
   type StreamInfo,
 } from "./filter.ts"
 
 /** The exchange, as its chain reports to it. */
 export interface ChainOwner {
+  /** The head of the request, or of the response, has passed every filter. */
   onRequestFiltered(): void
   onResponseFiltered(): void
+  /** Body octets have passed every filter; good until this returns. Only after {@link ChainRun.openRequestBody}. */
+  onRequestBody(bytes: Buffer): void
+  onRequestBodyEnd(trailers: Fields | null): void
+  onResponseBody(bytes: Buffer): void
+  onResponseBodyEnd(trailers: Fields | null): void
+  /** A filter wants nothing more of this body to be read for now. */
+  onRequestHold(hold: boolean): void
+  onResponseHold(hold: boolean): void
+  /** All that could move has moved: a moment to send it. */
+  onBodiesMoved(): void
   onFilterReply(reply: LocalReply): void
   onFilterFailed(code: ErrorCode, details: string): void
   onFilterReset(): void
+  readonly requestSent: boolean
+  readonly responseSent: boolean
+  chooseService(name: string): boolean
+  clearRoute(): void
 }
 
 const NOTHING = 0
@@ -27,7 +47,11 @@ const REPLY = 1
 const FAIL = 2
 const RESET = 3
 
-export class ChainRun implements FilterStream {
+/** Octets and entries that filters may store in one exchange. */
+const MAX_STORED = 1 << 18
+const MAX_STORED_ENTRIES = 64
+
+export class ChainRun implements FilterStream, PipelineOwner {
   readonly info: StreamInfo
   readonly request: RequestHead
   response: ResponseHead | null = null
@@ -35,19 +59,30 @@ export class ChainRun implements FilterStream {
   readonly #owner: ChainOwner
   /** One for each filter the request has reached; null = it takes no part. */
   readonly #streams: (StreamFilter | null)[] = []
+  #requestBody: BodyPipeline | null = null
+  #responseBody: BodyPipeline | null = null
   /** Index of the filter whose turn it is on the way back; −1 = none. */
   #back = -1
   #end = false
-  #calling = false
-  #pausedRequest = false
-  #pausedResponse = false
-  #continued = false
+  /** The filter whose callback runs, and which way. */
+  #current: StreamFilter | null = null
+  #currentResponse = false
+  /** It has continued what its callback is about. */
+  continued = false
+  /** Where heads wait. */
+  #pausedRequest: StreamFilter | null = null
+  #pausedResponse: StreamFilter | null = null
+  /** Nested work of this chain; what filters continue meanwhile waits until it is done. */
+  #busy = 0
+  #resumes: { filter: StreamFilter; response: boolean }[] | null = null
   #asked = NOTHING
   #reply: LocalReply | null = null
   #code: ErrorCode = "filterTrap"
   #details = ""
   #answered = false
   #done = false
+  #stored: Map<string, Uint8Array> | null = null
+  #storedOctets = 0
 
   constructor(filters: readonly HttpFilter[], info: StreamInfo, request: RequestHead, owner: ChainOwner) {
     this.#filters = filters
@@ -56,10 +91,14 @@ export class ChainRun implements FilterStream {
     this.#owner = owner
   }
 
+  // ------------------------------------------------------------------------------------------------------------- heads
+
   /** Runs the request through the filters; the owner is told when it is through. `end`: it has no body. */
   runRequest(end: boolean): void {
     this.#end = end
+    this.#busy++
     this.#nextRequest()
+    this.#settle()
   }
 
   #nextRequest(): void {
@@ -69,13 +108,11 @@ export class ChainRun implements FilterStream {
       const stream = filters[streams.length].open(this)
       streams.push(stream)
       if (stream === null) continue
-      this.#calling = true
-      this.#continued = false
+      this.beginCall(stream, false)
       const action = stream.onRequestHeaders(this.#end)
-      this.#calling = false
-      if (this.#takeAsked()) return
-      if (action === PAUSE && !this.#continued) {
-        this.#pausedRequest = true
+      if (this.endCall()) return
+      if (action === PAUSE && !this.continued) {
+        this.#pausedRequest = stream
         return
       }
     }
@@ -86,37 +123,172 @@ export class ChainRun implements FilterStream {
   runResponse(response: ResponseHead, end: boolean): void {
     this.response = response
     this.#end = end
-    this.#pausedRequest = false
-    this.#pausedResponse = false
+    this.#pausedResponse = null
     this.#back = this.#streams.length
+    this.#busy++
     this.#nextResponse()
+    this.#settle()
   }
 
   #nextResponse(): void {
     while (this.#back > 0) {
       const stream = this.#streams[--this.#back]
       if (stream === null) continue
-      this.#calling = true
-      this.#continued = false
-      const action: FilterAction = stream.onResponseHeaders(this.#end)
-      this.#calling = false
-      if (this.#takeAsked()) return
-      if (action === PAUSE && !this.#continued) {
-        this.#pausedResponse = true
+      this.beginCall(stream, true)
+      const action = stream.onResponseHeaders(this.#end)
+      if (this.endCall()) return
+      if (action === PAUSE && !this.continued) {
+        this.#pausedResponse = stream
         return
       }
     }
     this.#owner.onResponseFiltered()
   }
 
-  // Does what a callback asked for; true when the phase is over by it.
+  /** The request goes no further: it is answered without it. */
+  stopRequest(): void {
+    this.#pausedRequest = null
+    this.#requestBody?.cancel()
+  }
+
+  /** The response that was under way goes no further: another takes its place, or none. */
+  stopResponse(): void {
+    this.#pausedResponse = null
+    this.#responseBody?.cancel()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ bodies
+
+  /** Whether a filter of this exchange wants to see the request's body or trailers; from then on all of it passes here. */
+  openRequestBody(): boolean {
+    const streams = this.#streams
+    for (let i = 0; i < streams.length; i++) {
+      const stream = streams[i]
+      const { interests, bodyLimit } = this.#filters[i]
+      if (stream === null || (interests & (REQUEST_BODY | REQUEST_TRAILERS)) === 0) continue
+      this.#requestBody ??= new BodyPipeline(this, false)
+      this.#requestBody.add(stream, (interests & REQUEST_BODY) !== 0, (interests & REQUEST_TRAILERS) !== 0, bodyLimit)
+    }
+    return this.#requestBody !== null
+  }
+
+  get wantsResponseBody(): boolean {
+    const streams = this.#streams
+    for (let i = 0; i < streams.length; i++) {
+      if (streams[i] !== null && (this.#filters[i].interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) !== 0) return true
+    }
+    return false
+  }
+
+  /** The same of the response. */
+  openResponseBody(): boolean {
+    const streams = this.#streams
+    for (let i = streams.length - 1; i >= 0; i--) {
+      const stream = streams[i]
+      const { interests, bodyLimit } = this.#filters[i]
+      if (stream === null || (interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) === 0) continue
+      this.#responseBody ??= new BodyPipeline(this, true)
+      this.#responseBody.add(stream, (interests & RESPONSE_BODY) !== 0, (interests & RESPONSE_TRAILERS) !== 0, bodyLimit)
+    }
+    return this.#responseBody !== null
+  }
+
+  /** Octets `[from, to)` of `buffer` are the request's next; they move with {@link flushRequest} or {@link endRequest}. */
+  feedRequest(buffer: Buffer, from: number, to: number): void {
+    this.#requestBody?.feed(buffer, from, to)
+  }
+
+  flushRequest(): void {
+    this.#busy++
+    this.#requestBody?.flush()
+    this.#moved()
+  }
+
+  endRequest(trailers: Fields | null): void {
+    this.#busy++
+    this.#requestBody?.end(trailers)
+    this.#moved()
+  }
+
+  feedResponse(buffer: Buffer, from: number, to: number): void {
+    this.#responseBody?.feed(buffer, from, to)
+  }
+
+  flushResponse(): void {
+    this.#busy++
+    this.#responseBody?.flush()
+    this.#moved()
+  }
+
+  endResponse(trailers: Fields | null): void {
+    this.#busy++
+    this.#responseBody?.end(trailers)
+    this.#moved()
+  }
+
+  #moved(): void {
+    if (!this.#done) this.#owner.onBodiesMoved()
+    this.#settle()
+  }
+
+  onBody(response: boolean, bytes: Buffer): void {
+    if (response) this.#owner.onResponseBody(bytes)
+    else this.#owner.onRequestBody(bytes)
+  }
+
+  onBodyEnd(response: boolean, trailers: Fields | null): void {
+    if (response) this.#owner.onResponseBodyEnd(trailers)
+    else this.#owner.onRequestBodyEnd(trailers)
+  }
+
+  onHold(response: boolean, hold: boolean): void {
+    if (response) this.#owner.onResponseHold(hold)
+    else this.#owner.onRequestHold(hold)
+  }
+
+  onOverflow(response: boolean): void {
+    this.#answered = true
+    this.#owner.onFilterFailed(response ? "responseTooLarge" : "bodyTooLarge", "kept by a filter")
+  }
+
+  get requestTrailers(): Fields | null {
+    return this.#requestBody?.trailers ?? null
+  }
+
+  get responseTrailers(): Fields | null {
+    return this.#responseBody?.trailers ?? null
+  }
+
+  addRequestTrailers(): Fields | null {
+    return this.#requestBody?.addTrailers(makeFields) ?? null
+  }
+
+  addResponseTrailers(): Fields | null {
+    return this.#responseBody?.addTrailers(makeFields) ?? null
+  }
+
+  // --------------------------------------------------------------------------------------------------- calls and wishes
+
+  beginCall(filter: StreamFilter, response: boolean): void {
+    this.#current = filter
+    this.#currentResponse = response
+    this.continued = false
+  }
+
+  endCall(): boolean {
+    this.#current = null
+    return this.#asked !== NOTHING && this.#takeAsked()
+  }
+
+  // Does what a filter asked for: the phase is over by it.
   #takeAsked(): boolean {
     const asked = this.#asked
-    if (asked === NOTHING) return false
     this.#asked = NOTHING
+    this.#busy++
     if (asked === RESET) this.#owner.onFilterReset()
     else if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterReply(this.#reply as LocalReply)
+    this.#settle()
     return true
   }
 
@@ -125,7 +297,7 @@ export class ChainRun implements FilterStream {
     this.#answered = true
     this.#reply = reply
     this.#asked = REPLY
-    if (!this.#calling) this.#takeAsked()
+    if (this.#current === null) this.#takeAsked()
   }
 
   fail(code: ErrorCode, details: string): void {
@@ -134,36 +306,104 @@ export class ChainRun implements FilterStream {
     this.#code = code
     this.#details = details
     this.#asked = FAIL
-    if (!this.#calling) this.#takeAsked()
+    if (this.#current === null) this.#takeAsked()
   }
 
   reset(): void {
     if (this.#done) return
     this.#answered = true
     this.#asked = RESET
-    if (!this.#calling) this.#takeAsked()
+    if (this.#current === null) this.#takeAsked()
   }
 
-  continueRequest(): void {
-    if (this.#calling && this.#back === -1) this.#continued = true
-    else if (this.#pausedRequest && !this.#done) {
-      this.#pausedRequest = false
-      this.#nextRequest()
+  continueRequest(filter: StreamFilter): void {
+    this.#continue(filter, false)
+  }
+
+  continueResponse(filter: StreamFilter): void {
+    this.#continue(filter, true)
+  }
+
+  #continue(filter: StreamFilter, response: boolean): void {
+    if (this.#done) return
+    if (this.#current === filter && this.#currentResponse === response) {
+      this.continued = true
+      return
     }
+    this.#resumes ??= []
+    this.#resumes.push({ filter, response })
+    if (this.#busy > 0) return
+    this.#busy++
+    this.#settle()
   }
 
-  continueResponse(): void {
-    if (this.#calling && this.#back !== -1) this.#continued = true
-    else if (this.#pausedResponse && !this.#done) {
-      this.#pausedResponse = false
+  // Ends one piece of work; after the outermost, what filters have continued meanwhile goes on.
+  #settle(): void {
+    this.#busy--
+    const resumes = this.#resumes
+    if (resumes === null || this.#busy > 0) return
+    this.#busy++
+    for (let next = resumes.shift(); next !== undefined && !this.#done; next = resumes.shift()) this.#resume(next.filter, next.response)
+    this.#busy--
+  }
+
+  #resume(filter: StreamFilter, response: boolean): void {
+    if (response && this.#pausedResponse === filter) {
+      this.#pausedResponse = null
       this.#nextResponse()
+    } else if (!response && this.#pausedRequest === filter) {
+      this.#pausedRequest = null
+      this.#nextRequest()
+    } else {
+      const pipeline = response ? this.#responseBody : this.#requestBody
+      if (pipeline === null) return
+      pipeline.resume(filter)
+      if (!this.#done) this.#owner.onBodiesMoved()
     }
+  }
+
+  // --------------------------------------------------------------------------------------------------------- the exchange
+
+  get requestSent(): boolean {
+    return this.#owner.requestSent
+  }
+
+  get responseSent(): boolean {
+    return this.#owner.responseSent
+  }
+
+  chooseService(name: string): boolean {
+    return !this.#done && this.#owner.chooseService(name)
+  }
+
+  clearRoute(): void {
+    if (!this.#done) this.#owner.clearRoute()
+  }
+
+  property(path: string): Uint8Array | undefined {
+    return this.#stored?.get(path)
+  }
+
+  setProperty(path: string, value: Uint8Array): boolean {
+    this.#stored ??= new Map()
+    const before = this.#stored.get(path)
+    const octets = this.#storedOctets + value.length + (before === undefined ? path.length : -before.length)
+    if (octets > MAX_STORED || (before === undefined && this.#stored.size >= MAX_STORED_ENTRIES)) return false
+    this.#storedOctets = octets
+    this.#stored.set(path, value)
+    return true
   }
 
   /** The exchange is over: every filter it reached is told, once. */
   done(): void {
     if (this.#done) return
     this.#done = true
+    this.#requestBody?.cancel()
+    this.#responseBody?.cancel()
     for (const stream of this.#streams) stream?.onDone()
   }
+}
+
+function makeFields(): Fields {
+  return new Fields()
 }

@@ -175,6 +175,18 @@ export class Fields {
     return found
   }
 
+  /** Becomes a copy of `other`. */
+  assign(other: Fields): void {
+    this.text = other.text
+    this.at = other.at.slice(0, other.count * SLOTS)
+    this.count = other.count
+    this.canonical = other.canonical
+    this.#replaced = other.#replaced === null ? null : [...other.#replaced]
+    this.#added = other.#added === null ? null : [...other.#added]
+    this.#lines = other.#lines
+    this.#lineNames = other.#lineNames
+  }
+
   /** Removes all fields. */
   clear(): void {
     for (let i = 0; i < this.count; i++) this.drop(i)

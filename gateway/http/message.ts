@@ -98,4 +98,21 @@ export class ResponseHead {
     this.keepAliveTimeout = -1
     this.lineEnd = 0
   }
+
+  /** A head of its own, for when this one is about to be used again. */
+  copy(): ResponseHead {
+    const head = new ResponseHead()
+    head.fields.assign(this.fields)
+    head.status = this.status
+    head.reason = this.reason
+    head.minor = this.minor
+    head.body = this.body
+    head.contentLength = this.contentLength
+    head.keepAlive = this.keepAlive
+    head.upgrade = this.upgrade
+    head.lineEnd = this.lineEnd
+    head.lineStatus = this.lineStatus
+    head.keepAliveTimeout = this.keepAliveTimeout
+    return head
+  }
 }

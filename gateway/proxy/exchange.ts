@@ -3,17 +3,17 @@
 
 import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
-import type { LocalReply, StreamInfo } from "../filter/filter.ts"
+import type { LocalReply } from "../filter/filter.ts"
 import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
 import type { ClientConnection } from "../http1/client-connection.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
-import type { AccessEntry } from "../telemetry/access-log.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
-import { clientAddress } from "./forwarded.ts"
+import { ExchangeRecord } from "./exchange-record.ts"
+import { FilteredBody } from "./filtered-body.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
@@ -49,56 +49,42 @@ export class Exchanges implements ExchangeFactory {
   }
 }
 
-class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, ChainOwner, StreamInfo, AccessEntry {
-  readonly #plane: Plane
-  readonly #stream: DownstreamStream
-  readonly #head: RequestHead
-  readonly #started: number
+class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, ChainOwner {
   #phase = FILTERING
-  #route: Route | null = null
   #matchedPrefix = ""
-  #backend: Backend | null = null
   #chain: ChainRun | null = null
-  #endpoint: Endpoint | null = null
   #connection: ClientConnection | null = null
   #tried: Endpoint[] | null = null
-  #attempts = 0
   #retried = false
   #isHead = false
+  /** A filter asked for the route to be looked up anew. */
+  #reroute = false
   /** Its filters have been given a response. */
   #responseSeen = false
+  /** Its body passes them now, or has, or never will. */
+  #responseFiltered = false
+  /** Chunked coding is taken off the response's body, for its filters. */
+  #plainBody = false
   #authority = ""
-  /** Address of the last endpoint. */
-  #upstream = ""
   /** The downstream connection ends with the local reply. */
   #closeAfter = false
   #response: ResponseHead | null = null
   /** Body of a local reply that its filters still look at. */
   #localBody: Buffer | null = null
   #bodyStarted = false
+  /** Bodies that pass through filters, each way. */
+  #requestBody: FilteredBody | null = null
+  #responseBody: FilteredBody | null = null
   #tryAt = NEVER
   #goneAt = NEVER
   #lastActivity: number
   /** The clock was read in this turn already. */
   #clockRead = false
   #downstreamEnded = false
-  // For filters, metrics and the access log.
-  path = ""
-  requestId = ""
-  status = 0
-  flag = ""
-  flagDetails = ""
-  timeToFirstByte = -1
-  duration = 0
-  requestBytes = 0
-  responseBytes = 0
 
   constructor(plane: Plane, stream: DownstreamStream, head: RequestHead) {
-    this.#plane = plane
-    this.#stream = stream
-    this.#head = head
-    this.#started = plane.means.wheel.refresh()
-    this.#lastActivity = this.#started
+    super(plane, stream, head)
+    this.#lastActivity = this.started
     plane.snapshot.pin()
     plane.means.metrics.add(plane.listenerSlots.requestsActive, 1)
   }
@@ -106,8 +92,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   // ---------------------------------------------------------------------------------------------- route and filters
 
   start(): void {
-    const plane = this.#plane
-    const head = this.#head
+    const plane = this.plane
+    const head = this.head
     const target = head.target
     const mark = target.indexOf("?")
     this.path = target
@@ -116,11 +102,11 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (path === null) return this.#fail("badRequest", "path")
     head.path = path
     head.query = mark === -1 ? undefined : target.slice(mark + 1)
-    this.requestId = plane.means.forwarded.complete(head, this.#stream, plane.config.trustedHops)
+    this.requestId = plane.means.forwarded.complete(head, this.stream, plane.config.trustedHops)
     const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
     if (match === null) return this.#fail("noRoute", "")
     const route = match.target
-    this.#route = route
+    this.matched = route
     this.#matchedPrefix = match.matchedPrefix
     if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
     this.#arm()
@@ -130,11 +116,24 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   onRequestFiltered(): void {
-    const route = this.#route as Route
-    const head = this.#head
+    const { body } = this.head
+    // Filters that see the body hold its head back until they let some of it pass: they may want to change it by then.
+    if (body !== "none" && (this.matched as Route).forwards && this.#chain?.openRequestBody()) {
+      this.#requestBody = new FilteredBody()
+      this.stream.startRequestBody(false)
+    } else {
+      this.#forward()
+    }
+  }
+
+  // The request leaves the filters.
+  #forward(): void {
+    const head = this.head
     // The client frames the response by the method it sent.
     if (this.#chain !== null && (head.method === "HEAD") !== this.#isHead) return this.#fail("filterEdit", "HEAD")
-    const { replies } = this.#plane.means
+    if (this.#reroute && !this.#routeAgain()) return
+    const route = this.matched as Route
+    const { replies } = this.plane.means
     if (route.redirect !== null) {
       const location = redirectLocation(
         route.redirect,
@@ -143,15 +142,18 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
         head.query,
         head.authority,
         head.scheme,
-        this.#plane.port,
+        this.plane.port,
       )
       return this.#reply(replies.redirect(route.redirect.status, location))
     }
     if (route.direct !== null) return this.#reply(replies.direct(route.direct.status, route.direct.body, route.direct.headers))
-    const choice = route.split.pick(this.#plane.means.random())
-    if (choice < 0) return this.#fail("noService", "no backend")
-    const backend = route.backends[choice]
-    this.#backend = backend
+    let backend = this.backend
+    if (backend === null) {
+      const choice = route.split.pick(this.plane.means.random())
+      if (choice < 0) return this.#fail("noService", "no backend")
+      backend = route.backends[choice]
+      this.backend = backend
+    }
     if (backend.service === null) return this.#fail("noService", backend.name)
     if (!route.request.empty) route.request.apply(head.fields)
     if (!backend.request.empty) backend.request.apply(head.fields)
@@ -173,14 +175,54 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     return rewritePath(rewrite, this.#matchedPrefix, path)
   }
 
+  // Looks the route up by what filters have made of the request; whether there is one.
+  #routeAgain(): boolean {
+    const head = this.head
+    const match = this.plane.router.match(head.host, head.path, head.query, head.method, head.fields)
+    if (match === null) {
+      this.#fail("noRoute", "")
+      return false
+    }
+    this.matched = match.target
+    this.#matchedPrefix = match.matchedPrefix
+    if (head.method === "TRACE" && !match.target.allowsTrace) {
+      this.#fail("methodNotAllowed", "TRACE")
+      return false
+    }
+    this.#arm()
+    return true
+  }
+
+  get requestSent(): boolean {
+    return this.#phase !== FILTERING
+  }
+
+  get responseSent(): boolean {
+    return this.#phase >= RESPONDING
+  }
+
+  chooseService(name: string): boolean {
+    if (this.#phase !== FILTERING) return false
+    const route = this.matched as Route
+    const service = this.plane.service(name)
+    if (service === undefined || !route.forwards) return false
+    // One of the route's own backends brings its own edits and metrics.
+    this.backend = route.backends.find((backend) => backend.name === name) ?? route.chosen(service)
+    return true
+  }
+
+  clearRoute(): void {
+    if (this.#phase === FILTERING) this.#reroute = true
+  }
+
   onFilterReply(reply: LocalReply): void {
     this.#setFlag("LR", reply.details)
-    this.#replyLocally(this.#plane.means.replies.filter(reply))
+    this.#replyLocally(this.plane.means.replies.filter(reply))
   }
 
   onFilterFailed(code: ErrorCode, details: string): void {
     this.#setFlag(errors[code].flag, details)
-    this.#replyLocally(this.#plane.means.replies.error(code, this.#head))
+    this.#replyLocally(this.plane.means.replies.error(code, this.head))
   }
 
   onFilterReset(): void {
@@ -192,16 +234,16 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   // ---------------------------------------------------------------------------------------------------- the attempt
 
   #attempt(fresh: boolean): void {
-    const service = (this.#backend as Backend).service
+    const service = (this.backend as Backend).service
     const endpoint = service === null ? null : service.balancer.next(this.#tried)
     if (endpoint === null) return this.#fail("noEndpoint", "")
-    this.#attempts++
-    this.#endpoint = endpoint
+    this.attempts++
+    this.endpoint = endpoint
     endpoint.active++
     this.#phase = CONNECTING
-    const perTry = (this.#route as Route).perTryTimeout
+    const perTry = (this.matched as Route).perTryTimeout
     if (perTry > 0) {
-      this.#tryAt = this.#plane.means.wheel.refresh() + perTry
+      this.#tryAt = this.plane.means.wheel.refresh() + perTry
       this.#arm()
     }
     endpoint.acquire(this, fresh)
@@ -210,26 +252,27 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   onConnection(connection: ClientConnection): void {
     this.#connection = connection
     this.#phase = WAITING
-    const head = this.#head
+    const head = this.head
     if (connection.uses > 0) this.#countService("reused")
-    const authority = this.#authority === "" ? (this.#endpoint as Endpoint).address : this.#authority
+    const authority = this.#authority === "" ? (this.endpoint as Endpoint).address : this.#authority
     const transfer = connection.send(this, head, authority)
-    if (transfer === "none") connection.flush()
+    if (this.#requestBody !== null) this.#sendFiltered(connection, this.#requestBody)
+    else if (transfer === "none") connection.flush()
     else {
       this.#bodyStarted = true
-      this.#stream.startRequestBody(transfer === "chunked")
+      this.stream.startRequestBody(transfer === "chunked")
     }
   }
 
   onNoConnection(code: ErrorCode, details: string): void {
-    const endpoint = this.#endpoint as Endpoint
+    const endpoint = this.endpoint as Endpoint
     this.#leaveEndpoint()
     if (code === "overflow") this.#countService("overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS && (this.#backend as Backend).service !== null) {
+    else if (this.attempts < CONNECT_ATTEMPTS && (this.backend as Backend).service !== null) {
       // Nothing was sent: another endpoint may do, if there is one.
       this.#tried ??= []
       this.#tried.push(endpoint)
-      const more = this.#backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
+      const more = this.backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
       if (more) {
         this.#countService("retries")
         return this.#attempt(false)
@@ -239,25 +282,25 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   #countService(what: "reused" | "retries" | "overflows"): void {
-    const slots = this.#plane.serviceSlots((this.#backend as Backend).name)
-    if (slots !== undefined) this.#plane.means.metrics.add(slots[what], 1)
+    const slots = this.plane.serviceSlots((this.backend as Backend).name)
+    if (slots !== undefined) this.plane.means.metrics.add(slots[what], 1)
   }
 
   #leaveEndpoint(): void {
-    const endpoint = this.#endpoint
+    const endpoint = this.endpoint
     if (endpoint === null) return
     endpoint.active--
     this.#connection = null
-    this.#endpoint = null
-    this.#upstream = endpoint.address
+    this.endpoint = null
+    this.lastUpstream = endpoint.address
     this.#tryAt = NEVER
   }
 
   // Lets go of whatever upstream is doing for this exchange.
   #releaseUpstream(): void {
-    if (this.#endpoint === null) return
+    if (this.endpoint === null) return
     const connection = this.#connection
-    const endpoint = this.#endpoint
+    const endpoint = this.endpoint
     this.#leaveEndpoint()
     if (connection !== null) connection.cancel()
     else endpoint.abandon(this)
@@ -268,14 +311,20 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   onRequestBytes(buffer: Buffer, from: number, to: number): void {
     this.requestBytes += to - from
     const connection = this.#connection
+    if (this.#requestBody !== null) {
+      this.#lastActivity = this.plane.means.wheel.now
+      this.#chain?.feedRequest(buffer, from, to)
+      return
+    }
     if (connection === null) return
-    this.#lastActivity = this.#plane.means.wheel.now
+    this.#lastActivity = this.plane.means.wheel.now
     connection.sendBytes(buffer, from, to)
-    if (!connection.writable) this.#stream.pauseRequest()
+    if (!connection.writable) this.stream.pauseRequest()
   }
 
   onRequestFlush(): void {
-    this.#connection?.flush()
+    if (this.#requestBody !== null) this.#chain?.flushRequest()
+    else this.#connection?.flush()
   }
 
   onRequestEnd(trailers: Fields | null): void {
@@ -286,11 +335,67 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       connection?.endTunnel()
       return
     }
-    connection?.sendEnd(trailers)
+    if (this.#requestBody !== null) this.#chain?.endRequest(trailers)
+    else connection?.sendEnd(trailers)
   }
 
   onUpstreamWritable(): void {
-    this.#stream.resumeRequest()
+    if (this.#requestBody?.held !== true) this.stream.resumeRequest()
+  }
+
+  onRequestBody(bytes: Buffer): void {
+    const connection = this.#connection
+    const body = this.#requestBody as FilteredBody
+    if (connection === null || !body.sent) return body.keep(bytes)
+    connection.sendBytes(bytes, 0, bytes.length)
+    if (!connection.writable) this.stream.pauseRequest()
+  }
+
+  onRequestBodyEnd(trailers: Fields | null): void {
+    const body = this.#requestBody as FilteredBody
+    body.ended = true
+    body.trailers = trailers
+  }
+
+  onRequestHold(hold: boolean): void {
+    const body = this.#requestBody as FilteredBody
+    body.held = hold
+    if (hold) this.stream.pauseRequest()
+    else if (this.#connection === null ? !body.ready : this.#connection.writable) this.stream.resumeRequest()
+  }
+
+  // What has passed the filters goes on: with the head, if that still waits, or behind it.
+  onBodiesMoved(): void {
+    if (this.#requestBody !== null) this.#moveRequest(this.#requestBody)
+    if (this.#responseBody !== null) this.#moveResponse(this.#responseBody)
+  }
+
+  #moveRequest(body: FilteredBody): void {
+    if (this.#phase === FILTERING) {
+      if (!body.ready) return
+      if (!body.ended) this.stream.pauseRequest()
+      body.frame(this.head)
+      this.#forward()
+    } else if (body.sent && this.#connection !== null) {
+      if (body.ended) this.#endFiltered(this.#connection, body)
+      else this.#connection.flush()
+    }
+  }
+
+  #sendFiltered(connection: ClientConnection, body: FilteredBody): void {
+    this.#bodyStarted = true
+    body.sent = true
+    const { bytes } = body.waiting
+    connection.sendBytes(bytes, 0, bytes.length)
+    body.waiting.clear()
+    if (body.ended) return this.#endFiltered(connection, body)
+    connection.flush()
+    if (connection.writable && !body.held) this.stream.resumeRequest()
+  }
+
+  #endFiltered(connection: ClientConnection, body: FilteredBody): void {
+    this.#requestBody = null
+    connection.sendEnd(body.trailers)
   }
 
   onRequestFailed(code: ErrorCode): void {
@@ -306,35 +411,46 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   // ---------------------------------------------------------------------------------------------- response downstream
 
   onInformational(head: ResponseHead): void {
-    if (this.#phase === WAITING) this.#stream.sendInformational(head)
+    if (this.#phase === WAITING) this.stream.sendInformational(head)
   }
 
   onResponseHead(head: ResponseHead): boolean {
-    const wheel = this.#plane.means.wheel
-    this.timeToFirstByte = wheel.refresh() - this.#started
+    const wheel = this.plane.means.wheel
+    this.timeToFirstByte = wheel.refresh() - this.started
     this.#clockRead = true
     this.#lastActivity = wheel.now
     this.#tryAt = NEVER
     this.#response = head
-    const backend = this.#backend as Backend
+    const backend = this.backend as Backend
     if (!backend.response.empty) backend.response.apply(head.fields)
     this.#phase = HOLDING
     if (this.#chain === null) this.onResponseFiltered()
     else {
       this.#responseSeen = true
       this.#chain.runResponse(head, head.body === "none")
-      if (this.#phase === HOLDING) this.#connection?.pauseResponse()
+      if (this.#phase === HOLDING && this.#responseBody === null) this.#connection?.pauseResponse()
     }
-    return head.body === "chunked" && this.#head.minor === 1
+    // A filter that holds the head back may yet want to see the body.
+    this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
+    return head.body === "chunked" && this.head.minor === 1 && !this.#plainBody
   }
 
   onResponseFiltered(): void {
-    const route = this.#route
+    const route = this.matched
     const head = this.#response as ResponseHead
-    const stream = this.#stream
+    const stream = this.stream
     if (route !== null && !route.response.empty) route.response.apply(head.fields)
     this.status = head.status
     const localBody = this.#localBody
+    if (this.#opensResponseBody(head, localBody)) {
+      this.#responseBody = new FilteredBody()
+      if (localBody === null) this.#connection?.resumeResponse()
+      else {
+        this.#chain?.feedResponse(localBody, 0, localBody.length)
+        this.#chain?.endResponse(null)
+      }
+      return
+    }
     if (localBody !== null) return this.#sendLocal(head, localBody)
     if (this.#chain !== null && !this.#framesStill(head)) return
     if (head.status === 101) {
@@ -346,17 +462,25 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     }
     this.#phase = RESPONDING
     this.#arm()
-    // Without its length the body needs another delimiter.
-    const body = head.body === "length" && this.#chain !== null && !head.fields.has("content-length") ? "close" : head.body
+    // Without its length the body needs another delimiter, and so it does without the chunks it came in.
+    const bare = head.body === "length" ? this.#chain !== null && !head.fields.has("content-length") : this.#plainBody
+    const body = bare && head.body !== "none" ? "close" : head.body
     stream.sendHead(head, body, false)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.#chain !== null) this.#connection?.resumeResponse()
   }
 
+  // Whether the response's body has to pass filters first.
+  #opensResponseBody(head: ResponseHead, localBody: Buffer | null): boolean {
+    if (this.#chain === null || this.#responseFiltered || this.#isHead || head.status === 101) return false
+    this.#responseFiltered = true
+    return (localBody === null ? head.body !== "none" : localBody.length > 0) && this.#chain.openResponseBody()
+  }
+
   // Whether what filters made of an upstream response can be framed as they left it; otherwise it has been answered.
   #framesStill(head: ResponseHead): boolean {
     const bodyless = head.status < 200 || head.status === 204 || head.status === 304
-    const upgrade = this.#head.upgrade !== "" && head.upgrade !== ""
+    const upgrade = this.head.upgrade !== "" && head.upgrade !== ""
     if (bodyless && head.body !== "none") {
       this.onFilterFailed("filterEdit", `status ${head.status} for a response with a body`)
       return false
@@ -371,38 +495,101 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   onResponseBytes(buffer: Buffer, from: number, to: number): void {
-    const stream = this.#stream
+    const stream = this.stream
+    this.#lastActivity = this.plane.means.wheel.now
+    if (this.#responseBody !== null) {
+      this.#chain?.feedResponse(buffer, from, to)
+      return
+    }
     this.responseBytes += to - from
-    this.#lastActivity = this.#plane.means.wheel.now
     stream.sendBytes(buffer, from, to)
     if (!stream.writable) this.#connection?.pauseResponse()
   }
 
   onResponseFlush(): void {
     this.#clockRead = false
-    if (this.#phase >= RESPONDING) this.#stream.flush()
+    if (this.#responseBody !== null) this.#chain?.flushResponse()
+    else if (this.#phase >= RESPONDING) this.stream.flush()
   }
 
   onDownstreamWritable(): void {
-    if (this.#phase >= RESPONDING) this.#connection?.resumeResponse()
+    if (this.#phase >= RESPONDING && this.#responseBody?.held !== true) this.#connection?.resumeResponse()
   }
 
   onResponseComplete(): void {
     this.#leaveEndpoint()
-    this.#end()
+    if (this.#responseBody === null) return this.#end()
+    // The connection's next response is parsed where this head stands.
+    const head = (this.#response as ResponseHead).copy()
+    this.#response = head
+    if (this.#chain !== null) this.#chain.response = head
   }
 
   onResponseEnd(trailers: Fields | null): void {
-    this.#stream.sendEnd(trailers)
+    if (this.#responseBody === null) this.stream.sendEnd(trailers)
+    else this.#chain?.endResponse(trailers)
+  }
+
+  onResponseBody(bytes: Buffer): void {
+    const body = this.#responseBody as FilteredBody
+    if (!body.sent) return body.keep(bytes)
+    this.responseBytes += bytes.length
+    this.stream.sendBytes(bytes, 0, bytes.length)
+    if (!this.stream.writable) this.#connection?.pauseResponse()
+  }
+
+  onResponseBodyEnd(trailers: Fields | null): void {
+    const body = this.#responseBody as FilteredBody
+    body.ended = true
+    body.trailers = trailers
+  }
+
+  onResponseHold(hold: boolean): void {
+    const body = this.#responseBody as FilteredBody
+    body.held = hold
+    if (hold) this.#connection?.pauseResponse()
+    else if (this.stream.writable) this.#connection?.resumeResponse()
+  }
+
+  #moveResponse(body: FilteredBody): void {
+    const stream = this.stream
+    if (this.#phase === HOLDING) {
+      if (!body.ready) return
+      const head = this.#response as ResponseHead
+      this.status = head.status
+      if (this.#localBody !== null) {
+        // It has ended: it was handed over whole.
+        this.#responseBody = null
+        const { bytes } = body.waiting
+        head.fields.set("content-length", String(bytes.length))
+        return this.#sendLocal(head, bytes)
+      }
+      if (!this.#framesStill(head)) return
+      body.frame(head)
+      body.sent = true
+      this.#phase = RESPONDING
+      this.#arm()
+      stream.sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
+      const { bytes } = body.waiting
+      this.responseBytes += bytes.length
+      stream.sendBytes(bytes, 0, bytes.length)
+      body.waiting.clear()
+      if (!stream.writable) this.#connection?.pauseResponse()
+    }
+    if (!body.sent) return
+    if (!body.ended) return stream.flush()
+    this.#responseBody = null
+    this.#end()
+    stream.sendEnd(body.trailers)
   }
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
-    const endpoint = this.#endpoint as Endpoint
+    const endpoint = this.endpoint as Endpoint
     this.#leaveEndpoint()
     if (this.#phase === TUNNEL) {
       if (details !== "") this.#setFlag(errors[code].flag, details)
       this.#end()
-      this.#stream.sendEnd(null)
+      this.stream.sendEnd(null)
       return
     }
     if (this.#phase >= RESPONDING && !this.#retract()) {
@@ -418,7 +605,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       unanswered &&
       !this.#retried &&
       !this.#bodyStarted &&
-      IDEMPOTENT.test(this.#head.method)
+      IDEMPOTENT.test(this.head.method)
     ) {
       this.#retried = true
       this.#tried ??= []
@@ -427,12 +614,13 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
       this.#attempt(true)
       return
     }
-    this.#fail(code, `${endpoint.address} ${details}`)
+    // Cut short, but the client has seen nothing of it: it gets a whole answer.
+    this.#fail(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
   }
 
   // A fault in the segment that brought the head: nothing has left yet, and a proper reply is still possible.
   #retract(): boolean {
-    if (this.#phase !== RESPONDING || !this.#stream.retract()) return false
+    if (this.#phase !== RESPONDING || !this.stream.retract()) return false
     this.#phase = WAITING
     this.status = 0
     this.responseBytes = 0
@@ -440,8 +628,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   onTunnelEnd(): void {
-    this.#stream.flush()
-    this.#stream.endTunnel()
+    this.stream.flush()
+    this.stream.endTunnel()
   }
 
   // ----------------------------------------------------------------------------------------------------- local reply
@@ -455,12 +643,18 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   /** The one place where a failure becomes a reply. */
   #fail(code: ErrorCode, details: string): void {
     this.#setFlag(errors[code].flag, details)
-    this.#reply(this.#plane.means.replies.error(code, this.#head), errors[code].close)
+    this.#reply(this.plane.means.replies.error(code, this.head), errors[code].close)
   }
 
   // A local reply goes back through the filters the request has reached.
   #reply(reply: Reply, close = false): void {
     if (close) this.#closeAfter = true
+    this.#chain?.stopRequest()
+    this.#requestBody = null
+    if (this.#responseBody !== null) {
+      this.#chain?.stopResponse()
+      this.#responseBody = null
+    }
     this.#response = reply.head
     this.#localBody = reply.body
     // Filters see one response of an exchange; a reply in its place goes straight out.
@@ -480,7 +674,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   #sendLocal(head: ResponseHead, body: Buffer): void {
-    const stream = this.#stream
+    const stream = this.stream
     this.#phase = RESPONDING
     const close = this.#closeAfter || (!stream.requestComplete && !stream.requestSkippable)
     const bodyless = this.#isHead || body.length === 0 || head.status === 204 || head.status === 304
@@ -496,8 +690,8 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   // -------------------------------------------------------------------------------------------------- ends and limits
 
   onDownstreamHalfClosed(): void {
-    const { wheel } = this.#plane.means
-    const grace = this.#plane.config.timeouts.halfClose
+    const { wheel } = this.plane.means
+    const grace = this.plane.config.timeouts.halfClose
     if (this.#phase >= RESPONDING) return
     if (grace === 0) return this.#cancel()
     this.#goneAt = wheel.refresh() + grace
@@ -521,32 +715,32 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   // Cuts the downstream connection off.
   #abort(): void {
     this.#end()
-    this.#stream.abort()
+    this.stream.abort()
   }
 
   // Sets the deadline to whichever limit is due first.
   #arm(): void {
-    const route = this.#route
+    const route = this.matched
     if (route === null) return
-    let at = this.#phase < TUNNEL && route.requestTimeout > 0 ? this.#started + route.requestTimeout : NEVER
+    let at = this.#phase < TUNNEL && route.requestTimeout > 0 ? this.started + route.requestTimeout : NEVER
     if (this.#tryAt < at) at = this.#tryAt
     if (this.#goneAt < at && this.#phase < RESPONDING) at = this.#goneAt
     const idle = this.#idleAt(route)
     if (idle < at) at = idle
-    if (at === NEVER) this.#stream.deadline.clear()
-    else this.#stream.deadline.set(at)
+    if (at === NEVER) this.stream.deadline.clear()
+    else this.stream.deadline.set(at)
   }
 
   #idleAt(route: Route): number {
-    const idle = this.#phase === TUNNEL ? this.#plane.config.timeouts.tunnelIdle : route.idleTimeout
+    const idle = this.#phase === TUNNEL ? this.plane.config.timeouts.tunnelIdle : route.idleTimeout
     return idle > 0 ? this.#lastActivity + idle : NEVER
   }
 
   onDeadline(): void {
-    const now = this.#plane.means.wheel.now
-    const route = this.#route as Route
-    if (this.#phase !== TUNNEL && route.requestTimeout > 0 && now >= this.#started + route.requestTimeout) {
-      return this.#timeOut(this.#stream.requestComplete ? "responseTimeout" : "requestTimeout")
+    const now = this.plane.means.wheel.now
+    const route = this.matched as Route
+    if (this.#phase !== TUNNEL && route.requestTimeout > 0 && now >= this.started + route.requestTimeout) {
+      return this.#timeOut(this.stream.requestComplete ? "responseTimeout" : "requestTimeout")
     }
     if (now >= this.#tryAt) return this.#timeOut("perTryTimeout")
     if (now >= this.#goneAt && this.#phase < RESPONDING) return this.#cancel()
@@ -555,7 +749,7 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   }
 
   #timeOut(code: ErrorCode): void {
-    const where = this.#endpoint?.address ?? ""
+    const where = this.endpoint?.address ?? ""
     this.#releaseUpstream()
     if (this.#phase >= RESPONDING) {
       this.#setFlag(errors[code].flag, where)
@@ -569,11 +763,12 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
   #end(): void {
     if (this.#phase === ENDED) return
     this.#phase = ENDED
-    this.#chain?.done()
-    const { means, listenerSlots, noRouteSlots } = this.#plane
+    const { means, listenerSlots, noRouteSlots } = this.plane
     const metrics = means.metrics
-    this.duration = (this.#clockRead ? means.wheel.now : means.wheel.refresh()) - this.#started
-    const slots = this.#backend?.slots ?? this.#route?.slots ?? noRouteSlots
+    this.duration = (this.#clockRead ? means.wheel.now : means.wheel.refresh()) - this.started
+    this.elapsed = this.duration
+    this.#chain?.done()
+    const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
     metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
@@ -582,70 +777,6 @@ class Exchange implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, 
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
     // A filter that answers is at work, not at fault.
     if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
-    this.#plane.snapshot.unpin()
-  }
-
-  // ---------------------------------------------------------------------------- what filters and the access log read
-
-  get startTime(): number {
-    return this.#plane.means.epoch + this.#started
-  }
-  get connectionId(): number {
-    return this.#stream.connectionId
-  }
-  get protocol(): string {
-    return this.#head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0"
-  }
-  get sourceAddress(): string {
-    return clientAddress(this.#head, this.#stream.sourceAddress, this.#plane.config.trustedHops)
-  }
-  get sourcePort(): number {
-    return this.#stream.sourcePort
-  }
-  get destinationAddress(): string {
-    return this.#stream.destinationAddress
-  }
-  get destinationPort(): number {
-    return this.#stream.destinationPort
-  }
-  get listenerName(): string {
-    return this.#plane.name
-  }
-  get routeName(): string {
-    return this.#route?.name ?? ""
-  }
-  get serviceName(): string {
-    return this.#backend?.name ?? ""
-  }
-  get upstreamAddress(): string {
-    return this.#endpoint?.address ?? this.#upstream
-  }
-  get responseFlag(): string {
-    return this.flag
-  }
-  get method(): string {
-    return this.#head.method
-  }
-  get authority(): string {
-    return this.#head.authority
-  }
-  get listener(): string {
-    return this.#plane.name
-  }
-  get route(): string {
-    return this.routeName
-  }
-  get service(): string {
-    return this.serviceName
-  }
-  get upstream(): string {
-    return this.upstreamAddress
-  }
-  get source(): string {
-    const address = this.sourceAddress
-    return address.includes(":") ? `[${address}]:${this.sourcePort}` : `${address}:${this.sourcePort}`
-  }
-  get userAgent(): string {
-    return this.#head.fields.get("user-agent") ?? ""
+    this.plane.snapshot.unpin()
   }
 }

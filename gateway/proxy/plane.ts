@@ -6,6 +6,7 @@ import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import type { Service } from "../upstream/services.ts"
 import type { ForwardedFields } from "./forwarded.ts"
 import type { LocalReplies } from "./local-reply.ts"
 import type { Route } from "./route.ts"
@@ -41,4 +42,5 @@ export interface Plane {
   /** Metrics of exchanges that no route matched. */
   readonly noRouteSlots: RouteSlots
   serviceSlots(service: string): ServiceSlots | undefined
+  service(name: string): Service | undefined
 }

@@ -26,6 +26,8 @@ export interface RouteParts {
   readonly filters: readonly HttpFilter[]
 }
 
+const noEdits = new HeaderEditor({ remove: [], set: [], add: [] })
+
 export class Route {
   readonly name: string
   readonly filters: readonly HttpFilter[]
@@ -73,5 +75,15 @@ export class Route {
       slots: parts.slots(config.name, backend.service),
     }))
     this.split = new WeightedSplit(this.backends.map((_, i) => backends[i].weight))
+  }
+
+  /** Requests go to a service, or would if there were one. */
+  get forwards(): boolean {
+    return this.redirect === null && this.direct === null
+  }
+
+  /** A backend for a service that a filter chose and this route doesn't name. */
+  chosen(service: Service): Backend {
+    return { service, name: service.name, request: noEdits, response: noEdits, rewrite: undefined, slots: this.slots }
   }
 }

@@ -1,6 +1,7 @@
 // What host calls need of the VM that makes them: the seam between the ABI (this folder) and the machinery around it.
 
-import type { FilterStream, LocalReply } from "../../filter/filter.ts"
+import type { BodyBuffer } from "../../filter/body-buffer.ts"
+import type { Callout, CalloutResponse, FilterStream, LocalReply, ServiceCaller } from "../../filter/filter.ts"
 import type { LogLevel } from "../../telemetry/log.ts"
 import type { HeaderNames } from "./header-names.ts"
 import type { GuestMemory } from "./memory.ts"
@@ -11,6 +12,8 @@ export interface Clock {
   now(): number
   /** Milliseconds from any fixed point, with fraction; never goes back. */
   monotonic(): number
+  /** Calls `run` once after `ms` (whole, at least 1); the result takes that back. */
+  schedule(ms: number, run: () => void): () => void
 }
 
 /** Data that all VMs of one namespace share, in every worker. Namespaces and keys are latin1 text, one character an octet. */
@@ -18,6 +21,50 @@ export interface SharedData {
   get(namespace: string, key: string): { readonly value: Uint8Array; readonly cas: number } | undefined
   /** `cas` 0 = write whatever is there. */
   set(namespace: string, key: string, value: Uint8Array, cas: number): "ok" | "cas-mismatch" | "full"
+}
+
+/** Queues that all VMs share, in every worker, by namespace (vm_id) and name. Texts are latin1, one character an octet. */
+export interface SharedQueues {
+  /**
+   * Makes a queue, or joins the one there is and keeps its items. `ready` is called, on a later turn, once for each item
+   * that is enqueued from now on, in one worker only: the last that registered. Null when there are too many queues.
+   */
+  register(namespace: string, name: string, ready: () => void): { readonly id: number; release(): void } | null
+  /** 0 = there is none. */
+  resolve(namespace: string, name: string): number
+  enqueue(id: number, value: Uint8Array): "ok" | "unknown" | "full"
+  dequeue(id: number): Uint8Array | "unknown" | "empty"
+}
+
+/** Metrics that guests define: one series in the process for each type and name, whoever defines it. */
+export interface GuestMetrics {
+  /** Id of the series, not 0; 0 when there are too many. */
+  define(type: number, name: string): number
+  /** Adds to a counter or gauge. */
+  increment(id: number, by: bigint): "ok" | "unknown" | "bad"
+  /** Adds to a counter, sets a gauge, observes in a histogram. */
+  record(id: number, value: bigint): "ok" | "unknown" | "bad"
+  read(id: number): bigint | "unknown" | "bad"
+}
+
+/** What a filter may do, from its manifest; null lists = everything of that kind. Header names are lower case. */
+export interface Grants {
+  readonly services: readonly string[] | null
+  readonly readHeaders: readonly string[] | null
+  readonly writeHeaders: readonly string[] | null
+  /** Prefixes of shared-data keys and queue names. */
+  readonly shared: readonly string[] | null
+  /** Names of host calls, such as proxy_http_call. */
+  readonly hostCalls: readonly string[] | null
+}
+
+/** What VMs of one worker have from outside. */
+export interface HostEnvironment {
+  readonly clock: Clock
+  readonly shared: SharedData
+  readonly queues: SharedQueues
+  readonly metrics: GuestMetrics
+  readonly services: ServiceCaller
 }
 
 /** Bits of {@link HostStream.actions}. */
@@ -35,6 +82,19 @@ export interface HostRoot {
   readonly config: Uint8Array
   /** `proxy_on_done` asked to wait for `proxy_done`. */
   awaitingDone: boolean
+  /** How its last callout went, for `proxy_get_status`: 0 and "" = well. */
+  readonly status: number
+  readonly statusMessage: string
+  /** Replaces the period of `proxy_on_tick`; ms, 0 = none. */
+  setTick(ms: number): void
+  /** Makes it the receiver of a queue, until it ends: the queue's id; 0 when it has, or there are, too many. */
+  registerQueue(namespace: string, name: string): number
+}
+
+/** The answer to a callout, while a guest is called with it. */
+export interface HostCallout {
+  /** Null: it failed. */
+  readonly response: CalloutResponse | null
 }
 
 /** A stream context as host calls see it. */
@@ -42,16 +102,28 @@ export interface HostStream {
   readonly id: number
   readonly stream: FilterStream
   /** The message's head has not been passed on yet. */
-  requestWritable: boolean
-  responseWritable: boolean
+  readonly requestWritable: boolean
+  readonly responseWritable: boolean
+  /** Every edit of the request's headers has its route looked up anew. */
+  readonly reroutes: boolean
+  /** Octets up to which edits may make a body grow. */
+  readonly bodyRoom: number
   /** In done, log and delete: everything is read-only, and absent maps are empty ones. */
   ended: boolean
-  /** Octets of headers and properties written so far. */
+  /** What a body callback shows, and what it has kept while it pauses; null at any other time. */
+  requestBody: BodyBuffer | null
+  responseBody: BodyBuffer | null
+  /** The stream's end was shown to the guest in the body callback that runs: trailers may be added. */
+  requestEnds: boolean
+  responseEnds: boolean
+  /** In a trailer callback, or paused in one, or just added: trailers may be edited. */
+  requestTrailersWritable: boolean
+  responseTrailersWritable: boolean
+  /** Octets of headers, trailers and properties written so far. */
   written: number
   /** What happens once the guest has returned. */
   actions: number
   reply: LocalReply | null
-  properties: Map<string, Uint8Array> | null
 }
 
 /** {@link HostVm.phase}: the plugin's configuration can be read in the second. */
@@ -62,7 +134,9 @@ export interface HostVm {
   readonly memory: GuestMemory
   readonly names: HeaderNames
   readonly clock: Clock
-  readonly shared: SharedData
+  readonly environment: HostEnvironment
+  /** Null = everything is allowed. */
+  readonly grants: Grants | null
   /** The ABI's `vm_id`. */
   readonly id: string
   /** Scope of shared data: the id as octets, one latin1 character each. */
@@ -73,8 +147,16 @@ export interface HostVm {
   root: HostRoot | null
   stream: HostStream | null
   readonly phase: number
+  /** In `proxy_on_http_call_response`. */
+  readonly callout: HostCallout | null
+  /** What `proxy_on_foreign_function` was called with. */
+  readonly foreignArguments: Uint8Array | null
   /** A context that `proxy_set_effective_context` may choose; whether there is one. */
   choose(id: number): boolean
+  /** Sends a callout for the effective root and gives it an id; 0 when it can't be made. */
+  call(callout: Callout): number
+  /** Takes from the guest's budget what it costs to copy so many octets: copies in a loop must end like the loop. */
+  charge(octets: number): void
   /** Asks the guest for room; 0 when it has none. Memory is refreshed afterwards. */
   allocate(length: number): number
   /** Runs the stream's {@link HostStream.actions} when the guest has returned. */

@@ -13,13 +13,16 @@ import {
 } from "../../../gateway/filter/filter.ts"
 import { RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
 
-type Act = (stream: FilterStream) => FilterAction
+type Act = (stream: FilterStream, self: StreamFilter) => FilterAction
 const go: Act = () => CONTINUE
 const wait: Act = () => PAUSE
 
 /** Writes down what happens to it and its fellows, and acts as it is told. */
 class Probe implements HttpFilter {
+  readonly interests = 0
+  readonly bodyLimit = 0
   stream: FilterStream | null = null
+  self: StreamFilter | null = null
   readonly name: string
   readonly #events: string[]
   readonly #onRequest: Act
@@ -34,21 +37,38 @@ class Probe implements HttpFilter {
 
   open(stream: FilterStream): StreamFilter {
     this.stream = stream
-    return {
+    const unexpected = (): never => {
+      throw new Error("a body callback without interest in bodies")
+    }
+    const self: StreamFilter = {
       onRequestHeaders: (end) => {
         this.#events.push(`${this.name} request${end ? " end" : ""}`)
-        return this.#onRequest(stream)
+        return this.#onRequest(stream, self)
       },
+      onRequestBody: unexpected,
+      onRequestTrailers: unexpected,
       onResponseHeaders: (end) => {
         this.#events.push(`${this.name} response${end ? " end" : ""}`)
-        return this.#onResponse(stream)
+        return this.#onResponse(stream, self)
       },
+      onResponseBody: unexpected,
+      onResponseTrailers: unexpected,
       onDone: () => this.#events.push(`${this.name} done`),
     }
+    this.self = self
+    return self
+  }
+
+  continueRequest(): void {
+    if (this.self !== null) this.stream?.continueRequest(this.self)
+  }
+
+  continueResponse(): void {
+    if (this.self !== null) this.stream?.continueResponse(this.self)
   }
 }
 
-const absent: HttpFilter = { name: "absent", open: () => null }
+const absent: HttpFilter = { name: "absent", interests: 0, bodyLimit: 0, open: () => null }
 
 class Owner implements ChainOwner {
   readonly #events: string[]
@@ -71,6 +91,19 @@ class Owner implements ChainOwner {
   onFilterReset(): void {
     this.#events.push("reset")
   }
+  readonly requestSent = false
+  readonly responseSent = false
+  onRequestBody(): void {}
+  onRequestBodyEnd(): void {}
+  onResponseBody(): void {}
+  onResponseBodyEnd(): void {}
+  onRequestHold(): void {}
+  onResponseHold(): void {}
+  onBodiesMoved(): void {}
+  chooseService(): boolean {
+    return false
+  }
+  clearRoute(): void {}
 }
 
 const reply = (status: number): LocalReply => ({ status, body: new Uint8Array(), headers: [], details: "", grpcStatus: -1 })
@@ -138,11 +171,11 @@ describe("a pause", () => {
     const run = chain(events, new Probe("a", events), b, new Probe("c", events))
     run.runRequest(true)
     expect(events).toEqual(["a request end", "b request end"])
-    b.stream?.continueResponse()
+    b.continueResponse()
     expect(events).toHaveLength(2)
-    b.stream?.continueRequest()
+    b.continueRequest()
     expect(events.slice(2)).toEqual(["c request end", "request filtered"])
-    b.stream?.continueRequest()
+    b.continueRequest()
     expect(events).toHaveLength(4)
   })
 
@@ -153,9 +186,9 @@ describe("a pause", () => {
     run.runRequest(true)
     run.runResponse(new ResponseHead(), true)
     expect(events.slice(4)).toEqual(["c response end", "b response end"])
-    b.stream?.continueRequest()
+    b.continueRequest()
     expect(events).toHaveLength(6)
-    b.stream?.continueResponse()
+    b.continueResponse()
     expect(events.slice(6)).toEqual(["a response end", "response filtered"])
   })
 
@@ -164,12 +197,12 @@ describe("a pause", () => {
     const a = new Probe(
       "a",
       events,
-      (stream) => {
-        stream.continueRequest()
+      (stream, self) => {
+        stream.continueRequest(self)
         return PAUSE
       },
-      (stream) => {
-        stream.continueResponse()
+      (stream, self) => {
+        stream.continueResponse(self)
         return PAUSE
       },
     )
@@ -185,7 +218,7 @@ describe("a pause", () => {
     const run = chain(events, a, new Probe("b", events))
     run.runRequest(true)
     run.done()
-    a.stream?.continueRequest()
+    a.continueRequest()
     a.stream?.sendLocalReply(reply(200))
     a.stream?.fail("filterTrap", "")
     a.stream?.reset()
@@ -198,8 +231,9 @@ describe("a pause", () => {
     const run = chain(events, a, new Probe("b", events))
     run.runRequest(true)
     // A time-out's reply.
+    run.stopRequest()
     run.runResponse(new ResponseHead(), false)
-    a.stream?.continueRequest()
+    a.continueRequest()
     expect(events).toEqual(["a request end", "a response", "response filtered"])
   })
 })

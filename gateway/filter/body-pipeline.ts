@@ -1,0 +1,190 @@
+// One direction of an exchange's body on its way through the filters that want to see it. Each has a buffer of what it was
+// shown and has not passed on; a filter that pauses keeps it, bounded, and what it lets go flows to the next one.
+
+import type { Fields } from "../http/fields.ts"
+import { BodyBuffer } from "./body-buffer.ts"
+import { type BodyAction, CONTINUE, DROP, HOLD, type StreamFilter } from "./filter.ts"
+
+/** The chain, as its pipelines use it. */
+export interface PipelineOwner {
+  /** Brackets every callback. The second says whether the exchange takes another course by what the filter asked for. */
+  beginCall(filter: StreamFilter, response: boolean): void
+  endCall(): boolean
+  /** The filter has continued this direction in the callback that just ended. */
+  readonly continued: boolean
+  /** `bytes` have passed every filter; they are good until this returns. */
+  onBody(response: boolean, bytes: Buffer): void
+  onBodyEnd(response: boolean, trailers: Fields | null): void
+  /** Nothing more is to be read from the peer, until it is called with false. */
+  onHold(response: boolean, hold: boolean): void
+  /** A filter keeps back more than it may. */
+  onOverflow(response: boolean): void
+}
+
+class Stage {
+  readonly filter: StreamFilter
+  readonly body: boolean
+  readonly trailers: boolean
+  readonly limit: number
+  readonly buffer = new BodyBuffer()
+  paused = false
+  held = false
+  /** The message's end has come to it. */
+  ended = false
+
+  constructor(filter: StreamFilter, body: boolean, trailers: boolean, limit: number) {
+    this.filter = filter
+    this.body = body
+    this.trailers = trailers
+    this.limit = limit
+  }
+}
+
+export class BodyPipeline {
+  readonly #owner: PipelineOwner
+  readonly #response: boolean
+  readonly #stages: Stage[] = []
+  readonly #incoming = new BodyBuffer()
+  /** The message's, once its end is known, or a filter's. */
+  trailers: Fields | null = null
+  /** A filter is being shown the end of a message without trailers. */
+  #mayAdd = false
+  #holds = 0
+  #over = false
+
+  constructor(owner: PipelineOwner, response: boolean) {
+    this.#owner = owner
+    this.#response = response
+  }
+
+  /** Adds a filter behind those there are. `limit`: octets it may keep back. */
+  add(filter: StreamFilter, body: boolean, trailers: boolean, limit: number): void {
+    this.#stages.push(new Stage(filter, body, trailers, limit))
+  }
+
+  /** Octets `[from, to)` of `buffer` have come; they move at {@link flush} or {@link end}, before the buffer is reused. */
+  feed(buffer: Buffer, from: number, to: number): void {
+    if (!this.#over) this.#incoming.append(buffer, from, to)
+  }
+
+  flush(): void {
+    if (this.#incoming.length > 0) this.#pass(0, this.#incoming, false)
+  }
+
+  end(trailers: Fields | null): void {
+    if (this.#over) return
+    this.trailers = trailers
+    this.#pass(0, this.#incoming, true)
+  }
+
+  /** What `filter` keeps goes on, if it has paused here. */
+  resume(filter: StreamFilter): void {
+    if (this.#over) return
+    for (let i = 0; i < this.#stages.length; i++) {
+      const stage = this.#stages[i]
+      if (stage.filter !== filter) continue
+      if (!stage.paused) return
+      this.#release(stage)
+      this.#pass(i + 1, stage.buffer, stage.ended)
+      return
+    }
+  }
+
+  /** Trailers for a message that ends without; null at any other time. */
+  addTrailers(make: () => Fields): Fields | null {
+    if (this.#mayAdd) this.trailers ??= make()
+    return this.#mayAdd ? this.trailers : null
+  }
+
+  /** Nothing goes on. */
+  cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#incoming.clear()
+    for (const { buffer } of this.#stages) buffer.clear()
+  }
+
+  // Hands what `from` holds, and the end if this is it, to stage `i` and on as far as it gets.
+  #pass(i: number, from: BodyBuffer, end: boolean): void {
+    const stages = this.#stages
+    for (; i < stages.length; i++) {
+      const stage = stages[i]
+      stage.ended = end
+      const trailers = end ? this.trailers : null
+      if (stage.body) {
+        const fresh = from.length > 0
+        if (from !== stage.buffer) stage.buffer.take(from)
+        // A filter that isn't called with trailers must see the end here, or it would wait for it with what it keeps.
+        const last = end && (trailers === null || !stage.trailers)
+        if ((fresh || last) && !this.#show(stage, last, last && trailers === null)) return
+        if (stage.paused && (!end || trailers === null || !stage.trailers)) return
+      } else if (stage.paused) {
+        return
+      }
+      if (trailers !== null && stage.trailers) {
+        // What came with the end waits with it.
+        if (!stage.body) stage.buffer.take(from)
+        if (!this.#showTrailers(stage, trailers)) return
+        from = stage.buffer
+      } else if (stage.body) from = stage.buffer
+    }
+    if (this.#over) return
+    if (from.length > 0) {
+      this.#owner.onBody(this.#response, from.bytes)
+      from.clear()
+    }
+    if (!end || this.#over) return
+    this.#over = true
+    this.#owner.onBodyEnd(this.#response, this.trailers)
+  }
+
+  // Shows a filter its buffer; false when the exchange is no longer this pipeline's.
+  #show(stage: Stage, last: boolean, mayAdd: boolean): boolean {
+    const { filter, buffer } = stage
+    const owner = this.#owner
+    owner.beginCall(filter, this.#response)
+    this.#mayAdd = mayAdd
+    const action: BodyAction = this.#response ? filter.onResponseBody(buffer, last) : filter.onRequestBody(buffer, last)
+    this.#mayAdd = false
+    if (owner.endCall() || this.#over) return false
+    if (action === CONTINUE || owner.continued) {
+      this.#release(stage)
+      return true
+    }
+    stage.paused = true
+    if (action === DROP) buffer.clear()
+    else if (buffer.length > stage.limit) {
+      this.cancel()
+      owner.onOverflow(this.#response)
+      return false
+    }
+    buffer.own()
+    if (action === HOLD && !stage.held) {
+      stage.held = true
+      if (++this.#holds === 1) owner.onHold(this.#response, true)
+    }
+    return true
+  }
+
+  #showTrailers(stage: Stage, trailers: Fields): boolean {
+    const { filter } = stage
+    const owner = this.#owner
+    owner.beginCall(filter, this.#response)
+    const action = this.#response ? filter.onResponseTrailers(trailers) : filter.onRequestTrailers(trailers)
+    if (owner.endCall() || this.#over) return false
+    if (action === CONTINUE || owner.continued) {
+      this.#release(stage)
+      return true
+    }
+    stage.paused = true
+    stage.buffer.own()
+    return false
+  }
+
+  #release(stage: Stage): void {
+    stage.paused = false
+    if (!stage.held) return
+    stage.held = false
+    if (--this.#holds === 0) this.#owner.onHold(this.#response, false)
+  }
+}
