@@ -86,6 +86,7 @@ export interface UpstreamHandler {
   onInformational(head: ResponseHead): void
   /** The final head. Answer how its body is wanted: true = chunked coding reframed, false = plain data. */
   onResponseHead(head: ResponseHead): boolean
+  /** Octets `[from, to)` of `buffer`, which other connections read into as well: good until the flush or end that follows. */
   onResponseBytes(buffer: Buffer, from: number, to: number): void
   /** All that had arrived was handed over: a moment to write what waits. */
   onResponseFlush(): void

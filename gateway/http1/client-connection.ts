@@ -11,6 +11,7 @@ import type { HeadLimits } from "./head-reader.ts"
 import { MessageWriter } from "./message-writer.ts"
 import { NEED_MORE, REFUSED } from "./request-parser.ts"
 import { ResponseParser } from "./response-parser.ts"
+import { readBuffer } from "./scratch.ts"
 import { serializeRequest } from "./serialize.ts"
 
 /** 1xx heads one response may begin with. */
@@ -68,6 +69,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   /** A tunnel's socket has closed in order, with bytes still kept for the client. */
   #gone = false
 
+  /** `socket` tells what it reads by `data`, or by {@link onRead}. */
   constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner, connectTimeout: number) {
     this.#socket = socket
     this.#writer = new MessageWriter(socket)
@@ -77,7 +79,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     this.deadline = new Deadline(wheel, this)
     if (connectTimeout > 0) this.deadline.set(wheel.refresh() + connectTimeout)
     socket.on("connect", () => this.#onConnect())
-    socket.on("data", (bytes: Buffer) => this.#onData(bytes))
+    socket.on("data", (bytes: Buffer) => this.onRead(bytes, bytes.length))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#onDrain())
     socket.on("error", (error: Error & { code?: string }) => {
@@ -174,7 +176,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     }
     if (kept !== null) {
       this.#kept = null
-      this.#process(kept)
+      this.#process(kept, kept.length)
       if (this.#kept !== null || this.#paused || (this.#state as number) === CLOSED) return
     }
     if (this.#ended) this.#onEnd()
@@ -203,13 +205,15 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     if (!connecting) this.#owner.onClosed(this)
   }
 
-  #onData(bytes: Buffer): void {
+  /** The first `length` octets of `bytes` have come. */
+  onRead(bytes: Buffer, length: number): void {
     if (this.#kept !== null || this.#paused) {
-      this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])
+      const kept = keep(bytes, 0, length)
+      this.#kept = this.#kept === null ? kept : Buffer.concat([this.#kept, kept])
       return
     }
     try {
-      this.#process(bytes)
+      this.#process(bytes, length)
     } catch (error) {
       this.#processing = false
       this.#owner.onFault(error)
@@ -217,8 +221,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     }
   }
 
-  #process(buffer: Buffer): void {
-    const length = buffer.length
+  #process(buffer: Buffer, length: number): void {
     let i = 0
     this.#processing = true
     while (i < length && !this.#paused) {
@@ -267,7 +270,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     if (this.#state === CLOSED) return
     this.#handler?.onResponseFlush()
     if (i < length) {
-      this.#kept = i === 0 ? buffer : buffer.subarray(i)
+      this.#kept = keep(buffer, i, length)
       this.#socket.pause()
     }
   }
@@ -413,4 +416,10 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
         this.destroy()
     }
   }
+}
+
+// `buffer[from, to)` for later.
+function keep(buffer: Buffer, from: number, to: number): Buffer {
+  const bytes = buffer.subarray(from, to)
+  return buffer === readBuffer ? Buffer.from(bytes) : bytes
 }

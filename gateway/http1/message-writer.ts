@@ -1,11 +1,13 @@
-// The sending half of a connection: gathers a head, small pieces of a body and the last chunk into one write, passes larger
-// pieces as the buffers they arrived in, and says when the peer has taken too little.
+// The sending half of a connection: gathers a head, small pieces of a body and the last chunk into one write, and says when
+// the peer has taken too little. It keeps no buffer it is given: larger pieces are copied, with what goes before them.
 
 import type { Socket } from "node:net"
 import type { BodyTransfer } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { latin1 } from "../http/latin1.ts"
 import { chunkHead, lastChunk } from "./chunked.ts"
+import { CR, LF } from "./octets.ts"
+import { writeBuffers } from "./scratch.ts"
 
 /** Octets up to which a body leaves in one string with its head and its last chunk. */
 const JOIN_LIMIT = 16 * 1024
@@ -62,18 +64,25 @@ export class MessageWriter {
       this.#out = encode ? `${out}${chunkHead(length)}${body}\r\n` : out + body
       return
     }
-    const bytes = length === buffer.length ? buffer : buffer.subarray(from, to)
-    const socket = this.#socket
-    if (!encode && out === "") {
-      if (!socket.write(bytes)) this.writable = false
-      return
-    }
     this.#out = ""
-    socket.cork()
-    this.text(encode ? out + chunkHead(length) : out)
-    if (!socket.write(bytes)) this.writable = false
-    if (encode) this.text("\r\n")
-    socket.uncork()
+    this.#headWaits = false
+    this.#copy(encode ? out + chunkHead(length) : out, buffer, from, to, encode)
+  }
+
+  // One write from memory that is used again: by the next one, if the system takes all of it at once.
+  #copy(before: string, buffer: Buffer, from: number, to: number, chunk: boolean): void {
+    const socket = this.#socket
+    const size = before.length + to - from + (chunk ? 2 : 0)
+    // Behind others that wait it will wait too, and should hold no more than it needs.
+    const bytes = socket.writableLength > 0 ? Buffer.allocUnsafeSlow(size) : writeBuffers.take(size)
+    let end = before === "" ? 0 : bytes.write(before, "latin1")
+    end += buffer.copy(bytes, end, from, to)
+    if (chunk) {
+      bytes[end++] = CR
+      bytes[end++] = LF
+    }
+    if (!socket.write(end === bytes.length ? bytes : bytes.subarray(0, end))) this.writable = false
+    if (socket.writableLength === 0) writeBuffers.giveBack(bytes)
   }
 
   /** Sends latin1 text at once. */

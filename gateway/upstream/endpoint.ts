@@ -6,6 +6,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../http1/client-connection.ts"
 import type { HeadLimits } from "../http1/head-reader.ts"
+import { readBuffer } from "../http1/scratch.ts"
 
 /** What a pool may do; in one worker. Times in ms. */
 export interface PoolSettings {
@@ -111,8 +112,15 @@ export class Endpoint implements ClientConnectionOwner {
     this.#connections++
     this.#counters.connects(1)
     this.#counters.active(1)
-    const socket = connect({ host: this.host, port: this.port, noDelay: true, allowHalfOpen: true })
-    new ClientConnection(socket, this.#settings.head, this.#wheel, this, this.#settings.connectTimeout)
+    const onread = {
+      buffer: readBuffer,
+      callback: (length: number): boolean => {
+        connection.onRead(readBuffer, length)
+        return true
+      },
+    }
+    const socket = connect({ host: this.host, port: this.port, noDelay: true, allowHalfOpen: true, onread })
+    const connection = new ClientConnection(socket, this.#settings.head, this.#wheel, this, this.#settings.connectTimeout)
   }
 
   onConnected(connection: ClientConnection): void {

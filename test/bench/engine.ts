@@ -109,6 +109,7 @@ const exchanges = new Exchanges({
   listenerSlots,
   noRouteSlots: slots,
   serviceSlots: () => serviceSlots,
+  service: () => undefined,
 })
 const downstreamSocket = new FakeSocket()
 new ServerConnection(
