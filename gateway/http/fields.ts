@@ -101,9 +101,11 @@ export class Fields {
 
   /** Fields there are, repeats counted. */
   get size(): number {
-    const added = this.#beside()
+    const added = this.#added
     let size = added === null ? 0 : added.length >> 1
     for (let i = 0; i < this.count; i++) if (this.at[i * SLOTS] !== REMOVED) size++
+    const lines = this.#lines
+    for (let end = lines.indexOf("\r\n"); end !== -1; end = lines.indexOf("\r\n", end + 2)) size++
     return size
   }
 

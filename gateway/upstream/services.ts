@@ -22,16 +22,21 @@ export interface ServicesDependencies {
   counters(service: string): UpstreamCounters
 }
 
+const NO_SERVICES: ReadonlyMap<string, Service> = new Map()
+
 export class Services {
   readonly #dependencies: ServicesDependencies
   /** By service and everything about an endpoint that its connections depend on. */
   #endpoints = new Map<string, Endpoint>()
+  #current: ReadonlyMap<string, Service> = NO_SERVICES
+  /** Of a snapshot that is being made. */
+  #next: ReadonlyMap<string, Service> = NO_SERVICES
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
   }
 
-  /** The services of a new snapshot. Call {@link retire} once it is in force. */
+  /** The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. */
   build(config: Readonly<Record<string, ServiceConfig>>): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
     const { wheel, random, workers, counters } = this.#dependencies
     const services = new Map<string, Service>()
@@ -57,12 +62,28 @@ export class Services {
       }
       services.set(name, { name, endpoints: list, balancer: createLoadBalancer(service.loadBalancing, list, random) })
     }
+    this.#next = services
     return { services, endpoints }
+  }
+
+  /**
+   * The service of that name: of the snapshot in force, or one that is new in the snapshot being made, since filters that
+   * start with it may call out at once.
+   */
+  find(name: string): Service | undefined {
+    return this.#current.get(name) ?? this.#next.get(name)
+  }
+
+  /** The snapshot being made never came into force. */
+  abandon(): void {
+    this.#next = NO_SERVICES
   }
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
     for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
     this.#endpoints = endpoints
+    this.#current = this.#next
+    this.#next = NO_SERVICES
   }
 }

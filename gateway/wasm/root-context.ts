@@ -2,6 +2,7 @@
 // callouts and queues. All of that ends with it.
 
 import type { Callout } from "../filter/filter.ts"
+import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
 import type { HostRoot } from "./proxy-wasm/host.ts"
 import { RootCallouts } from "./root-callouts.ts"
 import { RootQueue } from "./root-queue.ts"
@@ -27,12 +28,15 @@ export class RootContext implements HostRoot {
   readonly rootId: Uint8Array
   readonly config: Uint8Array
   awaitingDone = false
+  /** Where its callbacks are counted. */
+  metrics: FilterMetrics | null = null
   readonly #ticker: RootTicker
   readonly #callouts: RootCallouts
   readonly #queues = new Map<number, RootQueue>()
   #cancelWait: (() => void) | null = null
   #whenEnded: (() => void) | null = null
   #ended = false
+  #runs = 0
 
   constructor(id: number, vm: Vm, settings: RootSettings) {
     const encoder = new TextEncoder()
@@ -52,6 +56,20 @@ export class RootContext implements HostRoot {
 
   get statusMessage(): string {
     return this.#callouts.statusMessage
+  }
+
+  /** Runs a callback outside exchanges: `call` crosses into the guest's export of that name. */
+  run(callback: string, call: () => void): void {
+    const { vm, metrics } = this
+    const sampled = ++this.#runs % SAMPLE === 0
+    const start = sampled ? vm.clock.monotonic() : 0
+    vm.run(this, callback, () => {
+      call()
+      if (!sampled || metrics === null) return
+      metrics.budget(vm.used())
+      metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6))
+    })
+    metrics?.calls(1)
   }
 
   setTick(ms: number): void {

@@ -1,10 +1,13 @@
 // What one exchange costs in the engine itself, without kernel and without the runtime's streams: requests are fed to a
-// real server connection over a socket made of plain calls, and answered by one. Run: `bun test/bench/engine.ts`.
+// real server connection over a socket made of plain calls, and answered by one. With a module (`FILTER=three.wasm`) every
+// exchange passes through it. Run: `bun test/bench/engine.ts [exchanges a round]`.
 
 import { randomBytes } from "node:crypto"
 import { EventEmitter } from "node:events"
+import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
+import type { HttpFilter } from "../../gateway/filter/filter.ts"
 import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../../gateway/http1/client-connection.ts"
 import { ServerConnection } from "../../gateway/http1/server-connection.ts"
@@ -18,6 +21,10 @@ import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
 import type { ConnectionWaiter, Endpoint } from "../../gateway/upstream/endpoint.ts"
+import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
+import { prepareModule } from "../../gateway/wasm/module.ts"
+import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
+import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
 import { requestFields } from "./scenarios.ts"
 
 class FakeSocket extends EventEmitter {
@@ -86,10 +93,35 @@ const endpoint = {
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner, 0)
 upstreamSocket.emit("connect")
 
+function filterFrom(file: string): HttpFilter {
+  const prepared = prepareModule(readFileSync(file), { memory: 16 << 20 })
+  if (!prepared.ok) throw new Error(prepared.reason)
+  const clock = { now: () => performance.timeOrigin + performance.now(), monotonic: () => performance.now(), schedule: () => () => {} }
+  const ignore = (): void => {}
+  const runtime = new WasmRuntime({
+    logger: { enabled: () => false, log: ignore },
+    environment: trialEnvironment(clock, null),
+    unitsPerMs: calibrate(),
+    metrics: () => ({ calls: ignore, budget: ignore, duration: ignore, trap: ignore, instances: ignore, exchange: ignore, skipped: ignore }),
+  })
+  return runtime.plugin({
+    name: "filter",
+    ...prepared,
+    generation: 1,
+    rootId: "",
+    config: process.env.CONFIG ?? "",
+    onError: "deny",
+    cpuMs: 50,
+    memory: 16 << 20,
+  })
+}
+
+const file = process.env.FILTER
+const filters = file === undefined ? [] : [filterFrom(file)]
 const route = new Route(config.routes[0], {
   service: () => ({ name: "origin", endpoints: [endpoint], balancer: { next: () => endpoint } }),
   slots: () => slots,
-  filters: [],
+  filters,
 })
 const exchanges = new Exchanges({
   means: {

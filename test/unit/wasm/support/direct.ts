@@ -24,16 +24,18 @@ export interface DirectOptions {
   readonly response?: boolean
   readonly spec?: Partial<PluginSpec>
   readonly wasi?: readonly string[]
+  /** Limits of the guest's memory; default: its 1 page may become 4. */
+  readonly memory?: string
 }
 
 const modules = new Map<string, Uint8Array>()
 
-function idleGuest(abi: string, wasi: readonly string[]): Uint8Array {
-  const key = `${abi} ${wasi.join(" ")}`
+function idleGuest(abi: string, wasi: readonly string[], memory?: string): Uint8Array {
+  const key = `${abi} ${memory} ${wasi.join(" ")}`
   let bytes = modules.get(key)
   if (bytes === undefined) {
     const more = wasi.map((name) => `(import "wasi_snapshot_preview1" "${name}" (func (result i32)))`).join("\n")
-    bytes = guest({ imports: hostCallNames, more, abi, code: PAUSING })
+    bytes = guest({ imports: hostCallNames, more, abi, code: PAUSING, memory })
     modules.set(key, bytes)
   }
   return bytes
@@ -51,7 +53,7 @@ export class Direct {
   #next = ARGUMENTS
 
   constructor(options: DirectOptions = {}) {
-    this.plugin = this.host.plugin(idleGuest(options.abi ?? "0_2_1", options.wasi ?? []), options.spec)
+    this.plugin = this.host.plugin(idleGuest(options.abi ?? "0_2_1", options.wasi ?? [], options.memory), options.spec)
     const { root } = this.plugin
     if (root === null) throw new Error("the guest did not start")
     this.vm = root.vm

@@ -1,15 +1,26 @@
-// A WASM runtime in a test: fake clock, recorded log and metrics, shared data in a map, and exchanges that write down what
-// filters do to them.
+// A WASM runtime in a test: fake clock, recorded log and metrics, shared data in a map, services that answer what a test
+// says, and exchanges that write down what filters do to them.
 
 import type { ErrorCode } from "../../../../gateway/errors.ts"
-import type { FilterStream, HttpFilter, LocalReply, StreamInfo } from "../../../../gateway/filter/filter.ts"
+import type {
+  Callout,
+  CalloutHandler,
+  FilterStream,
+  HttpFilter,
+  LocalReply,
+  ServiceCaller,
+  StreamFilter,
+  StreamInfo,
+} from "../../../../gateway/filter/filter.ts"
+import { Fields } from "../../../../gateway/http/fields.ts"
 import { RequestHead, ResponseHead } from "../../../../gateway/http/message.ts"
 import { type LogLevel, logLevels } from "../../../../gateway/telemetry/log.ts"
 import type { FilterMetrics } from "../../../../gateway/wasm/filter-metrics.ts"
 import { prepareModule } from "../../../../gateway/wasm/module.ts"
 import type { Plugin, PluginSpec } from "../../../../gateway/wasm/plugin.ts"
-import type { SharedData } from "../../../../gateway/wasm/proxy-wasm/host.ts"
+import type { Clock, HostEnvironment, SharedData } from "../../../../gateway/wasm/proxy-wasm/host.ts"
 import { WasmRuntime } from "../../../../gateway/wasm/runtime.ts"
+import { trialEnvironment } from "../../../../gateway/wasm/trial-environment.ts"
 
 /** Generous: tests that exhaust a budget set their own. */
 export const UNITS_PER_MS = 100_000
@@ -18,6 +29,8 @@ export class FakeStream implements FilterStream {
   info: StreamInfo = {
     connectionId: 7,
     startTime: 1_700_000_000_000.5,
+    elapsed: -1,
+    timeToFirstByte: -1,
     protocol: "HTTP/1.1",
     sourceAddress: "10.1.2.3",
     sourcePort: 40_000,
@@ -27,10 +40,12 @@ export class FakeStream implements FilterStream {
     routeName: "röute",
     serviceName: "api",
     upstreamAddress: "10.0.0.9:9001",
+    attempts: 1,
     requestId: "req-1",
     requestBytes: 11,
     responseBytes: 22,
     responseFlag: "",
+    responseDetails: "",
   }
   readonly request = new RequestHead()
   response: ResponseHead | null = null
@@ -38,6 +53,13 @@ export class FakeStream implements FilterStream {
   readonly events: string[] = []
   reply: LocalReply | null = null
   failure: ErrorCode | null = null
+  requestSent = false
+  responseSent = false
+  requestTrailers: Fields | null = null
+  responseTrailers: Fields | null = null
+  /** A filter is shown the end of a message without trailers. */
+  ending = false
+  readonly stored = new Map<string, Uint8Array>()
 
   constructor() {
     const { request } = this
@@ -65,6 +87,7 @@ export class FakeStream implements FilterStream {
     response.fields.add("set-cookie", "a=1")
     response.fields.add("set-cookie", "b=2")
     this.response = response
+    this.requestSent = true
     return response
   }
 
@@ -78,12 +101,44 @@ export class FakeStream implements FilterStream {
     this.events.push(`fail ${code} ${details}`)
   }
 
-  continueRequest(): void {
+  continueRequest(_filter: StreamFilter): void {
+    this.requestSent = true
     this.events.push("continueRequest")
   }
 
-  continueResponse(): void {
+  continueResponse(_filter: StreamFilter): void {
     this.events.push("continueResponse")
+  }
+
+  addRequestTrailers(): Fields | null {
+    if (!this.ending) return null
+    this.requestTrailers ??= new Fields()
+    return this.requestTrailers
+  }
+
+  addResponseTrailers(): Fields | null {
+    if (!this.ending) return null
+    this.responseTrailers ??= new Fields()
+    return this.responseTrailers
+  }
+
+  chooseService(name: string): boolean {
+    this.events.push(`service ${name}`)
+    return name !== "nowhere"
+  }
+
+  clearRoute(): void {
+    this.events.push("clearRoute")
+  }
+
+  property(path: string): Uint8Array | undefined {
+    return this.stored.get(path)
+  }
+
+  setProperty(path: string, value: Uint8Array): boolean {
+    if (this.stored.size >= 64) return false
+    this.stored.set(path, value)
+    return true
   }
 
   reset(): void {
@@ -118,6 +173,13 @@ export class RecordedMetrics implements FilterMetrics {
   traps: string[] = []
   live = 0
 
+  /** Statuses of the exchanges that ended, −1 for those in which the filter failed. */
+  exchanges: number[] = []
+
+  exchange(status: number, failed: boolean): void {
+    this.exchanges.push(failed ? -1 : status)
+  }
+
   calls(count: number): void {
     this.count += count
   }
@@ -139,26 +201,105 @@ export class RecordedMetrics implements FilterMetrics {
   }
 }
 
-export class TestHost {
+/** Time that stands still until it is moved. */
+export class FakeClock implements Clock {
   /** ms */
-  now = 1_700_000_000_000.25
+  time = 1_700_000_000_000.25
+  #timers: { at: number; run: () => void }[] = []
+
+  now(): number {
+    return this.time
+  }
+
+  monotonic(): number {
+    return this.time
+  }
+
+  schedule(ms: number, run: () => void): () => void {
+    const timer = { at: this.time + ms, run }
+    this.#timers.push(timer)
+    return () => {
+      this.#timers = this.#timers.filter((each) => each !== timer)
+    }
+  }
+
+  /** Timers that wait. */
+  get pending(): number {
+    return this.#timers.length
+  }
+
+  /** Moves on by `ms`, running what falls due in its order. */
+  advance(ms: number): void {
+    const end = this.time + ms
+    for (;;) {
+      let next: { at: number; run: () => void } | undefined
+      for (const timer of this.#timers) if (timer.at <= end && (next === undefined || timer.at < next.at)) next = timer
+      if (next === undefined) break
+      const due = next
+      this.#timers = this.#timers.filter((each) => each !== due)
+      this.time = Math.max(this.time, due.at)
+      due.run()
+    }
+    this.time = end
+  }
+}
+
+/** Services that are asked for callouts, and answer when a test says so. */
+export class FakeServices implements ServiceCaller {
+  names: readonly string[] = ["auth", "api"]
+  /** Callouts made; `cancelled` ones are to be answered no more. */
+  readonly calls: { callout: Callout; handler: CalloutHandler; cancelled: boolean }[] = []
+
+  has(service: string): boolean {
+    return this.names.includes(service)
+  }
+
+  call(callout: Callout, handler: CalloutHandler): (() => void) | null {
+    if (!this.has(callout.service)) return null
+    const call = { callout, handler, cancelled: false }
+    this.calls.push(call)
+    return () => {
+      call.cancelled = true
+    }
+  }
+}
+
+export class TestHost {
+  readonly clock = new FakeClock()
   level: LogLevel = "trace"
   readonly logs: { level: LogLevel; message: string; fields: Readonly<Record<string, unknown>> }[] = []
   readonly data = new MapData()
+  readonly services = new FakeServices()
+  readonly environment: HostEnvironment
   readonly metrics = new Map<string, RecordedMetrics>()
   readonly runtime: WasmRuntime
 
-  constructor() {
+  constructor(environment: Partial<HostEnvironment> = {}) {
+    this.environment = {
+      ...trialEnvironment(this.clock, null),
+      clock: this.clock,
+      shared: this.data,
+      services: this.services,
+      ...environment,
+    }
     this.runtime = new WasmRuntime({
       logger: {
         enabled: (level) => logLevels.indexOf(level) >= logLevels.indexOf(this.level),
         log: (level, message, fields) => this.logs.push({ level, message, fields: fields ?? {} }),
       },
-      clock: { now: () => this.now, monotonic: () => this.now },
-      shared: this.data,
+      environment: this.environment,
       unitsPerMs: UNITS_PER_MS,
       metrics: (name) => this.metricsOf(name),
     })
+  }
+
+  /** ms */
+  get now(): number {
+    return this.clock.time
+  }
+
+  set now(ms: number) {
+    this.clock.time = ms
   }
 
   metricsOf(name: string): RecordedMetrics {

@@ -137,3 +137,12 @@ export class Script {
     return `(i32.store8 (i32.const ${at}) (i32.add (i32.const 48) ${digit})) (drop (call $proxy_log (i32.const 2) ${operands}))`
   }
 }
+
+/** A module that exports the host calls of these names as they are: `name(…)` makes the call and returns its status. */
+export function hostCallWrapper(names: readonly string[]): Uint8Array {
+  const code = names.map((name) => {
+    const operands = [...signatures[name]].map((_, i) => `(local.get ${i})`)
+    return `(func (export "${name}") ${parameters(signatures[name])} (result i32) (call $${name} ${operands.join(" ")}))`
+  })
+  return guest({ imports: names, code: code.join("\n") })
+}

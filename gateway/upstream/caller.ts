@@ -1,0 +1,86 @@
+// Requests that filters make of their own, to services of the configuration: one attempt after the other until a response
+// has been read whole into memory, bounded in number, size and time. Nobody is called back from within `call`.
+
+import type { ErrorCode } from "../errors.ts"
+import type { Callout, CalloutHandler, CalloutResponse, ServiceCaller } from "../filter/filter.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import { type CalloutCount, CalloutExchange, type CalloutOwner } from "./callout.ts"
+import type { Services } from "./services.ts"
+
+/** Callouts under way in one worker. */
+const MAX_CALLOUTS = 1024
+/** Octets of bodies that callouts of one worker hold, requests' and responses' together. */
+const MAX_HELD = 64 * 1024 * 1024
+
+export interface CallerDependencies {
+  readonly wheel: TimerWheel
+  readonly services: Pick<Services, "find">
+  count(service: string, what: CalloutCount): void
+  /** A programming error showed in the handler of a callout. */
+  fault(error: unknown): void
+}
+
+/** The callouts of one worker. They go to the services of the snapshot in force, and end on those they began with. */
+export class Caller implements ServiceCaller, CalloutOwner {
+  readonly wheel: TimerWheel
+  readonly #dependencies: CallerDependencies
+  #underWay = 0
+  #held = 0
+
+  constructor(dependencies: CallerDependencies) {
+    this.wheel = dependencies.wheel
+    this.#dependencies = dependencies
+  }
+
+  /** Callouts under way. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
+  has(service: string): boolean {
+    return this.#dependencies.services.find(service) !== undefined
+  }
+
+  call(callout: Callout, handler: CalloutHandler): (() => void) | null {
+    const service = this.#dependencies.services.find(callout.service)
+    if (service === undefined || this.#underWay >= MAX_CALLOUTS || !this.hold(callout.body.length)) return null
+    const exchange = new CalloutExchange(this, service, callout, handler)
+    this.#underWay++
+    if (!exchange.start()) return null
+    return () => exchange.cancel()
+  }
+
+  // What its callouts tell it.
+
+  hold(octets: number): boolean {
+    if (this.#held + octets > MAX_HELD) return false
+    this.#held += octets
+    return true
+  }
+
+  ended(octets: number): void {
+    this.#underWay--
+    this.#held -= octets
+  }
+
+  count(service: string, what: CalloutCount): void {
+    this.#dependencies.count(service, what)
+  }
+
+  /** Tells the handler; a fault in it must not reach the codec whose event this is. */
+  fail(handler: CalloutHandler, code: ErrorCode, details: string): void {
+    try {
+      handler.onCalloutFailed(code, details)
+    } catch (error) {
+      this.#dependencies.fault(error)
+    }
+  }
+
+  respond(handler: CalloutHandler, response: CalloutResponse): void {
+    try {
+      handler.onCalloutResponse(response)
+    } catch (error) {
+      this.#dependencies.fault(error)
+    }
+  }
+}

@@ -1,0 +1,248 @@
+// One callout: from the choice of an endpoint to a response in memory, a failure, or the end of its time. Its request is
+// held whole, so that it can go to another endpoint when a connect fails.
+
+import { Buffer } from "node:buffer"
+import { type ErrorCode, errors } from "../errors.ts"
+import { BodyBuffer } from "../filter/body-buffer.ts"
+import type { Callout, CalloutHandler, CalloutResponse } from "../filter/filter.ts"
+import type { UpstreamHandler } from "../http/exchange.ts"
+import { Fields } from "../http/fields.ts"
+import { RequestHead, type ResponseHead } from "../http/message.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { ClientConnection } from "../http1/client-connection.ts"
+import type { ConnectionWaiter, Endpoint } from "./endpoint.ts"
+import type { Service } from "./services.ts"
+
+/** ms, when the callout names no other. */
+const DEFAULT_TIMEOUT = 15_000
+/** Octets of a response's body; over it the callout fails. */
+const MAX_RESPONSE = 1024 * 1024
+/** Connects that may fail before the callout does: each on another endpoint. */
+const CONNECT_ATTEMPTS = 3
+/** Methods that may be sent twice (RFC 9110 §9.2.2). */
+const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
+/** Methods whose requests say that they have no body (RFC 9110 §8.6). */
+const EXPECTS_BODY = /^(?:POST|PUT|PATCH)$/
+
+/** What a service counts beside its connections. */
+export type CalloutCount = "reused" | "retries" | "overflows"
+
+/** The worker's part in its callouts. */
+export interface CalloutOwner {
+  readonly wheel: TimerWheel
+  /** Whether so many octets more may be held; they are given back at the end. */
+  hold(octets: number): boolean
+  /** A callout is over, and gives back what it held. */
+  ended(octets: number): void
+  count(service: string, what: CalloutCount): void
+  fail(handler: CalloutHandler, code: ErrorCode, details: string): void
+  respond(handler: CalloutHandler, response: CalloutResponse): void
+}
+
+export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, DeadlineOwner {
+  readonly #owner: CalloutOwner
+  readonly #service: Service
+  readonly #callout: Callout
+  readonly #handler: CalloutHandler
+  readonly #head: RequestHead
+  readonly #deadline: Deadline
+  #held: number
+  #attempts = 0
+  #retried = false
+  #tried: Endpoint[] | null = null
+  #endpoint: Endpoint | null = null
+  #connection: ClientConnection | null = null
+  #starting = false
+  #ended = false
+  #status = 0
+  #headers: readonly string[] = []
+  readonly #body = new BodyBuffer()
+
+  constructor(owner: CalloutOwner, service: Service, callout: Callout, handler: CalloutHandler) {
+    this.#owner = owner
+    this.#service = service
+    this.#callout = callout
+    this.#handler = handler
+    this.#head = requestHead(callout)
+    this.#held = callout.body.length
+    this.#deadline = new Deadline(owner.wheel, this)
+  }
+
+  /** False when it failed at once; its handler hears nothing of it. */
+  start(): boolean {
+    const { timeout } = this.#callout
+    this.#starting = true
+    this.#attempt(false)
+    this.#starting = false
+    if (this.#ended) return false
+    this.#deadline.set(this.#owner.wheel.refresh() + (timeout > 0 ? timeout : DEFAULT_TIMEOUT))
+    return true
+  }
+
+  /** Gives it up without a word to the handler. */
+  cancel(): void {
+    if (this.#ended) return
+    this.#releaseEndpoint()
+    this.#end()
+  }
+
+  #attempt(fresh: boolean): void {
+    const endpoint = this.#service.balancer.next(this.#tried)
+    if (endpoint === null) return this.#fail("noEndpoint", "")
+    this.#attempts++
+    this.#endpoint = endpoint
+    endpoint.active++
+    endpoint.acquire(this, fresh)
+  }
+
+  onConnection(connection: ClientConnection): void {
+    this.#connection = connection
+    if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
+    const { body, trailers } = this.#callout
+    const transfer = connection.send(this, this.#head, this.#head.authority)
+    if (transfer === "none") return connection.flush()
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
+    connection.sendBytes(bytes, 0, bytes.length)
+    connection.sendEnd(trailers.length === 0 ? null : fieldsOf(trailers))
+  }
+
+  onNoConnection(code: ErrorCode, details: string): void {
+    const endpoint = this.#endpoint as Endpoint
+    this.#leaveEndpoint()
+    const { name, endpoints } = this.#service
+    if (code === "overflow") this.#owner.count(name, "overflows")
+    else if (this.#attempts < CONNECT_ATTEMPTS) {
+      this.#tried ??= []
+      const tried = this.#tried
+      tried.push(endpoint)
+      if (endpoints.some((other) => other.weight > 0 && !tried.includes(other))) {
+        this.#owner.count(name, "retries")
+        return this.#attempt(false)
+      }
+    }
+    this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  onInformational(): void {}
+
+  onResponseHead(head: ResponseHead): boolean {
+    if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
+      this.#tooLarge()
+      return false
+    }
+    this.#status = head.status
+    this.#headers = head.fields.entries()
+    return false
+  }
+
+  onResponseBytes(buffer: Buffer, from: number, to: number): void {
+    if (this.#ended) return
+    const length = to - from
+    if (this.#body.length + length > MAX_RESPONSE || !this.#owner.hold(length)) return this.#tooLarge()
+    this.#held += length
+    this.#body.append(buffer, from, to)
+    this.#body.own()
+  }
+
+  onResponseFlush(): void {}
+
+  onResponseComplete(): void {
+    this.#leaveEndpoint()
+  }
+
+  onResponseEnd(trailers: Fields | null): void {
+    if (this.#ended) return
+    this.#end()
+    this.#owner.respond(this.#handler, {
+      status: this.#status,
+      headers: this.#headers,
+      body: this.#body.bytes,
+      trailers: trailers === null ? [] : trailers.entries(),
+    })
+  }
+
+  onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
+    const endpoint = this.#endpoint as Endpoint
+    this.#leaveEndpoint()
+    // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once.
+    const repeatable = errors[code].retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method)
+    if (repeatable && !this.#retried) {
+      this.#retried = true
+      this.#tried ??= []
+      this.#tried.push(endpoint)
+      this.#owner.count(this.#service.name, "retries")
+      return this.#attempt(true)
+    }
+    this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  onUpstreamWritable(): void {}
+
+  onTunnelEnd(): void {}
+
+  onDeadline(): void {
+    const where = this.#endpoint?.address ?? ""
+    this.#releaseEndpoint()
+    this.#fail("responseTimeout", where)
+  }
+
+  #tooLarge(): void {
+    const where = this.#endpoint?.address ?? ""
+    this.#releaseEndpoint()
+    this.#fail("responseTooLarge", where)
+  }
+
+  #leaveEndpoint(): void {
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    endpoint.active--
+    this.#endpoint = null
+    this.#connection = null
+  }
+
+  #releaseEndpoint(): void {
+    const endpoint = this.#endpoint
+    const connection = this.#connection
+    this.#leaveEndpoint()
+    if (connection !== null) connection.cancel()
+    else endpoint?.abandon(this)
+  }
+
+  #fail(code: ErrorCode, details: string): void {
+    if (this.#ended) return
+    this.#end()
+    if (!this.#starting) this.#owner.fail(this.#handler, code, details)
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#deadline.release()
+    this.#owner.ended(this.#held)
+  }
+}
+
+function requestHead(callout: Callout): RequestHead {
+  const head = new RequestHead()
+  head.method = callout.method
+  head.path = callout.path
+  head.target = callout.path
+  head.authority = callout.authority
+  for (let i = 0; i < callout.headers.length; i += 2) head.fields.add(callout.headers[i], callout.headers[i + 1])
+  const { length } = callout.body
+  if (callout.trailers.length > 0) {
+    // Trailers take the chunked coding, and so the length away.
+    head.body = "length"
+  } else if (length > 0) {
+    head.body = "length"
+    head.fields.add("content-length", String(length))
+  } else if (EXPECTS_BODY.test(callout.method)) {
+    head.fields.add("content-length", "0")
+  }
+  return head
+}
+
+function fieldsOf(flat: readonly string[]): Fields {
+  const fields = new Fields()
+  for (let i = 0; i < flat.length; i += 2) fields.add(flat[i], flat[i + 1])
+  return fields
+}
