@@ -6,6 +6,8 @@ import type { HostVm } from "./host.ts"
 
 /** Octets of one message that are logged; the rest is cut off. */
 const MAX_MESSAGE = 16_384
+/** What an octet that is decoded costs, in octets copied. */
+const DECODE_COST = 16
 
 export function logHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
   const { memory } = vm
@@ -24,7 +26,9 @@ export function logHostCalls(vm: HostVm): Record<string, (...args: number[]) => 
       if (!vm.logs(logLevels[level])) return Status.OK
       memory.refresh()
       if (!memory.inside(pointer, length)) return Status.INVALID_MEMORY_ACCESS
-      vm.log(logLevels[level], memory.utf8(pointer, Math.min(length >>> 0, MAX_MESSAGE)))
+      const octets = Math.min(length >>> 0, MAX_MESSAGE)
+      vm.charge(octets * DECODE_COST)
+      vm.log(logLevels[level], memory.utf8(pointer, octets))
       return Status.OK
     },
 

@@ -1,166 +1,380 @@
-// Properties: what a filter can ask about its plugin, the exchange and the connection, under Envoy's names and in Envoy's
-// binary forms (integers 8 octets little-endian, truth values one octet, maps as pairs, text as it is).
+// Properties: what a filter can ask about its plugin, the exchange and the connection, under Envoy's names. A value comes as
+// one of Envoy's types; host calls lay it into guest memory in Envoy's binary form, expressions take it as it is.
 
-import { getRequestHeader, getResponseHeader, pathOf } from "./header-map.ts"
-import { type HeaderName, headerName } from "./header-names.ts"
+import { hostname } from "node:os"
+import type { StreamInfo } from "../../filter/filter.ts"
+import type { Fields } from "../../http/fields.ts"
+import { getRequestHeader, getResponseHeader, pathOf, requestPairs, responsePairs } from "./header-map.ts"
+import type { HeaderName } from "./header-names.ts"
 import type { HostRoot, HostStream, HostVm } from "./host.ts"
-import type { GuestMemory } from "./memory.ts"
-import { encodedLength, encodePairs } from "./pairs.ts"
+import {
+  ABSENT,
+  CLUSTER_NAME,
+  CONNECTION_ID,
+  CONNECTION_MTLS,
+  DESTINATION_ADDRESS,
+  DESTINATION_PORT,
+  LISTENER_DIRECTION,
+  LISTENER_NAME,
+  NODE,
+  NODE_CLUSTER,
+  NODE_ID,
+  PLUGIN_NAME,
+  PLUGIN_ROOT_ID,
+  PLUGIN_VM_ID,
+  type PropertyPath,
+  REQUEST_DURATION,
+  REQUEST_HEADER,
+  REQUEST_HEADERS,
+  REQUEST_HEADERS_BYTES,
+  REQUEST_HOST,
+  REQUEST_ID,
+  REQUEST_METHOD,
+  REQUEST_PATH,
+  REQUEST_PROTOCOL,
+  REQUEST_QUERY,
+  REQUEST_REFERER,
+  REQUEST_SCHEME,
+  REQUEST_SIZE,
+  REQUEST_TIME,
+  REQUEST_TOTAL_SIZE,
+  REQUEST_TRAILER,
+  REQUEST_TRAILERS,
+  REQUEST_URL_PATH,
+  REQUEST_USERAGENT,
+  RESPONSE_BACKEND_LATENCY,
+  RESPONSE_CODE,
+  RESPONSE_CODE_DETAILS,
+  RESPONSE_FLAGS,
+  RESPONSE_GRPC_STATUS,
+  RESPONSE_HEADER,
+  RESPONSE_HEADERS,
+  RESPONSE_HEADERS_BYTES,
+  RESPONSE_SIZE,
+  RESPONSE_TOTAL_SIZE,
+  RESPONSE_TRAILER,
+  RESPONSE_TRAILERS,
+  ROUTE_NAME,
+  SOURCE_ADDRESS,
+  SOURCE_PORT,
+  STORED,
+  UPSTREAM_ADDRESS,
+  UPSTREAM_ATTEMPTS,
+  UPSTREAM_FAILURE,
+  UPSTREAM_PORT,
+} from "./property-paths.ts"
 
 /** Longest property path, octets. */
 export const MAX_PATH = 1024
-/** Octets and entries of properties one stream context may keep. */
-const MAX_STORED = 1 << 18
-const MAX_STORED_ENTRIES = 64
 
-/** A path without its empty segments, joined by NUL: SDKs disagree about a final NUL. */
-export function splitPath(raw: string): string {
-  return raw
-    .split("\0")
-    .filter((segment) => segment !== "")
-    .join("\0")
-}
+/** Types of a {@link PropertyValue}. */
+export const NONE = 0
+/** From the wire: one character an octet. */
+export const WIRE_TEXT = 1
+/** From the configuration: any character. */
+export const TEXT = 2
+export const BYTES = 3
+/** A whole number within ±2^53. */
+export const INT = 4
+export const UINT = 5
+export const BOOL = 6
+/** ms since the epoch, with fraction. */
+export const TIME = 7
+/** ms, with fraction. */
+export const DURATION = 8
+/** Name, value, name, value …, one character an octet. */
+export const MAP = 9
 
-/** Keeps a copy of `length` octets under `key` for the stream's life; false when the stream keeps too much already. */
-export function storeProperty(stream: HostStream, key: string, memory: GuestMemory, value: number, length: number): boolean {
-  const cost = key.length + (length >>> 0)
-  const stored = (stream.properties ??= new Map())
-  if (stream.written + cost > MAX_STORED || (stored.size >= MAX_STORED_ENTRIES && !stored.has(key))) return false
-  stream.written += cost
-  stored.set(key, memory.copy(value, length))
-  return true
-}
+/** A property's value. Each VM has one and uses it again: good until the next read. */
+export class PropertyValue {
+  kind = NONE
+  text = ""
+  number = 0
+  bytes: Uint8Array = new Uint8Array(0)
+  pairs: readonly string[] = []
 
-/** Value of a property: latin1 text or octets; undefined when there is no such property (now). */
-export function property(vm: HostVm, root: HostRoot, stream: HostStream | null, path: string): string | Uint8Array | undefined {
-  switch (path) {
-    case "plugin_name":
-      return root.pluginName
-    case "plugin_root_id":
-      return root.rootId
-    case "plugin_vm_id":
-      return utf8(vm.id)
-    default:
-      return stream === null ? undefined : (stream.properties?.get(path) ?? streamProperty(stream, path, vm))
+  #wire(text: string | undefined): void {
+    if (text === undefined) return
+    this.kind = WIRE_TEXT
+    this.text = text
   }
-}
 
-function streamProperty(context: HostStream, path: string, vm: HostVm): string | Uint8Array | undefined {
-  const { response, info } = context.stream
-  const dot = path.indexOf("\0")
-  const section = dot === -1 ? path : path.slice(0, dot)
-  const rest = dot === -1 ? "" : path.slice(dot + 1)
-  switch (section) {
-    case "request":
-      return requestProperty(context, rest, vm)
-    case "response":
-      return response === null ? undefined : responseProperty(context, rest)
-    case "source":
-      if (rest === "address") return text(withPort(info.sourceAddress, info.sourcePort))
-      return rest === "port" ? int(info.sourcePort) : undefined
-    case "destination":
-      if (rest === "address") return text(withPort(info.destinationAddress, info.destinationPort))
-      return rest === "port" ? int(info.destinationPort) : undefined
-    case "connection":
-      if (rest === "id") return int(info.connectionId)
-      // Plain listeners only: no client certificate can have been seen.
-      return rest === "mtls" ? new Uint8Array([0]) : undefined
-    case "connection_id":
-      return rest === "" ? int(info.connectionId) : undefined
-    case "upstream":
-      if (rest === "address") return text(info.upstreamAddress)
-      return rest === "port" && info.upstreamAddress !== "" ? int(portOf(info.upstreamAddress)) : undefined
-    case "route_name":
-      return rest === "" ? text(info.routeName) : undefined
-    case "cluster_name":
-      return rest === "" ? text(info.serviceName) : undefined
-    case "listener_name":
-      return rest === "" ? text(info.listenerName) : undefined
-    case "xds":
-      if (rest === "route_name") return text(info.routeName)
-      if (rest === "cluster_name") return text(info.serviceName)
-      return rest === "listener_name" ? text(info.listenerName) : undefined
-    default:
-      return undefined
+  /** Not yet known = absent. */
+  #known(text: string): void {
+    if (text === "") return
+    this.kind = TEXT
+    this.text = text
   }
-}
 
-function requestProperty(context: HostStream, name: string, vm: HostVm): string | Uint8Array | undefined {
-  const { request, info } = context.stream
-  switch (name) {
-    case "path":
-      return pathOf(request)
-    case "url_path":
-      return request.path
-    case "query":
-      return request.query ?? ""
-    case "host":
-      return request.authority
-    case "scheme":
-      return request.scheme
-    case "method":
-      return request.method
-    case "referer":
-      return request.fields.get("referer")
-    case "useragent":
-      return request.fields.get("user-agent")
-    case "id":
-      return request.fields.get("x-request-id") ?? text(info.requestId)
-    case "protocol":
-      return info.protocol
-    case "time":
-      return nanoseconds(info.startTime)
-    case "duration":
-      return context.ended ? nanoseconds(Math.max(0, vm.clock.now() - info.startTime)) : undefined
-    case "size":
-      return int(request.body === "length" ? request.contentLength : info.requestBytes)
-    case "total_size":
-      return int(info.requestBytes)
-    case "headers":
-      return pairs(request.fields.entries())
-    default: {
-      const field = headerProperty(name)
-      return field === null ? undefined : getRequestHeader(request, field)
+  #of(kind: number, value: number): void {
+    this.kind = kind
+    this.number = value
+  }
+
+  #octets(bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) return
+    this.kind = BYTES
+    this.bytes = bytes
+  }
+
+  /** Becomes the value of `path` now; {@link NONE} when there is none. */
+  read(vm: HostVm, root: HostRoot, context: HostStream | null, path: PropertyPath): void {
+    this.kind = NONE
+    switch (path.attribute) {
+      case ABSENT:
+        return
+      case STORED:
+        if (context !== null && path.key !== "") this.#octets(context.stream.property(path.key))
+        return
+      case PLUGIN_NAME:
+        this.#octets(root.pluginName)
+        return
+      case PLUGIN_ROOT_ID:
+        this.#octets(root.rootId)
+        return
+      case PLUGIN_VM_ID:
+        this.#wire(vm.namespace)
+        return
+      case NODE:
+        this.#octets(nodeMessage())
+        return
+      case NODE_ID:
+        this.#known(hostname())
+        return
+      case NODE_CLUSTER:
+        this.#known(CLUSTER)
+        return
+    }
+    if (context === null) return
+    if (path.attribute <= REQUEST_TRAILER) this.#request(vm, context, path)
+    else if (path.attribute <= RESPONSE_TRAILER) this.#response(vm, context, path)
+    else this.#connection(context.stream.info, path.attribute)
+  }
+
+  #request(vm: HostVm, context: HostStream, path: PropertyPath): void {
+    const { request, info, requestTrailers } = context.stream
+    switch (path.attribute) {
+      case REQUEST_PATH:
+        this.#wire(pathOf(request))
+        return
+      case REQUEST_URL_PATH:
+        this.#wire(request.path)
+        return
+      case REQUEST_HOST:
+        this.#wire(request.authority)
+        return
+      case REQUEST_SCHEME:
+        this.#wire(request.scheme)
+        return
+      case REQUEST_METHOD:
+        this.#wire(request.method)
+        return
+      case REQUEST_REFERER:
+        this.#field(vm, request.fields, "referer")
+        return
+      case REQUEST_USERAGENT:
+        this.#field(vm, request.fields, "user-agent")
+        return
+      case REQUEST_ID:
+        this.#field(vm, request.fields, "x-request-id")
+        if (this.kind === NONE) this.#known(info.requestId)
+        return
+      case REQUEST_PROTOCOL:
+        this.#wire(info.protocol)
+        return
+      case REQUEST_QUERY:
+        this.#wire(request.query ?? "")
+        return
+      case REQUEST_TIME:
+        this.#of(TIME, info.startTime)
+        return
+      case REQUEST_DURATION:
+        if (info.elapsed >= 0) this.#of(DURATION, info.elapsed)
+        return
+      case REQUEST_SIZE:
+        this.#of(INT, request.body === "length" ? request.contentLength : info.requestBytes)
+        return
+      case REQUEST_HEADERS_BYTES:
+        this.#of(INT, sizeOf(requestPairs(request)))
+        return
+      case REQUEST_TOTAL_SIZE:
+        this.#of(INT, sizeOf(requestPairs(request)) + info.requestBytes + trailersSize(requestTrailers))
+        return
+      case REQUEST_HEADERS:
+        this.#map(vm, requestPairs(request))
+        return
+      case REQUEST_HEADER:
+        if (path.field !== null && readable(vm, path.field.name)) this.#wire(getRequestHeader(request, path.field))
+        return
+      case REQUEST_TRAILERS:
+        if (requestTrailers !== null) this.#map(vm, requestTrailers.entries())
+        return
+      case REQUEST_TRAILER:
+        this.#trailer(vm, requestTrailers, path.field)
+        return
     }
   }
-}
 
-function responseProperty(context: HostStream, name: string): string | Uint8Array | undefined {
-  const { response, info } = context.stream
-  if (response === null) return undefined
-  switch (name) {
-    case "code":
-      return int(response.status)
-    case "code_details":
-      return text(info.responseFlag)
-    case "grpc_status": {
-      const status = response.fields.get("grpc-status")
-      return status !== undefined && /^[0-9]{1,9}$/.test(status) ? int(Number(status)) : undefined
+  #response(vm: HostVm, context: HostStream, path: PropertyPath): void {
+    const { response, info, responseTrailers } = context.stream
+    if (response === null) return
+    switch (path.attribute) {
+      case RESPONSE_CODE:
+        this.#of(INT, response.status)
+        return
+      case RESPONSE_CODE_DETAILS:
+        if (info.responseFlag !== "" || info.responseDetails !== "") this.#known(info.responseDetails || info.responseFlag)
+        else if (info.upstreamAddress !== "") this.#known("via_upstream")
+        return
+      case RESPONSE_FLAGS:
+        this.#of(INT, flagBits.get(info.responseFlag) ?? 0)
+        return
+      case RESPONSE_GRPC_STATUS: {
+        const status = responseTrailers?.get("grpc-status") ?? response.fields.get("grpc-status")
+        if (status !== undefined && /^[0-9]{1,9}$/.test(status)) this.#of(INT, Number(status))
+        return
+      }
+      case RESPONSE_SIZE:
+        this.#of(INT, info.responseBytes)
+        return
+      case RESPONSE_HEADERS_BYTES:
+        this.#of(INT, sizeOf(responsePairs(response)))
+        return
+      case RESPONSE_TOTAL_SIZE:
+        this.#of(INT, sizeOf(responsePairs(response)) + info.responseBytes + trailersSize(responseTrailers))
+        return
+      case RESPONSE_BACKEND_LATENCY:
+        if (info.upstreamAddress !== "" && info.timeToFirstByte >= 0) this.#of(DURATION, info.timeToFirstByte)
+        return
+      case RESPONSE_HEADERS:
+        this.#map(vm, responsePairs(response))
+        return
+      case RESPONSE_HEADER:
+        if (path.field !== null && readable(vm, path.field.name)) this.#wire(getResponseHeader(response, path.field))
+        return
+      case RESPONSE_TRAILERS:
+        if (responseTrailers !== null) this.#map(vm, responseTrailers.entries())
+        return
+      case RESPONSE_TRAILER:
+        this.#trailer(vm, responseTrailers, path.field)
+        return
     }
-    case "size":
-    case "total_size":
-      return int(info.responseBytes)
-    case "headers":
-      return pairs(response.fields.entries())
-    default: {
-      const field = headerProperty(name)
-      return field === null ? undefined : getResponseHeader(response, field)
+  }
+
+  #connection(info: StreamInfo, attribute: number): void {
+    switch (attribute) {
+      case SOURCE_ADDRESS:
+        this.#known(withPort(info.sourceAddress, info.sourcePort))
+        return
+      case SOURCE_PORT:
+        this.#of(INT, info.sourcePort)
+        return
+      case DESTINATION_ADDRESS:
+        this.#known(withPort(info.destinationAddress, info.destinationPort))
+        return
+      case DESTINATION_PORT:
+        this.#of(INT, info.destinationPort)
+        return
+      case CONNECTION_ID:
+        this.#of(UINT, info.connectionId)
+        return
+      case CONNECTION_MTLS:
+        this.#of(BOOL, 0)
+        return
+      case UPSTREAM_ADDRESS:
+        this.#known(info.upstreamAddress)
+        return
+      case UPSTREAM_PORT:
+        if (info.upstreamAddress !== "") this.#of(INT, portOf(info.upstreamAddress))
+        return
+      case UPSTREAM_ATTEMPTS:
+        this.#of(UINT, info.attempts)
+        return
+      case UPSTREAM_FAILURE:
+        if (info.responseFlag === "UF") this.#known(info.responseDetails)
+        return
+      case LISTENER_NAME:
+        this.#known(info.listenerName)
+        return
+      case LISTENER_DIRECTION:
+        this.#of(INT, UNSPECIFIED)
+        return
+      case ROUTE_NAME:
+        this.#known(info.routeName)
+        return
+      case CLUSTER_NAME:
+        this.#known(info.serviceName)
+        return
     }
+  }
+
+  #field(vm: HostVm, fields: Fields, name: string): void {
+    if (readable(vm, name)) this.#wire(fields.get(name))
+  }
+
+  #trailer(vm: HostVm, trailers: Fields | null, name: HeaderName | null): void {
+    if (trailers !== null && name !== null && readable(vm, name.name)) this.#wire(trailers.getCombined(name.name, ", "))
+  }
+
+  #map(vm: HostVm, pairs: string[]): void {
+    this.kind = MAP
+    this.pairs = pairs
+    if (vm.grants === null || vm.grants.readHeaders === null) return
+    const allowed: string[] = []
+    for (let i = 0; i < pairs.length; i += 2) if (readable(vm, pairs[i])) allowed.push(pairs[i], pairs[i + 1])
+    this.pairs = allowed
   }
 }
 
-/** The name in `headers NUL name`, or null. */
-function headerProperty(name: string): HeaderName | null {
-  return name.startsWith("headers\0") ? headerName(name.slice(8)) : null
+/** Envoy's `TrafficDirection` where nothing says whether traffic comes in or goes out. */
+const UNSPECIFIED = 0
+
+/** Envoy's bit for a response flag. Flags of ours that it doesn't know have none. */
+const flagBits: ReadonlyMap<string, number> = new Map([
+  ["UH", 1 << 1],
+  ["UT", 1 << 2],
+  ["UF", 1 << 5],
+  ["UC", 1 << 6],
+  ["UO", 1 << 7],
+  ["NR", 1 << 8],
+  ["DC", 1 << 14],
+  ["SI", 1 << 16],
+  ["DPE", 1 << 18],
+  ["UPE", 1 << 23],
+  ["NC", 1 << 24],
+])
+
+const CLUSTER = "sluice"
+
+/** Envoy's `config.core.v3.Node`: id 1, cluster 2, user_agent_name 6. */
+function nodeMessage(): Uint8Array {
+  const encoder = new TextEncoder()
+  const out: number[] = []
+  const add = (field: number, text: string): void => {
+    const bytes = encoder.encode(text.slice(0, 100)).subarray(0, 127)
+    out.push((field << 3) | 2, bytes.length, ...bytes)
+  }
+  add(1, hostname())
+  add(2, CLUSTER)
+  add(6, CLUSTER)
+  return Uint8Array.from(out)
 }
 
-/** Not yet known = absent. Configured names may hold any character. */
-function text(value: string): Uint8Array | undefined {
-  return value === "" ? undefined : utf8(value)
+/** Whether a filter may see fields of this name. */
+function readable(vm: HostVm, name: string): boolean {
+  const names = vm.grants === null ? null : vm.grants.readHeaders
+  return names === null || names.includes(name)
 }
 
-function utf8(value: string): Uint8Array {
-  return new TextEncoder().encode(value)
+/** Octets of the names and values. */
+function sizeOf(pairs: readonly string[]): number {
+  let size = 0
+  for (let i = 0; i < pairs.length; i++) size += pairs[i].length
+  return size
+}
+
+function trailersSize(trailers: Fields | null): number {
+  return trailers === null ? 0 : sizeOf(trailers.entries())
 }
 
 function withPort(address: string, port: number): string {
@@ -170,23 +384,4 @@ function withPort(address: string, port: number): string {
 
 function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(":") + 1)) || 0
-}
-
-function int(value: number): Uint8Array {
-  const out = new Uint8Array(8)
-  new DataView(out.buffer).setBigInt64(0, BigInt(Math.trunc(value)), true)
-  return out
-}
-
-function nanoseconds(ms: number): Uint8Array {
-  const out = new Uint8Array(8)
-  const whole = Math.floor(ms)
-  new DataView(out.buffer).setBigInt64(0, BigInt(whole) * 1_000_000n + BigInt(Math.floor((ms - whole) * 1e6)), true)
-  return out
-}
-
-function pairs(flat: readonly string[]): Uint8Array {
-  const out = new Uint8Array(encodedLength(flat))
-  encodePairs(flat, out, 0)
-  return out
 }

@@ -1,5 +1,5 @@
-// The WASI preview 1 calls that toolchains put into filters: output becomes log lines, time and randomness are real, there
-// are no files, arguments, variables or sockets.
+// The WASI preview 1 calls that toolchains put into filters: output becomes log lines, time and randomness are real, variables
+// are those of the configuration. There are no files, arguments or sockets.
 
 import { Buffer } from "node:buffer"
 import { Errno } from "./enums.ts"
@@ -9,6 +9,9 @@ import type { HostVm } from "./host.ts"
 const MAX_IOVECS = 1024
 const MAX_LINE = 16_384
 const MAX_RANDOM = 65_536
+/** What an octet costs, in octets copied: as a random one, and as one of a line that is decoded. */
+const RANDOM_COST = 32
+const DECODE_COST = 16
 
 const STDOUT = 1
 const STDERR = 2
@@ -21,13 +24,7 @@ const RIGHT_FD_WRITE = 64
 export function wasiHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
   const { memory } = vm
 
-  function two(first: number, second: number): number {
-    memory.refresh()
-    if (!memory.inside(first, 4) || !memory.inside(second, 4)) return Errno.FAULT
-    memory.writeWord(first, 0)
-    memory.writeWord(second, 0)
-    return Errno.SUCCESS
-  }
+  const environSize = vm.variables.reduce((size, variable) => size + variable.length, 0)
 
   return {
     fd_write(fd, iovecs, count, written) {
@@ -46,6 +43,7 @@ export function wasiHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
         total += length
         if (wanted && line.length < MAX_LINE) line += memory.latin1(pointer, Math.min(length, MAX_LINE - line.length))
       }
+      vm.charge(line.length * DECODE_COST)
       if (line !== "") vm.log(level, Buffer.from(line.endsWith("\n") ? line.slice(0, -1) : line, "latin1").toString("utf8"))
       memory.writeWord(written, total)
       return Errno.SUCCESS
@@ -72,13 +70,41 @@ export function wasiHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       const n = length >>> 0
       if (n > MAX_RANDOM) return Errno.INVAL
       if (!memory.inside(pointer, n)) return Errno.FAULT
+      vm.charge(n * RANDOM_COST)
       if (n > 0) crypto.getRandomValues(new Uint8Array(memory.bytes.buffer as ArrayBuffer, pointer >>> 0, n))
       return Errno.SUCCESS
     },
 
-    environ_sizes_get: two,
-    environ_get: () => Errno.SUCCESS,
-    args_sizes_get: two,
+    environ_sizes_get(count, size) {
+      memory.refresh()
+      if (!memory.inside(count, 4) || !memory.inside(size, 4)) return Errno.FAULT
+      memory.writeWord(count, vm.variables.length)
+      memory.writeWord(size, environSize)
+      return Errno.SUCCESS
+    },
+
+    environ_get(pointers, buffer) {
+      memory.refresh()
+      if (!memory.inside(pointers, vm.variables.length * 4) || !memory.inside(buffer, environSize)) return Errno.FAULT
+      let word = pointers >>> 0
+      let at = buffer >>> 0
+      for (const variable of vm.variables) {
+        memory.writeWord(word, at)
+        memory.writeBytes(at, variable)
+        word += 4
+        at += variable.length
+      }
+      return Errno.SUCCESS
+    },
+
+    args_sizes_get(count, size) {
+      memory.refresh()
+      if (!memory.inside(count, 4) || !memory.inside(size, 4)) return Errno.FAULT
+      memory.writeWord(count, 0)
+      memory.writeWord(size, 0)
+      return Errno.SUCCESS
+    },
+
     args_get: () => Errno.SUCCESS,
     proc_exit: (code) => vm.exit(`exit code ${code}`, code),
 
@@ -101,8 +127,21 @@ export function wasiHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
     },
 
     fd_close: () => Errno.SUCCESS,
-    fd_seek: () => Errno.SUCCESS,
+
+    // Toolchains look where their output stands before they write it.
+    fd_seek(_fd, _offset, _whence, out) {
+      memory.refresh()
+      if (!memory.inside(out, 8)) return Errno.FAULT
+      memory.writeWord(out, 0)
+      memory.writeWord(out + 4, 0)
+      return Errno.SUCCESS
+    },
+
+    fd_read: () => Errno.NOSYS,
+    fd_pread: () => Errno.NOSYS,
+    fd_fdstat_set_flags: () => Errno.NOSYS,
     fd_prestat_get: () => Errno.BADF,
+    fd_prestat_dir_name: () => Errno.NOSYS,
     fd_filestat_get: () => Errno.BADF,
     fd_readdir: () => Errno.NOTDIR,
     path_open: () => Errno.NOENT,
