@@ -51,6 +51,13 @@ export function trapIndex(reason: string): number {
   return index === -1 ? 0 : index
 }
 
+/** Offsets in the slots of {@link FilterSlots.exchanges}. */
+export const EXCHANGE_OK = 0
+/** It ended with a 5xx, though the filter didn't fail. */
+export const EXCHANGE_ERROR = 1
+/** The filter trapped in it, or there was no instance; whatever its `onError` made of that. */
+export const EXCHANGE_FAILED = 2
+
 /** Slots of a listener. */
 export interface ListenerSlots {
   /** Gauge: open downstream connections. */
@@ -94,8 +101,10 @@ export interface ServiceSlots {
   readonly overflows: number
 }
 
-/** Slots of a filter. */
+/** Slots of a version of a filter. */
 export interface FilterSlots {
+  /** Counters; add {@link EXCHANGE_OK}, {@link EXCHANGE_ERROR} or {@link EXCHANGE_FAILED}. */
+  readonly exchanges: number
   /** Counter: phases run. */
   readonly calls: number
   /** Histogram of {@link filterBuckets}. */
@@ -126,6 +135,9 @@ export class Instruments {
   readonly #route: Record<keyof RouteSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
   readonly #filter: Record<keyof FilterSlots, Metric>
+  readonly #filterWeight: Metric
+  readonly #filterRollbacks: Metric
+  readonly #filterRefused: Metric
   readonly #generation: number
   readonly #reloadSuccess: number
   readonly #reloadTime: number
@@ -210,8 +222,14 @@ export class Instruments {
         ...byService,
       }),
     }
-    const filter = ["filter"]
+    const filter = ["filter", "version"]
     this.#filter = {
+      exchanges: registry.counter({
+        name: "sluice_filter_exchanges_total",
+        help: "Exchanges given to a version of a filter",
+        labels: filter,
+        across: { label: "outcome", values: ["ok", "error", "failed"] },
+      }),
       calls: registry.counter({ name: "sluice_filter_calls_total", help: "Phases a filter has run", labels: filter }),
       duration: registry.histogram({
         name: "sluice_filter_duration_seconds",
@@ -232,6 +250,21 @@ export class Instruments {
       }),
       instances: registry.gauge({ name: "sluice_filter_instances", help: "Live contexts of a filter, over all workers", labels: filter }),
     }
+    this.#filterWeight = registry.gauge({
+      name: "sluice_filter_version_weight",
+      help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
+      labels: filter,
+    })
+    this.#filterRollbacks = registry.counter({
+      name: "sluice_filter_rollbacks_total",
+      help: "Times a version of a filter was taken out of use because it failed too often",
+      labels: filter,
+    })
+    this.#filterRefused = registry.gauge({
+      name: "sluice_filter_refused",
+      help: "1 while a newer version of a filter's files was refused and the one before serves",
+      labels: ["filter"],
+    })
     this.#generation = registry.gauge({ name: "sluice_config_generation", help: "Generation of the configuration in force" }).slot()
     this.#reloadSuccess = registry
       .gauge({ name: "sluice_config_last_reload_success", help: "1 when the last configuration was taken, 0 when it was refused" })
@@ -279,20 +312,22 @@ export class Instruments {
     return slots(this.#service, (metric) => metric.slot(name))
   }
 
-  filter(name: string): FilterSlots {
-    return slots(this.#filter, (metric) => metric.slot(name))
+  filter(name: string, version: string): FilterSlots {
+    return slots(this.#filter, (metric) => metric.slot(name, version))
   }
 
-  /** What a filter has counted so far, over all workers. */
-  filterCounts(name: string): { calls: number; instances: number; traps: Record<string, number> } {
-    const { calls, instances, traps } = this.filter(name)
-    const registry = this.#registry
-    const byReason: Record<string, number> = {}
-    for (const [i, reason] of trapReasons.entries()) {
-      const count = registry.read(traps + i)
-      if (count > 0) byReason[reason] = count
-    }
-    return { calls: registry.read(calls), instances: registry.read(instances), traps: byReason }
+  /** How many exchanges a version is given, as it is in force: 0 while it is rolled back. */
+  filterWeight(name: string, version: string, weight: number): void {
+    this.#registry.writer.set(this.#filterWeight.slot(name, version), weight)
+  }
+
+  filterRolledBack(name: string, version: string): void {
+    this.#registry.writer.add(this.#filterRollbacks.slot(name, version), 1)
+  }
+
+  /** Whether the newest version of a filter's files is one that doesn't serve. */
+  filterRefused(name: string, refused: boolean): void {
+    this.#registry.writer.set(this.#filterRefused.slot(name), refused ? 1 : 0)
   }
 
   /** A configuration came into force. @param now milliseconds since the epoch */

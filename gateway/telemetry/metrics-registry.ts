@@ -124,6 +124,7 @@ export class MetricsRegistry {
   /** What the exposition shows; prom-client is loaded when it is first asked for, since it is no small part of the memory. */
   readonly #shown: Shown[] = []
   #exposed: Registry | null = null
+  readonly #texts: (() => string)[] = []
   #next = 0
   #generation = 0
   /** Writes metrics of the main thread. */
@@ -259,6 +260,11 @@ export class MetricsRegistry {
     return value
   }
 
+  /** Adds metrics that are kept elsewhere to the exposition: whole families in the text format, asked for at each scrape. */
+  include(text: () => string): void {
+    this.#texts.push(text)
+  }
+
   /** Every metric in the Prometheus text format. */
   async exposition(): Promise<{ contentType: string; body: string }> {
     let exposed = this.#exposed
@@ -272,7 +278,9 @@ export class MetricsRegistry {
         for (const shown of this.#shown) register(exposed, shown)
       }
     }
-    return { contentType: exposed.contentType, body: await exposed.metrics() }
+    let body = await exposed.metrics()
+    for (const text of this.#texts) body += text()
+    return { contentType: exposed.contentType, body }
   }
 
   #samples(metric: Metric): Sample[] {

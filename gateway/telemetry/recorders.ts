@@ -1,7 +1,15 @@
 // What counts for a service and for a filter in a worker: the parts that do the work report in their own words, these
 // know the slots.
 
-import { type FilterSlots, filterBuckets, type ServiceSlots, trapIndex } from "./instruments.ts"
+import {
+  EXCHANGE_ERROR,
+  EXCHANGE_FAILED,
+  EXCHANGE_OK,
+  type FilterSlots,
+  filterBuckets,
+  type ServiceSlots,
+  trapIndex,
+} from "./instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
 
 /** Counts one service's connections. */
@@ -51,6 +59,10 @@ export class FilterRecorder {
     this.#writer = writer
     this.#slots = slots
     this.#sample = sample
+  }
+
+  exchange(status: number, failed: boolean): void {
+    this.#writer.add(this.#slots.exchanges + (failed ? EXCHANGE_FAILED : status >= 500 ? EXCHANGE_ERROR : EXCHANGE_OK), 1)
   }
 
   calls(count: number): void {

@@ -1,7 +1,31 @@
 // The functions a Proxy-Wasm guest may export, found once an instance. Absent ones are null: the host never calls what
 // is not there.
 
+import { REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_BODY, RESPONSE_TRAILERS } from "../filter/filter.ts"
+
 type Callback = (...args: number[]) => number
+
+const REQUEST_BODY_EXPORT = "proxy_on_request_body"
+const REQUEST_TRAILERS_EXPORT = "proxy_on_request_trailers"
+const RESPONSE_HEADERS_EXPORT = "proxy_on_response_headers"
+const RESPONSE_BODY_EXPORT = "proxy_on_response_body"
+const RESPONSE_TRAILERS_EXPORT = "proxy_on_response_trailers"
+
+const bits: ReadonlyMap<string, number> = new Map([
+  [REQUEST_BODY_EXPORT, REQUEST_BODY],
+  [REQUEST_TRAILERS_EXPORT, REQUEST_TRAILERS],
+  [RESPONSE_BODY_EXPORT, RESPONSE_BODY],
+  [RESPONSE_TRAILERS_EXPORT, RESPONSE_TRAILERS],
+])
+
+/** The phases a module has callbacks for: beside the heads, as bits of a filter's `interests`, and whether in any of a response. */
+export function guestPhases(module: WebAssembly.Module): { readonly interests: number; readonly responses: boolean } {
+  const names = WebAssembly.Module.exports(module)
+    .filter((each) => each.kind === "function")
+    .map((each) => each.name)
+  const interests = names.reduce((sum, name) => sum | (bits.get(name) ?? 0), 0)
+  return { interests, responses: names.includes(RESPONSE_HEADERS_EXPORT) || (interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) !== 0 }
+}
 
 export interface GuestExports {
   /** Runs before everything else, in this order; empty for modules that start in their start section. */
@@ -11,7 +35,15 @@ export interface GuestExports {
   readonly vmStart: Callback | null
   readonly configure: Callback | null
   readonly requestHeaders: Callback | null
+  readonly requestBody: Callback | null
+  readonly requestTrailers: Callback | null
   readonly responseHeaders: Callback | null
+  readonly responseBody: Callback | null
+  readonly responseTrailers: Callback | null
+  readonly tick: Callback | null
+  readonly queueReady: Callback | null
+  readonly httpCallResponse: Callback | null
+  readonly foreignFunction: Callback | null
   readonly done: Callback | null
   readonly log: Callback | null
   readonly delete: Callback | null
@@ -42,7 +74,15 @@ export function guestExports(exports: WebAssembly.Exports): GuestExports {
     vmStart: find("proxy_on_vm_start"),
     configure: find("proxy_on_configure"),
     requestHeaders: find("proxy_on_request_headers"),
-    responseHeaders: find("proxy_on_response_headers"),
+    requestBody: find(REQUEST_BODY_EXPORT),
+    requestTrailers: find(REQUEST_TRAILERS_EXPORT),
+    responseHeaders: find(RESPONSE_HEADERS_EXPORT),
+    responseBody: find(RESPONSE_BODY_EXPORT),
+    responseTrailers: find(RESPONSE_TRAILERS_EXPORT),
+    tick: find("proxy_on_tick"),
+    queueReady: find("proxy_on_queue_ready"),
+    httpCallResponse: find("proxy_on_http_call_response"),
+    foreignFunction: find("proxy_on_foreign_function"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),
     delete: find("proxy_on_delete"),

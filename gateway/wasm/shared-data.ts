@@ -3,8 +3,10 @@
 //
 // The buffer is cut into stripes by hash of the key. Each has a lock, a hash table and a ring of records. New records are
 // written at the ring's head; eviction takes them at its tail, but sends those updated since they were placed round again
-// (second chance), so a counter in use survives a million one-off keys. A holder of a lock that dies is replaced after
-// `STEAL_AFTER`; if it was in the middle of a write, its stripe is emptied, since nothing in it can be trusted.
+// (second chance), so a counter in use survives a million one-off keys. When a thread dies with a lock in hand, another takes
+// it over; if it was in the middle of a write, its stripe is emptied, since nothing in it can be trusted.
+
+import { hashName, PooledCopies, randomSeed, SharedLock, sameOctets, writeOctets } from "./shared-memory.ts"
 
 /** Octets. */
 export const MAX_SHARED_KEY = 1024
@@ -15,14 +17,6 @@ const STRIPE_BYTES = 256 * 1024
 const MAX_STRIPES = 256
 /** Octets of ring for each bucket of the hash table. */
 const BYTES_PER_BUCKET = 128
-/**
- * ms a lock may be seen in one and the same hold before its holder counts as dead. Holds last about a microsecond, but a
- * live holder can be off its core for a tenth of a second and more on a crowded machine, and an update would be lost. The
- * price is this long a wait after a thread was ended inside a hold.
- */
-const STEAL_AFTER = 2000
-const SPINS = 100
-const POOL_BYTES = 16 * 1024
 
 const MAGIC = 0x534c4453
 const HEADER_WORDS = 16
@@ -34,9 +28,8 @@ const H_SEED = 3
 const H_NEVER = 4
 
 const STRIPE_WORDS = 16
+/** Two words. */
 const S_LOCK = 0
-/** Goes up with each hold, so that a waiting thread can tell a long hold from many short ones. */
-const S_HOLDS = 1
 const S_DIRTY = 2
 const S_CAS = 3
 /** Octets from the ring's start. */
@@ -88,10 +81,7 @@ export function createSharedStore(bytes: number = DEFAULT_SHARED_BYTES): SharedA
   const words = new Int32Array(buffer)
   words[H_MAGIC] = MAGIC
   words[H_STRIPES] = stripes
-  // Keys come from clients; who doesn't know the seed can't aim them at one bucket.
-  crypto.getRandomValues(new Uint8Array(4)).forEach((byte, i) => {
-    words[H_SEED] |= byte << (8 * i)
-  })
+  words[H_SEED] = randomSeed()
   return buffer
 }
 
@@ -108,10 +98,8 @@ export class SharedStore {
   readonly #bytes: Uint8Array
   readonly #stripes: number
   readonly #seed: number
-  readonly #owner: number
-  #canSleep = true
-  #pool = new Uint8Array(0)
-  #poolUsed = POOL_BYTES
+  readonly #locks: SharedLock
+  readonly #copies = new PooledCopies()
   /** Records taken from the tail that get their second chance when the current write is done. */
   readonly #moving: Int32Array[] = []
   #movingBytes = 0
@@ -127,19 +115,19 @@ export class SharedStore {
     if (this.#words[H_MAGIC] !== MAGIC) throw new TypeError("not a shared store; make one with createSharedStore()")
     this.#stripes = this.#words[H_STRIPES]
     this.#seed = this.#words[H_SEED]
-    this.#owner = Atomics.add(this.#words, H_OWNERS, 1) + 1
+    this.#locks = new SharedLock(this.#words, Atomics.add(this.#words, H_OWNERS, 1) + 1, H_NEVER)
   }
 
   /** The entry, its value copied; undefined when it was never set or has been evicted. */
   get(namespace: string, key: string): SharedEntry | undefined {
-    const hash = this.#hash(namespace, key)
+    const hash = hashName(this.#seed, namespace, key)
     this.#lock(hash)
     this.#find(namespace, key, hash)
     let entry: SharedEntry | undefined
     const at = this.#found
     if (at !== 0) {
       const start = at * 4 + RECORD_BYTES + namespace.length + key.length
-      const value = this.#copy(start, Math.min(this.#words[at + R_VALUE], MAX_SHARED_VALUE))
+      const value = this.#copies.copy(this.#bytes, start, Math.min(this.#words[at + R_VALUE], MAX_SHARED_VALUE))
       entry = { value, cas: this.#words[at + R_CAS] >>> 0 }
     }
     this.#unlock()
@@ -149,7 +137,7 @@ export class SharedStore {
   /** Writes the entry if `cas` is 0, is the entry's, or there is no such entry (Proxy-Wasm's rule). */
   set(namespace: string, key: string, value: Uint8Array, cas: number): SharedSetResult {
     if (key.length > MAX_SHARED_KEY || namespace.length > MAX_SHARED_KEY || value.length > MAX_SHARED_VALUE) return "full"
-    const hash = this.#hash(namespace, key)
+    const hash = hashName(this.#seed, namespace, key)
     this.#lock(hash)
     this.#find(namespace, key, hash)
     const words = this.#words
@@ -187,78 +175,17 @@ export class SharedStore {
     return { entries, used, capacity: this.#stripes * RING_BYTES, evictions, resets }
   }
 
-  #copy(start: number, length: number): Uint8Array {
-    const bytes = this.#bytes
-    if (length > POOL_BYTES / 16) return new Uint8Array(bytes.subarray(start, start + length))
-    // Small values are cut from a common buffer: allocating one for each takes microseconds on Deno.
-    if (this.#poolUsed + length > POOL_BYTES) {
-      this.#pool = new Uint8Array(POOL_BYTES)
-      this.#poolUsed = 0
-    }
-    const pool = this.#pool
-    const from = this.#poolUsed
-    for (let i = 0; i < length; i++) pool[from + i] = bytes[start + i]
-    this.#poolUsed = from + length
-    return pool.subarray(from, from + length)
-  }
-
-  #hash(namespace: string, key: string): number {
-    let hash = this.#seed ^ namespace.length
-    for (let i = 0; i < namespace.length; i++) hash = Math.imul(hash ^ namespace.charCodeAt(i), 0x01000193)
-    for (let i = 0; i < key.length; i++) {
-      hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
-      hash ^= hash >>> 15
-    }
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-    return hash ^ (hash >>> 16)
-  }
-
   #lock(hash: number): void {
     const words = this.#words
     const stripe = HEADER_WORDS + ((hash >>> 0) % this.#stripes) * (STRIPE_BYTES / 4)
     this.#stripe = stripe
     this.#ring = stripe + RING_OFFSET / 4
-    if (Atomics.compareExchange(words, stripe + S_LOCK, 0, this.#owner) !== 0) this.#wait(stripe)
-    words[stripe + S_HOLDS]++
+    this.#locks.acquire(stripe + S_LOCK)
     if (words[stripe + S_DIRTY] !== 0) this.#reset()
   }
 
-  #wait(stripe: number): void {
-    const words = this.#words
-    let seen = -1
-    let since = 0
-    for (let spins = 1; ; spins++) {
-      const holder = Atomics.compareExchange(words, stripe + S_LOCK, 0, this.#owner)
-      if (holder === 0) return
-      if (spins % SPINS !== 0) continue
-      const holds = Atomics.load(words, stripe + S_HOLDS)
-      const now = performance.now()
-      if (holds !== seen) {
-        seen = holds
-        since = now
-      } else if (now - since > STEAL_AFTER) {
-        if (Atomics.compareExchange(words, stripe + S_LOCK, holder, this.#owner) === holder) return
-        seen = -1
-      }
-      this.#sleep()
-    }
-  }
-
-  /** Gives the holder, which may share this core, time to finish. */
-  #sleep(): void {
-    if (!this.#canSleep) return
-    try {
-      Atomics.wait(this.#words, H_NEVER, 0, 0.05)
-    } catch {
-      // A thread that may not block (some main threads) goes on spinning.
-      this.#canSleep = false
-    }
-  }
-
   #unlock(): void {
-    // Not a store: the lock may have been taken from this thread while it slept.
-    Atomics.compareExchange(this.#words, this.#stripe + S_LOCK, this.#owner, 0)
+    this.#locks.release(this.#stripe + S_LOCK)
   }
 
   /** Looks for the key's record; leaves its word index, or 0, in `#found`. */
@@ -295,11 +222,8 @@ export class SharedStore {
   }
 
   #sameNames(at: number, namespace: string, key: string): boolean {
-    const bytes = this.#bytes
-    let position = at * 4 + RECORD_BYTES
-    for (let i = 0; i < namespace.length; i++) if (bytes[position++] !== (namespace.charCodeAt(i) & 0xff)) return false
-    for (let i = 0; i < key.length; i++) if (bytes[position++] !== (key.charCodeAt(i) & 0xff)) return false
-    return true
+    const position = at * 4 + RECORD_BYTES
+    return sameOctets(this.#bytes, position, namespace) && sameOctets(this.#bytes, position + namespace.length, key)
   }
 
   #nextCas(): number {
@@ -317,10 +241,10 @@ export class SharedStore {
     words[at + R_NAMES] = (namespace.length << 16) | key.length
     words[at + R_VALUE] = value.length
     const bytes = this.#bytes
-    let position = at * 4 + RECORD_BYTES
-    for (let i = 0; i < namespace.length; i++) bytes[position++] = namespace.charCodeAt(i)
-    for (let i = 0; i < key.length; i++) bytes[position++] = key.charCodeAt(i)
-    bytes.set(value, position)
+    const position = at * 4 + RECORD_BYTES
+    writeOctets(bytes, position, namespace)
+    writeOctets(bytes, position + namespace.length, key)
+    bytes.set(value, position + namespace.length + key.length)
   }
 
   /** Makes room at the ring's head and links an otherwise empty record there. */

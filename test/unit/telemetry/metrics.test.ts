@@ -236,7 +236,7 @@ describe("instruments", () => {
     const registry = new MetricsRegistry()
     const instruments = new Instruments(registry)
     const writer = new MetricsWriter(registry.attach(0))
-    const slots = instruments.filter("auth")
+    const slots = instruments.filter("auth", "stable")
     const old = new FilterRecorder(writer, slots, 16)
     old.instances(1)
     old.calls(2)
@@ -248,14 +248,14 @@ describe("instruments", () => {
     next.instances(0)
     next.instances(1)
     old.instances(0)
-    expect(instruments.filterCounts("auth")).toEqual({ calls: 2, instances: 1, traps: { budget: 1 } })
+    expect([registry.read(slots.calls), registry.read(slots.instances)]).toEqual([2, 1])
     const { body } = await registry.exposition()
     for (const line of [
-      'sluice_filter_budget_used_total{filter="auth"} 8000',
-      'sluice_filter_duration_seconds_bucket{le="0.000001",filter="auth"} 0',
-      'sluice_filter_duration_seconds_bucket{le="0.000002",filter="auth"} 16',
-      'sluice_filter_duration_seconds_count{filter="auth"} 16',
-      'sluice_filter_traps_total{reason="budget",filter="auth"} 1',
+      'sluice_filter_budget_used_total{filter="auth",version="stable"} 8000',
+      'sluice_filter_duration_seconds_bucket{le="0.000001",filter="auth",version="stable"} 0',
+      'sluice_filter_duration_seconds_bucket{le="0.000002",filter="auth",version="stable"} 16',
+      'sluice_filter_duration_seconds_count{filter="auth",version="stable"} 16',
+      'sluice_filter_traps_total{reason="budget",filter="auth",version="stable"} 1',
     ]) {
       expect(body.split("\n")).toContain(line)
     }
