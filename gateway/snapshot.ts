@@ -9,7 +9,7 @@ import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots } from "./telemetry/instruments.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { Service, Services } from "./upstream/services.ts"
-import type { PreparedFilters } from "./wasm/filter-store.ts"
+import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import type { WasmRuntime } from "./wasm/runtime.ts"
 
 /** Metric slots of everything a snapshot names. */
@@ -18,7 +18,8 @@ export interface SnapshotSlots {
   /** By listener name and route name; "-" = no route. Then by service name; "-" = no service. */
   readonly routes: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, RouteSlots>>>>>>
   readonly services: Readonly<Record<string, ServiceSlots>>
-  readonly filters: Readonly<Record<string, FilterSlots>>
+  /** By name of the filter and of its version. */
+  readonly filters: Readonly<Record<string, Readonly<Record<string, FilterSlots>>>>
 }
 
 /** What the main thread hands to every worker. Plain data and compiled modules. */
@@ -51,7 +52,7 @@ export class Snapshot implements SnapshotPin {
     this.endpoints = built.endpoints
     // A filter that no route uses gets no instance in a worker.
     const used = new Set(spec.filters.routes.flat())
-    const filters = spec.filters.plugins.map((plugin, i) => (used.has(i) ? wasm.plugin(plugin) : null))
+    const filters = spec.filters.plugins.map((plugin, i) => (used.has(i) ? wasm.filter(plugin) : null))
     this.#filters = filters.filter((filter) => filter !== null)
     const planes = new Map<string, Plane>()
     for (const listener of spec.config.listeners) {

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
+import { filterStatus } from "./admin/filter-status.ts"
 import type { AdminServer } from "./admin/server.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
@@ -12,13 +13,20 @@ import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { type Claim, claimPort } from "./ports.ts"
 import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
-import { type FilterSlots, Instruments, type RouteSlots, trapReasons } from "./telemetry/instruments.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
-import { FilterStore, type PreparedFilters } from "./wasm/filter-store.ts"
+import { FilterChanges } from "./wasm/filter-changes.ts"
+import { FilterStore } from "./wasm/filter-store.ts"
+import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
+import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
 import { calibrate } from "./wasm/meter/calibrate.ts"
+import { openModuleCache } from "./wasm/module-cache.ts"
 import { createSharedStore } from "./wasm/shared-data.ts"
+import { createSharedQueues, SharedQueueStore } from "./wasm/shared-queues.ts"
+import { systemClock } from "./wasm/system-clock.ts"
 import { WorkerPool } from "./worker-pool.ts"
 
 export interface SupervisorOptions {
@@ -49,6 +57,8 @@ export class Supervisor {
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
   #filters: FilterStore | null = null
+  #changes: FilterChanges | null = null
+  #unitsPerMs = 0
   #pool: WorkerPool | null = null
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
@@ -97,14 +107,17 @@ export class Supervisor {
     for (const warning of loaded.warnings)
       this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
     const unitsPerMs = calibrate()
-    this.#filters = new FilterStore({
-      compiler: this.#compiler,
-      unitsPerMs,
-      clock: { now: () => performance.timeOrigin + performance.now(), monotonic: () => performance.now() },
-    })
-    const prepared = await this.#filters.prepare(config)
+    this.#unitsPerMs = unitsPerMs
+    const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
+    this.#filters = store
+    const prepared = await store.prepare(config)
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     const size = config.workers === "auto" ? availableParallelism() : config.workers
+    const queueMemory = createSharedQueues({ threads: size })
+    const queues = new SharedQueueStore(queueMemory, { thread: -1, wake: (worker) => this.#pool?.wake(worker) })
+    const guestMetrics = createGuestMetrics()
+    const defined = new GuestMetricsTable(guestMetrics)
+    this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -113,16 +126,25 @@ export class Supervisor {
         workers: size,
         slots: this.#instruments.worker,
         shared: createSharedStore(),
+        queues: queueMemory,
+        guestMetrics,
         unitsPerMs,
         logLevel: config.log.level,
       },
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
-      onLost: () => this.#instruments.workerRestarted(),
+      onLost: (worker) => {
+        queues.forget(worker)
+        this.#instruments.workerRestarted()
+      },
       onCount: (running) => this.#instruments.workersRunning(running),
     })
     try {
       await this.#apply(config, prepared.filters)
+      prepared.commit()
+      const changes = this.#filterChanges(store)
+      this.#changes = changes
+      this.#showFilters()
       if (config.admin !== null) {
         const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
         const app = createAdmin(
@@ -132,6 +154,9 @@ export class Supervisor {
             exposition: () => this.#registry.exposition(),
             config: () => this.#spec?.config ?? null,
             filters: () => this.#filterStatus(),
+            push: (...order) => changes.push(...order),
+            unpush: (...order) => changes.unpush(...order),
+            release: (...order) => changes.release(...order),
           },
           config.admin.address.host,
         )
@@ -140,6 +165,7 @@ export class Supervisor {
     } catch (error) {
       await this.#pool.terminate()
       this.#compiler.close()
+      this.#changes?.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
@@ -147,7 +173,8 @@ export class Supervisor {
       this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
     }
     if (this.#options.watch !== false) this.#watchFiles()
-    if (Object.values(config.filters).some((filter) => filter.module.endsWith(".ts"))) this.#compiler.warm()
+    const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))
+    if (modules.some((module) => module.endsWith(".ts"))) this.#compiler.warm()
     this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
   }
 
@@ -167,7 +194,6 @@ export class Supervisor {
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(spec.generation, Date.now())
-    this.#watch?.update(this.#filesToWatch())
   }
 
   // Ports of listeners that stay are kept; the others are claimed together, and free again when this resolves.
@@ -216,7 +242,12 @@ export class Supervisor {
       ),
       routes,
       services: named(Object.keys(config.services), (name) => instruments.service(name)),
-      filters: named(Object.keys(config.filters), (name) => instruments.filter(name)),
+      filters: named(Object.keys(config.filters), (name) =>
+        named(
+          config.filters[name].versions.map((version) => version.name),
+          (version) => instruments.filter(name, version),
+        ),
+      ),
     }
   }
 
@@ -259,6 +290,9 @@ export class Supervisor {
     } catch (error) {
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
+    prepared.commit()
+    this.#showFilters()
+    this.#watch?.update(this.#filesToWatch())
     for (const [listener, address] of Object.entries(this.addresses)) {
       if (address !== addresses[listener]) this.#logger.log("info", "listening", { listener, address })
     }
@@ -272,28 +306,49 @@ export class Supervisor {
     this.#logger.log("error", "configuration refused; the one in force stays", { reason, generation: this.#generation })
   }
 
+  #filterChanges(store: FilterStore): FilterChanges {
+    const inForce = (): SnapshotSpec => this.#spec as SnapshotSpec
+    return new FilterChanges({
+      store,
+      logger: this.#logger,
+      config: () => inForce().config,
+      apply: async (filters) => {
+        await this.#apply(inForce().config, filters)
+        return this.#generation
+      },
+      inTurn: (change) =>
+        this.#inTurn(async () => {
+          await change()
+          this.#showFilters()
+        }),
+      counts: (filter, version) => {
+        const { exchanges } = inForce().slots.filters[filter][version]
+        const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
+        const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
+        return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
+      },
+      onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
+    })
+  }
+
   async #filterChanged(file: string): Promise<void> {
-    const started = performance.now()
     // Someone is at work on a filter: the next save should meet a warm compiler.
     this.#compiler.idleTimeout = EDITING
-    const filters = this.#filters as FilterStore
-    const { config } = this.#spec as SnapshotSpec
-    const change = await filters.changed(file, config)
-    if (change.kind === "unchanged") {
-      this.#watch?.update(this.#filesToWatch())
-      return
+    await this.#changes?.fileChanged(file)
+    this.#showFilters()
+    this.#watch?.update(this.#filesToWatch())
+  }
+
+  // In metrics, what isn't counted but is so.
+  #showFilters(): void {
+    const store = this.#filters
+    if (store === null) return
+    for (const [name, filter] of Object.entries(this.#spec?.config.filters ?? {})) {
+      this.#instruments.filterRefused(name, store.refusalOf(name) !== null)
+      for (const version of filter.versions) {
+        this.#instruments.filterWeight(name, version.name, store.stored(name, filter, version).weight)
+      }
     }
-    if (change.kind === "refused") {
-      this.#logger.log("error", "filter refused; the version in force stays", { filters: change.filters, reason: change.reason })
-      return
-    }
-    change.commit()
-    await this.#apply(config, filters.assemble(config))
-    this.#logger.log("info", "filter swapped", {
-      filters: change.filters,
-      generation: this.#generation,
-      ms: Math.round(performance.now() - started),
-    })
   }
 
   #filesToWatch(): string[] {
@@ -314,10 +369,16 @@ export class Supervisor {
     const reasons: string[] = []
     if (this.#stopping) reasons.push("shutting down")
     if (running === 0) reasons.push("no worker serves")
-    const filtersInTrouble = this.#filterStatus()
-      .filter((filter) => filter.state !== "running")
-      .map((filter) => filter.name)
-    for (const name of filtersInTrouble) reasons.push(`filter ${name} is not running as configured`)
+    const filtersInTrouble: string[] = []
+    for (const { name, state, refused, versions } of this.#filterStatus()) {
+      const before = reasons.length
+      if (state !== "running") reasons.push(`filter ${name} is not running as configured`)
+      if (refused !== null) reasons.push(`the newest version of filter ${name} was refused; the one before serves`)
+      for (const version of versions) {
+        if (version.rolledBack !== null) reasons.push(`version ${version.name} of filter ${name} is rolled back`)
+      }
+      if (reasons.length > before) filtersInTrouble.push(name)
+    }
     if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
     return {
       ready: !this.#stopping && running > 0,
@@ -331,40 +392,15 @@ export class Supervisor {
 
   #filterStatus(): FilterStatus[] {
     const spec = this.#spec
-    if (spec === null) return []
-    const plugins = this.#pool?.plugins ?? []
-    return Object.entries(spec.config.filters).map(([name, filter]) => {
-      const own = plugins.filter((plugin) => plugin.name === name)
-      const stored = (this.#filters as FilterStore).stored(name, filter)
-      const slots: FilterSlots = spec.slots.filters[name]
-      const failing = own.find((plugin) => plugin.lastError !== "")
-      const traps: Record<string, number> = {}
-      for (const [i, reason] of trapReasons.entries()) {
-        const count = this.#registry.read(slots.traps + i)
-        if (count > 0) traps[reason] = count
-      }
-      return {
-        name,
-        module: filter.module,
-        digest: stored.digest,
-        generation: stored.generation,
-        state: own.some((plugin) => plugin.state === "failed")
-          ? "failed"
-          : own.some((plugin) => plugin.state === "backoff")
-            ? "backoff"
-            : "running",
-        instances: own.reduce((sum, plugin) => sum + plugin.instances, 0),
-        calls: this.#registry.read(slots.calls),
-        traps,
-        lastError:
-          stored.refused !== null
-            ? { message: stored.refused.message, at: new Date(stored.refused.at).toISOString() }
-            : failing === undefined
-              ? null
-              : { message: failing.lastError, at: "" },
-        onError: filter.onError,
-        limits: filter.limits,
-      }
+    const store = this.#filters
+    if (spec === null || store === null) return []
+    return filterStatus({
+      config: spec.config,
+      store,
+      plugins: this.#pool?.plugins ?? [],
+      slots: spec.slots.filters,
+      read: (slot) => this.#registry.read(slot),
+      unitsPerMs: this.#unitsPerMs,
     })
   }
 
@@ -375,6 +411,7 @@ export class Supervisor {
     if (this.#stopping) return false
     this.#stopping = true
     this.#watch?.close()
+    this.#changes?.close()
     this.#compiler.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
     this.#logger.log("info", "draining", { timeoutMs: timeout })
@@ -388,6 +425,7 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#stopping = true
     this.#watch?.close()
+    this.#changes?.close()
     this.#compiler.close()
     await this.#pool?.terminate()
     await this.#admin?.close()

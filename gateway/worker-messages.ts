@@ -13,25 +13,36 @@ export interface WorkerStart {
   readonly workers: number
   readonly metrics: MetricsHandle
   readonly slots: WorkerSlots
-  /** Memory of the store that filters share data in. */
+  /** Memory of the store that filters share data in, of their queues and of the metrics they define. */
   readonly shared: SharedArrayBuffer
+  readonly queues: SharedArrayBuffer
+  readonly guestMetrics: SharedArrayBuffer
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
 }
 
 export type ToWorker =
-  | { readonly kind: "snapshot"; readonly spec: SnapshotSpec; readonly metrics: MetricsHandle }
+  /** Get ready to use a snapshot. `strict`: refuse it when a filter that is new in it can't start here. */
+  | { readonly kind: "snapshot"; readonly spec: SnapshotSpec; readonly metrics: MetricsHandle; readonly strict: boolean }
+  /** Use the snapshot you are ready for, or forget it. */
+  | { readonly kind: "commit"; readonly generation: number }
+  | { readonly kind: "abandon"; readonly generation: number }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** A queue that a filter of this worker receives from has items. */
+  | { readonly kind: "queue" }
 
 export type FromWorker =
   | { readonly kind: "started" }
+  | { readonly kind: "prepared"; readonly generation: number }
   | { readonly kind: "applied"; readonly generation: number }
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly lines: string }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
+  /** That worker is to be told of a queue's items. */
+  | { readonly kind: "queue"; readonly worker: number }
   | { readonly kind: "drained" }

@@ -26,7 +26,7 @@ export interface WorkerPoolOptions {
   /** Lines of the access log; `written` when they have been dealt with. */
   onAccess(lines: string, written: () => void): void
   /** A worker was lost; the next one is on its way. */
-  onLost(): void
+  onLost(index: number): void
   onCount(running: number): void
 }
 
@@ -37,8 +37,12 @@ interface Member {
   serving: boolean
   drained: boolean
   plugins: readonly PluginStatus[]
-  /** Settles the snapshot it is taking. */
+  /** Generation of the snapshot it uses; 0 before the first. */
+  generation: number
+  /** Settles the step of a snapshot that it is asked for. */
   settle: ((reason: string | null) => void) | null
+  /** Until a replacement has what its predecessor had: one snapshot at a time. */
+  starting: Promise<void>
 }
 
 export class WorkerPool {
@@ -70,19 +74,32 @@ export class WorkerPool {
     return [...this.#members.values()].flatMap((member) => [...member.plugins])
   }
 
-  /** Gives all workers `spec`, starting them when there are none. Rejects, with the first reason, when one can't take it. */
+  /**
+   * Gives all workers `spec`, starting them when there are none: first all get ready for it, then all swap. Rejects, with the
+   * first reason, when one can't get ready, and none has swapped then.
+   */
   async apply(spec: SnapshotSpec): Promise<void> {
-    const before = this.#spec
-    this.#spec = spec
     const members: Member[] = []
     for (let i = 0; i < this.#options.size; i++) members.push(this.#members.get(i) ?? this.#start(i))
-    const reasons = await Promise.all(members.map((member) => this.#give(member, spec)))
+    const reasons = await Promise.all(members.map((member) => member.starting.then(() => this.#give(member, spec, true))))
     const reason = reasons.find((each) => each !== null)
-    if (reason === undefined || reason === null) return
-    this.#spec = before
-    // Those that took it go back, so that all serve the same.
-    if (before !== null) await Promise.all(members.map((member) => this.#give(member, before)))
-    throw new Error(reason)
+    if (reason !== undefined && reason !== null) {
+      for (const member of members) this.#post(member, { kind: "abandon", generation: spec.generation })
+      throw new Error(reason)
+    }
+    // A worker that dies from here on is replaced by one with this snapshot.
+    this.#spec = spec
+    await Promise.all(members.map((member) => this.#commit(member, spec)))
+    // One that died and was replaced meanwhile may have got the snapshot before.
+    for (const member of [...this.#members.values()]) {
+      await member.starting
+      if (member.generation !== spec.generation && this.#members.get(member.index) === member) await this.#take(member, spec)
+    }
+  }
+
+  /** Gives one worker a snapshot that others use already. */
+  async #take(member: Member, spec: SnapshotSpec): Promise<string | null> {
+    return (await this.#give(member, spec, false)) ?? (await this.#commit(member, spec))
   }
 
   #start(index: number): Member {
@@ -90,7 +107,17 @@ export class WorkerPool {
     const url = new URL(`./worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
     const data: WorkerStart = { ...start, index, metrics: registry.attach(index) }
     const thread = new Worker(url, { workerData: data, name: `sluice-worker-${index}` })
-    const member: Member = { index, thread, born: Date.now(), serving: false, drained: false, plugins: [], settle: null }
+    const member: Member = {
+      index,
+      thread,
+      born: Date.now(),
+      serving: false,
+      drained: false,
+      plugins: [],
+      generation: 0,
+      settle: null,
+      starting: Promise.resolve(),
+    }
     this.#members.set(index, member)
     thread.on("message", (message: FromWorker) => this.#receive(member, message))
     thread.on("error", (error) => this.#options.logger.log("error", "worker failed", { worker: index, error }))
@@ -98,18 +125,37 @@ export class WorkerPool {
     return member
   }
 
-  #give(member: Member, spec: SnapshotSpec): Promise<string | null> {
+  /** Null once the worker is ready for `spec`, else why it isn't. */
+  #give(member: Member, spec: SnapshotSpec, strict: boolean): Promise<string | null> {
+    const metrics = this.#options.registry.handle(member.index)
+    return this.#ask(member, { kind: "snapshot", spec, metrics, strict }, "get ready for the configuration")
+  }
+
+  async #commit(member: Member, { generation }: SnapshotSpec): Promise<string | null> {
+    const reason = await this.#ask(member, { kind: "commit", generation }, "take the configuration")
+    if (reason === null) {
+      member.serving = true
+      member.generation = generation
+      this.#options.onCount(this.running)
+    }
+    return reason
+  }
+
+  #ask(member: Member, message: ToWorker, what: string): Promise<string | null> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => done(`worker ${member.index} did not take the configuration in time`), APPLY_TIMEOUT)
+      if (this.#members.get(member.index) !== member) {
+        resolve(`worker ${member.index} has ended`)
+        return
+      }
+      const timer = setTimeout(() => done(`worker ${member.index} did not ${what} in time`), APPLY_TIMEOUT)
       const done = (reason: string | null): void => {
         clearTimeout(timer)
         if (member.settle !== done) return
         member.settle = null
-        if (reason === null) member.serving = true
         resolve(reason)
       }
       member.settle = done
-      this.#post(member, { kind: "snapshot", spec, metrics: this.#options.registry.handle(member.index) })
+      this.#post(member, message)
     })
   }
 
@@ -121,9 +167,9 @@ export class WorkerPool {
     switch (message.kind) {
       case "started":
         return
+      case "prepared":
       case "applied":
         member.settle?.(null)
-        this.#options.onCount(this.running)
         return
       case "refused":
         member.settle?.(message.reason)
@@ -138,6 +184,9 @@ export class WorkerPool {
       }
       case "filters":
         member.plugins = message.plugins
+        return
+      case "queue":
+        this.wake(message.worker)
         return
       case "drained":
         member.drained = true
@@ -156,7 +205,7 @@ export class WorkerPool {
       this.#checkDrained()
       return
     }
-    this.#options.onLost()
+    this.#options.onLost(member.index)
     this.#options.onCount(this.running)
     this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
     logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
@@ -165,7 +214,7 @@ export class WorkerPool {
     setTimeout(() => {
       if (this.#ending || this.#members.has(member.index) || this.#spec === null) return
       const next = this.#start(member.index)
-      void this.#give(next, this.#spec).then((reason) => {
+      next.starting = this.#take(next, this.#spec).then((reason) => {
         if (reason === null) logger.log("info", "worker replaced", { worker: member.index })
         else {
           logger.log("error", "a replaced worker can't serve", { worker: member.index, reason })
@@ -173,6 +222,12 @@ export class WorkerPool {
         }
       })
     }, this.#delay)
+  }
+
+  /** Has a worker look at the queues its filters receive from. One that is gone does so when it starts. */
+  wake(index: number): void {
+    const member = this.#members.get(index)
+    if (member !== undefined) this.#post(member, { kind: "queue" })
   }
 
   /** Ends a worker as a crash would; it is replaced. For tests. */

@@ -18,14 +18,26 @@ import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
+import { Caller } from "./upstream/caller.ts"
 import { Services } from "./upstream/services.ts"
 import { SAMPLE } from "./wasm/filter-metrics.ts"
+import { GuestMetricsTable } from "./wasm/guest-metrics.ts"
 import { WasmRuntime } from "./wasm/runtime.ts"
 import { SharedStore } from "./wasm/shared-data.ts"
+import { SharedQueueStore } from "./wasm/shared-queues.ts"
+import { systemClock } from "./wasm/system-clock.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
+
+/** A snapshot that could be used at once. */
+interface Ready {
+  readonly spec: SnapshotSpec
+  readonly snapshot: Snapshot
+  /** Listeners that are new in it. They accept already; what they accept is served by this snapshot. */
+  readonly added: readonly Bound[]
+}
 
 interface Bound {
   readonly listener: Listener
@@ -41,11 +53,13 @@ class Worker {
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #services: Services
+  readonly #queues: SharedQueueStore
   readonly #wasm: WasmRuntime
   readonly #bound = new Map<string, Bound>()
   /** Listeners a reload has removed, until their last connection ends. */
   readonly #leaving = new Set<Promise<void>>()
   #snapshot: Snapshot | null = null
+  #ready: Ready | null = null
   /** Of the newest snapshot; a name's slots stay the same from one to the next. */
   #slots: SnapshotSlots | null = null
   #connections = 0
@@ -74,22 +88,40 @@ class Worker {
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
+    this.#queues = new SharedQueueStore(start.queues, { thread: start.index, wake: (worker) => post({ kind: "queue", worker }) })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
-      clock: { now: () => performance.timeOrigin + performance.now(), monotonic: () => performance.now() },
-      shared: new SharedStore(start.shared),
+      environment: {
+        clock: systemClock,
+        shared: new SharedStore(start.shared),
+        queues: this.#queues,
+        metrics: new GuestMetricsTable(start.guestMetrics),
+        services: new Caller({
+          wheel: this.#wheel,
+          services: this.#services,
+          count: (service, what) => {
+            const slots = this.#slots?.services[service]
+            if (slots !== undefined) this.#metrics.add(slots[what], 1)
+          },
+          fault: (error) => this.#onFault(error),
+        }),
+      },
       unitsPerMs: start.unitsPerMs,
-      metrics: (name) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name], SAMPLE),
+      metrics: (name, version) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name][version], SAMPLE),
     })
-    setInterval(() => this.#reportFilters(), STATUS_INTERVAL).unref()
+    setInterval(() => {
+      this.#reportFilters()
+      // A thread that died between its item and the message about it leaves nobody else to say so.
+      this.#queues.poll()
+    }, STATUS_INTERVAL).unref()
   }
 
   receive(message: ToWorker): void {
     switch (message.kind) {
       case "snapshot":
         this.#metrics.update(message.metrics)
-        this.#apply(message.spec).then(
-          () => this.#post({ kind: "applied", generation: message.spec.generation }),
+        this.#prepare(message.spec, message.strict).then(
+          () => this.#post({ kind: "prepared", generation: message.spec.generation }),
           (error: unknown) =>
             this.#post({
               kind: "refused",
@@ -98,20 +130,33 @@ class Worker {
             }),
         )
         return
+      case "commit":
+        if (this.#ready?.spec.generation === message.generation) this.#commit(this.#ready)
+        return
+      case "abandon":
+        if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
+        return
       case "drain":
         this.#drain()
+        return
+      case "queue":
+        this.#queues.poll()
         return
       case "written":
         this.#accessLog.acknowledge(message.length)
     }
   }
 
-  // Binds what is new, then swaps in one step; only then lets go of what is old.
-  async #apply(spec: SnapshotSpec): Promise<void> {
+  // Starts filters and binds listeners that are new. Nothing that serves is touched.
+  async #prepare(spec: SnapshotSpec, strict: boolean): Promise<void> {
+    if (this.#ready !== null) this.#abandon(this.#ready)
+    const slots = this.#slots
     this.#slots = spec.slots
     const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm)
     const added: Bound[] = []
     try {
+      const failures = this.#wasm.takeFailedStarts()
+      if (strict && failures.length > 0) throw new Error(failures.join("\n"))
       for (const plane of snapshot.planes.values()) {
         const address = addressOf(plane)
         if (this.#bound.get(plane.name)?.address === address) continue
@@ -127,10 +172,23 @@ class Worker {
         added.push({ listener, exchanges, address })
       }
     } catch (error) {
-      for (const { listener } of added) listener.destroy()
-      snapshot.replace()
+      this.#abandon({ spec, snapshot, added })
+      this.#slots = slots
       throw error
     }
+    this.#ready = { spec, snapshot, added }
+  }
+
+  #abandon({ snapshot, added }: Ready): void {
+    this.#ready = null
+    for (const { listener } of added) listener.destroy()
+    snapshot.replace()
+    this.#services.abandon()
+  }
+
+  // Swaps in one step; only then lets go of what is old.
+  #commit({ spec, snapshot, added }: Ready): void {
+    this.#ready = null
     const before = this.#snapshot
     this.#snapshot = snapshot
     this.#accessLog.mode = spec.config.accessLog
@@ -151,6 +209,7 @@ class Worker {
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
     before?.replace()
+    this.#post({ kind: "applied", generation: spec.generation })
     this.#reportFilters()
   }
 

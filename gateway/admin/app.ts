@@ -1,7 +1,7 @@
-// The admin API: what an operator, a probe or a scraper asks a running gateway. It only reads; nothing it is sent changes
-// anything.
+// The admin API: what an operator, a probe or a scraper asks a running gateway, and the few things it can be told to do.
 
 import { Hono } from "hono"
+import { filterOrders, ORDERS } from "./filter-orders.ts"
 import { isAllowedHost } from "./guard.ts"
 import { redactConfig } from "./redact.ts"
 import type { AdminDeps } from "./status.ts"
@@ -12,7 +12,7 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   "/ready": "200 when it serves, 503 when it doesn't, and why",
   "/metrics": "metrics for Prometheus",
   "/config": "the configuration in force, without secrets (JSON, or YAML with ?format=yaml)",
-  "/filters": "the filters: version, state, traps, last error",
+  "/filters": "the filters: versions, state, figures, last error",
 }
 
 // No page may frame, sniff, cache or run anything of this.
@@ -32,7 +32,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
   app.use(async (c, next) => {
     if (!isAllowedHost(c.req.header("host"), host)) {
       c.res = c.json({ error: "this host name is not served here; use localhost or the address it listens on" }, 421)
-    } else if (c.req.method !== "GET" && c.req.method !== "HEAD") {
+    } else if (c.req.method !== "GET" && c.req.method !== "HEAD" && !c.req.path.startsWith("/filters/")) {
       const known = Object.hasOwn(ENDPOINTS, c.req.path)
       c.res = known ? c.json({ error: "only GET and HEAD" }, 405, { allow: "GET, HEAD" }) : c.json({ error: "no such endpoint" }, 404)
     } else {
@@ -42,10 +42,11 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
   })
 
   app.get("/", (c) => {
-    if ((c.req.header("accept") ?? "").includes("application/json")) return c.json({ endpoints: ENDPOINTS })
+    if ((c.req.header("accept") ?? "").includes("application/json")) return c.json({ endpoints: ENDPOINTS, orders: ORDERS })
     const list = Object.entries(ENDPOINTS).map(([path, what]) => `${path.padEnd(10)} ${what}\n`)
+    const orders = Object.entries(ORDERS).map(([order, what]) => `${order.padEnd(31)} ${what}\n`)
     // The type is spelled out: on Bun, one that a Response infers from its body is lost when hono answers HEAD.
-    return c.body(`Sluice admin\n\n${list.join("")}`, 200, { "content-type": "text/plain; charset=utf-8" })
+    return c.body(`Sluice admin\n\n${list.join("")}\n${orders.join("")}`, 200, { "content-type": "text/plain; charset=utf-8" })
   })
   app.get("/live", (c) => {
     const live = deps.live()
@@ -70,6 +71,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
     return c.body(stringify(shown, { aliasDuplicateObjects: false }), 200, { "content-type": "application/yaml" })
   })
   app.get("/filters", (c) => c.json({ filters: deps.filters() }))
+  app.route("/filters", filterOrders(deps, host))
 
   app.notFound((c) => c.json({ error: "no such endpoint", endpoints: Object.keys(ENDPOINTS) }, 404))
   app.onError((error, c) => c.json({ error: `internal error: ${error.message}` }, 500))

@@ -26,3 +26,17 @@ export function isAllowedHost(field: string | undefined, bound: string): boolean
   if (!isLoopback(bound)) return true
   return host === "localhost" || host === "127.0.0.1" || host === "::1" || host === bound.toLowerCase()
 }
+
+/** The field every order must carry, with any value. A page of another origin can't send it without being allowed to. */
+export const ORDER_FIELD = "x-sluice-admin"
+
+/**
+ * Why a request that changes something is refused; null when it isn't. There are no users, so that only this machine may give
+ * orders; and no browser may, whatever page it shows.
+ */
+export function orderRefusal(fields: { get(name: string): string | null }, bound: string): string | null {
+  if (!isLoopback(bound)) return `the admin API takes orders only when it listens on a loopback address; it listens on ${bound}`
+  if (fields.get(ORDER_FIELD) === null) return `an order needs the header ${ORDER_FIELD}, with any value`
+  if (fields.get("origin") !== null || (fields.get("sec-fetch-site") ?? "none") !== "none") return "a web page can't give orders"
+  return null
+}

@@ -32,9 +32,16 @@ function copy(value: object, each: (key: string, item: unknown) => unknown): Rec
 /** A copy of the configuration that may be shown. */
 export function redactConfig(config: Config): Record<string, unknown> {
   return copy(config, (key, part) => {
-    if (key === "filters") return copy(part as object, (_, filter) => withSettings(filter as object, "config"))
+    if (key === "filters") return copy(part as object, (_, filter) => redactFilter(filter as object))
     if (key === "routes") return (part as readonly object[]).map((route) => redactHeaders(route))
     return part
+  })
+}
+
+function redactFilter(filter: object): Record<string, unknown> {
+  return copy(filter, (key, item) => {
+    if (key === "config" || key === "vmConfig" || key === "env") return redactSettings(item)
+    return key === "versions" ? (item as readonly object[]).map((version) => withSettings(version, "config")) : item
   })
 }
 

@@ -1,6 +1,7 @@
 // What the admin API shows, and the functions by which the supervisor tells it.
 
 import type { Config } from "../config/model.ts"
+import type { Outcome } from "../wasm/filter-changes.ts"
 
 export interface ReadyState {
   readonly ready: boolean
@@ -18,27 +19,71 @@ export interface ReadyState {
 /** `backoff`: a new instance waits after traps. `quarantined`: given up until it changes. `failed`: never started. */
 export type FilterState = "starting" | "running" | "backoff" | "quarantined" | "failed"
 
-export interface FilterStatus {
-  readonly name: string
-  /** Path of the module. */
-  readonly module: string
-  /** SHA-256 of the module that serves, hex; "" before it is known. */
-  readonly digest: string
-  /** Times the module or its configuration has changed. */
-  readonly generation: number
-  readonly state: FilterState
-  readonly instances: number
+/** Something that was said of a filter; `at` is ISO 8601, null where the time isn't known. */
+export interface Told {
+  readonly message: string
+  readonly at: string | null
+}
+
+/** What was counted of a filter, or of one of its versions, over all workers. */
+export interface FilterFigures {
+  /** Exchanges it was given. */
+  readonly exchanges: number
+  /** Those that ended with a 5xx, though the filter did not fail. */
+  readonly errors: number
+  /** Those in which it trapped, or in which no instance could be had. */
+  readonly failures: number
+  /** Phases run. */
   readonly calls: number
   /** By reason. */
   readonly traps: Readonly<Record<string, number>>
-  /** Of the last trap, or of the last version that was refused while this one kept serving; `at` is ISO 8601. */
-  readonly lastError: { readonly message: string; readonly at: string } | null
+  /** Quantiles of one phase, nanoseconds; 0 before there are any. */
+  readonly duration: { readonly p50: number; readonly p99: number }
+  /** Units of CPU budget: of a phase on average, what one may use, and the first as a percentage of the second. */
+  readonly budget: { readonly mean: number; readonly limit: number; readonly percent: number }
+}
+
+export interface FilterVersionStatus extends FilterFigures {
+  readonly name: string
+  /** Path or URL. */
+  readonly module: string
+  /** SHA-256 of the module that serves, hex; "" before it is known. */
+  readonly digest: string
+  /** Times the module has changed. */
+  readonly generation: number
+  /** It was pushed, and is not what its file holds. */
+  readonly pushed: boolean
+  /** As it is in force. */
+  readonly weight: number
+  /** Why it gets no exchanges; null when it may. */
+  readonly rolledBack: Told | null
+  readonly state: FilterState
+  readonly instances: number
+  /** Octets, of all instances. Versions and filters that share an instance count it each. */
+  readonly memory: number
+  readonly lastError: Told | null
+}
+
+/** A filter; what belongs to one version is that of the first. */
+export interface FilterStatus extends FilterFigures {
+  readonly name: string
+  readonly module: string
+  readonly digest: string
+  readonly generation: number
+  /** The worst of its versions. */
+  readonly state: FilterState
+  /** Why the newest version of its files doesn't serve; null when it does. */
+  readonly refused: Told | null
+  readonly instances: number
+  readonly memory: number
+  readonly lastError: Told | null
   readonly onError: "deny" | "skip"
   /** `cpu` in ms a call, `memory` in octets. */
   readonly limits: { readonly cpu: number; readonly memory: number }
+  readonly versions: readonly FilterVersionStatus[]
 }
 
-/** Where the admin API gets what it shows. None of them may throw in the normal course of things. */
+/** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
 export interface AdminDeps {
   live(): boolean
   ready(): ReadyState
@@ -46,4 +91,10 @@ export interface AdminDeps {
   /** The configuration in force; null before the first. */
   config(): Config | null
   filters(): readonly FilterStatus[]
+  /** Puts a module in the place of a version's own; `version` null: of the only one. */
+  push(filter: string, version: string | null, module: Uint8Array): Promise<Outcome>
+  /** Takes back what was pushed. */
+  unpush(filter: string, version: string | null): Promise<Outcome>
+  /** Lets a filter that was taken out of use, or a version of it, take part again. */
+  release(filter: string): Promise<Outcome>
 }

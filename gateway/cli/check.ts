@@ -5,6 +5,8 @@ import { formatProblems } from "../config/problem.ts"
 import { FilterCompiler } from "../wasm/compiler.ts"
 import { FilterStore } from "../wasm/filter-store.ts"
 import { calibrate } from "../wasm/meter/calibrate.ts"
+import { openModuleCache } from "../wasm/module-cache.ts"
+import { systemClock } from "../wasm/system-clock.ts"
 import { type Command, command, text } from "./command.ts"
 import { configArgument } from "./config-argument.ts"
 
@@ -27,8 +29,7 @@ export const check: Command = command({
     const { config } = loaded
     if (args.filters !== false && Object.keys(config.filters).length > 0) {
       const compiler = new FilterCompiler()
-      const clock = { now: () => Date.now(), monotonic: () => performance.now() }
-      const prepared = await new FilterStore({ compiler, unitsPerMs: calibrate(), clock }).prepare(config)
+      const prepared = await new FilterStore({ compiler, unitsPerMs: calibrate(), clock: systemClock, cache: openModuleCache() }).prepare(config)
       compiler.close()
       if (!prepared.ok) {
         process.stderr.write(`${prepared.problems.join("\n")}\n`)

@@ -9,6 +9,8 @@ export interface Command {
   readonly name: string
   readonly description: string
   readonly args: ArgsDef
+  /** Its last positional may be given several times; {@link rest} has them all. */
+  readonly many?: boolean
   /** Command lines worth showing under --help. */
   readonly examples?: readonly string[]
   readonly subCommands?: Commands
@@ -29,4 +31,10 @@ export function text(args: Values, name: string): string {
   const value = args[name]
   if (typeof value !== "string") throw new UsageError(`--${name} is missing`)
   return value
+}
+
+/** Every positional argument of a command that takes many. */
+export function rest(args: Values): readonly string[] {
+  const words: unknown = args._
+  return Array.isArray(words) ? words.map(String) : []
 }

@@ -16,7 +16,15 @@ const commands: Commands = {
         name: "filter",
         description: "Work on filters",
         args: {},
-        subCommands: { build: () => import("./filter-build.ts").then(({ filterBuild }) => filterBuild) },
+        subCommands: {
+          new: () => import("./filter-new.ts").then(({ filterNew }) => filterNew),
+          build: () => import("./filter-build.ts").then(({ filterBuild }) => filterBuild),
+          test: () => import("./filter-test.ts").then(({ filterTest }) => filterTest),
+          bench: () => import("./filter-bench.ts").then(({ filterBench }) => filterBench),
+          inspect: () => import("./filter-inspect.ts").then(({ filterInspect }) => filterInspect),
+          ls: () => import("./filter-ls.ts").then(({ filterLs }) => filterLs),
+          push: () => import("./filter-push.ts").then(({ filterPush }) => filterPush),
+        },
       }),
     ),
   version: () => import("./version.ts").then(({ version }) => version),
@@ -79,6 +87,7 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "positional") positionals++
     else for (const each of [name, ...aliases(arg)]) known.add(each)
+    if (arg.type === "boolean") known.add(`no-${name}`)
   }
   for (const word of rest) {
     if (word === "--") break
@@ -92,7 +101,7 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message.replace(/\.$/, "") : String(error))
   }
-  if (parsed._.length > positionals) throw new UsageError(`one argument too many: ${parsed._[positionals]}`)
+  if (parsed._.length > positionals && current.many !== true) throw new UsageError(`one argument too many: ${parsed._[positionals]}`)
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
   }

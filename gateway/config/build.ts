@@ -1,9 +1,10 @@
 // A checked document → the configuration every other part works with: defaults of routes filled in, paths resolved.
 
 import { resolve } from "node:path"
-import { listenerName, routeName } from "./check.ts"
+import { listenerName, routeName, versionName } from "./check.ts"
 import type { BackendConfig, Config, FilterConfig, HeaderEdits, MatchConfig, RouteConfig, ServiceConfig } from "./model.ts"
-import type { Written, WrittenRoute } from "./schema.ts"
+import type { Written, WrittenFilter, WrittenRoute } from "./schema.ts"
+import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
 const EVERY_REQUEST: MatchConfig = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
@@ -13,9 +14,7 @@ export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
   for (const [name, service] of Object.entries(written.services)) services[name] = service
   const filters: Record<string, FilterConfig> = {}
-  for (const [name, filter] of Object.entries(written.filters)) {
-    filters[name] = { module: resolve(baseDir, filter.module), config: filter.config, onError: filter.onError, limits: filter.limits }
-  }
+  for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
     admin: written.admin === false ? null : written.admin,
     workers: written.workers,
@@ -26,6 +25,25 @@ export function build(written: Written, baseDir: string): Config {
     services,
     filters,
     routes: written.routes.map(route),
+  }
+}
+
+function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
+  const { module, sha256, versions, rollback, vm = "", ...rest } = written
+  const each = versions ?? [{ module: module as string, sha256, weight: 1 }]
+  return {
+    ...rest,
+    versions: each.map((version, i) => ({
+      name: versionName("name" in version ? version.name : undefined, i),
+      module: isUrl(version.module) ? version.module : resolve(baseDir, version.module),
+      sha256: version.sha256 ?? "",
+      weight: version.weight,
+      config: "config" in version ? version.config : undefined,
+    })),
+    rollback: rollback === false ? null : rollback,
+    config: written.config,
+    vm,
+    vmConfig: written.vmConfig,
   }
 }
 

@@ -6,14 +6,16 @@ import { resolve } from "node:path"
 import { FAILED } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
 import { didYouMean, type Path } from "./problem.ts"
-import type { Written, WrittenRoute } from "./schema.ts"
+import type { Written, WrittenFilter, WrittenRoute } from "./schema.ts"
 import type { Finding } from "./source.ts"
-import { formatAddress, quote } from "./units.ts"
+import { formatAddress, isUrl, quote } from "./units.ts"
 
 export interface Checked {
   readonly errors: Finding[]
   readonly warnings: Finding[]
 }
+
+type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
 
 /** Every part may be missing or {@link FAILED}. */
 type Salvaged<T> = T | undefined | typeof FAILED
@@ -28,6 +30,10 @@ export function listenerName(name: string | undefined, index: number): string {
 
 export function routeName(name: string | undefined, index: number): string {
   return name ?? `route-${index}`
+}
+
+export function versionName(name: string | undefined, index: number): string {
+  return name ?? (index === 0 ? "stable" : index === 1 ? "canary" : `canary-${index}`)
 }
 
 /** `written` may hold {@link FAILED} anywhere. `baseDir`: modules are relative to it. */
@@ -108,10 +114,54 @@ class Checker implements Checked {
     const { filters } = this.#written
     if (!isKnown(filters)) return
     for (const [name, filter] of Object.entries(filters)) {
-      if (!isKnown(filter) || !isKnown(filter.module)) continue
-      const wrong = wrongModule(filter.module, baseDir)
-      if (wrong !== undefined) this.#error(["filters", name, "module"], wrong)
+      if (!isKnown(filter)) continue
+      const path = ["filters", name]
+      if (filter.module !== undefined && filter.versions !== undefined) {
+        this.#error(
+          [...path, "versions"],
+          "has module and versions, but a filter has one of them; move module into versions, or leave it out",
+          "key",
+        )
+      } else if (filter.module === undefined && filter.versions === undefined) {
+        this.#error(path, "has neither module nor versions; write the path of a .ts or .wasm file as its module")
+      }
+      if (filter.sha256 !== undefined && filter.versions !== undefined)
+        this.#error([...path, "sha256"], "belongs to a module; write it in the version it is of", "key")
+      this.#module(path, filter, baseDir)
+      if (isKnown(filter.versions)) this.#versions(path, filter.versions, baseDir)
     }
+  }
+
+  #module(path: Path, { module, sha256 }: { module?: Salvaged<string>; sha256?: Salvaged<string> }, baseDir: string): void {
+    if (!isKnown(module)) return
+    if (isUrl(module)) {
+      const wrong = wrongUrl(module)
+      if (wrong !== undefined) this.#error([...path, "module"], wrong)
+      else if (sha256 === undefined)
+        this.#error([...path, "module"], "is a URL, which is used only with the SHA-256 of what it must hold; write sha256 beside it")
+      return
+    }
+    const wrong = wrongModule(module, baseDir)
+    if (wrong !== undefined) this.#error([...path, "module"], wrong)
+    else if (sha256 !== undefined && module.endsWith(".ts"))
+      this.#error([...path, "sha256"], "can't be of a .ts file; build it (sluice filter build) and name the .wasm file", "key")
+  }
+
+  #versions(path: Path, versions: readonly WrittenVersion[], baseDir: string): void {
+    const names = new Map<string, number>()
+    for (let i = 0; i < versions.length; i++) {
+      const version = versions[i]
+      if (!isKnown(version)) continue
+      this.#module([...path, "versions", i], version, baseDir)
+      if ((version.name as unknown) === FAILED) continue
+      const name = versionName(version.name, i)
+      const first = names.get(name)
+      if (first !== undefined)
+        this.#error([...path, "versions", i, "name"], `${quote(name)} is the name of versions[${first}] too; write another one`)
+      else names.set(name, i)
+    }
+    if (versions.length > 0 && versions.every((version) => isKnown(version) && version.weight === 0))
+      this.#error([...path, "versions"], "every weight is 0, so no version would ever run; give one a weight above 0")
   }
 
   routes(): void {
@@ -228,8 +278,14 @@ class Checker implements Checked {
   }
 }
 
+function wrongUrl(module: string): string | undefined {
+  if (!/^https?:/i.test(module) || !URL.canParse(module))
+    return `${quote(module)} is not an http or https URL; write one, or the path of a .ts or .wasm file`
+  const { username, password } = new URL(module)
+  return username === "" && password === "" ? undefined : "holds a user name or password, which would be shown; use a URL without"
+}
+
 function wrongModule(module: string, baseDir: string): string | undefined {
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(module)) return `${quote(module)} is a URL; write the path of a .ts or .wasm file`
   if (module.includes("\0")) return `${quote(module)} is not a path; write the path of a .ts or .wasm file`
   if (!/\.(?:ts|wasm)$/.test(module)) return `${quote(module)} is neither a .ts nor a .wasm file; write the path of one`
   const path = resolve(baseDir, module)

@@ -95,18 +95,58 @@ export interface ServiceConfig {
   }
 }
 
-export interface FilterConfig {
-  /** Absolute path of a `.wasm` or `.ts` file. */
+/** One version of a filter. Every exchange is given to one of them, by their weights. */
+export interface FilterVersionConfig {
+  /** Unique in the filter; default: `stable` for the first, `canary`, `canary-2` … for the others. */
+  readonly name: string
+  /** Absolute path of a `.wasm` or `.ts` file, or an http(s) URL. */
   readonly module: string
-  /** JSON value handed to the filter's `configure`; undefined when none is given. */
+  /** SHA-256 the module must have, lower-case hex; "" = any. Always given for a URL. */
+  readonly sha256: string
+  /** Share among the filter's versions; 0 = none. */
+  readonly weight: number
+  /** Settings laid over the filter's `config` for this version (top-level keys replace); undefined = none. */
   readonly config: unknown
+}
+
+/** When a version other than the first is taken out of use by itself. */
+export interface FilterRollbackConfig {
+  /** Share (0–1) of its exchanges it may fail in, by traps or because no instance could be had. */
+  readonly failures: number
+  /** How much larger (0–1) than the first version's its share of 5xx responses may be. */
+  readonly errors: number
+  /** ms that are looked back upon. */
+  readonly window: number
+  /** Exchanges in the window without which a version is not judged. */
+  readonly minimum: number
+}
+
+export interface FilterConfig {
+  /** Never empty; the first is the one others are measured by. */
+  readonly versions: readonly FilterVersionConfig[]
+  /** Null: never by itself. */
+  readonly rollback: FilterRollbackConfig | null
+  /** Handed to the filter's `configure`: a text as it is, anything else as JSON; undefined when none is given. */
+  readonly config: unknown
+  /** Filters of the same module and VM name share instances; it also names their shared data and queues. "" = the module's own. */
+  readonly vm: string
+  /** Handed to the module when an instance starts, as `config` is; undefined when none is given. */
+  readonly vmConfig: unknown
+  /** What the module reads as environment variables. */
+  readonly env: Readonly<Record<string, string>>
+  /** Which of the roots a module registers; "" for modules with one. */
+  readonly rootId: string
   readonly onError: "deny" | "skip"
   readonly limits: {
     /** ms of CPU one call into the filter may use; default 5. */
     readonly cpu: number
     /** Octets of its memory; default 16 MiB. */
     readonly memory: number
+    /** Octets of one body it may keep back; default 1 MiB. Over it: 413 or 502. */
+    readonly body: number
   }
+  /** When the route is looked up anew: when it asks for it (default), or after every edit of request headers as well. */
+  readonly reroute: "onCall" | "onEdit"
 }
 
 /** A string matches exactly, a regex matches the whole value (RE2-like subset of JavaScript's, anchored both ends). */

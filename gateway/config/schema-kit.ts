@@ -3,7 +3,7 @@
 
 import * as z from "zod"
 import type { Address } from "./model.ts"
-import { parseAddress, parseDuration, parseSize, quote, Wrong } from "./units.ts"
+import { parseAddress, parseDuration, parsePercent, parseSize, quote, Wrong } from "./units.ts"
 
 interface Raw {
   readonly code?: string
@@ -127,6 +127,16 @@ export function size(
     })
     .transform((text, context) => orIssue(parseSize(text, min, max), text, context))
     .meta({ examples: ["64KiB", "1MiB", 65536] })
+}
+
+/** A share from 0 to 1. */
+export function percent(): z.ZodPipe<z.ZodUnion<readonly [z.ZodString, z.ZodNumber]>, z.ZodTransform<number, string | number>> {
+  return z
+    .union([z.string(), z.number()], {
+      error: (raw: Raw) => mismatch(raw.input, "a share", "a number and a percent sign, such as 1% or 0.5%"),
+    })
+    .transform((text, context) => orIssue(parsePercent(text), text, context))
+    .meta({ examples: ["1%", "0.5%"] })
 }
 
 /** `host:port`; a bare port gets as far as the message that says what it lacks. */

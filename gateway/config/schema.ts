@@ -3,7 +3,25 @@
 
 import * as z from "zod"
 import { filter, listenerName, routeSchema, service, weight } from "./route-schema.ts"
-import { address, boolean, choice, duration, either, integer, json, list, object, record, size, string } from "./schema-kit.ts"
+import {
+  address,
+  boolean,
+  checked,
+  choice,
+  duration,
+  either,
+  integer,
+  json,
+  list,
+  name,
+  object,
+  parsed,
+  percent,
+  record,
+  size,
+  string,
+} from "./schema-kit.ts"
+import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
 const maxTransfer = 2 ** 53 - 1
@@ -111,12 +129,81 @@ export const serviceSchema = object(
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )
 
+const moduleSource = string("a path", "the path of a .ts or .wasm file, or a URL")
+  .min(1, { error: "is empty; write the path of a .ts or .wasm file, or a URL" })
+  .describe("Path of a .ts (AssemblyScript) or .wasm file, from this file's folder; or an https URL of a .wasm, together with sha256.")
+
+const sha256 = parsed("a SHA-256", "64 hexadecimal digits", (text) => {
+  const digest = text.toLowerCase().replace(/^sha256:/, "")
+  return /^[0-9a-f]{64}$/.test(digest) ? digest : new Wrong(`${quote(text)} is not a SHA-256; write its 64 hexadecimal digits`)
+}).describe("SHA-256 the .wasm file must have; needed for a URL.")
+
+const versionSchema = object(
+  {
+    name: name("version").optional().describe("Unique in the filter; appears in metrics. Default stable, then canary, canary-2 and so on."),
+    module: moduleSource,
+    sha256: sha256.optional(),
+    weight: weight("filter's versions"),
+    config: json().optional().describe("Laid over the filter's config for this version; top-level keys replace."),
+  },
+  "a version, such as { module: ./filter-2.wasm, weight: 5 }",
+)
+
+const rollback = either(
+  [
+    z.literal(false),
+    object(
+      {
+        failures: percent().default(0.01).describe("Share of its exchanges a version may fail in. Default 1%."),
+        errors: percent().default(0.05).describe("How much larger than the first version's its share of 5xx may be. Default 5%."),
+        window: duration()
+          .refine((ms) => ms >= 1000 && ms <= 3_600_000, { error: "is out of range; write a duration from 1s to 1h" })
+          .default(30_000)
+          .describe("How far is looked back. Default 30s."),
+        minimum: integer(1, 1_000_000).default(50).describe("Exchanges in the window without which a version is not judged. Default 50."),
+      },
+      "limits, such as { failures: 1%, window: 30s }, or false",
+    ),
+  ],
+  "false or an object",
+  "limits, such as { failures: 1%, window: 30s }, or false",
+)
+
+const variableName = checked("a name", "the name of a variable", (text) =>
+  /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(text) && !(text in Object.prototype)
+    ? undefined
+    : new Wrong(`${quote(text)} can't name a variable; use up to 128 letters, digits and "_", not beginning with a digit`),
+)
+
+const variableValue = checked("a text", "a text", (text) => {
+  if (text.length > 4096) return new Wrong("is longer than 4096 characters; write a shorter one, or hand it over in config")
+  return text.includes("\0") ? new Wrong("holds a NUL, which ends a variable; leave it out") : undefined
+})
+
 export const filterSchema = object(
   {
-    module: string("a path", "the path of a .ts or .wasm file")
-      .min(1, { error: "is empty; write the path of a .ts or .wasm file" })
-      .describe("Path of a .ts (AssemblyScript) or .wasm file, from this file's folder."),
-    config: json().optional().describe("Any value; handed to the filter's configure."),
+    module: moduleSource.optional(),
+    sha256: sha256.optional(),
+    versions: list(versionSchema, "a list, such as [{ module: ./filter-1.wasm, weight: 95 }, { module: ./filter-2.wasm, weight: 5 }]")
+      .min(1, { error: "is an empty list; write at least one, such as { module: ./filter.wasm }" })
+      .max(8, { error: "has more than 8 versions; write fewer" })
+      .optional()
+      .describe(
+        "Several versions instead of module: each exchange is given to one, by weight. The first is the one others are measured by.",
+      ),
+    rollback: rollback.prefault({}).describe("When a version other than the first is taken out of use by itself. false = never."),
+    config: json().optional().describe("Handed to the filter's configure: a text as it is, anything else as JSON."),
+    vm: name("VM")
+      .optional()
+      .describe("Filters of one module and the same vm share instances; names their shared data and queues. Default: the module's own."),
+    vmConfig: json().optional().describe("Handed to the module when an instance starts: a text as it is, anything else as JSON."),
+    env: record(variableName, variableValue, "variables by name, such as { RUST_LOG: info }")
+      .default({})
+      .describe("What the module reads as environment variables; it sees no others."),
+    rootId: string("a text", "the name of a root of the module")
+      .max(256, { error: "is too long; the most is 256 characters" })
+      .default("")
+      .describe("Which of the roots that the module registers."),
     onError: choice(["deny", "skip"])
       .default("deny")
       .describe("When the filter fails: deny answers 500, skip goes on without it. Default deny."),
@@ -129,11 +216,19 @@ export const filterSchema = object(
         memory: size(65536, 4 * 1024 * mebibyte)
           .default(16 * mebibyte)
           .describe("Memory of the filter. Default 16MiB."),
+        body: size(0, 64 * mebibyte)
+          .default(mebibyte)
+          .describe("Octets of one body the filter may keep back; over it 413 or 502. Default 1MiB."),
       },
       "limits, such as { cpu: 5ms, memory: 16MiB }",
     )
       .prefault({})
-      .describe("What the filter may use; over it the call is stopped."),
+      .describe("What the filter may use."),
+    reroute: choice(["onCall", "onEdit"])
+      .default("onCall")
+      .describe(
+        "When the route is looked up anew: when the filter asks for it, or after every edit of request headers as well, as Envoy does. Default onCall.",
+      ),
   },
   "a filter, such as { module: ./filter.ts }",
 )
@@ -201,6 +296,7 @@ export const configSchema = object(
 export type ConfigInput = z.input<typeof configSchema>
 /** After zod: short forms expanded, but not yet checked across sections. */
 export type Written = z.output<typeof configSchema>
+export type WrittenFilter = z.output<typeof filterSchema>
 export type WrittenRoute = z.output<typeof routeSchema>
 
 /** JSON Schema (draft 2020-12) of what users write, for editors. */

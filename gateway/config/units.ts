@@ -44,6 +44,23 @@ export function parseDuration(text: string | number, fine: boolean, zero: boolea
   return ms
 }
 
+/** Whether a module is to be fetched instead of read. */
+export function isUrl(module: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(module)
+}
+
+const PERCENT = /^(\d{1,3}(?:\.\d{1,6})?) ?%$/
+
+/** `1%`, `0.5%`, `100%` → a share from 0 to 1. */
+export function parsePercent(text: string | number): number | Wrong {
+  if (typeof text === "number") return new Wrong(`a share needs a percent sign; write ${text}%`)
+  const match = PERCENT.exec(text)
+  if (match === null) return new Wrong(`${quote(text)} is not a share; write a number and a percent sign, such as 1% or 0.5%`)
+  const percent = Number(match[1])
+  if (percent > 100) return new Wrong(`${quote(text)} is more than all; the most is 100%`)
+  return percent / 100
+}
+
 const SIZE = /^(\d{1,16}) ?([a-z]*)$/i
 const OCTETS: Readonly<Record<string, number>> = { b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
 const NEAR_UNIT: Readonly<Record<string, string>> = { k: "KiB", kb: "KiB", m: "MiB", mb: "MiB", g: "GiB", gb: "GiB" }

@@ -7,6 +7,8 @@ export const SAMPLE = 16
 
 /** Receives the counts of one filter. Called on the path of requests: implementations add to slots and return. */
 export interface FilterMetrics {
+  /** An exchange it was given ended with this status; 0 = none yet. `failed`: it trapped in it, or there was no instance. */
+  exchange(status: number, failed: boolean): void
   /** A stream ended in which the guest was called: header phases run. */
   calls(count: number): void
   /** Budget units one stream used; stands for {@link SAMPLE} streams. */

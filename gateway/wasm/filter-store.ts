@@ -1,238 +1,316 @@
-// The main thread's filters: reads, compiles, instruments and tries out the modules a configuration names, and keeps the
-// version that serves until a better one has proved itself.
+// The main thread's filters: which module every version of every filter has at the moment. A change is prepared and tried
+// out beside what serves, handed to the workers, and only then committed; whatever fails before leaves all as it was.
 
-import { readFile, stat } from "node:fs/promises"
-import { extname } from "node:path"
-import type { Config, FilterConfig } from "../config/model.ts"
+import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.ts"
+import { type Assembled, assemble, type PreparedFilters } from "./assemble-filters.ts"
 import type { FilterCompiler } from "./compiler.ts"
-import { type PreparedModule, prepareModule } from "./module.ts"
+import type { ModuleCache } from "./module-cache.ts"
+import { type LoadedModule, ModuleLoader, type ModuleSource } from "./module-loader.ts"
 import type { PluginSpec } from "./plugin.ts"
-import type { Clock } from "./proxy-wasm/host.ts"
-import { trialConfigure } from "./trial.ts"
+import { type TrialOptions, trialConfigure } from "./trial.ts"
 
-/** Octets of a module file; a larger one is refused. */
-const MAX_MODULE = 64 * 1024 * 1024
-
-/** One version of one module, ready for use. */
-interface Version {
-  readonly prepared: PreparedModule & { readonly ok: true }
-  /** Its sources: what is watched. */
-  readonly files: readonly string[]
+export interface FilterStoreOptions {
+  readonly compiler: FilterCompiler
+  readonly unitsPerMs: number
+  readonly clock: TrialOptions["clock"]
+  /** Keeps modules over restarts; nothing is kept when absent. */
+  readonly cache?: ModuleCache | null
 }
 
-/** A module file, prepared with one memory limit. */
-interface Entry {
-  readonly path: string
-  readonly memory: number
-  version: Version
-  generation: number
+/** A change that has proved itself: to be given to the workers, and committed when all have taken it. */
+export interface FilterChange {
+  readonly ok: true
+  /** Filters that change. */
+  readonly names: readonly string[]
+  readonly filters: PreparedFilters
+  commit(): void
 }
 
-/** The filters of one configuration, for a snapshot. */
-export interface PreparedFilters {
-  readonly plugins: readonly PluginSpec[]
-  /** For each route the indices in {@link plugins}, in order. */
-  readonly routes: readonly (readonly number[])[]
+/** Filters that can't be used, and why: one text each, with source positions. */
+export interface FilterRefusal {
+  readonly ok: false
+  readonly names: readonly string[]
+  readonly problems: readonly string[]
 }
 
-export type PrepareResult =
-  | { readonly ok: true; readonly filters: PreparedFilters }
-  /** One text a filter that can't be used, with source positions. */
-  | { readonly ok: false; readonly problems: readonly string[] }
+/** Something that happened to a filter, and when: ms since the epoch. */
+export interface FilterEvent {
+  readonly message: string
+  readonly at: number
+}
 
-/** What became of a changed file. `unchanged`: it compiles to what serves already, or isn't part of any filter. */
-export type ChangeResult =
-  | { readonly kind: "unchanged" }
-  | { readonly kind: "ready"; readonly filters: readonly string[]; readonly commit: () => void }
-  | { readonly kind: "refused"; readonly filters: readonly string[]; readonly reason: string }
-
-/** What is told of a filter beside what its instances say. */
-export interface StoredFilter {
+/** What is told of one version of a filter beside what its instances say. */
+export interface StoredVersion {
   readonly digest: string
   readonly generation: number
-  /** Why the newest version of its file isn't the one that serves; null when it is. */
-  readonly refused: { readonly message: string; readonly at: number } | null
+  /** It was handed in and is not what its file holds. */
+  readonly pushed: boolean
+  /** Why it gets no exchanges; null when it may. */
+  readonly rolledBack: FilterEvent | null
+  /** As it is in force. */
+  readonly weight: number
+}
+
+interface Pushed {
+  /** Source in whose place it stands. */
+  readonly source: string
+  readonly loaded: LoadedModule
+}
+
+interface RolledBack {
+  /** What it was then: another module or other settings are another chance. */
+  readonly fingerprint: string
+  readonly event: FilterEvent
+}
+
+/** Never edited: the next one takes its place. Sources and versions by their keys. */
+interface State {
+  readonly sources: ReadonlyMap<string, { readonly source: ModuleSource; readonly loaded: LoadedModule }>
+  readonly pushed: ReadonlyMap<string, Pushed>
+  readonly rolledBack: ReadonlyMap<string, RolledBack>
+  readonly generations: ReadonlyMap<string, { readonly digest: string; readonly generation: number }>
 }
 
 export class FilterStore {
-  readonly #compiler: FilterCompiler
-  readonly #unitsPerMs: number
-  readonly #clock: Clock
-  #entries = new Map<string, Entry>()
-  readonly #refused = new Map<string, { message: string; at: number }>()
+  readonly #loader: ModuleLoader
+  readonly #trial: Pick<TrialOptions, "unitsPerMs" | "clock">
+  readonly #refused = new Map<string, FilterEvent>()
+  #state: State = { sources: new Map(), pushed: new Map(), rolledBack: new Map(), generations: new Map() }
 
-  constructor(options: { compiler: FilterCompiler; unitsPerMs: number; clock: Clock }) {
-    this.#compiler = options.compiler
-    this.#unitsPerMs = options.unitsPerMs
-    this.#clock = options.clock
+  constructor({ compiler, unitsPerMs, clock, cache = null }: FilterStoreOptions) {
+    this.#loader = new ModuleLoader({ compiler, cache })
+    this.#trial = { unitsPerMs, clock }
   }
 
-  /** Prepares and tries out everything `config` needs. Versions that serve are kept, others are loaded. */
-  async prepare(config: Config): Promise<PrepareResult> {
-    const entries = new Map<string, Entry>()
+  /** Prepares and tries out everything `config` needs. Modules in use are kept, others are loaded. */
+  async prepare(config: Config): Promise<FilterChange | FilterRefusal> {
+    const sources = new Map<string, { source: ModuleSource; loaded: LoadedModule }>()
+    const names = new Set<string>()
     const problems: string[] = []
     for (const [name, filter] of Object.entries(config.filters)) {
-      const key = keyOf(filter)
-      if (entries.has(key)) continue
-      const kept = this.#entries.get(key)
-      if (kept !== undefined) {
-        entries.set(key, kept)
-        continue
+      for (const version of filter.versions) {
+        const source = sourceOf(filter, version)
+        const key = keyOf(source)
+        if (sources.has(key)) continue
+        const kept = this.#state.sources.get(key)?.loaded ?? this.#pinned(source)
+        const loaded = kept ?? (await this.#loader.load(source))
+        if (typeof loaded !== "string") sources.set(key, { source, loaded })
+        else {
+          names.add(name)
+          problems.push(`filter ${name}: ${loaded}`)
+        }
       }
-      const loaded = await this.#load(filter.module, filter.limits.memory)
-      if (typeof loaded === "string") problems.push(`filter ${name}: ${loaded}`)
-      else entries.set(key, { path: filter.module, memory: filter.limits.memory, version: loaded, generation: 1 })
     }
-    if (problems.length > 0) return { ok: false, problems }
-    const filters = assemble(config, entries)
-    for (const plugin of filters.plugins) {
-      const reason = this.#try(plugin)
-      if (reason !== null) problems.push(`filter ${plugin.name}: ${reason}`)
-    }
-    if (problems.length > 0) return { ok: false, problems }
+    if (problems.length > 0) return { ok: false, names: [...names], problems }
     // Modules that no configuration names any more are let go with the next one that comes into force.
-    this.#entries = entries
-    return { ok: true, filters }
+    const change = this.#change(config, { sources }, Object.keys(config.filters))
+    return andThen(change, () => {
+      for (const name of this.#refused.keys()) if (!Object.hasOwn(config.filters, name)) this.#refused.delete(name)
+    })
   }
 
-  /** The filters of `config`, all of which {@link prepare} has seen. */
-  assemble(config: Config): PreparedFilters {
-    return assemble(config, this.#entries)
+  // What has a digest is the same wherever it comes from.
+  #pinned({ sha256, memory }: ModuleSource): LoadedModule | null {
+    if (sha256 === "") return null
+    for (const { source, loaded } of this.#state.sources.values()) {
+      if (source.sha256 === sha256 && source.memory === memory) return { prepared: loaded.prepared, files: [] }
+    }
+    return null
   }
 
   /** Every file whose change is a change of a filter. */
   files(): string[] {
-    return [...new Set([...this.#entries.values()].flatMap((entry) => [entry.path, ...entry.version.files]))]
+    return [...new Set([...this.#state.sources.values()].flatMap(({ loaded }) => loaded.files))]
   }
 
-  /** Takes a changed file: loads and tries out the new version. Nothing that serves is touched before `commit`. */
-  async changed(file: string, config: Config): Promise<ChangeResult> {
-    const touched = [...this.#entries].filter(([, entry]) => entry.path === file || entry.version.files.includes(file))
-    const replaced = new Map<string, Entry>()
-    const names = Object.entries(config.filters)
-      .filter(([, filter]) => touched.some(([key]) => key === keyOf(filter)))
-      .map(([name]) => name)
-    for (const [key, entry] of touched) {
-      const loaded = await this.#load(entry.path, entry.memory)
+  /** Takes a changed file: loads and tries out the new version. Null: it makes no difference to any filter. */
+  async changed(file: string, config: Config): Promise<FilterChange | FilterRefusal | null> {
+    const touched = [...this.#state.sources].filter(([, { source, loaded }]) => source.module === file || loaded.files.includes(file))
+    const keys = new Set(touched.map(([key]) => key))
+    const uses = usesOf(config).filter(({ filter, version }) => keys.has(keyOf(sourceOf(filter, version))))
+    const names = [...new Set(uses.map(({ name }) => name))]
+    const sources = new Map(this.#state.sources)
+    let different = false
+    for (const [key, { source, loaded: before }] of touched) {
+      const loaded = await this.#loader.load(source)
       if (typeof loaded === "string") return this.#refuse(names, loaded)
-      if (loaded.prepared.digest === entry.version.prepared.digest) {
-        entry.version = { prepared: entry.version.prepared, files: loaded.files }
-        continue
-      }
-      replaced.set(key, { path: entry.path, memory: entry.memory, version: loaded, generation: entry.generation + 1 })
+      sources.set(key, { source, loaded })
+      different ||= loaded.prepared.digest !== before.prepared.digest
     }
-    if (replaced.size === 0) {
+    const pushed = new Map(this.#state.pushed)
+    for (const { name, version } of uses) different = pushed.delete(useKey(name, version.name)) || different
+    if (!different) {
+      // It may import other files than before.
+      this.#state = { ...this.#state, sources }
       for (const name of names) this.#refused.delete(name)
-      return { kind: "unchanged" }
+      return null
     }
-    const entries = new Map([...this.#entries, ...replaced])
-    for (const plugin of assemble(config, entries).plugins) {
+    const change = this.#change(config, { sources, pushed }, names)
+    if (!change.ok) this.refused(names, change.problems.join("\n"))
+    return andThen(change, () => {
+      for (const name of names) this.#refused.delete(name)
+    })
+  }
+
+  /** Puts a module in the place of a version's own, until its file or its source in the configuration changes. */
+  push(config: Config, name: string, version: FilterVersionConfig, bytes: Uint8Array): FilterChange | FilterRefusal {
+    const source = sourceOf(config.filters[name], version)
+    const loaded = this.#loader.accept("the pushed module", bytes, source.memory)
+    // Nothing is wrong with what serves: such a refusal is told to who pushed, and to nobody else.
+    if (typeof loaded === "string") return { ok: false, names: [name], problems: [loaded] }
+    const pushed = new Map(this.#state.pushed).set(useKey(name, version.name), { source: keyOf(source), loaded })
+    return this.#change(config, { pushed }, [name])
+  }
+
+  /** Takes back what was pushed; null when nothing was. */
+  unpush(config: Config, name: string, version: FilterVersionConfig): FilterChange | FilterRefusal | null {
+    const pushed = new Map(this.#state.pushed)
+    return pushed.delete(useKey(name, version.name)) ? this.#change(config, { pushed }, [name]) : null
+  }
+
+  /** Gives a version no exchanges any more. */
+  rollBack(config: Config, name: string, version: string, reason: string): FilterChange | FilterRefusal {
+    const filter = config.filters[name]
+    const rolledBack = new Map(this.#state.rolledBack)
+    const { digest } = this.#loadedOf(this.#state, filter, name, versionOf(filter, version)).prepared
+    rolledBack.set(useKey(name, version), { fingerprint: fingerprintOf(filter, digest), event: { message: reason, at: Date.now() } })
+    return this.#change(config, { rolledBack }, [name])
+  }
+
+  /** Gives the versions of a filter that were rolled back another chance; null when there are none. */
+  release(config: Config, name: string): FilterChange | FilterRefusal | null {
+    const rolledBack = new Map(this.#state.rolledBack)
+    for (const version of config.filters[name].versions) rolledBack.delete(useKey(name, version.name))
+    return rolledBack.size === this.#state.rolledBack.size ? null : this.#change(config, { rolledBack }, [name])
+  }
+
+  /** Remembers that the newest version of these filters does not serve. */
+  refused(names: readonly string[], reason: string): void {
+    for (const name of names) this.#refused.set(name, { message: reason, at: Date.now() })
+  }
+
+  #refuse(names: readonly string[], reason: string): FilterRefusal {
+    this.refused(names, reason)
+    return { ok: false, names, problems: [reason] }
+  }
+
+  /** Why the newest version of a filter's files isn't the one that serves; null when it is. */
+  refusalOf(name: string): FilterEvent | null {
+    return this.#refused.get(name) ?? null
+  }
+
+  stored(name: string, filter: FilterConfig, version: FilterVersionConfig): StoredVersion {
+    const key = useKey(name, version.name)
+    const { generations, pushed, rolledBack } = this.#state
+    const { digest = "", generation = 0 } = generations.get(key) ?? {}
+    const event = rolledBack.get(key)?.event ?? null
+    const others = filter.versions.some((each) => each.weight > 0 && !rolledBack.has(useKey(name, each.name)))
+    const weight = event !== null ? 0 : !others && version === filter.versions[0] ? 1 : version.weight
+    return { digest, generation, pushed: pushed.has(key), rolledBack: event, weight }
+  }
+
+  // The state after `edits`, tried out as far as `names` are concerned.
+  #change(config: Config, edits: Partial<State>, names: readonly string[]): FilterChange | FilterRefusal {
+    const next = this.#settle(config, { ...this.#state, ...edits })
+    const { filters, plugins } = this.#assemble(config, next)
+    const services = new Set(Object.keys(config.services))
+    const problems: string[] = []
+    for (const plugin of plugins) {
       if (!names.includes(plugin.name)) continue
-      const reason = this.#try(plugin)
-      if (reason !== null) return this.#refuse(names, reason)
+      const reason = this.#try(plugin, services)
+      if (reason !== null) problems.push(`filter ${titleOf(plugin, config)}: ${reason}`)
     }
+    if (problems.length > 0) return { ok: false, names, problems }
     return {
-      kind: "ready",
-      filters: names,
+      ok: true,
+      names,
+      filters,
       commit: () => {
-        this.#entries = entries
-        for (const name of names) this.#refused.delete(name)
+        this.#state = next
       },
     }
   }
 
-  #refuse(names: readonly string[], reason: string): ChangeResult {
-    for (const name of names) this.#refused.set(name, { message: reason, at: Date.now() })
-    return { kind: "refused", filters: names, reason }
-  }
-
-  stored(name: string, filter: FilterConfig): StoredFilter {
-    const entry = this.#entries.get(keyOf(filter))
-    return {
-      digest: entry?.version.prepared.digest ?? "",
-      generation: entry?.generation ?? 0,
-      refused: this.#refused.get(name) ?? null,
+  // Forgets what no longer applies, and counts what has changed.
+  #settle(config: Config, draft: State): State {
+    const pushed = new Map<string, Pushed>()
+    const rolledBack = new Map<string, RolledBack>()
+    const generations = new Map<string, { digest: string; generation: number }>()
+    for (const { name, filter, version } of usesOf(config)) {
+      const key = useKey(name, version.name)
+      const handedIn = draft.pushed.get(key)
+      if (handedIn !== undefined && handedIn.source === keyOf(sourceOf(filter, version))) pushed.set(key, handedIn)
+      const { digest } = this.#loadedOf({ ...draft, pushed }, filter, name, version).prepared
+      const back = draft.rolledBack.get(key)
+      if (back !== undefined && back.fingerprint === fingerprintOf(filter, digest)) rolledBack.set(key, back)
+      const before = draft.generations.get(key)
+      const generation = before === undefined ? 1 : before.digest === digest ? before.generation : before.generation + 1
+      generations.set(key, { digest, generation })
     }
+    return { sources: draft.sources, pushed, rolledBack, generations }
   }
 
-  #try(plugin: PluginSpec): string | null {
-    const result = trialConfigure(plugin, { unitsPerMs: this.#unitsPerMs, clock: this.#clock })
+  #assemble(config: Config, state: State): Assembled {
+    return assemble(config, (name, filter, version) => {
+      const key = useKey(name, version.name)
+      return {
+        prepared: this.#loadedOf(state, filter, name, version).prepared,
+        generation: state.generations.get(key)?.generation ?? 0,
+        weight: state.rolledBack.has(key) ? 0 : version.weight,
+      }
+    })
+  }
+
+  #loadedOf(state: State, filter: FilterConfig, name: string, version: FilterVersionConfig): LoadedModule {
+    const found = state.pushed.get(useKey(name, version.name)) ?? state.sources.get(keyOf(sourceOf(filter, version)))
+    if (found === undefined) throw new Error(`filter ${name} was not prepared`)
+    return found.loaded
+  }
+
+  #try(plugin: PluginSpec, services: ReadonlySet<string>): string | null {
+    const result = trialConfigure(plugin, { ...this.#trial, services })
     return result.ok ? null : result.reason
   }
+}
 
-  // The version a file holds now, or why there is none.
-  async #load(path: string, memory: number): Promise<Version | string> {
-    let bytes: Uint8Array
-    let files: readonly string[] = [path]
-    if (extname(path) === ".ts") {
-      const compiled = await this.#compiler.compile(path)
-      if (!compiled.ok) {
-        return compiled.diagnostics
-          .map((each) => `${each.file}:${each.line}:${each.column}: ${each.message}${each.excerpt === "" ? "" : `\n${each.excerpt}`}`)
-          .join("\n")
-      }
-      bytes = compiled.wasm
-      files = compiled.files
-    } else {
-      try {
-        if ((await stat(path)).size > MAX_MODULE) return `${path} is larger than ${MAX_MODULE / 1024 / 1024} MiB`
-        bytes = await readFile(path)
-      } catch (error) {
-        return `${path} can't be read: ${error instanceof Error ? error.message : String(error)}`
-      }
-    }
-    const prepared = prepareModule(bytes, { memory })
-    return prepared.ok ? { prepared, files } : `${path}: ${prepared.reason}`
+function andThen(change: FilterChange | FilterRefusal, more: () => void): FilterChange | FilterRefusal {
+  if (!change.ok) return change
+  return {
+    ...change,
+    commit: () => {
+      change.commit()
+      more()
+    },
   }
 }
 
-function keyOf(filter: FilterConfig): string {
-  return `${filter.limits.memory} ${filter.module}`
+function sourceOf(filter: FilterConfig, { module, sha256 }: FilterVersionConfig): ModuleSource {
+  return { module, sha256, memory: filter.limits.memory }
 }
 
-function assemble(config: Config, entries: ReadonlyMap<string, Entry>): PreparedFilters {
-  const plugins: PluginSpec[] = []
-  const indices = new Map<string, number>()
-  const use = (name: string, settings: unknown): number => {
-    const filter = config.filters[name]
-    const text = configText(filter.config, settings)
-    const key = JSON.stringify([name, text])
-    let index = indices.get(key)
-    if (index === undefined) {
-      const entry = entries.get(keyOf(filter))
-      if (entry === undefined) throw new Error(`filter ${name} was not prepared`)
-      const { module, abi, digest } = entry.version.prepared
-      index = plugins.length
-      indices.set(key, index)
-      plugins.push({
-        name,
-        module,
-        abi,
-        digest,
-        generation: entry.generation,
-        // Data shared by a module's instances outlives its versions: a limiter goes on counting when it is edited.
-        vmKey: entry.path,
-        rootId: "",
-        config: text,
-        onError: filter.onError,
-        cpuMs: filter.limits.cpu,
-        memory: filter.limits.memory,
-      })
-    }
-    return index
-  }
-  const routes = config.routes.map((route) => route.filters.map((each) => use(each.use, each.with)))
-  // A filter that no route uses is tried out all the same: its mistakes show when it is written.
-  for (const name of Object.keys(config.filters)) if (!plugins.some((plugin) => plugin.name === name)) use(name, undefined)
-  return { plugins, routes }
+function keyOf({ module, sha256, memory }: ModuleSource): string {
+  return `${memory} ${sha256} ${module}`
 }
 
-/** The text a plugin is configured with: the filter's settings, with a route's laid over them key by key. */
-function configText(base: unknown, settings: unknown): string {
-  if (settings === undefined) return base === undefined ? "" : JSON.stringify(base)
-  return JSON.stringify(isObject(base) && isObject(settings) ? { ...base, ...settings } : settings)
+/** Of one version of one filter; names hold no spaces. */
+function useKey(filter: string, version: string): string {
+  return `${filter} ${version}`
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
+function usesOf(config: Config): { name: string; filter: FilterConfig; version: FilterVersionConfig }[] {
+  return Object.entries(config.filters).flatMap(([name, filter]) => filter.versions.map((version) => ({ name, filter, version })))
+}
+
+function versionOf(filter: FilterConfig, name: string): FilterVersionConfig {
+  const version = filter.versions.find((each) => each.name === name)
+  if (version === undefined) throw new Error(`there is no version ${name}`)
+  return version
+}
+
+function fingerprintOf(filter: FilterConfig, digest: string): string {
+  return JSON.stringify([digest, filter])
+}
+
+function titleOf(plugin: PluginSpec, config: Config): string {
+  return config.filters[plugin.name].versions.length === 1 ? plugin.name : `${plugin.name}, version ${plugin.version}`
 }

@@ -2,8 +2,9 @@
 
 import type { FilterStream, HttpFilter, StreamFilter } from "../filter/filter.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
+import { guestPhases } from "./guest-exports.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
-import type { RootContext } from "./vm.ts"
+import type { RootContext } from "./root-context.ts"
 import type { VmSlot } from "./vm-slot.ts"
 import { WasmStream } from "./wasm-filter.ts"
 
@@ -11,6 +12,8 @@ import { WasmStream } from "./wasm-filter.ts"
 export interface PluginSpec {
   /** The filter's name in the configuration. */
   readonly name: string
+  /** Which of the filter's versions this is; `stable` when absent. */
+  readonly version?: string
   /** Instrumented and compiled: see prepareModule. */
   readonly module: WebAssembly.Module
   readonly abi: AbiVersion
@@ -22,6 +25,8 @@ export interface PluginSpec {
   readonly vmKey?: string
   /** Read by the guest in `proxy_on_vm_start`. */
   readonly vmConfig?: string
+  /** What the guest reads as environment variables. */
+  readonly env?: Readonly<Record<string, string>>
   readonly rootId: string
   /** JSON text handed to `proxy_on_configure`. */
   readonly config: string
@@ -31,10 +36,18 @@ export interface PluginSpec {
   readonly cpuMs: number
   /** Octets of memory; what the module was prepared with. */
   readonly memory: number
+  /** Octets of one body it may keep back; {@link DEFAULT_BODY_LIMIT} when absent. */
+  readonly bodyLimit?: number
+  /** When the route is looked up anew: when the filter asks for it (default), or after every edit of request headers as well. */
+  readonly reroute?: "onCall" | "onEdit"
 }
+
+/** Octets. */
+export const DEFAULT_BODY_LIMIT = 1024 * 1024
 
 export interface PluginStatus {
   readonly name: string
+  readonly version: string
   readonly generation: number
   readonly digest: string
   /** `backoff`: it failed and waits to be started again. `failed`: it refused to start, which is not tried again by itself. */
@@ -51,14 +64,19 @@ const MAX_FREE = 256
 
 export class Plugin implements HttpFilter {
   readonly name: string
+  readonly interests: number
+  readonly bodyLimit: number
+  /** Octets up to which edits may make a body grow. */
+  readonly bodyRoom: number
+  readonly reroutes: boolean
+  /** Whether its guest has a say in responses. */
+  readonly filtersResponses: boolean
   readonly onError: "deny" | "skip"
   readonly slot: VmSlot
   readonly metrics: FilterMetrics
   spec: PluginSpec
   /** Its context in the slot's instance; null while there is none. */
   root: RootContext | null = null
-  /** Whether its guest has a say in responses. */
-  filtersResponses = false
   /** Snapshots that use it. */
   references = 0
   traps = 0
@@ -72,6 +90,12 @@ export class Plugin implements HttpFilter {
   constructor(spec: PluginSpec, slot: VmSlot, metrics: FilterMetrics) {
     this.spec = spec
     this.name = spec.name
+    const { interests, responses } = guestPhases(spec.module)
+    this.interests = interests
+    this.filtersResponses = responses
+    this.bodyLimit = spec.bodyLimit ?? DEFAULT_BODY_LIMIT
+    this.bodyRoom = Math.max(this.bodyLimit, DEFAULT_BODY_LIMIT)
+    this.reroutes = spec.reroute === "onEdit"
     this.onError = spec.onError
     this.slot = slot
     this.metrics = metrics
@@ -79,7 +103,10 @@ export class Plugin implements HttpFilter {
 
   open(stream: FilterStream): StreamFilter | null {
     const root = this.root ?? this.revive()
-    if (root === null && this.onError === "skip") return null
+    if (root === null && this.onError === "skip") {
+      this.metrics.exchange(0, true)
+      return null
+    }
     this.#open++
     const free = this.#free.pop()
     const context = free === undefined ? new WasmStream(this, stream) : free
@@ -88,8 +115,9 @@ export class Plugin implements HttpFilter {
   }
 
   /** Called by a stream that is done. */
-  closed(context: WasmStream): void {
+  closed(context: WasmStream, failed: boolean): void {
     this.#open--
+    this.metrics.exchange(context.stream.response?.status ?? 0, failed)
     if (this.#free.length < MAX_FREE) this.#free.push(context)
     if (this.references === 0 && this.#open === 0) this.slot.finish(this)
   }
@@ -112,10 +140,11 @@ export class Plugin implements HttpFilter {
   }
 
   status(now: number): PluginStatus {
-    const { name, generation, digest } = this.spec
+    const { name, version = "stable", generation, digest } = this.spec
     const vm = this.root?.vm
     return {
       name,
+      version,
       generation,
       digest,
       state: vm !== undefined ? "running" : this.refused ? "failed" : this.slot.waiting(now) ? "backoff" : "running",

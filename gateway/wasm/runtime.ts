@@ -4,17 +4,19 @@ import type { HttpFilter } from "../filter/filter.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { FilterMetrics } from "./filter-metrics.ts"
 import { Plugin, type PluginSpec, type PluginStatus } from "./plugin.ts"
-import type { Clock, SharedData } from "./proxy-wasm/host.ts"
+import type { HostEnvironment } from "./proxy-wasm/host.ts"
+import { type FilterSpec, VersionedFilter } from "./versioned-filter.ts"
 import { VmSlot } from "./vm-slot.ts"
 
 export interface WasmRuntimeOptions {
   readonly logger: Logger
-  readonly clock: Clock
-  readonly shared: SharedData
+  readonly environment: HostEnvironment
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
-  /** Where the counts of the filter of that name go. */
-  metrics(name: string): FilterMetrics
+  /** Where the counts of that version of a filter go. */
+  metrics(name: string, version: string): FilterMetrics
+  /** [0, 1); default Math.random. */
+  readonly random?: () => number
 }
 
 /** Plugins of one worker thread. Equal specifications are one plugin, however many snapshots name it. */
@@ -22,6 +24,8 @@ export class WasmRuntime {
   readonly #options: WasmRuntimeOptions
   readonly #plugins = new Map<string, Plugin>()
   readonly #slots = new Map<string, VmSlot>()
+  /** Made since they were last asked for. */
+  #made: Plugin[] = []
 
   constructor(options: WasmRuntimeOptions) {
     this.#options = options
@@ -31,8 +35,16 @@ export class WasmRuntime {
    * The filter for `spec`, started at once. Never fails: a filter that can't start answers as its `onError` says, and its
    * status why. Each call is paid back by one {@link release}.
    */
+  filter(spec: FilterSpec): HttpFilter {
+    if (!("versions" in spec)) return this.plugin(spec)
+    const versions = spec.versions.map(({ plugin }) => this.plugin(plugin))
+    const weights = spec.versions.map(({ weight }) => weight)
+    return new VersionedFilter(spec.name, versions, weights, this.#options.random ?? Math.random)
+  }
+
+  /** As {@link filter}, for a filter with one version. */
   plugin(spec: PluginSpec): HttpFilter {
-    const key = JSON.stringify([vmKeyOf(spec), spec.name, spec.rootId, spec.config, spec.onError])
+    const key = JSON.stringify([vmKeyOf(spec), spec.name, spec.version, spec.rootId, spec.config, spec.onError, spec.bodyLimit, spec.reroute])
     let plugin = this.#plugins.get(key)
     if (plugin !== undefined) {
       plugin.references++
@@ -45,15 +57,20 @@ export class WasmRuntime {
       slot = new VmSlot(spec, this.#options)
       this.#slots.set(vmKey, slot)
     }
-    plugin = new Plugin(spec, slot, this.#options.metrics(spec.name))
+    plugin = new Plugin(spec, slot, this.#options.metrics(spec.name, spec.version ?? "stable"))
     plugin.references = 1
     this.#plugins.set(key, plugin)
     slot.add(plugin)
+    this.#made.push(plugin)
     return plugin
   }
 
-  /** Gives back what {@link plugin} returned. The plugin ends with its last exchange. */
+  /** Gives back what {@link filter} returned. Its plugins end with their last exchange. */
   release(filter: HttpFilter): void {
+    if (filter instanceof VersionedFilter) {
+      for (const version of filter.versions) this.release(version)
+      return
+    }
     for (const [key, plugin] of this.#plugins) {
       if (plugin !== filter) continue
       plugin.references--
@@ -69,14 +86,21 @@ export class WasmRuntime {
     throw new Error(`filter ${filter.name} was released more often than it was asked for`)
   }
 
+  /** Of the plugins made since the last call, those that could not start, each with why. */
+  takeFailedStarts(): string[] {
+    const made = this.#made
+    this.#made = []
+    return made.filter(({ root }) => root === null).map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
+  }
+
   /** Every plugin in use. */
   status(): PluginStatus[] {
-    const now = this.#options.clock.now()
+    const now = this.#options.environment.clock.now()
     return [...this.#plugins.values()].map((plugin) => plugin.status(now))
   }
 }
 
 /** Plugins with the same key live in one instance. */
 function vmKeyOf(spec: PluginSpec): string {
-  return JSON.stringify([spec.digest, spec.vmKey ?? "", spec.vmConfig ?? "", spec.cpuMs, spec.memory])
+  return JSON.stringify([spec.digest, spec.vmKey ?? "", spec.vmConfig ?? "", spec.env ?? {}, spec.cpuMs, spec.memory])
 }

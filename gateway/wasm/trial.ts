@@ -3,28 +3,31 @@
 
 import type { LogLevel } from "../telemetry/log.ts"
 import type { PluginSpec } from "./plugin.ts"
-import type { Clock, SharedData } from "./proxy-wasm/host.ts"
+import type { Clock } from "./proxy-wasm/host.ts"
+import { RootContext } from "./root-context.ts"
 import { Trap } from "./trap.ts"
-import { RootContext, Vm } from "./vm.ts"
+import { trialEnvironment } from "./trial-environment.ts"
+import { Vm } from "./vm.ts"
 import { vmOptions } from "./vm-slot.ts"
 
 export type TrialResult = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 export interface TrialOptions {
   readonly unitsPerMs: number
-  readonly clock: Clock
+  readonly clock: Pick<Clock, "now" | "monotonic">
+  /** Names that callouts find; every name when absent. */
+  readonly services?: ReadonlySet<string>
 }
 
 /** Lines of the guest's log kept for the reason. */
 const MAX_LINES = 20
 
-/** Starts `spec` and configures it, in an instance that is thrown away and shares no data with others. */
+/** Starts `spec` and configures it, in an instance that is thrown away and has nothing in common with others. */
 export function trialConfigure(spec: PluginSpec, options: TrialOptions): TrialResult {
   const lines: string[] = []
   const environment = {
     logger: { enabled: () => true, log: () => undefined },
-    clock: options.clock,
-    shared: new TrialData(),
+    environment: trialEnvironment(options.clock, options.services ?? null),
     unitsPerMs: options.unitsPerMs,
   }
   const vm = new Vm(
@@ -53,23 +56,4 @@ function attempt(vm: Vm, spec: PluginSpec): string | null {
 
 function stepOf(callback: string): string {
   return callback === "proxy_on_configure" ? "configure" : callback === "proxy_on_vm_start" ? "vm start" : callback
-}
-
-/** Shared data of a VM that is alone. */
-class TrialData implements SharedData {
-  readonly #entries = new Map<string, { value: Uint8Array; cas: number }>()
-  #cas = 0
-
-  get(_namespace: string, key: string): { value: Uint8Array; cas: number } | undefined {
-    return this.#entries.get(key)
-  }
-
-  set(_namespace: string, key: string, value: Uint8Array, cas: number): "ok" | "cas-mismatch" | "full" {
-    const old = this.#entries.get(key)
-    if (cas !== 0 && old !== undefined && old.cas !== cas) return "cas-mismatch"
-    if (old === undefined && this.#entries.size >= 1024) return "full"
-    this.#cas++
-    this.#entries.set(key, { value, cas: this.#cas })
-    return "ok"
-  }
 }

@@ -6,9 +6,10 @@ import type { Logger, LogLevel } from "../telemetry/log.ts"
 import { LogLimit } from "./log-limit.ts"
 import { MAX_BUDGET } from "./meter/instrument.ts"
 import type { Plugin, PluginSpec } from "./plugin.ts"
-import type { Clock, SharedData } from "./proxy-wasm/host.ts"
+import type { HostEnvironment } from "./proxy-wasm/host.ts"
+import { RootContext } from "./root-context.ts"
 import { Trap } from "./trap.ts"
-import { RootContext, Vm, type VmOptions } from "./vm.ts"
+import { Vm, type VmOptions } from "./vm.ts"
 import { WasmStream } from "./wasm-filter.ts"
 
 /** ms of CPU each step of a start (module start, vm_start, configure) may use at least: keys are parsed, tables built there. */
@@ -20,8 +21,7 @@ const TRAP_LINES = 5
 
 export interface VmEnvironment {
   readonly logger: Logger
-  readonly clock: Clock
-  readonly shared: SharedData
+  readonly environment: HostEnvironment
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
 }
@@ -32,16 +32,17 @@ export function budgetOf(ms: number, unitsPerMs: number): number {
 }
 
 export function vmOptions(spec: PluginSpec, environment: VmEnvironment, hooks: Pick<VmOptions, "logs" | "log" | "failed">): VmOptions {
-  const { clock, shared, unitsPerMs } = environment
+  const { unitsPerMs } = environment
   return {
     module: spec.module,
     abi: spec.abi,
     id: spec.vmKey ?? spec.digest,
     vmConfig: new TextEncoder().encode(spec.vmConfig ?? ""),
+    variables: Object.entries(spec.env ?? {}).map(([name, value]) => new TextEncoder().encode(`${name}=${value}\0`)),
     budget: budgetOf(spec.cpuMs, unitsPerMs),
     startBudget: budgetOf(Math.max(spec.cpuMs, START_CPU_MS), unitsPerMs),
-    clock,
-    shared,
+    environment: environment.environment,
+    grants: null,
     ...hooks,
   }
 }
@@ -64,9 +65,7 @@ export class VmSlot {
     this.#options = vmOptions(spec, environment, {
       logs: (level) => environment.logger.enabled(level),
       log: (level, text, root) => this.#guestLog(level, text, root),
-      failed: (trap) => {
-        if (this.#vm !== null) this.failed(this.#vm, trap, null)
-      },
+      failed: (trap, root) => this.failed(root.vm, trap, null, this.#pluginOf(root)),
     })
   }
 
@@ -89,13 +88,24 @@ export class VmSlot {
     plugin.root = null
     plugin.metrics.instances(0)
     if (root !== null) {
+      // It may wait for callouts of its own, and the instance with it.
+      root.whenEnded(() => this.#leave())
       const trap = root.vm.finishRoot(root)
       if (trap !== null) this.failed(root.vm, trap, null)
     }
-    if (this.#plugins.size === 0 && this.#vm !== null) {
-      this.#vm.drop()
-      this.#vm = null
-    }
+    this.#leave()
+  }
+
+  // The instance goes with the last plugin, once no root context of it waits for its end.
+  #leave(): void {
+    const vm = this.#vm
+    if (vm === null || this.#plugins.size > 0 || vm.contexts.size > 0) return
+    this.#vm = null
+    vm.drop()
+  }
+
+  #now(): number {
+    return this.#environment.environment.clock.now()
   }
 
   /** Whether a restart has to wait. */
@@ -105,7 +115,7 @@ export class VmSlot {
 
   /** Starts an instance with all plugins in it, unless there is one or a restart has to wait. */
   revive(): void {
-    const now = this.#environment.clock.now()
+    const now = this.#now()
     if (this.#vm !== null || this.#starting || !this.#backoff.ready(now)) return
     if (![...this.#plugins].some(startable)) return
     this.#starting = true
@@ -113,7 +123,7 @@ export class VmSlot {
     const trap = vm.start()
     this.#starting = false
     if (trap !== null) {
-      this.#resolve(vm, trap, null)
+      this.#resolve(vm, trap, null, null)
       return
     }
     this.#vm = vm
@@ -127,7 +137,7 @@ export class VmSlot {
     const started = vm.startRoot(plugin.spec)
     if (started instanceof RootContext) {
       plugin.root = started
-      plugin.filtersResponses = vm.exports.responseHeaders !== null
+      started.metrics = plugin.metrics
       plugin.metrics.instances(1)
       return true
     }
@@ -135,7 +145,7 @@ export class VmSlot {
       plugin.lastError = started.toString()
       // The others in this VM must not die of this one's configuration again.
       plugin.refused = this.#plugins.size > 1
-      this.#resolve(vm, started, null)
+      this.#resolve(vm, started, null, null)
       return false
     }
     plugin.refused = true
@@ -145,38 +155,43 @@ export class VmSlot {
   }
 
   /** `vm` is dead of `trap`. Resolves its streams but `current`, whose callback resolves itself, and starts another at once. */
-  failed(vm: Vm, trap: Trap, current: WasmStream | null): void {
-    if (this.#resolve(vm, trap, current) === 0) this.revive()
+  failed(vm: Vm, trap: Trap, current: WasmStream | null, culprit: Plugin | null = current === null ? null : current.plugin): void {
+    if (this.#resolve(vm, trap, current, culprit) === 0) this.revive()
+  }
+
+  #pluginOf(root: RootContext): Plugin | null {
+    for (const plugin of this.#plugins) if (plugin.root === root) return plugin
+    return null
   }
 
   /** How long, in ms, a restart has to wait. A start that failed is tried again when the next exchange asks for it. */
-  #resolve(vm: Vm, trap: Trap, current: WasmStream | null): number {
-    const now = this.#environment.clock.now()
+  #resolve(vm: Vm, trap: Trap, current: WasmStream | null, culprit: Plugin | null): number {
+    const now = this.#now()
     if (this.#vm === vm) this.#vm = null
     const contexts = [...vm.contexts.values()]
     vm.contexts.clear()
     const wait = this.#backoff.fail(now)
     for (const plugin of this.#plugins) {
-      const affected = plugin.root === null ? current === null && !plugin.refused : plugin.root.vm === vm
+      const affected = plugin.root === null ? culprit === null && !plugin.refused : plugin.root.vm === vm
       if (!affected) continue
       if (plugin.root !== null) plugin.metrics.instances(0)
       plugin.root = null
       plugin.lastError = trap.toString()
       // Blamed on the filter whose callback it was; on all when it was none's.
-      if (current !== null && current.plugin !== plugin) continue
+      if (culprit !== null && culprit !== plugin) continue
       plugin.traps++
       plugin.metrics.trap(trap.reason)
     }
-    this.#report(trap, current, wait, now)
+    this.#report(trap, culprit, wait, now)
     for (const context of contexts) {
       if (context instanceof WasmStream && context !== current) context.orphaned(trap)
     }
     return wait
   }
 
-  #report(trap: Trap, current: WasmStream | null, wait: number, now: number): void {
+  #report(trap: Trap, culprit: Plugin | null, wait: number, now: number): void {
     if (!this.#trapLines.allow(now)) return
-    const name = current === null ? this.#name : current.plugin.name
+    const name = culprit === null ? this.#name : culprit.name
     const left = this.#trapLines.takeDropped()
     this.#environment.logger.log("error", `filter ${name} failed: ${trap}`, {
       filter: name,
@@ -189,7 +204,7 @@ export class VmSlot {
   }
 
   #guestLog(level: LogLevel, text: string, root: RootContext | null): void {
-    if (!this.#guestLines.allow(this.#environment.clock.now())) return
+    if (!this.#guestLines.allow(this.#now())) return
     const left = this.#guestLines.takeDropped()
     this.#environment.logger.log(level, text, {
       filter: root === null ? this.#name : root.name,

@@ -2,14 +2,29 @@
 // asked for happens when it has returned. After a trap the instance is dead: nothing calls into it again.
 
 import { Buffer } from "node:buffer"
+import type { Callout } from "../filter/filter.ts"
 import type { LogLevel } from "../telemetry/log.ts"
 import { type GuestExports, guestExports } from "./guest-exports.ts"
+import { BYTES_PER_UNIT_SHIFT } from "./meter/costs.ts"
 import { BUDGET_EXPORT } from "./meter/instrument.ts"
+import { OwnWork } from "./own-work.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
 import { HeaderNames } from "./proxy-wasm/header-names.ts"
-import { type Clock, CONFIGURE, type HostRoot, type HostStream, type HostVm, OTHER_PHASE, type SharedData } from "./proxy-wasm/host.ts"
+import {
+  type Clock,
+  CONFIGURE,
+  type Grants,
+  type HostCallout,
+  type HostEnvironment,
+  type HostRoot,
+  type HostStream,
+  type HostVm,
+  OTHER_PHASE,
+} from "./proxy-wasm/host.ts"
 import { hostCalls } from "./proxy-wasm/host-calls.ts"
 import { GuestMemory } from "./proxy-wasm/memory.ts"
+import { CalloutIds } from "./root-callouts.ts"
+import { RootContext, type RootSettings } from "./root-context.ts"
 import { GuestExit, Trap, trapOf } from "./trap.ts"
 
 /** A stream context as its VM sees it. */
@@ -26,43 +41,19 @@ export interface VmOptions {
   /** Scope of shared data. */
   readonly id: string
   readonly vmConfig: Uint8Array
+  /** Environment variables: see {@link HostVm.variables}. */
+  readonly variables: readonly Uint8Array[]
   /** Budget units of one callback, and of each step of a start. */
   readonly budget: number
   readonly startBudget: number
-  readonly clock: Clock
-  readonly shared: SharedData
+  readonly environment: HostEnvironment
+  /** What the guest may do; null = everything. */
+  readonly grants: Grants | null
   logs(level: LogLevel): boolean
   /** A line of the guest's log; `root` is null while it starts. */
   log(level: LogLevel, text: string, root: RootContext | null): void
-  /** The guest trapped in a callback that no caller waits for. */
-  failed(trap: Trap): void
-}
-
-export interface RootSettings {
-  readonly name: string
-  readonly rootId: string
-  readonly config: string
-}
-
-/** One configured use of the module in a VM. */
-export class RootContext implements HostRoot {
-  readonly id: number
-  readonly vm: Vm
-  readonly name: string
-  readonly pluginName: Uint8Array
-  readonly rootId: Uint8Array
-  readonly config: Uint8Array
-  awaitingDone = false
-
-  constructor(id: number, vm: Vm, settings: RootSettings) {
-    const encoder = new TextEncoder()
-    this.id = id
-    this.vm = vm
-    this.name = settings.name
-    this.pluginName = encoder.encode(settings.name)
-    this.rootId = encoder.encode(settings.rootId)
-    this.config = encoder.encode(settings.config)
-  }
+  /** The guest trapped in a callback of `root` that no caller waits for. */
+  failed(trap: Trap, root: RootContext): void
 }
 
 /** A guest that said no: its `proxy_on_vm_start` or `proxy_on_configure` returned false. */
@@ -70,22 +61,32 @@ export interface Refusal {
   readonly refused: "vm_start" | "configure"
 }
 
+/** The budget is an i32. */
+const MIN_BUDGET = -0x80000000
+
 const noExports: GuestExports = guestExports({})
 
 export class Vm implements HostVm {
   readonly memory: GuestMemory = new GuestMemory()
   readonly names: HeaderNames = new HeaderNames()
   readonly clock: Clock
-  readonly shared: SharedData
+  readonly environment: HostEnvironment
+  readonly grants: Grants | null
   readonly id: string
   readonly namespace: string
   readonly vmConfig: Uint8Array
+  readonly variables: readonly Uint8Array[]
   readonly abi: AbiVersion
   readonly contexts: Map<number, RootContext | VmStream> = new Map()
+  readonly calloutIds: CalloutIds = new CalloutIds()
+  /** What its roots do by themselves. */
+  readonly work: OwnWork
   exports: GuestExports = noExports
   root: RootContext | null = null
   stream: VmStream | null = null
   phase: number = OTHER_PHASE
+  callout: HostCallout | null = null
+  foreignArguments: Uint8Array | null = null
   dead = false
   /** Reason of an exit the guest asked for. Set before the throw, which a guest with exception handling could swallow. */
   exited: string | null = null
@@ -99,11 +100,14 @@ export class Vm implements HostVm {
 
   constructor(options: VmOptions) {
     this.#options = options
-    this.clock = options.clock
-    this.shared = options.shared
+    this.clock = options.environment.clock
+    this.environment = options.environment
+    this.work = new OwnWork(this.clock)
+    this.grants = options.grants
     this.id = options.id
     this.namespace = Buffer.from(options.id, "utf8").toString("latin1")
     this.vmConfig = options.vmConfig
+    this.variables = options.variables
     this.abi = options.abi
     this.#units = options.budget
   }
@@ -169,6 +173,7 @@ export class Vm implements HostVm {
     if (this.exited !== null) return this.fail(null, callback)
     if (refused === null) return root
     this.contexts.delete(root.id)
+    root.end()
     return { refused }
   }
 
@@ -181,7 +186,7 @@ export class Vm implements HostVm {
       try {
         this.enter(root, null)
         wait = done(root.id) === 0
-        root.awaitingDone = wait
+        if (wait) root.waitForDone()
       } catch (error) {
         return this.fail(error, "proxy_on_done")
       }
@@ -201,7 +206,32 @@ export class Vm implements HostVm {
     }
     this.contexts.delete(root.id)
     this.leave()
+    root.end()
     return null
+  }
+
+  /**
+   * Runs a callback of a root context outside exchanges: `call` crosses into the guest's export named `callback`. False
+   * when the instance is dead, before or by it.
+   */
+  run(root: RootContext, callback: string, call: () => void): boolean {
+    if (this.dead || this.contexts.get(root.id) !== root) return false
+    let trap: Trap | null = null
+    this.enter(root, null)
+    try {
+      call()
+    } catch (error) {
+      trap = this.fail(error, callback)
+    }
+    if (trap === null && this.exited !== null) trap = this.fail(null, callback)
+    if (trap !== null) {
+      this.#options.failed(trap, root)
+      return false
+    }
+    this.callout = null
+    this.foreignArguments = null
+    this.leave()
+    return !this.dead
   }
 
   /** A context id: never 0, never one in use. */
@@ -245,7 +275,7 @@ export class Vm implements HostVm {
     this.#finished = []
     for (const root of roots) {
       const trap = this.dead ? null : this.#deleteRoot(root)
-      if (trap !== null) this.#options.failed(trap)
+      if (trap !== null) this.#options.failed(trap, root)
     }
   }
 
@@ -262,10 +292,14 @@ export class Vm implements HostVm {
     this.root = null
     this.stream = null
     this.phase = OTHER_PHASE
+    this.callout = null
+    this.foreignArguments = null
     this.#pending = []
     this.#finished = []
     this.exports = noExports
     this.memory.detach()
+    this.work.end()
+    for (const context of this.contexts.values()) if (context instanceof RootContext) context.end()
   }
 
   choose(id: number): boolean {
@@ -279,6 +313,14 @@ export class Vm implements HostVm {
       this.stream = context
     }
     return true
+  }
+
+  call(callout: Callout): number {
+    return this.root === null ? 0 : this.root.call(callout)
+  }
+
+  charge(octets: number): void {
+    this.#budget.value = Math.max(MIN_BUDGET, this.#budget.value - (octets >>> BYTES_PER_UNIT_SHIFT))
   }
 
   allocate(length: number): number {

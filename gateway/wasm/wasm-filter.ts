@@ -1,12 +1,32 @@
 // One exchange in a WASM filter: the stream context. Made cheaply, it meets its guest at the request's headers, and is used
 // again for another exchange once this one is done.
 
-import { CONTINUE, type FilterAction, type FilterStream, type LocalReply, PAUSE, type StreamFilter } from "../filter/filter.ts"
+import type { BodyBuffer } from "../filter/body-buffer.ts"
+import {
+  type BodyAction,
+  CONTINUE,
+  DROP,
+  type FilterAction,
+  type FilterStream,
+  type LocalReply,
+  PAUSE,
+  REQUEST_BODY,
+  REQUEST_TRAILERS,
+  RESPONSE_BODY,
+  RESPONSE_TRAILERS,
+  type StreamFilter,
+} from "../filter/filter.ts"
+import type { Fields } from "../http/fields.ts"
 import type { Plugin } from "./plugin.ts"
 import { Action } from "./proxy-wasm/enums.ts"
 import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE, REPLY } from "./proxy-wasm/host.ts"
+import type { RootContext } from "./root-context.ts"
 import type { Trap } from "./trap.ts"
-import type { RootContext, Vm, VmStream } from "./vm.ts"
+import type { Vm, VmStream } from "./vm.ts"
+
+// What a crossing into a dead guest comes to: the filter is passed over, or the exchange has failed.
+const SKIPPED = -1
+const FAILED = -2
 
 export class WasmStream implements StreamFilter, VmStream {
   readonly plugin: Plugin
@@ -15,16 +35,25 @@ export class WasmStream implements StreamFilter, VmStream {
   /** Where the context lives; null before the request's headers, and after the instance failed. */
   vm: Vm | null = null
   #root: RootContext | null = null
-  requestWritable = false
-  responseWritable = false
   ended = false
+  requestBody: BodyBuffer | null = null
+  responseBody: BodyBuffer | null = null
+  requestEnds = false
+  responseEnds = false
+  requestTrailersWritable = false
+  responseTrailersWritable = false
   written = 0
   actions = 0
   reply: LocalReply | null = null
-  properties: Map<string, Uint8Array> | null = null
-  /** The guest holds the request's, or the response's, headers back. */
+  /** The guest holds the request, or the response, back: its head, its body or its trailers. */
   #requestPaused = false
   #responsePaused = false
+  /** The guest has seen all of it. */
+  #requestOver = false
+  #responseOver = false
+  /** Octets the guest has taken out of the message, to put others there. */
+  #requestDropped = false
+  #responseDropped = false
   /** A local reply or a reset ended the exchange. */
   #stopped = false
   #responseSeen = false
@@ -42,6 +71,22 @@ export class WasmStream implements StreamFilter, VmStream {
     return this.#root as RootContext
   }
 
+  get requestWritable(): boolean {
+    return !this.ended && !this.stream.requestSent
+  }
+
+  get responseWritable(): boolean {
+    return !this.ended && !this.stream.responseSent
+  }
+
+  get reroutes(): boolean {
+    return this.plugin.reroutes
+  }
+
+  get bodyRoom(): number {
+    return this.plugin.bodyRoom
+  }
+
   /** Makes this the context of a new exchange. */
   reopen(stream: FilterStream): void {
     this.stream = stream
@@ -49,11 +94,12 @@ export class WasmStream implements StreamFilter, VmStream {
     this.written = 0
     this.actions = 0
     this.reply = null
-    this.properties = null
-    this.requestWritable = false
-    this.responseWritable = false
     this.#requestPaused = false
     this.#responsePaused = false
+    this.#requestOver = false
+    this.#responseOver = false
+    this.#requestDropped = false
+    this.#responseDropped = false
     this.#stopped = false
     this.#responseSeen = false
     this.#sampled = this.plugin.sample()
@@ -71,7 +117,7 @@ export class WasmStream implements StreamFilter, VmStream {
     this.#root = root
     this.id = vm.newId()
     vm.contexts.set(this.id, this)
-    this.requestWritable = true
+    this.#requestOver = endOfStream
     const start = this.#sampled ? vm.clock.monotonic() : 0
     let action = 0
     let callback = "proxy_on_context_create"
@@ -87,12 +133,38 @@ export class WasmStream implements StreamFilter, VmStream {
     }
     if (vm.exited !== null) return this.#trapped(vm, null, callback)
     this.#count(vm, start)
-    const pause = action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM && (this.actions & CONTINUE_REQUEST) === 0
-    this.actions &= ~CONTINUE_REQUEST
-    this.#requestPaused = pause
-    this.requestWritable = pause
-    vm.leave()
-    return pause || this.#stopped ? PAUSE : CONTINUE
+    return this.#requestAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
+  }
+
+  onRequestBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
+    const vm = this.vm
+    const callback = vm === null ? null : vm.exports.requestBody
+    if (vm === null || callback === null) return CONTINUE
+    this.requestBody = body
+    this.requestEnds = endOfStream
+    this.#requestOver = endOfStream
+    const action = this.#call(vm, "proxy_on_request_body", callback, body.length, endOfStream, this.#requestDropped)
+    if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
+    this.requestEnds = false
+    const wanted = action > DROP ? DROP : (action as BodyAction)
+    if (wanted === DROP) {
+      // Continued in the same breath: nothing of it is to go on.
+      if ((this.actions & CONTINUE_REQUEST) !== 0) body.clear()
+      else if (body.length !== 0) this.#requestDropped = true
+    }
+    const next = this.#requestAction(vm, wanted !== CONTINUE)
+    return next === PAUSE && wanted !== CONTINUE ? wanted : next
+  }
+
+  onRequestTrailers(trailers: Fields): FilterAction {
+    this.#requestOver = true
+    const vm = this.vm
+    const callback = vm === null ? null : vm.exports.requestTrailers
+    if (vm === null || callback === null) return CONTINUE
+    this.requestTrailersWritable = true
+    const action = this.#call(vm, "proxy_on_request_trailers", callback, trailers.size, false, this.#requestDropped)
+    if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
+    return this.#requestAction(vm, action !== Action.CONTINUE)
   }
 
   onResponseHeaders(endOfStream: boolean): FilterAction {
@@ -100,12 +172,13 @@ export class WasmStream implements StreamFilter, VmStream {
     // Without a request phase there is no context, and a filter never sees half an exchange.
     if (vm === null) return CONTINUE
     this.#responseSeen = true
-    this.requestWritable = false
+    this.#responseOver = endOfStream
     this.#stopped = false
+    // A response to what was never sent stands in for it.
+    if (!this.stream.requestSent) this.#endRequest()
     const callback = vm.exports.responseHeaders
     const response = this.stream.response
     if (callback === null || response === null) return CONTINUE
-    this.responseWritable = true
     const start = this.#sampled ? vm.clock.monotonic() : 0
     let action = 0
     vm.enter(this.root, this)
@@ -116,21 +189,96 @@ export class WasmStream implements StreamFilter, VmStream {
     }
     if (vm.exited !== null) return this.#trapped(vm, null, "proxy_on_response_headers")
     this.#count(vm, start)
-    const pause = action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM && (this.actions & CONTINUE_RESPONSE) === 0
-    this.actions &= ~CONTINUE_RESPONSE
-    this.#responsePaused = pause
-    this.responseWritable = pause
+    return this.#responseAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
+  }
+
+  onResponseBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
+    const vm = this.vm
+    const callback = vm === null ? null : vm.exports.responseBody
+    if (vm === null || callback === null) return CONTINUE
+    this.responseBody = body
+    this.responseEnds = endOfStream
+    this.#responseOver = endOfStream
+    const action = this.#call(vm, "proxy_on_response_body", callback, body.length, endOfStream, this.#responseDropped)
+    if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
+    this.responseEnds = false
+    const wanted = action > DROP ? DROP : (action as BodyAction)
+    if (wanted === DROP) {
+      if ((this.actions & CONTINUE_RESPONSE) !== 0) body.clear()
+      else if (body.length !== 0) this.#responseDropped = true
+    }
+    const next = this.#responseAction(vm, wanted !== CONTINUE)
+    return next === PAUSE && wanted !== CONTINUE ? wanted : next
+  }
+
+  onResponseTrailers(trailers: Fields): FilterAction {
+    this.#responseOver = true
+    const vm = this.vm
+    const callback = vm === null ? null : vm.exports.responseTrailers
+    if (vm === null || callback === null) return CONTINUE
+    this.responseTrailersWritable = true
+    const action = this.#call(vm, "proxy_on_response_trailers", callback, trailers.size, false, this.#responseDropped)
+    if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
+    return this.#responseAction(vm, action !== Action.CONTINUE)
+  }
+
+  // Crosses into a body or trailer callback: what the guest answered, SKIPPED or FAILED. `torn`: the message lacks octets
+  // that the guest was to replace, so that it can't go on as it is.
+  #call(vm: Vm, name: string, callback: (...args: number[]) => number, size: number, end: boolean, torn: boolean): number {
+    const start = this.#sampled ? vm.clock.monotonic() : 0
+    let action = 0
+    vm.enter(this.root, this)
+    try {
+      action = callback(this.id, size, end ? 1 : 0)
+    } catch (error) {
+      return this.#failed(vm, error, name, torn)
+    }
+    if (vm.exited !== null) return this.#failed(vm, null, name, torn)
+    this.#count(vm, start)
+    return action >>> 0
+  }
+
+  // The guest has returned from a callback of the request; `wait`: it wants the request to pause.
+  #requestAction(vm: Vm, wait: boolean): FilterAction {
+    const pause = wait && (this.actions & CONTINUE_REQUEST) === 0
+    this.actions &= ~CONTINUE_REQUEST
+    this.#requestPaused = pause
+    if (!pause) this.#leaveRequest()
     vm.leave()
     return pause || this.#stopped ? PAUSE : CONTINUE
+  }
+
+  #responseAction(vm: Vm, wait: boolean): FilterAction {
+    const pause = wait && (this.actions & CONTINUE_RESPONSE) === 0
+    this.actions &= ~CONTINUE_RESPONSE
+    this.#responsePaused = pause
+    if (!pause) this.#leaveResponse()
+    vm.leave()
+    return pause || this.#stopped ? PAUSE : CONTINUE
+  }
+
+  // What the guest was shown of the message goes on: it is no longer the guest's.
+  #leaveRequest(): void {
+    this.requestBody = null
+    this.requestEnds = false
+    this.#requestDropped = false
+    this.requestTrailersWritable = false
+  }
+
+  #leaveResponse(): void {
+    this.responseBody = null
+    this.responseEnds = false
+    this.#responseDropped = false
+    this.responseTrailersWritable = false
   }
 
   onDone(): void {
     const vm = this.vm
     const plugin = this.plugin
+    this.#leaveRequest()
+    this.#leaveResponse()
     if (vm !== null) {
       this.ended = true
-      this.requestWritable = false
-      this.responseWritable = false
       const { done, log, delete: remove } = vm.exports
       if (done !== null || log !== null || remove !== null) this.#finish(vm)
       vm.contexts.delete(this.id)
@@ -142,8 +290,8 @@ export class WasmStream implements StreamFilter, VmStream {
     // Whatever the guest still wants is void.
     this.actions = 0
     this.reply = null
-    this.properties = null
-    plugin.closed(this)
+    // Without a VM by now: there was none to be had, or it failed.
+    plugin.closed(this, vm === null)
   }
 
   #finish(vm: Vm): void {
@@ -182,10 +330,10 @@ export class WasmStream implements StreamFilter, VmStream {
     this.actions = 0
     if (actions === 0) return
     if ((actions & REPLY) !== 0 && this.reply !== null) {
-      this.#stopped = true
+      this.#stop()
       this.stream.sendLocalReply(this.reply)
     } else if ((actions & CLOSE) !== 0) {
-      this.#stopped = true
+      this.#stop()
       this.stream.reset()
     } else {
       if ((actions & CONTINUE_REQUEST) !== 0) this.#resumeRequest()
@@ -193,44 +341,75 @@ export class WasmStream implements StreamFilter, VmStream {
     }
   }
 
+  // The messages that were under way go no further.
+  #stop(): void {
+    this.#stopped = true
+    this.#responsePaused = false
+    this.#endRequest()
+    this.#leaveResponse()
+  }
+
+  #endRequest(): void {
+    this.#requestPaused = false
+    this.#requestOver = true
+    this.#leaveRequest()
+  }
+
   #resumeRequest(): void {
     if (!this.#requestPaused) return
     this.#requestPaused = false
-    this.requestWritable = false
-    this.stream.continueRequest()
+    this.#leaveRequest()
+    this.stream.continueRequest(this)
   }
 
   #resumeResponse(): void {
     if (!this.#responsePaused) return
     this.#responsePaused = false
-    this.responseWritable = false
-    this.stream.continueResponse()
+    this.#leaveResponse()
+    this.stream.continueResponse(this)
   }
 
   /** The instance failed in this stream's callback. */
   #trapped(vm: Vm, error: unknown, callback: string): FilterAction {
+    return this.#failed(vm, error, callback, false) === SKIPPED ? CONTINUE : PAUSE
+  }
+
+  #failed(vm: Vm, error: unknown, callback: string, torn: boolean): number {
     const plugin = this.plugin
     const trap = vm.fail(error, callback)
     this.#calls++
     this.#abandon()
     plugin.slot.failed(vm, trap, this)
-    if (plugin.onError === "skip") return CONTINUE
-    this.stream.fail(trap.reason === "budget" ? "filterBudget" : "filterTrap", `${plugin.name}:${trap.reason}`)
-    return PAUSE
+    if (plugin.onError === "skip" && !torn) return SKIPPED
+    this.#fail(trap)
+    return FAILED
+  }
+
+  #fail(trap: Trap): void {
+    this.stream.fail(trap.reason === "budget" ? "filterBudget" : "filterTrap", `${this.plugin.name}:${trap.reason}`)
   }
 
   /** The instance failed in another stream's callback. */
   orphaned(trap: Trap): void {
-    const decided = !this.#requestPaused && (this.#responseSeen ? !this.#responsePaused : !this.plugin.filtersResponses)
     const requestPaused = this.#requestPaused
     const responsePaused = this.#responsePaused
+    const torn = (requestPaused && this.#requestDropped) || (responsePaused && this.#responseDropped)
+    const undecided = this.#undecided()
     this.#abandon()
-    if (this.plugin.onError === "skip") {
-      if (requestPaused) this.stream.continueRequest()
-      if (responsePaused) this.stream.continueResponse()
-    } else if (!decided) {
-      this.stream.fail(trap.reason === "budget" ? "filterBudget" : "filterTrap", `${this.plugin.name}:${trap.reason}`)
+    if (torn || (undecided && this.plugin.onError === "deny")) this.#fail(trap)
+    else if (this.plugin.onError === "skip") {
+      if (requestPaused) this.stream.continueRequest(this)
+      if (responsePaused) this.stream.continueResponse(this)
     }
+  }
+
+  // Whether the guest would still have had a say in this exchange.
+  #undecided(): boolean {
+    if (this.#requestPaused || this.#responsePaused) return true
+    const { interests } = this.plugin
+    if (!this.#requestOver && (interests & (REQUEST_BODY | REQUEST_TRAILERS)) !== 0) return true
+    if (!this.#responseSeen) return this.plugin.filtersResponses
+    return !this.#responseOver && (interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) !== 0
   }
 
   #abandon(): void {
@@ -238,10 +417,10 @@ export class WasmStream implements StreamFilter, VmStream {
     this.#root = null
     this.actions = 0
     this.reply = null
-    this.requestWritable = false
-    this.responseWritable = false
     this.#requestPaused = false
     this.#responsePaused = false
+    this.#leaveRequest()
+    this.#leaveResponse()
   }
 
   #unavailable(): FilterAction {

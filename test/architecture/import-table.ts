@@ -14,7 +14,7 @@ const rows: readonly (readonly string[])[] = [
   ["router", "filter", "tcp"],
   ["wasm", "upstream", "listener", "discovery"],
   ["proxy", "admin", "control"],
-  ["snapshot.ts", "worker-messages.ts", "worker.ts", "worker-pool.ts", "ports.ts", "supervisor.ts", "index.ts"],
+  ["snapshot.ts", "worker-messages.ts", "worker.ts", "worker-pool.ts", "ports.ts", "supervisor.ts", "index.ts", "testing"],
   ["cli", "main.ts"],
 ]
 

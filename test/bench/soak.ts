@@ -26,7 +26,7 @@ const usage = `npm run soak -- [options]
   --requests N      of the memory phase, default 1000000
   --aborts N        of the memory phase, default 10000
   --reloads N       default 200
-  --swaps N         of a .wasm, default 200
+  --swaps N         of a .wasm under load, default 200; memory is reported after every tenth of them
   --cycles N        kills of a worker, of an endpoint, drains, .ts swaps; default 5
   --connections N   default 64
   --out FILE        write the tables there too`
@@ -298,15 +298,30 @@ const phases: Readonly<Record<PhaseName, (runtime: string) => Promise<Outcome>>>
       const modules = ["even", "odd"].map((version) => compileFilter(filterSource(version)))
       client.start()
       await client.finished(200)
-      const before = residentMemory(gateway.pid)
       const live: number[] = []
-      for (let swap = 0; swap < counts.swaps; swap++) {
+      const swapTo = async (swap: number): Promise<void> => {
         gateway.writeFile("filter.wasm", variant(modules[swap % 2], swap))
         const expected = swap % 2 === 0 ? "even" : "odd"
         live.push(await timeUntil(async () => (await stage.get("/echo/probe/2")).header("x-version") === expected, `filter ${swap}`))
       }
+      const idle = residentMemory(gateway.pid)
+      // The first fill what is filled once: caches, the heaps of the workers' engines.
+      const warmup = Math.ceil(counts.swaps / 10)
+      for (let swap = 0; swap < warmup; swap++) await swapTo(swap)
+      const points = [residentMemory(gateway.pid)]
+      for (let swap = 0; swap < counts.swaps; swap++) {
+        await swapTo(warmup + swap)
+        if ((swap + 1) % Math.max(1, Math.floor(counts.swaps / 10)) === 0) points.push(residentMemory(gateway.pid))
+      }
       await client.stop()
-      const notes = `file saved → live: ${times(live)}; RSS ${megabytes(before)} → ${megabytes(residentMemory(gateway.pid))}`
+      await sleep(3000)
+      const settled = residentMemory(gateway.pid)
+      const [{ instances, generation, failures }] = JSON.parse((await get(gateway.adminPort, "/filters")).text()).filters
+      const notes = [
+        `file saved → live: ${times(live)}`,
+        `RSS idle ${megabytes(idle)}, after ${warmup} swaps and then every tenth: ${points.map((value) => (value / 1e6).toFixed(0)).join(" ")} MB, at rest ${megabytes(settled)}`,
+        `generation ${generation}, ${instances} instances in ${stage.workers} workers, ${failures} exchanges in which the filter failed`,
+      ].join("; ")
       return outcome("swap", `${counts.swaps} filter swaps (.wasm)`, [client], notes)
     }),
 

@@ -162,14 +162,30 @@ describe("a document", () => {
       `${listeners}filters: { f: { module: ./filter.wasm } }\n`,
       {
         filters: {
-          f: { module: join(baseDir, "filter.wasm"), config: undefined, onError: "deny", limits: { cpu: 5, memory: 16_777_216 } },
+          f: {
+            versions: [{ name: "stable", module: join(baseDir, "filter.wasm"), sha256: "", weight: 1, config: undefined }],
+            rollback: { failures: 0.01, errors: 0.05, window: 30_000, minimum: 50 },
+            config: undefined,
+            vm: "",
+            vmConfig: undefined,
+            env: {},
+            rootId: "",
+            onError: "deny",
+            limits: { cpu: 5, memory: 16_777_216, body: 1_048_576 },
+            reroute: "onCall",
+          },
         },
       },
     ],
     [
+      "with a filter that has variables",
+      `${listeners}filters: { f: { module: filter.wasm, env: { RUST_LOG: info, _x1: "" } } }\n`,
+      { filters: { f: { env: { RUST_LOG: "info", _x1: "" } } } },
+    ],
+    [
       "with a filter in full",
       `${listeners}filters: { f: { module: filter.wasm, config: { a: [1, null, true, { b: x }] }, onError: skip, limits: { cpu: 0.5ms, memory: 1MiB } } }\n`,
-      { filters: { f: { config: { a: [1, null, true, { b: "x" }] }, onError: "skip", limits: { cpu: 0.5, memory: 1_048_576 } } } },
+      { filters: { f: { config: { a: [1, null, true, { b: "x" }] }, onError: "skip", limits: { cpu: 0.5, memory: 1_048_576, body: 1_048_576 } } } },
     ],
   ]
   test.each(cases)("%s", (_name, text, expected) => {

@@ -38,10 +38,14 @@ export interface AccessLine {
 /** Runs a command of the CLI on this process's runtime, to its end. */
 export async function runCli(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly limit?: number } = {},
+  options: { readonly cwd?: string; readonly limit?: number; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const { command, args: all } = runtimeCommand(main, args)
-  const child = spawn(command, all, { cwd: options.cwd, env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(command, all, {
+    cwd: options.cwd,
+    env: { ...process.env, NO_COLOR: "1", SLUICE_CACHE: "off", ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  })
   let stdout = ""
   let stderr = ""
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -108,7 +112,7 @@ export class Gateway {
         : { command: options.command[0], args: [...options.command.slice(1), ...run] }
     this.#child = spawn(command, args, {
       cwd: this.folder,
-      env: { ...process.env, NO_COLOR: "1", ...options.env },
+      env: { ...process.env, NO_COLOR: "1", SLUICE_CACHE: "off", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
     this.#collect(this.#child.stdout, (line) => {

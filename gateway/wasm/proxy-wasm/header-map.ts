@@ -5,6 +5,7 @@ import { hostOf } from "../../http/authority.ts"
 import { type Fields, isFieldValue, isToken } from "../../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../../http/message.ts"
 import { normalizePath, type PathPolicy } from "../../http/path.ts"
+import { isTrailerField } from "../../http1/known-fields.ts"
 import {
   AUTHORITY,
   CONNECTION_FIELD,
@@ -186,6 +187,31 @@ export function setResponsePairs(head: ResponseHead, flat: readonly string[]): b
   }
   replaceFields(head.fields, names, flat)
   return true
+}
+
+export function getTrailer(trailers: Fields, name: HeaderName): string | undefined {
+  return combined(trailers, name)
+}
+
+/** Whether a filter may write this field into trailers: what frames, routes or authenticates a message has no place there. */
+export function isTrailer(name: HeaderName, value: string): boolean {
+  return name.kind === FIELD && isTrailerField(name.name) && isValue(value)
+}
+
+/** The names of `flat`, in its order; null when a pair may not stand in trailers. */
+export function trailerNames(flat: readonly string[]): string[] | null {
+  const names: string[] = []
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = headerName(flat[i])
+    if (name === null || !isTrailer(name, flat[i + 1])) return null
+    names.push(name.name)
+  }
+  return names
+}
+
+/** Replaces all trailers; `names` are those of {@link trailerNames}. */
+export function setTrailerPairs(trailers: Fields, names: readonly string[], flat: readonly string[]): void {
+  replaceFields(trailers, names, flat)
 }
 
 /** Fields of a local reply as the exchange wants them: valid, lower case. Null when one is not allowed. */

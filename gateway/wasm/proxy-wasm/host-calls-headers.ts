@@ -1,12 +1,16 @@
-// Host calls on header maps. Maps of phases that have not come, or that this host does not offer, answer as the ABI says:
-// no pairs, and BAD_ARGUMENT for the rest; while a stream is logged they read as empty instead.
+// Host calls on header maps: heads and trailers of the exchange, and what a callout answered. Maps of phases that have not
+// come answer as the ABI says, no pairs and BAD_ARGUMENT for the rest; while a stream is logged, and for a callout that
+// failed, they read as empty instead.
 
+import type { Fields } from "../../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../../http/message.ts"
 import { MapType, Status } from "./enums.ts"
 import {
   addHeader,
   getRequestHeader,
   getResponseHeader,
+  getTrailer,
+  isTrailer,
   removeHeader,
   requestPairs,
   responsePairs,
@@ -14,12 +18,22 @@ import {
   setRequestPairs,
   setResponseHeader,
   setResponsePairs,
+  setTrailerPairs,
+  trailerNames,
 } from "./header-map.ts"
+import type { HeaderName } from "./header-names.ts"
 import { type HostStream, type HostVm, restricted } from "./host.ts"
 import { decodePairs, encodedLength, encodePairs } from "./pairs.ts"
-import { returnText } from "./results.ts"
+import { chargePairs, returnText } from "./results.ts"
 
-const { HTTP_REQUEST_HEADERS, HTTP_RESPONSE_HEADERS, HTTP_CALL_RESPONSE_TRAILERS } = MapType
+const {
+  HTTP_REQUEST_HEADERS,
+  HTTP_REQUEST_TRAILERS,
+  HTTP_RESPONSE_HEADERS,
+  HTTP_RESPONSE_TRAILERS,
+  HTTP_CALL_RESPONSE_HEADERS,
+  HTTP_CALL_RESPONSE_TRAILERS,
+} = MapType
 const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS } = Status
 
 /** Octets of headers one stream context may write: a filter that adds without end must not fill the gateway's memory. */
@@ -30,18 +44,80 @@ const MAX_FIELDS = 1024
 const ADD = 0
 const REPLACE = 1
 
-function pairsOf(stream: HostStream | null, map: number): string[] {
-  if (stream === null) return []
-  if (map === HTTP_REQUEST_HEADERS) return requestPairs(stream.stream.request)
-  const response = stream.stream.response
-  return map === HTTP_RESPONSE_HEADERS && response !== null ? responsePairs(response) : []
+const NO_PAIRS: readonly string[] = []
+
+/** Name, value … of a map; null when it is not there. */
+function pairsOf(vm: HostVm, map: number): readonly string[] | null {
+  const stream = vm.stream
+  switch (map) {
+    case HTTP_REQUEST_HEADERS:
+      return stream === null ? null : requestPairs(stream.stream.request)
+    case HTTP_RESPONSE_HEADERS:
+      if (stream === null) return null
+      return stream.stream.response === null ? absent(stream) : responsePairs(stream.stream.response)
+    case HTTP_REQUEST_TRAILERS:
+    case HTTP_RESPONSE_TRAILERS:
+      return stream === null ? null : (trailersOf(stream, map)?.entries() ?? absent(stream))
+    case HTTP_CALL_RESPONSE_HEADERS:
+    case HTTP_CALL_RESPONSE_TRAILERS:
+      return calloutPairs(vm, map)
+    default:
+      return null
+  }
+}
+
+function absent(stream: HostStream): readonly string[] | null {
+  return stream.ended ? NO_PAIRS : null
+}
+
+function trailersOf(stream: HostStream, map: number): Fields | null {
+  return map === HTTP_REQUEST_TRAILERS ? stream.stream.requestTrailers : stream.stream.responseTrailers
+}
+
+function calloutPairs(vm: HostVm, map: number): readonly string[] | null {
+  if (vm.callout === null) return null
+  const { response } = vm.callout
+  if (response === null) return NO_PAIRS
+  return map === HTTP_CALL_RESPONSE_TRAILERS ? response.trailers : [":status", String(response.status), ...response.headers]
+}
+
+/** A value of a callout's answer; null when there is no such map. */
+function calloutValue(vm: HostVm, map: number, name: HeaderName | null): string | undefined | null {
+  const flat = calloutPairs(vm, map)
+  if (flat === null) return null
+  let value: string | undefined
+  if (name === null) return undefined
+  for (let i = 0; i < flat.length; i += 2) {
+    if (flat[i] !== name.name) continue
+    if (value === undefined) value = flat[i + 1]
+    else if (name.separator !== "") value += name.separator + flat[i + 1]
+  }
+  return value
 }
 
 /** The head behind a map that may be edited now, or null. */
-function writable(stream: HostStream | null, map: number): RequestHead | ResponseHead | null {
-  if (stream === null || stream.ended) return null
+function writable(stream: HostStream, map: number): RequestHead | ResponseHead | null {
   if (map === HTTP_REQUEST_HEADERS) return stream.requestWritable ? stream.stream.request : null
   return map === HTTP_RESPONSE_HEADERS && stream.responseWritable ? stream.stream.response : null
+}
+
+/** Whether the trailers of that map may be edited, or made, now. */
+function trailersWritable(stream: HostStream, map: number): boolean {
+  if (stream.ended) return false
+  if (map === HTTP_REQUEST_TRAILERS) return stream.requestTrailersWritable || stream.requestEnds
+  return map === HTTP_RESPONSE_TRAILERS && (stream.responseTrailersWritable || stream.responseEnds)
+}
+
+/** The trailers to edit, new ones if need be. */
+function trailersFor(stream: HostStream, map: number): Fields | null {
+  if (map === HTTP_REQUEST_TRAILERS) {
+    const trailers = stream.stream.requestTrailers ?? stream.stream.addRequestTrailers()
+    if (trailers !== null) stream.requestTrailersWritable = true
+    return trailers
+  }
+  const trailers = stream.stream.responseTrailers ?? stream.stream.addResponseTrailers()
+  if (trailers !== null) stream.responseTrailersWritable = true
+  return trailers
 }
 
 export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
@@ -51,30 +127,44 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
     memory.refresh()
     if (vm.root === null) restricted(vm)
     const stream = vm.stream
+    if (stream === null) return BAD_ARGUMENT
     const head = writable(stream, map)
-    if (head === null || stream === null) return BAD_ARGUMENT
+    if (head === null && !trailersWritable(stream, map)) return BAD_ARGUMENT
     if (!memory.inside(key, keyLength) || !memory.inside(value, valueLength)) return INVALID_MEMORY_ACCESS
     const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
     const cost = (keyLength >>> 0) + (valueLength >>> 0)
     if (name === null || stream.written + cost > MAX_WRITTEN) return BAD_ARGUMENT
     const text = memory.latin1(value, valueLength)
     stream.written += cost
-    if (how === ADD) return head.fields.size < MAX_FIELDS && addHeader(head, name, text) ? OK : BAD_ARGUMENT
-    const done =
-      map === HTTP_REQUEST_HEADERS ? setRequestHeader(head as RequestHead, name, text) : setResponseHeader(head as ResponseHead, name, text)
-    return done ? OK : BAD_ARGUMENT
+    if (head === null) return writeTrailer(stream, map, name, text, how)
+    let done: boolean
+    if (how === ADD) done = head.fields.size < MAX_FIELDS && addHeader(head, name, text)
+    else if (map === HTTP_REQUEST_HEADERS) done = setRequestHeader(head as RequestHead, name, text)
+    else done = setResponseHeader(head as ResponseHead, name, text)
+    if (!done) return BAD_ARGUMENT
+    if (stream.reroutes && map === HTTP_REQUEST_HEADERS) stream.stream.clearRoute()
+    return OK
+  }
+
+  function writeTrailer(stream: HostStream, map: number, name: HeaderName, text: string, how: number): number {
+    if (!isTrailer(name, text)) return BAD_ARGUMENT
+    const trailers = trailersFor(stream, map)
+    if (trailers === null || trailers.size >= MAX_FIELDS) return BAD_ARGUMENT
+    if (how === ADD) trailers.add(name.name, text)
+    else trailers.set(name.name, text)
+    return OK
   }
 
   return {
     proxy_get_header_map_size(map, out) {
       memory.refresh()
       if (vm.root === null) restricted(vm)
-      if (map >>> 0 > HTTP_CALL_RESPONSE_TRAILERS) return BAD_ARGUMENT
-      const flat = pairsOf(vm.stream, map)
-      if (flat.length === 0 && !vm.stream?.ended) return BAD_ARGUMENT
+      const flat = pairsOf(vm, map)
+      if (flat === null) return BAD_ARGUMENT
       if (!memory.inside(out, 4)) return INVALID_MEMORY_ACCESS
       let size = 0
       for (let i = 0; i < flat.length; i++) size += flat[i].length
+      chargePairs(vm, size)
       memory.writeWord(out, size)
       return OK
     },
@@ -84,9 +174,10 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       if (vm.root === null) restricted(vm)
       if (map >>> 0 > HTTP_CALL_RESPONSE_TRAILERS) return BAD_ARGUMENT
       if (!memory.inside(data, 4) || !memory.inside(length, 4)) return INVALID_MEMORY_ACCESS
-      const flat = pairsOf(vm.stream, map)
+      const flat = pairsOf(vm, map) ?? NO_PAIRS
       const size = encodedLength(flat)
       let pointer = 0
+      chargePairs(vm, size)
       if (size !== 0) {
         pointer = vm.allocate(size)
         if (pointer === 0) return INVALID_MEMORY_ACCESS
@@ -101,14 +192,24 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       memory.refresh()
       if (vm.root === null) restricted(vm)
       const stream = vm.stream
+      if (stream === null) return BAD_ARGUMENT
       const head = writable(stream, map)
-      if (head === null || stream === null) return BAD_ARGUMENT
+      if (head === null && !trailersWritable(stream, map)) return BAD_ARGUMENT
       if (!memory.inside(pointer, length)) return INVALID_MEMORY_ACCESS
       if (stream.written + (length >>> 0) > MAX_WRITTEN) return BAD_ARGUMENT
       stream.written += length >>> 0
       const flat = decodePairs(memory.bytes, pointer >>> 0, length >>> 0) ?? []
+      if (head === null) {
+        const trailers = trailerNames(flat)
+        if (trailers === null) return BAD_ARGUMENT
+        const fields = flat.length === 0 ? trailersOf(stream, map) : trailersFor(stream, map)
+        if (fields !== null) setTrailerPairs(fields, trailers, flat)
+        return fields !== null || flat.length === 0 ? OK : BAD_ARGUMENT
+      }
       const done = map === HTTP_REQUEST_HEADERS ? setRequestPairs(head as RequestHead, flat) : setResponsePairs(head as ResponseHead, flat)
-      return done ? OK : BAD_ARGUMENT
+      if (!done) return BAD_ARGUMENT
+      if (stream.reroutes && map === HTTP_REQUEST_HEADERS) stream.stream.clearRoute()
+      return OK
     },
 
     proxy_get_header_map_value(map, key, keyLength, data, length) {
@@ -117,16 +218,27 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       if (map >>> 0 > HTTP_CALL_RESPONSE_TRAILERS) return BAD_ARGUMENT
       if (!memory.inside(key, keyLength)) return INVALID_MEMORY_ACCESS
       const stream = vm.stream
-      if (stream === null) return BAD_ARGUMENT
       const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
       let value: string | undefined
       if (map === HTTP_REQUEST_HEADERS) {
+        if (stream === null) return BAD_ARGUMENT
         if (name !== null) value = getRequestHeader(stream.stream.request, name)
-      } else {
-        const response = map === HTTP_RESPONSE_HEADERS ? stream.stream.response : null
+      } else if (map === HTTP_CALL_RESPONSE_HEADERS || map === HTTP_CALL_RESPONSE_TRAILERS) {
+        const found = calloutValue(vm, map, name)
+        if (found === null) return BAD_ARGUMENT
+        value = found
+      } else if (stream === null) {
+        return BAD_ARGUMENT
+      } else if (map === HTTP_RESPONSE_HEADERS) {
+        const { response } = stream.stream
         if (response === null) {
           if (!stream.ended) return BAD_ARGUMENT
         } else if (name !== null) value = getResponseHeader(response, name)
+      } else {
+        const trailers = map === HTTP_REQUEST_TRAILERS || map === HTTP_RESPONSE_TRAILERS ? trailersOf(stream, map) : null
+        if (trailers === null) {
+          if (!stream.ended) return BAD_ARGUMENT
+        } else if (name !== null) value = getTrailer(trailers, name)
       }
       if (value === undefined) {
         if (vm.abi !== "0.1.0") return NOT_FOUND
@@ -141,12 +253,21 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
     proxy_remove_header_map_value(map, key, keyLength) {
       memory.refresh()
       if (vm.root === null) restricted(vm)
-      const head = writable(vm.stream, map)
-      if (head === null) return BAD_ARGUMENT
+      const stream = vm.stream
+      if (stream === null) return BAD_ARGUMENT
+      const head = writable(stream, map)
+      if (head === null && !trailersWritable(stream, map)) return BAD_ARGUMENT
       if (!memory.inside(key, keyLength)) return INVALID_MEMORY_ACCESS
       const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
       // No field has a name that can't be one.
-      return name === null || removeHeader(head, name) ? OK : BAD_ARGUMENT
+      if (name === null) return OK
+      if (head === null) {
+        trailersOf(stream, map)?.remove(name.name)
+        return OK
+      }
+      if (!removeHeader(head, name)) return BAD_ARGUMENT
+      if (stream.reroutes && map === HTTP_REQUEST_HEADERS) stream.stream.clearRoute()
+      return OK
     },
   }
 }

@@ -142,6 +142,8 @@ export interface HostVm {
   /** Scope of shared data: the id as octets, one latin1 character each. */
   readonly namespace: string
   readonly vmConfig: Uint8Array
+  /** Environment variables, each `NAME=value` and a NUL, in UTF-8. */
+  readonly variables: readonly Uint8Array[]
   readonly abi: string
   /** Effective contexts. `root` is null while the guest may call only what needs none: at its start and in its allocator. */
   root: HostRoot | null

@@ -70,6 +70,12 @@ export class GuestMemory {
     return this.bytes.toString("utf8", start, start + (length >>> 0))
   }
 
+  /** The octets themselves: good until the next call into the guest. */
+  octets(pointer: number, length: number): Uint8Array {
+    const start = pointer >>> 0
+    return this.bytes.subarray(start, start + (length >>> 0))
+  }
+
   /** A copy that later writes of the guest don't reach. */
   copy(pointer: number, length: number): Uint8Array {
     const start = pointer >>> 0

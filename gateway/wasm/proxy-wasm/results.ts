@@ -4,11 +4,24 @@
 import { Status } from "./enums.ts"
 import type { HostVm } from "./host.ts"
 
+/** Octets up to which a copy costs no more than the host call it is part of. */
+export const CHARGED = 4096
+
+/** Octets of text that cost as much to make or take apart as one host call, and how much more each costs than a copied one. */
+const CHARGED_TEXT = 2048
+const TEXT_COST = 8
+
+/** Takes what the host's own work on `octets` of pairs costs from the guest's budget. */
+export function chargePairs(vm: HostVm, octets: number): void {
+  if (octets > CHARGED_TEXT) vm.charge(octets * TEXT_COST)
+}
+
 /** Returns latin1 text through the out-addresses `data` and `length`. */
 export function returnText(vm: HostVm, text: string, data: number, length: number): number {
   const memory = vm.memory
   if (!memory.inside(data, 4) || !memory.inside(length, 4)) return Status.INVALID_MEMORY_ACCESS
   let pointer = 0
+  if (text.length > CHARGED) vm.charge(text.length)
   if (text.length !== 0) {
     pointer = vm.allocate(text.length)
     if (pointer === 0) return Status.INVALID_MEMORY_ACCESS
@@ -24,6 +37,7 @@ export function returnBytes(vm: HostVm, bytes: Uint8Array, data: number, length:
   const memory = vm.memory
   if (!memory.inside(data, 4) || !memory.inside(length, 4)) return Status.INVALID_MEMORY_ACCESS
   let pointer = 0
+  if (bytes.length > CHARGED) vm.charge(bytes.length)
   if (bytes.length !== 0) {
     pointer = vm.allocate(bytes.length)
     if (pointer === 0) return Status.INVALID_MEMORY_ACCESS

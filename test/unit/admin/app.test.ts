@@ -16,18 +16,29 @@ const ready: ReadyState = {
   filtersInTrouble: [],
 }
 
-const filter: FilterStatus = {
-  name: "auth",
+const common = {
   module: "/etc/sluice/auth.wasm",
   digest: "ab".repeat(32),
   generation: 2,
   state: "running",
   instances: 2,
+  memory: 131_072,
+  exchanges: 6,
+  errors: 1,
+  failures: 1,
   calls: 10,
   traps: { budget: 1 },
-  lastError: { message: "call exceeded 5 ms", at: "2026-01-02T03:04:05.000Z" },
+  duration: { p50: 1500, p99: 20_000 },
+  budget: { mean: 100, limit: 1000, percent: 10 },
+  lastError: { message: "call exceeded 5 ms", at: null },
+} as const
+const filter: FilterStatus = {
+  ...common,
+  name: "auth",
+  refused: null,
   onError: "deny",
   limits: { cpu: 5, memory: 16777216 },
+  versions: [{ ...common, name: "stable", pushed: false, weight: 1, rolledBack: null }],
 }
 
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
@@ -38,6 +49,9 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
       config: (): Config | null => config,
       filters: () => [filter],
+      push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
+      unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      release: (name) => Promise.resolve({ status: 404, message: name }),
       ...deps,
     },
     host,
@@ -118,6 +132,46 @@ describe("content", () => {
 })
 
 describe("refusals", () => {
+  const ordered = { "x-sluice-admin": "1" }
+  const module = new Uint8Array(3)
+
+  test("orders are passed on with the filter's name, version and body, and answered as they turn out", async () => {
+    const request = admin()
+    const pushed = await request("/filters/a/b/module?version=canary", { method: "PUT", headers: ordered, body: module })
+    expect([pushed.status, await pushed.json()]).toEqual([200, { done: "a/b canary 3" }])
+    const taken = await request("/filters/auth/module", { method: "DELETE", headers: ordered })
+    expect([taken.status, await taken.json()]).toEqual([409, { error: "auth null" }])
+    const released = await request("/filters/auth/release", { method: "POST", headers: ordered })
+    expect([released.status, await released.json()]).toEqual([404, { error: "auth" }])
+  })
+
+  test.each([
+    ["without the header", {}, "127.0.0.1"],
+    ["from a page", { ...ordered, origin: "http://127.0.0.1:9901" }, "127.0.0.1"],
+    ["from a page of the same site", { ...ordered, "sec-fetch-site": "same-origin" }, "127.0.0.1"],
+    ["where others can reach it", ordered, "0.0.0.0"],
+  ])("an order %s is refused", async (_what, headers, host) => {
+    const never = () => Promise.reject(new Error("was passed on"))
+    const request = admin({ push: never, unpush: never, release: never }, host)
+    for (const [method, path] of [
+      ["PUT", "/filters/auth/module"],
+      ["DELETE", "/filters/auth/module"],
+      ["POST", "/filters/auth/release"],
+    ]) {
+      expect((await request(path, { method, headers: headers as Record<string, string> })).status).toBe(403)
+    }
+  })
+
+  test("a module that is too large is refused, announced or not", async () => {
+    const never = () => Promise.reject(new Error("was passed on"))
+    const body = new Uint8Array(16 * 1024 * 1024 + 1)
+    const stream = new Blob([body]).stream()
+    const request = admin({ push: never })
+    expect((await request("/filters/auth/module", { method: "PUT", headers: ordered, body })).status).toBe(413)
+    const init = { method: "PUT", headers: ordered, body: stream, duplex: "half" } as RequestInit
+    expect((await request("/filters/auth/module", init)).status).toBe(413)
+  })
+
   test("what isn't there is 404, what isn't GET or HEAD is 405", async () => {
     const request = admin()
     const missing = await request("/nope")

@@ -33,7 +33,7 @@ describe("loadConfig", () => {
   test("finds filter modules beside the file", async () => {
     file("f.wasm", "")
     const result = await loadConfig(file("filters.yaml", `${small}filters: { f: { module: f.wasm } }\n`))
-    expect(result.ok && result.config.filters.f.module).toBe(join(folder, "f.wasm"))
+    expect(result.ok && result.config.filters.f.versions[0].module).toBe(join(folder, "f.wasm"))
   })
 
   test("reads modules of every kind, and reads them anew", async () => {

@@ -8,7 +8,7 @@ const source = readFileSync(new URL("../../../sdk/assembly/abi.ts", import.meta.
 const enums = [...source.matchAll(/export const enum (\w+) \{([^}]*)\}/g)]
 
 it("the SDK's file has enums", () => {
-  expect(enums.map(([, name]) => name)).toEqual(["LogLevel", "Status", "BufferType", "MapType", "Action"])
+  expect(enums.map(([, name]) => name)).toEqual(["LogLevel", "Status", "BufferType", "MapType", "StreamType", "MetricType", "Action"])
 })
 
 it.each(enums.map(([, name, body]) => [name, body]))("%s has the host's numbers", (name, body) => {

@@ -42,6 +42,31 @@ export function onResponse(response: Response): void {}`)
       "proxy_on_response_headers",
     ])
   })
+  it("has the callbacks that its phases need, and no others", async () => {
+    const names = async (source: string): Promise<string[]> => {
+      const module = await workbench.module(`import { Answer, Body, Call, Headers, Reply, Request } from "sluice/sdk"\n${source}`)
+      const all = WebAssembly.Module.exports(module).map(({ name }) => name.replace("proxy_on_", ""))
+      return all.filter((name) => /request|response|tick|queue/.test(name)).sort()
+    }
+    expect(await names("export function onRequestBody(): void {}")).toEqual(["request_body", "request_headers", "request_trailers"])
+    expect(await names("export function onResponseChunk(): void {}")).toEqual(["response_body"])
+    expect(await names("export function onResponseTrailers(): void {}")).toEqual(["response_trailers"])
+    expect(await names("export function onTick(): void {}\nexport function onQueue(): void {}")).toEqual(["queue_ready", "tick"])
+    expect(await names('export function onTick(): void { new Call("a").fire() }')).toEqual(["http_call_response", "tick"])
+  })
+  it("stays small: what a filter doesn't use isn't in it", async () => {
+    const size = async (source: string): Promise<number> => {
+      const result = await workbench.compile(source)
+      return result.ok ? result.wasm.length : Number.NaN
+    }
+    const least = await size("export function onRequest(): void {}")
+    expect(least).toBeLessThan(9_000)
+    const everything = `import * as all from "sluice/sdk"\nimport { Request } from "sluice/sdk"\nexport function onRequest(request: Request): void { request.headers.has("a") }`
+    expect(await size(everything)).toBeLessThan(least + 9_000)
+    expect(
+      await size(`import { Request } from "sluice/sdk"\nexport function onRequest(request: Request): void { request.headers.has("a") }`),
+    ).toBeLessThan(least + 4_000)
+  })
   it("has no callbacks that the author did not write", async () => {
     const module = await workbench.module("export function onLog(): void {}")
     const names = WebAssembly.Module.exports(module).map(({ name }) => name)
@@ -51,7 +76,7 @@ export function onResponse(response: Response): void {}`)
 })
 
 describe("forms of a callback", () => {
-  const imports = `import { Config, HttpFilter, Reply, Request, Response } from "sluice/sdk"\n`
+  const imports = `import { Body, Call, Config, Headers, HttpFilter, Queue, Reply, Request, Response } from "sluice/sdk"\n`
   it.each([
     "export function onRequest(request: Request): void {}",
     "export function onRequest(): void {}",
@@ -61,18 +86,37 @@ describe("forms of a callback", () => {
     "export function onLog(request: Request): void {}",
     "export function configure(): void {}",
     "export class A extends HttpFilter { onLog(request: Request, response: Response): void {} }",
+    "export function onRequestBody(request: Request): void {}",
+    "export function onRequestBody(request: Request, body: Body): Reply | null { return null }\nexport function onResponseChunk(): void {}",
+    "export function onResponseChunk(response: Response, body: Body, end: bool): Reply | null { return null }",
+    "export function onRequestTrailers(request: Request, trailers: Headers): void {}\nexport function onResponseTrailers(): void {}",
+    "export function onTick(): void {}\nexport function onQueue(queue: Queue, item: string): void {}",
   ])("%s", async (source) => {
     expect(await problems(imports + source)).toEqual([])
   })
   it.each([
     [
       "let a = 1",
-      "filter.ts:1:1 a filter exports at least one of configure, onRequest, onResponse, onLog, or a class that extends HttpFilter",
+      "filter.ts:1:1 a filter exports at least one of configure, onRequest, onRequestBody, onRequestChunk, onRequestTrailers, onResponse, onResponseBody, onResponseChunk, onResponseTrailers, onTick, onQueue, onLog, or a class that extends HttpFilter",
+    ],
+    ["export function onReqest(): void {}", "filter.ts:2:17 onReqest is not a callback of a filter: did you mean onRequest?"],
+    [
+      "export function onTrailers(): void {}",
+      "filter.ts:2:17 onTrailers is not a callback of a filter: did you mean onRequestTrailers or onResponseTrailers?",
     ],
     [
-      "export function onReqest(): void {}",
-      "filter.ts:2:17 onReqest is not a callback of a filter: there are onRequest, onResponse, onLog",
+      "export function onRequestBody(): void {}\nexport function onRequestChunk(): void {}",
+      "filter.ts:3:17 a filter sees a body whole (onRequestBody) or in pieces (onRequestChunk), not both",
     ],
+    [
+      "export class A extends HttpFilter {\n  onResponseChunk(r: Response, b: Body, e: bool): Reply | null { return null }\n  onResponseBody(r: Response, b: Body): Reply | null { return null }\n}",
+      "filter.ts:3:3 a filter sees a body whole (onResponseBody) or in pieces (onResponseChunk), not both",
+    ],
+    [
+      "export function proxy_on_http_call_response(): void {}",
+      "filter.ts:2:17 proxy_on_http_call_response is made by the build: export a callback of Call.send instead",
+    ],
+    ["export function onTick(a: i32): void {}", "filter.ts:2:24 onTick takes fewer parameters: export function onTick(): void"],
     [
       "export function onrequest(): void {}\nexport function onREQUEST(): void {}",
       "filter.ts:3:17 onREQUEST is not a callback of a filter: did you mean onRequest?",

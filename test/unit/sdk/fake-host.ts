@@ -10,6 +10,7 @@ export interface FakeReply {
   readonly body: string
   readonly details: string
   readonly headers: readonly (readonly [string, string])[]
+  readonly grpcStatus: number
 }
 
 interface Exports {
@@ -18,6 +19,7 @@ interface Exports {
   proxy_on_context_create(id: number, parent: number): void
   proxy_on_configure?(id: number, size: number): number
   proxy_on_request_headers?(id: number, count: number, end: number): number
+  proxy_on_request_body?(id: number, size: number, end: number): number
   proxy_on_response_headers?(id: number, count: number, end: number): number
   proxy_on_log?(id: number): void
   proxy_on_delete(id: number): void
@@ -38,6 +40,10 @@ export class FakeHost {
   time = 1_000_000
   readonly shared = new Map<string, { value: Uint8Array; cas: number }>()
   readonly properties = new Map<string, Uint8Array>()
+  /** Functions beyond the ABI: none, as in hosts other than the gateway. */
+  readonly foreign = new Map<string, (argument: Buffer) => Uint8Array>()
+  /** Of the request, whole. */
+  body: Uint8Array = new Uint8Array(0)
   /** Runs before a shared write: another thread's chance. */
   beforeSharedWrite: (() => void) | null = null
   #cas = 0
@@ -70,6 +76,11 @@ export class FakeHost {
     return (this.exports.proxy_on_request_headers?.(id, this.request.length, 1) ?? 0) === 0
   }
 
+  /** Shows {@link body}; true if it goes on. */
+  onRequestBody(id: number): boolean {
+    return (this.exports.proxy_on_request_body?.(id, this.body.length, 1) ?? 0) === 0
+  }
+
   onResponse(id: number, headers: Record<string, string> = {}): boolean {
     this.response = [[":status", "200"], ...Object.entries(headers)]
     return (this.exports.proxy_on_response_headers?.(id, this.response.length, 1) ?? 0) === 0
@@ -97,8 +108,13 @@ export class FakeHost {
         return OK
       },
       proxy_get_buffer_bytes: (type, start, max, data, size) => {
-        if (type !== 7) return NOT_FOUND
-        return this.#give(Buffer.from(this.configuration).subarray(start, start + (max >>> 0)), data, size)
+        if (type !== 7 && type !== 0) return NOT_FOUND
+        const bytes = type === 0 ? this.body : Buffer.from(this.configuration)
+        return this.#give(bytes.subarray(start, start + (max >>> 0)), data, size)
+      },
+      proxy_call_foreign_function: (name, nameSize, argument, argumentSize, data, size) => {
+        const run = this.foreign.get(this.#utf8(name, nameSize))
+        return run === undefined ? NOT_FOUND : this.#give(run(Buffer.from(this.#bytes(argument, argumentSize))), data, size)
       },
       proxy_get_header_map_pairs: (type, data, size) => this.#give(encodePairs(map(type) ?? []), data, size),
       proxy_get_header_map_value: (type, key, keySize, data, size) => {
@@ -113,10 +129,10 @@ export class FakeHost {
         for (let i = (headers?.length ?? 0) - 1; i >= 0; i--) if (headers?.[i][0] === name) headers.splice(i, 1)
         return OK
       },
-      proxy_send_local_response: (status, details, detailsSize, body, bodySize, headers, headersSize) => {
+      proxy_send_local_response: (status, details, detailsSize, body, bodySize, headers, headersSize, grpcStatus) => {
         const pairs = decodePairs(this.#bytes(headers, headersSize))
         if (pairs.some(([name, value]) => /[^!#$%&'*+.^_`|~0-9a-z-]/.test(name) || /[\r\n\0]/.test(value))) return BAD_ARGUMENT
-        this.reply = { status, body: this.#utf8(body, bodySize), details: this.#utf8(details, detailsSize), headers: pairs }
+        this.reply = { status, body: this.#utf8(body, bodySize), details: this.#utf8(details, detailsSize), headers: pairs, grpcStatus }
         return OK
       },
       proxy_get_shared_data: (key, keySize, data, size, cas) => {

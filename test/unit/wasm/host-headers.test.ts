@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest"
 import { decodePairs, encodedLength, encodePairs } from "../../../gateway/wasm/proxy-wasm/pairs.ts"
 import { Direct, OUT, OUT2 } from "./support/direct.ts"
+import { FakeStream, TestHost } from "./support/host.ts"
+import { guest } from "./support/wat.ts"
 
 const OK = 0
 const NOT_FOUND = 1
@@ -388,4 +390,96 @@ describe("hostile pointers", () => {
     expect(direct.call("proxy_replace_header_map_value", REQUEST, ...direct.put("x-null"), 0, 0)).toBe(OK)
     expect(direct.stream.request.fields.get("x-null")).toBe("")
   })
+})
+
+describe("looking the route up anew", () => {
+  const edits: [string, (direct: Direct) => number][] = [
+    ["adding a header", (direct) => write(direct, "add", REQUEST, "x-new", "1")],
+    ["replacing a header", (direct) => write(direct, "replace", REQUEST, ":path", "/other")],
+    ["removing a header", (direct) => remove(direct, REQUEST, "x-one")],
+    ["replacing all", (direct) => direct.call("proxy_set_header_map_pairs", REQUEST, ...direct.put(encoded("x-new", "1")))],
+  ]
+
+  test("happens when the guest asks for it", () => {
+    for (const abi of ["0_1_0", "0_2_1"]) {
+      const direct = new Direct({ abi })
+      expect(direct.call("proxy_clear_route_cache")).toBe(OK)
+      expect(direct.stream.events).toEqual(["clearRoute"])
+      direct.context.ended = true
+      expect(direct.call("proxy_clear_route_cache")).toBe(OK)
+      direct.vm.stream = null
+      expect(direct.call("proxy_clear_route_cache")).toBe(OK)
+      expect(direct.stream.events).toEqual(["clearRoute"])
+    }
+  })
+
+  test.each(edits)("%s is no reason for it", (_name, edit) => {
+    const direct = new Direct()
+    expect(edit(direct)).toBe(OK)
+    expect(direct.stream.events).toEqual([])
+  })
+
+  test.each(edits)("%s is a reason for it when the filter is set to reroute onEdit", (_name, edit) => {
+    const direct = new Direct({ spec: { reroute: "onEdit" } })
+    expect(edit(direct)).toBe(OK)
+    expect(direct.stream.events).toEqual(["clearRoute"])
+  })
+
+  test("refused edits, and those of responses, are no reason for it even then", () => {
+    const direct = new Direct({ spec: { reroute: "onEdit" }, response: true })
+    direct.stream.requestSent = false
+    expect(write(direct, "add", RESPONSE, "x-new", "1")).toBe(OK)
+    expect(write(direct, "replace", RESPONSE, ":status", "404")).toBe(OK)
+    expect(remove(direct, RESPONSE, "server")).toBe(OK)
+    expect(write(direct, "add", REQUEST, "x-new", "a\nb")).toBe(BAD_ARGUMENT)
+    expect(write(direct, "replace", REQUEST, "connection", "close")).toBe(BAD_ARGUMENT)
+    expect(remove(direct, REQUEST, ":path")).toBe(BAD_ARGUMENT)
+    expect(direct.stream.events).toEqual([])
+  })
+})
+
+describe("the response's headers", () => {
+  test("can't be edited once they have left", () => {
+    const direct = new Direct({ response: true })
+    expect(write(direct, "replace", RESPONSE, "server", "x")).toBe(OK)
+    direct.stream.responseSent = true
+    expect(write(direct, "replace", RESPONSE, "server", "y")).toBe(BAD_ARGUMENT)
+    expect(remove(direct, RESPONSE, "server")).toBe(BAD_ARGUMENT)
+    expect(direct.call("proxy_set_header_map_pairs", RESPONSE, 0, 0)).toBe(BAD_ARGUMENT)
+    expect(direct.get(RESPONSE, "server")).toBe("x")
+  })
+})
+
+test("the host's work on pairs is paid for: a loop of it ends with the budget", () => {
+  const loop = (call: string): Uint8Array =>
+    guest({
+      imports: ["proxy_get_header_map_pairs", "proxy_get_header_map_size", "proxy_send_local_response"],
+      memory: "3 3",
+      allocator: `(func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 65536))`,
+      code: `(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (loop $l ${call} (br $l)) (i32.const 0))`,
+    })
+  const calls = [
+    "(drop (call $proxy_get_header_map_pairs (i32.const 0) (i32.const 16) (i32.const 20)))",
+    "(drop (call $proxy_get_header_map_size (i32.const 0) (i32.const 16)))",
+    // Refused for what its headers would be: read from the list that the first of these left behind.
+    `(drop (call $proxy_get_header_map_pairs (i32.const 0) (i32.const 16) (i32.const 20)))
+     (drop (call $proxy_send_local_response (i32.const 200) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.load (i32.const 16)) (i32.load (i32.const 20)) (i32.const -1)))`,
+  ]
+  for (const call of calls) {
+    const host = new TestHost()
+    const plugin = host.plugin(loop(call), { cpuMs: 10 })
+    const stream = new FakeStream()
+    for (let i = 0; i < 128; i++) stream.request.fields.add(`x-${i}`, "v".repeat(250))
+    let asked = 0
+    Object.defineProperty(stream.request, "method", {
+      get: () => {
+        asked++
+        return "GET"
+      },
+    })
+    plugin.open(stream)?.onRequestHeaders(true)
+    expect(stream.events).toEqual(["fail filterBudget probe:budget"])
+    // 10 ms pay for some 60; unpaid it would be some 10,000.
+    expect(asked).toBeLessThan(200)
+  }
 })

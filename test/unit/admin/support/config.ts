@@ -33,14 +33,28 @@ export const config: Config = {
   },
   filters: {
     key: {
-      module: "/filters/auth.wasm",
+      versions: [
+        {
+          name: "stable",
+          module: "/filters/auth.wasm",
+          sha256: "",
+          weight: 1,
+          config: { password: "s3cr3t-9", version: "visible-version" },
+        },
+      ],
+      rollback: null,
+      vm: "",
+      vmConfig: { token: "s3cr3t-10" },
+      rootId: "",
+      env: { API_TOKEN: "s3cr3t-11", MODE: "visible-mode" },
+      reroute: "onCall",
       config: {
         header: "x-visible",
         keys: { "s3cr3t-1": "alice" },
         nested: [{ api_key: "s3cr3t-2", "client-secret": ["s3cr3t-3"], requireToken: true }],
       },
       onError: "deny",
-      limits: { cpu: 5, memory: 16_777_216 },
+      limits: { cpu: 5, memory: 16_777_216, body: 1_048_576 },
     },
   },
   routes: [

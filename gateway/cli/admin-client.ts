@@ -1,0 +1,50 @@
+// How commands talk to the admin API of a running gateway.
+
+import { parseAddress, Wrong } from "../config/units.ts"
+import { UsageError, type Values } from "./command.ts"
+
+/** The argument of every command that does. */
+export const adminArgument = {
+  admin: { type: "string", description: "Address of the gateway's admin API", valueHint: "HOST:PORT", default: "127.0.0.1:9901" },
+} as const
+
+/** ms for an answer: a swap waits for those before it. */
+const TIMEOUT = 60_000
+
+export interface AdminAnswer {
+  readonly status: number
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** Throws a {@link UsageError} for an address that is none, an `Error` when nothing sensible answers there. */
+export async function askAdmin(
+  args: Values,
+  path: string,
+  order?: { readonly method: string; readonly body?: Uint8Array },
+): Promise<AdminAnswer> {
+  const address = String(args.admin)
+  const parsed = parseAddress(address, 1)
+  if (parsed instanceof Wrong) throw new UsageError(`--admin: ${parsed.message}`)
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(`http://${address}${path}`, {
+      method: order?.method ?? "GET",
+      headers: { "x-sluice-admin": "1", ...(order?.body === undefined ? {} : { "content-type": "application/wasm" }) },
+      ...(order?.body === undefined ? {} : { body: order.body as BodyInit }),
+      signal: AbortSignal.timeout(TIMEOUT),
+      redirect: "error",
+    })
+    text = await response.text()
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { message?: string; code?: string } }
+    throw new Error(`no gateway's admin API answers at ${address}: ${cause?.message || cause?.code || message}`, { cause: error })
+  }
+  try {
+    const body: unknown = JSON.parse(text)
+    if (typeof body === "object" && body !== null) return { status: response.status, body: body as Record<string, unknown> }
+  } catch {
+    // Not ours.
+  }
+  throw new Error(`what answers at ${address} is not a gateway's admin API (status ${response.status})`)
+}

@@ -1,0 +1,89 @@
+// `sluice filter ls`: the filters of a running gateway, their state and figures.
+
+import type { FilterStatus, FilterVersionStatus } from "../admin/status.ts"
+import { adminArgument, askAdmin } from "./admin-client.ts"
+import { type Command, command, UsageError } from "./command.ts"
+
+const HEAD = ["FILTER", "VERSION", "WEIGHT", "STATE", "GEN", "DIGEST", "EXCHANGES", "CALLS", "P50", "P99", "BUDGET", "TRAPS", "MEMORY"]
+
+export const filterLs: Command = command({
+  name: "ls",
+  description: "List the filters of a running gateway: state, version, calls, time, budget, traps, memory",
+  args: { ...adminArgument, json: { type: "boolean", description: "As JSON, with everything that is known", default: false } },
+  examples: ["sluice filter ls", "sluice filter ls --admin 127.0.0.1:9901 --json"],
+  run: async (args) => {
+    let filters: readonly FilterStatus[]
+    try {
+      const { status, body } = await askAdmin(args, "/filters")
+      if (status !== 200 || !Array.isArray(body.filters)) throw new Error(`the admin API answers ${status}`)
+      filters = body.filters as FilterStatus[]
+    } catch (error) {
+      if (error instanceof UsageError) throw error
+      process.stderr.write(`${(error as Error).message}\n`)
+      return 1
+    }
+    process.stdout.write(args.json === true ? `${JSON.stringify(filters, null, 2)}\n` : filterTable(filters))
+    return 0
+  },
+})
+
+/** Lines for a person: one a version, then what needs attention. */
+export function filterTable(filters: readonly FilterStatus[]): string {
+  if (filters.length === 0) return "no filters\n"
+  const rows: string[][] = [HEAD]
+  const notes: string[] = []
+  for (const filter of filters) {
+    const several = filter.versions.length > 1
+    for (const version of filter.versions) {
+      rows.push(row(filter, version, several))
+      const title = several ? `${filter.name} ${version.name}` : filter.name
+      if (version.rolledBack !== null) notes.push(`${title}: rolled back: ${version.rolledBack.message}`)
+      if (version.lastError !== null) notes.push(`${title}: ${version.lastError.message}`)
+    }
+    if (filter.refused !== null) notes.push(`${filter.name}: newest version refused: ${filter.refused.message}`)
+  }
+  const widths = HEAD.map((_, i) => Math.max(...rows.map((cells) => cells[i].length)))
+  const lines = rows.map((cells) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]))
+      .join("  ")
+      .trimEnd(),
+  )
+  return `${[...lines, ...(notes.length === 0 ? [] : ["", ...notes])].map(printable).join("\n")}\n`
+}
+
+function row(filter: FilterStatus, version: FilterVersionStatus, several: boolean): string[] {
+  const traps = Object.entries(version.traps).map(([reason, count]) => `${reason} ${count}`)
+  const state = version.rolledBack !== null ? "rolled back" : version.state
+  return [
+    filter.name,
+    `${several ? version.name : "-"}${version.pushed ? " (pushed)" : ""}`,
+    several ? String(version.weight) : "-",
+    state,
+    String(version.generation),
+    version.digest.slice(0, 12),
+    String(version.exchanges),
+    String(version.calls),
+    time(version.duration.p50),
+    time(version.duration.p99),
+    `${version.budget.percent}%`,
+    traps.length === 0 ? "0" : traps.join(", "),
+    size(version.memory),
+  ]
+}
+
+function time(nanoseconds: number): string {
+  if (nanoseconds === 0) return "-"
+  if (nanoseconds < 10_000) return `${Math.round(nanoseconds)}ns`
+  return nanoseconds < 10_000_000 ? `${Math.round(nanoseconds / 1000)}µs` : `${Math.round(nanoseconds / 1_000_000)}ms`
+}
+
+function size(octets: number): string {
+  if (octets === 0) return "-"
+  return octets < 1024 * 1024 ? `${Math.round(octets / 1024)}KiB` : `${Math.round((octets / 1024 / 1024) * 10) / 10}MiB`
+}
+
+// Errors of guests end up here: nothing in them may drive a terminal.
+function printable(line: string): string {
+  return line.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (c) => (c === "\n" ? "\n  " : "\ufffd"))
+}

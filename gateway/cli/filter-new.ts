@@ -1,0 +1,56 @@
+// `sluice filter new`: a folder with a small filter that works, its tests, its manifest and a README, to begin from.
+
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { join, relative, resolve } from "node:path"
+import { newFilter } from "../testing/new-filter.ts"
+import { type Command, command, text, UsageError } from "./command.ts"
+
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/
+
+export const filterNew: Command = command({
+  name: "new",
+  description: "Make a folder with a filter that works, its tests, its manifest and a README",
+  args: {
+    name: { type: "positional", description: "The filter's name, such as rate-limit", valueHint: "NAME", required: true },
+    dir: { type: "string", alias: "d", description: "Folder to make it in", valueHint: "DIR", default: "filters" },
+  },
+  examples: ["sluice filter new rate-limit", "sluice filter new hello --dir ."],
+  run: (args) => {
+    const name = text(args, "name")
+    if (!NAME.test(name))
+      throw new UsageError(`${JSON.stringify(name)} can't name a filter; use lower-case letters, digits and "-", such as rate-limit`)
+    const folder = resolve(text(args, "dir"), name)
+    if (existsSync(folder) && readdirSync(folder).length > 0) {
+      process.stderr.write(`${folder} exists and is not empty; choose another name or --dir\n`)
+      return Promise.resolve(1)
+    }
+    const files = newFilter(name)
+    try {
+      mkdirSync(folder, { recursive: true })
+      for (const [file, content] of Object.entries(files)) writeFileSync(join(folder, file), content, { flag: "wx" })
+    } catch (error) {
+      process.stderr.write(`${folder} can't be written: ${error instanceof Error ? error.message : String(error)}\n`)
+      return Promise.resolve(1)
+    }
+    const shown = relative(process.cwd(), folder) || "."
+    const path = shown.startsWith("..") ? folder : shown
+    process.stdout.write(
+      [
+        `made ${path}/ with ${Object.keys(files).join(", ")}`,
+        "",
+        "next:",
+        `  sluice filter test ${path} --watch    runs its tests, again at every save`,
+        `  edit ${path}/filter.ts`,
+        `  sluice filter bench ${path}           shows what it costs`,
+        "",
+        "and in sluice.yaml:",
+        "  filters:",
+        `    ${name}: { module: ${path.startsWith("/") ? path : `./${path}`}/filter.ts, config: { header: x-greeting } }`,
+        "  routes:",
+        `    - { filters: [${name}], backends: hello }`,
+        "",
+      ].join("\n"),
+    )
+    return Promise.resolve(0)
+  },
+})

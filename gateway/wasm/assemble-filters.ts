@@ -1,0 +1,104 @@
+// From a configuration and the modules its filters have now: the plugins to be made, and which of them each route uses.
+
+import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.ts"
+import type { PluginSpec } from "./plugin.ts"
+import type { UsableModule } from "./prepared-modules.ts"
+import type { FilterSpec } from "./versioned-filter.ts"
+
+/** The filters of one configuration, for a snapshot. */
+export interface PreparedFilters {
+  readonly plugins: readonly FilterSpec[]
+  /** For each route the indices in {@link plugins}, in order. */
+  readonly routes: readonly (readonly number[])[]
+}
+
+/** What a version of a filter is made of at the moment. */
+export interface VersionState {
+  readonly prepared: UsableModule
+  readonly generation: number
+  /** 0 while it is rolled back, whatever the configuration says. */
+  readonly weight: number
+}
+
+export interface Assembled {
+  readonly filters: PreparedFilters
+  /** Every plugin of every version, those without weight included: what has to be tried out. */
+  readonly plugins: readonly PluginSpec[]
+}
+
+export function assemble(
+  config: Config,
+  stateOf: (name: string, filter: FilterConfig, version: FilterVersionConfig) => VersionState,
+): Assembled {
+  const specs: FilterSpec[] = []
+  const plugins: PluginSpec[] = []
+  const indices = new Map<string, number>()
+  const use = (name: string, settings: unknown): number => {
+    const key = JSON.stringify([name, settings])
+    let index = indices.get(key)
+    if (index === undefined) {
+      const filter = config.filters[name]
+      const versions = filter.versions.map((version) => {
+        const { prepared, generation, weight } = stateOf(name, filter, version)
+        return { plugin: pluginSpec(name, filter, version, prepared, generation, settings), weight }
+      })
+      for (const { plugin } of versions) plugins.push(plugin)
+      index = specs.length
+      indices.set(key, index)
+      const used = versions.filter(({ weight }) => weight > 0)
+      // The first serves when no other may.
+      if (used.length === 0) specs.push(versions[0].plugin)
+      else specs.push(used.length === 1 ? used[0].plugin : { name, versions: used })
+    }
+    return index
+  }
+  const routes = config.routes.map((route) => route.filters.map((each) => use(each.use, each.with)))
+  // A filter that no route uses is tried out all the same: its mistakes show when it is written.
+  for (const name of Object.keys(config.filters)) if (!plugins.some((plugin) => plugin.name === name)) use(name, undefined)
+  return { filters: { plugins: specs, routes }, plugins }
+}
+
+function pluginSpec(
+  name: string,
+  filter: FilterConfig,
+  version: FilterVersionConfig,
+  { module, abi, digest }: UsableModule,
+  generation: number,
+  settings: unknown,
+): PluginSpec {
+  return {
+    name,
+    version: version.name,
+    module,
+    abi,
+    digest,
+    generation,
+    // Data shared by a filter's instances outlives its versions: a limiter goes on counting when it is edited.
+    vmKey: filter.vm === "" ? filter.versions[0].module : filter.vm,
+    vmConfig: settingsText(filter.vmConfig),
+    env: filter.env,
+    rootId: filter.rootId,
+    config: settingsText(overlay(overlay(filter.config, version.config), settings)),
+    onError: filter.onError,
+    cpuMs: filter.limits.cpu,
+    memory: filter.limits.memory,
+    bodyLimit: filter.limits.body,
+    reroute: filter.reroute,
+  }
+}
+
+/** `base` with `settings` laid over it, key by key. */
+function overlay(base: unknown, settings: unknown): unknown {
+  if (settings === undefined) return base
+  return isObject(base) && isObject(settings) ? { ...base, ...settings } : settings
+}
+
+/** What a guest reads: a text as it is, so that plugins with a format of their own can be configured; all else as JSON. */
+function settingsText(settings: unknown): string {
+  if (settings === undefined) return ""
+  return typeof settings === "string" ? settings : JSON.stringify(settings)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
