@@ -23,12 +23,30 @@ export const enum Status {
 }
 
 export const enum BufferType {
+  HTTP_REQUEST_BODY = 0,
+  HTTP_RESPONSE_BODY = 1,
+  HTTP_CALL_RESPONSE_BODY = 4,
   PLUGIN_CONFIGURATION = 7,
 }
 
 export const enum MapType {
   HTTP_REQUEST_HEADERS = 0,
+  HTTP_REQUEST_TRAILERS = 1,
   HTTP_RESPONSE_HEADERS = 2,
+  HTTP_RESPONSE_TRAILERS = 3,
+  HTTP_CALL_RESPONSE_HEADERS = 6,
+  HTTP_CALL_RESPONSE_TRAILERS = 7,
+}
+
+export const enum StreamType {
+  HTTP_REQUEST = 0,
+  HTTP_RESPONSE = 1,
+}
+
+export const enum MetricType {
+  COUNTER = 0,
+  GAUGE = 1,
+  HISTOGRAM = 2,
 }
 
 export const enum Action {

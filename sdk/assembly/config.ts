@@ -1,7 +1,10 @@
 // A filter's settings: the `config:` of the gateway's configuration, read by key with the type that is expected.
 
-import { Json, JsonKind, JsonReader } from "./json"
+import { CidrSet } from "./cidr"
+import { Json, JsonKind } from "./json"
+import { JsonReader } from "./json-reader"
 import { log } from "./log"
+import { PatternSet } from "./pattern"
 import { decimal } from "./text"
 
 /** As a default: the key must be there. */
@@ -37,7 +40,7 @@ export class Config {
   /** @internal */
   constructor(
     private readonly root: Json,
-    private readonly path: string,
+    private readonly prefix: string,
     private readonly problems: Problems,
   ) {}
 
@@ -58,12 +61,21 @@ export class Config {
     return fallback === null ? "" : fallback
   }
 
-  /** A whole number. */
-  int(key: string, fallback: i32 = i32.MIN_VALUE): i32 {
+  /**
+   * A whole number.
+   *
+   * ```ts
+   * limit = config.int("requests", 100, 1)            // at least 1
+   * ```
+   */
+  int(key: string, fallback: i32 = i32.MIN_VALUE, least: i32 = i32.MIN_VALUE, most: i32 = i32.MAX_VALUE): i32 {
     const value = this.find(key, "whole number", JsonKind.NUMBER, fallback == REQUIRED_INT)
     if (value !== null) {
-      if (value.num == Math.floor(value.num) && value.num > -2147483648.0 && value.num <= 2147483647.0) return <i32>value.num
-      this.wrong(key, "must be a whole number")
+      const num = value.num
+      if (num != Math.floor(num) || num <= -2147483648.0 || num > 2147483647.0) this.wrong(key, "must be a whole number")
+      else if (num < <f64>least) this.wrong(key, "must be at least " + decimal(least))
+      else if (num > <f64>most) this.wrong(key, "must be at most " + decimal(most))
+      else return <i32>num
     }
     return fallback == REQUIRED_INT ? 0 : fallback
   }
@@ -92,6 +104,65 @@ export class Config {
     return fallback == REQUIRED_LONG ? 0 : fallback
   }
 
+  /**
+   * A size as the gateway writes them (`500B`, `64KiB`, `1MiB`, `2GiB`, or a whole number of octets), in octets.
+   *
+   * ```ts
+   * most = config.size("maxBody", 1 << 20)
+   * ```
+   */
+  size(key: string, fallback: i64 = i64.MIN_VALUE): i64 {
+    const given = this.json(key)
+    if (given !== null && given.kind == JsonKind.NUMBER && given.num >= 0 && given.num == Math.floor(given.num)) {
+      return <i64>min(given.num, 9007199254740991.0)
+    }
+    const value = this.find(key, "size such as 64KiB", JsonKind.STRING, fallback == REQUIRED_LONG)
+    if (value !== null) {
+      const size = parseSize(value.text)
+      if (size >= 0) return size
+      this.wrong(key, "must be a size such as 500B, 64KiB or 1MiB")
+    }
+    return fallback == REQUIRED_LONG ? 0 : fallback
+  }
+
+  /**
+   * One of a few texts.
+   *
+   * ```ts
+   * mode = config.oneOf("mode", ["block", "mark"], "block")
+   * ```
+   */
+  oneOf(key: string, choices: string[], fallback: string | null = null): string {
+    const value = this.find(key, "string", JsonKind.STRING, fallback === null)
+    if (value !== null) {
+      if (choices.includes(value.text)) return value.text
+      this.wrong(key, "must be one of " + choices.join(", "))
+    }
+    return fallback === null ? "" : fallback
+  }
+
+  /**
+   * A group whose keys are the author's own and whose values are texts. An absent one is empty.
+   *
+   * ```ts
+   * const users = config.map("users")
+   * const names = users.keys()
+   * for (let i = 0; i < names.length; i++) log.info(names[i] + " is " + users.get(names[i]))
+   * ```
+   */
+  map(key: string): Map<string, string> {
+    const map = new Map<string, string>()
+    const value = this.find(key, "object", JsonKind.OBJECT, false)
+    if (value === null) return map
+    const names = value.keys()
+    for (let i = 0; i < names.length; i++) {
+      const item = value.get(names[i])!
+      if (item.kind == JsonKind.STRING) map.set(names[i], item.text)
+      else this.wrong(key + "." + names[i], "must be a string, but it is of type " + item.type)
+    }
+    return map
+  }
+
   /** A list of texts. */
   strings(key: string, fallback: string[] | null = null): string[] {
     const value = this.find(key, "list of strings", JsonKind.ARRAY, fallback === null)
@@ -116,7 +187,63 @@ export class Config {
    */
   group(key: string): Config {
     const value = this.find(key, "object", JsonKind.OBJECT, false)
-    return new Config(value === null ? new Json(JsonKind.OBJECT) : value, this.path + key + ".", this.problems)
+    return new Config(value === null ? new Json(JsonKind.OBJECT) : value, this.prefix + key + ".", this.problems)
+  }
+
+  /**
+   * A list of groups. An absent one is empty.
+   *
+   * ```ts
+   * const rules = config.groups("rules")
+   * for (let i = 0; i < rules.length; i++) add(rules[i].string("path"), rules[i].int("limit"))
+   * // config: missing key "rules[0].limit" (whole number)
+   * ```
+   */
+  groups(key: string): Config[] {
+    const groups: Config[] = []
+    const value = this.find(key, "list of objects", JsonKind.ARRAY, false)
+    if (value === null) return groups
+    for (let i = 0; i < value.length; i++) {
+      const item = value.at(i)!
+      const name = key + "[" + decimal(i) + "]"
+      if (item.kind == JsonKind.OBJECT) groups.push(new Config(item, this.prefix + name + ".", this.problems))
+      else this.wrong(name, "must be an object, but it is of type " + item.type)
+    }
+    return groups
+  }
+
+  /** A list of address ranges, `["10.0.0.0/8", "::1"]`. An absent one is empty. */
+  cidrs(key: string): CidrSet {
+    const set = new CidrSet()
+    const list = this.strings(key, [])
+    for (let i = 0; i < list.length; i++) {
+      if (!set.add(list[i])) this.wrong(key + "[" + decimal(i) + "]", 'must be an address or range such as 10.0.0.0/8, not "' + list[i] + '"')
+    }
+    return set
+  }
+
+  /** A list of patterns with `*`, `["/admin/*"]`. An absent one is empty. */
+  patterns(key: string, ignoreCase: boolean = false): PatternSet {
+    return new PatternSet(this.strings(key, []), ignoreCase)
+  }
+
+  /**
+   * Refuses keys that aren't in the list: mistyped ones, most likely.
+   *
+   * ```ts
+   * config.allowOnly(["header", "keys"])
+   * ```
+   */
+  allowOnly(keys: string[]): void {
+    const there = this.root.keys()
+    for (let i = 0; i < there.length; i++) {
+      if (!keys.includes(there[i])) this.problems.add('unknown key "' + this.path(there[i]) + '"; there are ' + keys.join(", "))
+    }
+  }
+
+  /** The full name of a key of this group, for messages of one's own: `limits.perMinute`. */
+  path(key: string): string {
+    return this.prefix + key
   }
 
   /** The value of a key as it was written; null if it is absent. */
@@ -138,7 +265,7 @@ export class Config {
   private find(key: string, what: string, kind: JsonKind, required: bool): Json | null {
     const value = this.json(key)
     if (value === null) {
-      if (required) this.problems.add('missing key "' + this.path + key + '" (' + what + ")")
+      if (required) this.problems.add('missing key "' + this.prefix + key + '" (' + what + ")")
       return null
     }
     if (value.kind == kind) return value
@@ -147,7 +274,7 @@ export class Config {
   }
 
   private wrong(key: string, what: string): void {
-    this.problems.add('"' + this.path + key + '" ' + what)
+    this.problems.add('"' + this.prefix + key + '" ' + what)
   }
 }
 
@@ -163,6 +290,21 @@ function parseDuration(text: string): i64 {
   if (unit == "s") return value * 1000
   if (unit == "m") return value * 60_000
   if (unit == "h") return value * 3_600_000
+  return -1
+}
+
+/** Octets, or −1. */
+function parseSize(text: string): i64 {
+  let split = 0
+  while (split < text.length && text.charCodeAt(split) >= 0x30 && text.charCodeAt(split) <= 0x39) split++
+  if (split == 0 || split > 9) return -1
+  let value: i64 = 0
+  for (let i = 0; i < split; i++) value = value * 10 + (text.charCodeAt(i) - 0x30)
+  const unit = text.substring(split)
+  if (unit == "B") return value
+  if (unit == "KiB") return value << 10
+  if (unit == "MiB") return value << 20
+  if (unit == "GiB") return value << 30
   return -1
 }
 

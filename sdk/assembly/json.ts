@@ -1,10 +1,9 @@
-// A small reader of JSON for configurations: strict about the grammar, bounded in size and depth, and it never traps.
+// JSON values: read, built, edited and written. Nothing here traps, whatever the text was.
 
-import { decimal } from "./text"
-
-/** Longest text, in characters, and deepest nesting that are read. */
-const MAX_LENGTH: i32 = 1 << 20
-const MAX_DEPTH: i32 = 64
+import { editPath, EditKind } from "./json-edit"
+import { JsonReader } from "./json-reader"
+import { stringifyJson } from "./json-writer"
+import { ascii, decimal } from "./text"
 
 export const enum JsonKind {
   NULL = 0,
@@ -13,21 +12,33 @@ export const enum JsonKind {
   STRING = 3,
   ARRAY = 4,
   OBJECT = 5,
+  /** Nothing is there: what `find` answers for a path that leads nowhere, and `parse` for what isn't JSON. */
+  MISSING = 6,
 }
+
+/** Deepest nesting that is copied, compared and written; what the reader accepts is less. */
+export const MAX_NESTING: i32 = 128
 
 /**
  * A JSON value. Asking one for what it isn't answers null, an empty list or the fallback.
  *
  * ```ts
- * const rules = config.json("rules")
- * if (rules !== null) for (let i = 0; i < rules.length; i++) log.info(rules.at(i)!.string("name", "?"))
+ * const order = Json.parse('{ "id": 7, "items": [{ "sku": "a" }] }')
+ * order.number("id")                              // 7
+ * order.find("items.0.sku").asString()            // "a"
+ * order.set("paid", true).remove("items.*.sku")
+ * order.stringify()                               // {"id":7,"items":[{}],"paid":true}
  * ```
+ *
+ * A path names fields and items (from 0) from the outside in, separated by dots; `*` stands for all of them. Where names
+ * contain dots, write it as a JSON Pointer (RFC 6901): `/a.b/0`.
  */
 @final
 export class Json {
   /** @internal */ truth: boolean = false
   /** @internal */ num: f64 = 0
-  /** @internal */ text: string = ""
+  /** @internal The string; of a number that was read, its text if that says more than `num`; of what is missing, why. */
+  text: string = ""
   /** @internal */ items: Json[] | null = null
   /** @internal */ fields: Map<string, Json> | null = null
 
@@ -37,7 +48,84 @@ export class Json {
     public readonly kind: JsonKind,
   ) {}
 
-  /** `null`, `boolean`, `number`, `string`, `array` or `object`. */
+  /**
+   * Reads a JSON text of at most a million characters, nested at most 64 deep. Never null: what isn't JSON has `valid` false
+   * and an `error`, and reads as empty.
+   */
+  static parse(text: string): Json {
+    const reader = new JsonReader(text)
+    const value = reader.read()
+    if (value !== null) return value
+    const missing = new Json(JsonKind.MISSING)
+    missing.text = reader.error
+    return missing
+  }
+
+  /** A string, number or boolean as JSON; what is JSON already stays as it is. */
+  static of<T>(value: T): Json {
+    if (isBoolean<T>()) {
+      const json = new Json(JsonKind.BOOL)
+      json.truth = <boolean>value
+      return json
+    } else if (isInteger<T>() || isFloat<T>()) {
+      const json = new Json(JsonKind.NUMBER)
+      json.num = <f64>value
+      if (isInteger<T>() && (isSigned<T>() || sizeof<T>() < 8)) {
+        // Beyond what a double holds exactly.
+        const whole = <i64>value
+        if (whole > 9007199254740991 || whole < -9007199254740991) json.text = decimal(whole)
+      }
+      return json
+    } else if (isString<T>()) {
+      if (changetype<usize>(value) == 0) return new Json(JsonKind.NULL)
+      const json = new Json(JsonKind.STRING)
+      json.text = changetype<string>(value)
+      return json
+    } else if (isNullable<T>()) {
+      return changetype<usize>(value) == 0 ? new Json(JsonKind.NULL) : changetype<Json>(value)
+    } else if (value instanceof Json) {
+      return value
+    } else {
+      ERROR("a string, a number, a boolean or a Json is expected")
+      return new Json(JsonKind.NULL)
+    }
+  }
+
+  /** `{}`. */
+  static object(): Json {
+    const json = new Json(JsonKind.OBJECT)
+    json.fields = new Map<string, Json>()
+    return json
+  }
+
+  /** `[]`. */
+  static array(): Json {
+    const json = new Json(JsonKind.ARRAY)
+    json.items = []
+    return json
+  }
+
+  /** `null`. */
+  static none(): Json {
+    return new Json(JsonKind.NULL)
+  }
+
+  /** It was read without an error. */
+  get valid(): bool {
+    return this.kind != JsonKind.MISSING
+  }
+
+  /** Why it isn't valid, with line and column; "" if it is. */
+  get error(): string {
+    return this.kind == JsonKind.MISSING ? this.text : ""
+  }
+
+  /** Something is there, `null` included. */
+  get exists(): bool {
+    return this.kind != JsonKind.MISSING
+  }
+
+  /** `null`, `boolean`, `number`, `string`, `array`, `object`, or `missing`. */
   get type(): string {
     switch (this.kind) {
       case JsonKind.BOOL:
@@ -50,9 +138,35 @@ export class Json {
         return "array"
       case JsonKind.OBJECT:
         return "object"
-      default:
+      case JsonKind.NULL:
         return "null"
+      default:
+        return "missing"
     }
+  }
+
+  get isNull(): bool {
+    return this.kind == JsonKind.NULL
+  }
+
+  get isBool(): bool {
+    return this.kind == JsonKind.BOOL
+  }
+
+  get isNumber(): bool {
+    return this.kind == JsonKind.NUMBER
+  }
+
+  get isString(): bool {
+    return this.kind == JsonKind.STRING
+  }
+
+  get isArray(): bool {
+    return this.kind == JsonKind.ARRAY
+  }
+
+  get isObject(): bool {
+    return this.kind == JsonKind.OBJECT
   }
 
   /** Number of items of an array or fields of an object. */
@@ -75,10 +189,35 @@ export class Json {
     return fields !== null && fields.has(key) ? fields.get(key) : null
   }
 
+  /** What the path leads to (the first, where it has a `*`). Never null: see `exists`. */
+  find(path: string): Json {
+    const found = editPath(this, path, EditKind.FIND, null, "")
+    return found.length > 0 ? found[0] : new Json(JsonKind.MISSING)
+  }
+
+  /**
+   * Everything the path leads to.
+   *
+   * ```ts
+   * const prices = order.findAll("items.*.price")
+   * ```
+   */
+  findAll(path: string): Json[] {
+    return editPath(this, path, EditKind.FIND, null, "")
+  }
+
   /** The field names of an object, in order. */
   keys(): string[] {
     const fields = this.fields
     return fields !== null ? fields.keys() : []
+  }
+
+  /** The items of an array or the values of an object's fields, in order. */
+  values(): Json[] {
+    const items = this.items
+    if (items !== null) return items.slice()
+    const fields = this.fields
+    return fields !== null ? fields.values() : []
   }
 
   /** This value as text, if it is a string. */
@@ -89,6 +228,16 @@ export class Json {
   /** This value as a number, if it is one. */
   asNumber(fallback: f64 = 0): f64 {
     return this.kind == JsonKind.NUMBER ? this.num : fallback
+  }
+
+  /** This value as a whole number, if it is one that fits. */
+  asInt(fallback: i64 = 0): i64 {
+    if (this.kind != JsonKind.NUMBER) return fallback
+    if (this.text.length > 0) {
+      const exact = ascii.int(this.text, i64.MIN_VALUE)
+      if (exact != i64.MIN_VALUE) return exact
+    }
+    return this.num == Math.floor(this.num) && Math.abs(this.num) <= 9007199254740991.0 ? <i64>this.num : fallback
   }
 
   /** This value as yes or no, if it is that. */
@@ -108,277 +257,134 @@ export class Json {
     return field !== null ? field.asNumber(fallback) : fallback
   }
 
+  /** A whole-number field of an object. */
+  int(key: string, fallback: i64 = 0): i64 {
+    const field = this.get(key)
+    return field !== null ? field.asInt(fallback) : fallback
+  }
+
   /** A yes-or-no field of an object. */
   bool(key: string, fallback: boolean = false): boolean {
     const field = this.get(key)
     return field !== null ? field.asBool(fallback) : fallback
   }
-}
 
-/** Reads one JSON text. `value` is null and `error` says why and where when it isn't one. */
-@final
-export class JsonReader {
-  error: string = ""
-  private at: i32 = 0
-
-  constructor(private readonly text: string) {}
-
-  /** Whether there is nothing but white space. */
-  get empty(): bool {
-    this.space()
-    return this.at >= this.text.length
+  /**
+   * Sets a field of an object to a string, number, boolean or other JSON, and returns the object. Nothing happens if this
+   * isn't an object.
+   *
+   * ```ts
+   * Json.object().set("error", "forbidden").set("status", 403)
+   * ```
+   */
+  set<T>(key: string, value: T): Json {
+    const fields = this.fields
+    if (fields !== null) fields.set(key, Json.of<T>(value))
+    return this
   }
 
-  read(): Json | null {
-    if (this.text.length > MAX_LENGTH) return this.fail("longer than " + decimal(MAX_LENGTH) + " characters")
-    const value = this.value(0)
-    if (value === null) return null
-    this.space()
-    if (this.at < this.text.length) return this.fail("something follows the end")
-    return value
+  /** Adds an item to an array and returns the array. Nothing happens if this isn't one. */
+  push<T>(value: T): Json {
+    const items = this.items
+    if (items !== null) items.push(Json.of<T>(value))
+    return this
   }
 
-  private fail(what: string): Json | null {
-    if (this.error.length == 0) {
-      let line = 1
-      let column = 1
-      for (let i = 0; i < this.at && i < this.text.length; i++) {
-        if (this.text.charCodeAt(i) == 0x0a) {
-          line++
-          column = 1
-        } else {
-          column++
-        }
-      }
-      this.error = what + " at line " + decimal(line) + ", column " + decimal(column)
-    }
-    return null
+  /** Removes a field of an object; whether it was there. */
+  delete(key: string): bool {
+    const fields = this.fields
+    return fields !== null && fields.delete(key)
   }
 
-  private peek(): i32 {
-    return this.at < this.text.length ? this.text.charCodeAt(this.at) : -1
+  /**
+   * Sets what a path leads to. Objects that are missing on the way are made; items of an array must exist, or be the next
+   * one. Answers in how many places it was set.
+   *
+   * ```ts
+   * order.put("customer.address.country", "DE")
+   * ```
+   */
+  put<T>(path: string, value: T): i32 {
+    return editPath(this, path, EditKind.PUT, Json.of<T>(value), "").length
   }
 
-  private space(): void {
-    while (true) {
-      const code = this.peek()
-      if (code != 0x20 && code != 0x0a && code != 0x0d && code != 0x09) return
-      this.at++
-    }
+  /** Removes what a path leads to. Answers in how many places it was removed. */
+  remove(path: string): i32 {
+    return editPath(this, path, EditKind.REMOVE, null, "").length
   }
 
-  private value(depth: i32): Json | null {
-    if (depth > MAX_DEPTH) return this.fail("nested too deeply")
-    this.space()
-    const code = this.peek()
-    if (code == 0x7b) return this.object(depth)
-    if (code == 0x5b) return this.array(depth)
-    if (code == 0x22) {
-      if (!this.string()) return null
-      const value = new Json(JsonKind.STRING)
-      value.text = this.last
-      return value
-    }
-    if (code == 0x2d || (code >= 0x30 && code <= 0x39)) return this.number()
-    if (this.word("true")) {
-      const value = new Json(JsonKind.BOOL)
-      value.truth = true
-      return value
-    }
-    if (this.word("false")) return new Json(JsonKind.BOOL)
-    if (this.word("null")) return new Json(JsonKind.NULL)
-    return this.fail(code < 0 ? "unexpected end" : "unexpected character")
+  /**
+   * Gives the field that a path leads to another name, at its place. A field that has the name already is replaced. Answers
+   * in how many places it was renamed.
+   *
+   * ```ts
+   * order.rename("customer.mail", "email")
+   * ```
+   */
+  rename(path: string, name: string): i32 {
+    return editPath(this, path, EditKind.RENAME, null, name).length
   }
 
-  private word(word: string): bool {
-    for (let i = 0; i < word.length; i++) {
-      if (this.at + i >= this.text.length || this.text.charCodeAt(this.at + i) != word.charCodeAt(i)) return false
-    }
-    this.at += word.length
-    return true
+  /** A copy that shares nothing with this value. */
+  clone(): Json {
+    return copy(this, 0)
   }
 
-  private object(depth: i32): Json | null {
-    const value = new Json(JsonKind.OBJECT)
-    const fields = new Map<string, Json>()
-    value.fields = fields
-    this.at++
-    this.space()
-    if (this.peek() == 0x7d) {
-      this.at++
-      return value
-    }
-    while (true) {
-      this.space()
-      if (this.peek() != 0x22) return this.fail("a field name in quotes is expected")
-      if (!this.string()) return null
-      const key = this.last
-      this.space()
-      if (this.peek() != 0x3a) return this.fail("a colon is expected")
-      this.at++
-      const field = this.value(depth + 1)
-      if (field === null) return null
-      fields.set(key, field)
-      this.space()
-      const code = this.peek()
-      if (code == 0x7d) break
-      if (code != 0x2c) return this.fail("a comma or closing brace is expected")
-      this.at++
-    }
-    this.at++
-    return value
+  /** Whether both say the same; the order of fields doesn't count. */
+  equals(other: Json): bool {
+    return same(this, other, 0)
   }
 
-  private array(depth: i32): Json | null {
-    const value = new Json(JsonKind.ARRAY)
-    const items: Json[] = []
-    value.items = items
-    this.at++
-    this.space()
-    if (this.peek() == 0x5d) {
-      this.at++
-      return value
-    }
-    while (true) {
-      const item = this.value(depth + 1)
-      if (item === null) return null
-      items.push(item)
-      this.space()
-      const code = this.peek()
-      if (code == 0x5d) break
-      if (code != 0x2c) return this.fail("a comma or closing bracket is expected")
-      this.at++
-    }
-    this.at++
-    return value
+  /** As JSON text, without white space. Numbers that were read keep their digits. */
+  stringify(): string {
+    return stringifyJson(this)
   }
 
-  private digit(): bool {
-    return this.peek() >= 0x30 && this.peek() <= 0x39
-  }
-
-  /** Exact for up to 15 digits and exponents to ±22, beyond that within a rounding: settings, not science. */
-  private number(): Json | null {
-    const negative = this.peek() == 0x2d
-    if (negative) this.at++
-    let mantissa: f64 = 0
-    let exponent = 0
-    const start = this.at
-    while (this.digit()) {
-      mantissa = mantissa * 10 + <f64>(this.peek() - 0x30)
-      this.at++
-    }
-    if (this.at == start) return this.fail("a digit is expected")
-    if (this.at > start + 1 && this.text.charCodeAt(start) == 0x30) return this.fail("a number can't begin with 0")
-    if (this.peek() == 0x2e) {
-      this.at++
-      const point = this.at
-      while (this.digit()) {
-        mantissa = mantissa * 10 + <f64>(this.peek() - 0x30)
-        this.at++
-      }
-      if (this.at == point) return this.fail("a digit is expected")
-      exponent = point - this.at
-    }
-    if ((this.peek() | 0x20) == 0x65) {
-      this.at++
-      const less = this.peek() == 0x2d
-      if (less || this.peek() == 0x2b) this.at++
-      if (!this.digit()) return this.fail("a digit is expected")
-      let power = 0
-      while (this.digit()) {
-        power = min(power * 10 + (this.peek() - 0x30), 9999)
-        this.at++
-      }
-      exponent += less ? -power : power
-    }
-    const value = new Json(JsonKind.NUMBER)
-    value.num = scale(negative ? -mantissa : mantissa, exponent)
-    return value
-  }
-
-  /** What the last {@link string} read. */
-  private last: string = ""
-
-  private string(): bool {
-    this.at++
-    let result = ""
-    let start = this.at
-    while (true) {
-      const code = this.peek()
-      if (code < 0x20) {
-        this.fail(code < 0 ? "unexpected end in a string" : "control character in a string")
-        return false
-      }
-      if (code == 0x22) break
-      if (code != 0x5c) {
-        this.at++
-        continue
-      }
-      result += this.text.substring(start, this.at)
-      this.at++
-      const escape = this.peek()
-      this.at++
-      if (escape == 0x75) {
-        let unit = 0
-        for (let i = 0; i < 4; i++) {
-          const digit = hexDigit(this.peek())
-          if (digit < 0) {
-            this.fail("four hex digits are expected")
-            return false
-          }
-          unit = (unit << 4) | digit
-          this.at++
-        }
-        result += String.fromCharCode(unit)
-      } else {
-        const plain = unescape(escape)
-        if (plain < 0) {
-          this.at--
-          this.fail("unknown escape")
-          return false
-        }
-        result += String.fromCharCode(plain)
-      }
-      start = this.at
-    }
-    const tail = this.text.substring(start, this.at)
-    this.last = result.length == 0 ? tail : result + tail
-    this.at++
-    return true
+  /** As {@link stringify}. */
+  toString(): string {
+    return stringifyJson(this)
   }
 }
 
-function hexDigit(code: i32): i32 {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const lower = code | 0x20
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
-}
-
-function unescape(code: i32): i32 {
-  switch (code) {
-    case 0x22:
-    case 0x5c:
-    case 0x2f:
-      return code
-    case 0x62:
-      return 8
-    case 0x66:
-      return 12
-    case 0x6e:
-      return 10
-    case 0x72:
-      return 13
-    case 0x74:
-      return 9
-    default:
-      return -1
+function copy(json: Json, depth: i32): Json {
+  const result = new Json(json.kind)
+  result.truth = json.truth
+  result.num = json.num
+  result.text = json.text
+  const items = json.items
+  if (items !== null) {
+    const copies: Json[] = []
+    for (let i = 0; i < items.length && depth < MAX_NESTING; i++) copies.push(copy(items[i], depth + 1))
+    result.items = copies
   }
+  const fields = json.fields
+  if (fields !== null) {
+    const copies = new Map<string, Json>()
+    const keys = fields.keys()
+    for (let i = 0; i < keys.length && depth < MAX_NESTING; i++) copies.set(keys[i], copy(fields.get(keys[i]), depth + 1))
+    result.fields = copies
+  }
+  return result
 }
 
-function scale(value: f64, exponent: i32): f64 {
-  if (value == 0) return value
-  let power: f64 = 1
-  for (let i = min(abs(exponent), 400); i > 0; i--) power *= 10
-  return exponent < 0 ? value / power : value * power
+function same(a: Json, b: Json, depth: i32): bool {
+  if (a.kind != b.kind || a.length != b.length || depth > MAX_NESTING) return false
+  if (a.kind == JsonKind.STRING) return a.text == b.text
+  if (a.kind == JsonKind.NUMBER) return a.num == b.num
+  if (a.kind == JsonKind.BOOL) return a.truth == b.truth
+  const items = a.items
+  if (items !== null) {
+    for (let i = 0; i < items.length; i++) {
+      if (!same(items[i], b.at(i)!, depth + 1)) return false
+    }
+  }
+  const fields = a.fields
+  if (fields !== null) {
+    const keys = fields.keys()
+    for (let i = 0; i < keys.length; i++) {
+      const other = b.get(keys[i])
+      if (other === null || !same(fields.get(keys[i]), other, depth + 1)) return false
+    }
+  }
+  return true
 }

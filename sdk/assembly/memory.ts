@@ -36,3 +36,8 @@ export function takeBytes(): ArrayBuffer {
   release(data)
   return bytes
 }
+
+/** As {@link takeBytes}. */
+export function takeUint8Array(): Uint8Array {
+  return Uint8Array.wrap(takeBytes())
+}

@@ -1,9 +1,9 @@
 // What the gateway knows about an exchange beside its headers.
 
 import { Status } from "./abi"
-import { proxy_get_property } from "./env"
+import { proxy_get_property, proxy_set_property } from "./env"
 import { clearResult, OUT_DATA, OUT_SIZE, takeBytes } from "./memory"
-import { encodeKey, keySize, releaseKey, takeText } from "./text"
+import { encodeKey, encodeValue, keySize, releaseKey, releaseValue, takeText, valueSize } from "./text"
 
 /**
  * Properties of the exchange by path: `source.address`, `request.protocol`, `connection.requested_server_name`,
@@ -36,10 +36,35 @@ export namespace properties {
   export function bytes(path: string): ArrayBuffer | null {
     return fetch(path) ? takeBytes() : null
   }
+
+  /**
+   * Stores a text for the rest of the exchange, under a path of your own: other filters of it read it back. False if the
+   * gateway doesn't keep it, as outside of an exchange.
+   *
+   * ```ts
+   * properties.set("shop.tenant", tenant)
+   * ```
+   */
+  export function set(path: string, value: string): boolean {
+    const key = encodePath(path)
+    const text = encodeValue(value)
+    const status = proxy_set_property(key, keySize, text, valueSize)
+    releaseValue(text)
+    releaseKey(key)
+    return status == Status.OK
+  }
 }
 
 function fetch(path: string): boolean {
   clearResult()
+  const key = encodePath(path)
+  const status = proxy_get_property(key, keySize, OUT_DATA, OUT_SIZE)
+  releaseKey(key)
+  return status == Status.OK
+}
+
+/** Dots become the ABI's separator, unless it is there already. */
+function encodePath(path: string): usize {
   const key = encodeKey(path)
   const end = key + keySize
   let split = true
@@ -51,7 +76,5 @@ function fetch(path: string): boolean {
       if (load<u8>(at) == 0x2e) store<u8>(at, 0)
     }
   }
-  const status = proxy_get_property(key, keySize, OUT_DATA, OUT_SIZE)
-  releaseKey(key)
-  return status == Status.OK
+  return key
 }

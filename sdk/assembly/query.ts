@@ -1,6 +1,6 @@
 // The parameters behind the `?` of a path.
 
-import { decode } from "./text"
+import { decodeComponent, encodeComponent } from "./percent"
 
 /** One parameter, decoded. */
 @final
@@ -32,7 +32,7 @@ export class Query {
       if (end > start) {
         let split = text.indexOf("=", start)
         if (split < 0 || split > end) split = end
-        this.list.push(new QueryParameter(decodeComponent(text, start, split), decodeComponent(text, split + 1, end)))
+        this.list.push(new QueryParameter(decodeComponent(text, start, split, true), decodeComponent(text, split + 1, end, true)))
       }
       start = end + 1
     }
@@ -66,43 +66,31 @@ export class Query {
   }
 }
 
-function hexDigit(code: i32): i32 {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const lower = code | 0x20
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
+/** The target with a parameter set, or with it removed where `value` is null; what else is in it stays as it is. */
+export function editQuery(target: string, name: string, value: string | null): string {
+  const mark = target.indexOf("?")
+  let result = ""
+  let done = value === null
+  let start = mark < 0 ? target.length : mark + 1
+  while (start < target.length) {
+    let end = target.indexOf("&", start)
+    if (end < 0) end = target.length
+    let split = target.indexOf("=", start)
+    if (split < 0 || split > end) split = end
+    if (end > start) {
+      let part = target.substring(start, end)
+      if (decodeComponent(target, start, split, true) == name) {
+        part = done ? "" : parameter(name, value!)
+        done = true
+      }
+      if (part.length > 0) result += (result.length > 0 ? "&" : "?") + part
+    }
+    start = end + 1
+  }
+  if (!done) result += (result.length > 0 ? "&" : "?") + parameter(name, value!)
+  return (mark < 0 ? target : target.substring(0, mark)) + result
 }
 
-/** A `%` that no two hex digits follow stays as it is. */
-function decodeComponent(text: string, start: i32, end: i32): string {
-  let plain = true
-  for (let i = start; i < end; i++) {
-    const code = text.charCodeAt(i)
-    if (code == 0x25 || code == 0x2b) {
-      plain = false
-      break
-    }
-  }
-  if (plain) return start < end ? text.substring(start, end) : ""
-  const source = String.UTF8.encode(text.substring(start, end))
-  const from = changetype<usize>(source)
-  const size = source.byteLength
-  const target = new ArrayBuffer(size)
-  const to = changetype<usize>(target)
-  let length = 0
-  for (let i = 0; i < size; i++) {
-    let byte = <i32>load<u8>(from + i)
-    if (byte == 0x2b) {
-      byte = 0x20
-    } else if (byte == 0x25 && i + 2 < size) {
-      const high = hexDigit(load<u8>(from + i + 1))
-      const low = hexDigit(load<u8>(from + i + 2))
-      if (high >= 0 && low >= 0) {
-        byte = (high << 4) | low
-        i += 2
-      }
-    }
-    store<u8>(to + length, byte)
-    length++
-  }
-  return decode(to, length)
+function parameter(name: string, value: string): string {
+  return encodeComponent(name) + "=" + encodeComponent(value)
 }

@@ -1,7 +1,7 @@
 // A rate limit that holds for the whole gateway process, whatever the number of its threads.
 
 import { now } from "./clock"
-import { readLong, replaceLong } from "./shared"
+import { readLong, replaceLong, slotOf } from "./shared"
 import { decimal } from "./text"
 
 /** Attempts against other threads before a request is turned away. */
@@ -28,11 +28,14 @@ export class RateLimit {
    * @param name keeps this limit's counters apart from others in shared data.
    * @param limit requests per window, at least 1.
    * @param window in milliseconds.
+   * @param slots most counters that are kept; keys beyond share them. 0 = one for each key, so the number of different keys
+   *   must be bounded.
    */
   constructor(
     private name: string,
     limit: i32,
     private window: i64,
+    private slots: i32 = 0,
   ) {
     this.window = max<i64>(window, 1) * 1000
     this.interval = max<i64>(this.window / max(limit, 1), 1)
@@ -40,10 +43,10 @@ export class RateLimit {
 
   /**
    * Counts a request. 0 = within the limit; otherwise the milliseconds until the next one will be let through (the request
-   * isn't counted then). `key` says whose requests are counted together; the number of different keys must be bounded.
+   * isn't counted then). `key` says whose requests are counted together.
    */
   take(key: string): i64 {
-    const name = "rate/" + this.name + "/" + key
+    const name = "rate/" + this.name + "/" + slotOf(key, this.slots)
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // One number per key suffices: the time at which the bucket will be full again, in microseconds.
       const time = now() * 1000

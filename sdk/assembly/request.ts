@@ -1,9 +1,14 @@
 // The request as a filter sees it.
 
 import { MapType } from "./abi"
+import { bodyFollows, currentContext } from "./context"
+import { findCookie } from "./cookie"
 import { Headers } from "./headers"
+import { Peer } from "./peer"
 import { properties } from "./properties"
-import { Query } from "./query"
+import { editQuery, Query } from "./query"
+import { Route } from "./route"
+import { skip } from "./skip"
 
 /**
  * The request of the current exchange. It is a view: every read asks the gateway, every write changes what is sent to the
@@ -49,6 +54,42 @@ export class Request {
     return new Query(mark < 0 ? "" : target.substring(mark + 1))
   }
 
+  /**
+   * Sets a parameter of the query, in the place of those of that name or at the end; the others stay as they were written.
+   *
+   * ```ts
+   * request.setQuery("lang", "de")
+   * ```
+   */
+  setQuery(name: string, value: string): void {
+    this.target = editQuery(this.target, name, value)
+  }
+
+  /** Removes every parameter of that name. */
+  removeQuery(name: string): void {
+    this.target = editQuery(this.target, name, null)
+  }
+
+  /**
+   * A cookie the client sent, or null.
+   *
+   * ```ts
+   * const session = request.cookie("session")
+   * ```
+   */
+  cookie(name: string): string | null {
+    const first = this.headers.get("cookie")
+    if (first === null) return null
+    const value = findCookie(first, name)
+    if (value !== null) return value
+    const all = this.headers.getAll("cookie") // HTTP/2 may split the field
+    for (let i = 1; i < all.length; i++) {
+      const other = findCookie(all[i], name)
+      if (other !== null) return other
+    }
+    return null
+  }
+
   /** Host the client asked for, with its port if it named one: `shop.example.com`. */
   get host(): string {
     return this.pseudo(":authority")
@@ -71,6 +112,32 @@ export class Request {
   get clientAddress(): string {
     const address = properties.text("source.address")
     return address === null ? "" : address
+  }
+
+  /** Whether a body follows; to be asked in `onRequest`. If so, `onRequestBody` is called, be it empty in the end. */
+  get hasBody(): bool {
+    return bodyFollows
+  }
+
+  /**
+   * Has this request's body pass as it comes, without `onRequestBody` or `onRequestChunk`; to be called in `onRequest`.
+   *
+   * ```ts
+   * if (request.headers.get("content-type") != "application/json") request.skipBody()
+   * ```
+   */
+  skipBody(): void {
+    skip(currentContext, true)
+  }
+
+  /** The client's side of the connection: address, certificate, TLS. */
+  get peer(): Peer {
+    return new Peer()
+  }
+
+  /** Where the request goes. */
+  get route(): Route {
+    return new Route()
   }
 
   private pseudo(name: string): string {

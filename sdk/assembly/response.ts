@@ -1,7 +1,9 @@
 // The response as a filter sees it.
 
 import { MapType } from "./abi"
+import { bodyFollows, currentContext } from "./context"
 import { Headers } from "./headers"
+import { skip } from "./skip"
 import { decimal } from "./text"
 
 /** The response of the current exchange: a view like `Request`, editable in `onResponse`. */
@@ -24,5 +26,22 @@ export class Response {
   }
   set status(value: i32) {
     this.headers.set(":status", decimal(value))
+  }
+
+  /** Whether a body follows; to be asked in `onResponse`. */
+  get hasBody(): bool {
+    return bodyFollows
+  }
+
+  /**
+   * Has this response's body pass as it comes, without `onResponseBody` or `onResponseChunk`; to be called in `onResponse`.
+   * A filter that reads whole bodies should skip those it has no use for: they may be large, or never end.
+   *
+   * ```ts
+   * if (response.headers.get("content-type") != "application/json") response.skipBody()
+   * ```
+   */
+  skipBody(): void {
+    skip(currentContext, false)
   }
 }

@@ -4,6 +4,7 @@
 import { BufferType, LogLevel, Status } from "./abi"
 import { proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds } from "./env"
 import { Config, readConfig } from "./config"
+import { setContext } from "./context"
 import { write } from "./log"
 import { clearResult, OUT_DATA, OUT_LONG, OUT_SIZE } from "./memory"
 import { loadGlobals, managedGlobals, saveGlobals, scalarGlobals, startGlobals } from "./plugin-variables"
@@ -11,6 +12,7 @@ import { Request } from "./request"
 import { Response } from "./response"
 import { decimal, takeText } from "./text"
 
+export { setBodyFollows } from "./context"
 export { allocate } from "./memory"
 export { answer } from "./reply"
 
@@ -78,6 +80,7 @@ export function createContext(id: i32, parent: i32): void {
 // @ts-ignore: decorator
 @inline
 export function enter(id: i32): void {
+  setContext(id)
   if (several) enterOneOf(id)
 }
 
@@ -88,6 +91,7 @@ function enterOneOf(id: i32): void {
 
 /** A callback of a plugin begins. */
 export function enterPlugin(id: i32): void {
+  setContext(0)
   const plugin = find(id)
   if (plugin !== null) activate(plugin)
 }

@@ -4,7 +4,7 @@ import { Status } from "./abi"
 import { proxy_get_shared_data, proxy_set_shared_data } from "./env"
 import { report } from "./log"
 import { clearResult, OUT_DATA, OUT_SIZE, OUT_WORD, release } from "./memory"
-import { encodeKey, encodeValue, keySize, releaseKey, releaseValue, takeText, valueSize } from "./text"
+import { decimal, encodeKey, encodeValue, keySize, releaseKey, releaseValue, takeText, valueSize } from "./text"
 
 /**
  * A version that no stored value has. The ABI writes unconditionally for version 0, but for any other version it writes
@@ -85,31 +85,80 @@ export namespace shared {
   }
 }
 
-/** Version that the last {@link readLong} saw. */
-let longVersion: u32 = 0
+/**
+ * A number that all workers count together.
+ *
+ * ```ts
+ * const visits = new SharedCounter("visits")
+ *
+ * log.info("visit " + visits.increment().toString())
+ * ```
+ */
+@final
+export class SharedCounter {
+  constructor(private readonly key: string) {}
 
-/** Reads eight bytes; what has another size counts as `absent` and is overwritten. */
-export function readLong(key: string, absent: i64): i64 {
-  if (!fetch(key)) {
-    longVersion = ABSENT
-    return absent
+  /** Adds to it and returns its new value. */
+  increment(delta: i64 = 1): i64 {
+    return shared.increment(this.key, delta)
   }
-  longVersion = load<u32>(OUT_WORD)
-  const data = <usize>load<u32>(OUT_DATA)
-  const value = load<i32>(OUT_SIZE) == 8 ? load<i64>(data) : absent
-  release(data)
-  return value
+
+  /** Its value now; 0 at the beginning. */
+  get value(): i64 {
+    return shared.count(this.key)
+  }
 }
 
-/** Writes eight bytes if the key is as the last {@link readLong} saw it. True also when the host refuses for good. */
-export function replaceLong(key: string, value: i64): bool {
-  store<i64>(EIGHT_BYTES, value)
+/** Version that the last {@link readCell} saw. */
+let cellVersion: u32 = 0
+
+/** Copies the `size` octets of a value to `target`; false if there is no value of that size. */
+export function readCell(key: string, target: usize, size: i32): bool {
+  if (!fetch(key)) {
+    cellVersion = ABSENT
+    return false
+  }
+  cellVersion = load<u32>(OUT_WORD)
+  const data = <usize>load<u32>(OUT_DATA)
+  const fits = load<i32>(OUT_SIZE) == size
+  if (fits) memory.copy(target, data, <usize>size)
+  release(data)
+  return fits
+}
+
+/** Writes octets if the key is as the last {@link readCell} saw it. True also when the host refuses for good. */
+export function replaceCell(key: string, source: usize, size: i32): bool {
   const name = encodeKey(key)
-  const status = proxy_set_shared_data(name, keySize, EIGHT_BYTES, 8, longVersion)
+  const status = proxy_set_shared_data(name, keySize, source, size, cellVersion)
   releaseKey(name)
   if (status == Status.CAS_MISMATCH) return false
   if (status != Status.OK) report('shared data "' + key + '"', status)
   return true
+}
+
+/** Reads eight bytes; what has another size counts as `absent` and is overwritten. */
+export function readLong(key: string, absent: i64): i64 {
+  return readCell(key, EIGHT_BYTES, 8) ? load<i64>(EIGHT_BYTES) : absent
+}
+
+/** As {@link replaceCell}, for what {@link readLong} reads. */
+export function replaceLong(key: string, value: i64): bool {
+  store<i64>(EIGHT_BYTES, value)
+  return replaceCell(key, EIGHT_BYTES, 8)
+}
+
+/**
+ * The key under which `key` is counted: itself, or one of `slots`, so that clients that make up keys can't fill the shared
+ * data.
+ */
+export function slotOf(key: string, slots: i32): string {
+  if (slots <= 0) return key
+  let hash: u32 = 0x811c9dc5 // FNV-1a
+  for (let i = 0; i < key.length; i++) {
+    hash = (hash ^ <u32>key.charCodeAt(i)) * 0x01000193
+  }
+  hash ^= hash >> 15
+  return "#" + decimal(hash % <u32>slots)
 }
 
 function fetch(key: string): bool {

@@ -136,46 +136,65 @@ export function decode(source: usize, size: i32): string {
   return changetype<string>(text)
 }
 
+/** The code point that {@link codePoint} read last. */
+let point: u32 = 0
+
+/** Length of the UTF-8 sequence at `source` of which `left` bytes are there; 0 if it is not valid. */
+function codePoint(source: usize, left: i32): i32 {
+  const first = <u32>load<u8>(source)
+  point = first
+  if (first < 0x80) return 1
+  let more = 0
+  let least: u32 = 0
+  if (first >= 0xc2 && first < 0xe0) {
+    more = 1
+    point = first & 0x1f
+    least = 0x80
+  } else if (first >= 0xe0 && first < 0xf0) {
+    more = 2
+    point = first & 0x0f
+    least = 0x800
+  } else if (first >= 0xf0 && first < 0xf5) {
+    more = 3
+    point = first & 0x07
+    least = 0x10000
+  } else {
+    return 0
+  }
+  if (more >= left) return 0
+  for (let k = 1; k <= more; k++) {
+    const next = <u32>load<u8>(source + k)
+    if ((next & 0xc0) != 0x80) return 0
+    point = (point << 6) | (next & 0x3f)
+  }
+  return point < least || point > 0x10ffff || (point & 0xfffff800) == 0xd800 ? 0 : more + 1
+}
+
+/** Whether all of it is UTF-8. */
+export function validUtf8(source: usize, size: i32): bool {
+  for (let i = 0; i < size; ) {
+    const length = codePoint(source + i, size - i)
+    if (length == 0) return false
+    i += length
+  }
+  return true
+}
+
 /** Continues {@link decode} at the first byte that is not ASCII; `text` has room for every outcome. */
 function decodeWide(source: usize, size: i32, text: usize, start: i32): string {
   let i = start
   let units = start
   while (i < size) {
-    const first = <u32>load<u8>(source + i)
-    let code = first
-    let more = 0
-    let least: u32 = 0
-    if (first >= 0x80) {
-      if (first >= 0xc2 && first < 0xe0) {
-        more = 1
-        code = first & 0x1f
-        least = 0x80
-      } else if (first >= 0xe0 && first < 0xf0) {
-        more = 2
-        code = first & 0x0f
-        least = 0x800
-      } else if (first >= 0xf0 && first < 0xf5) {
-        more = 3
-        code = first & 0x07
-        least = 0x10000
-      } else {
-        return decodeLatin1(source, size, text)
-      }
-    }
-    if (i + more >= size) return decodeLatin1(source, size, text)
-    for (let k = 1; k <= more; k++) {
-      const next = <u32>load<u8>(source + i + k)
-      if ((next & 0xc0) != 0x80) return decodeLatin1(source, size, text)
-      code = (code << 6) | (next & 0x3f)
-    }
-    if (code < least || code > 0x10ffff || (code & 0xfffff800) == 0xd800) return decodeLatin1(source, size, text)
-    i += more + 1
-    if (code < 0x10000) {
-      store<u16>(text + ((<usize>units) << 1), <u16>code)
+    const length = codePoint(source + i, size - i)
+    if (length == 0) return decodeLatin1(source, size, text)
+    i += length
+    const to = text + ((<usize>units) << 1)
+    if (point < 0x10000) {
+      store<u16>(to, <u16>point)
       units += 1
     } else {
-      store<u16>(text + ((<usize>units) << 1), <u16>(0xd7c0 + (code >> 10)))
-      store<u16>(text + ((<usize>units) << 1), <u16>(0xdc00 | (code & 0x3ff)), 2)
+      store<u16>(to, <u16>(0xd7c0 + (point >> 10)))
+      store<u16>(to, <u16>(0xdc00 | (point & 0x3ff)), 2)
       units += 2
     }
   }
@@ -198,4 +217,47 @@ export function decimal(value: i64): string {
   } while (rest != 0)
   if (value < 0) store<u8>(--at, 0x2d)
   return decode(at, <i32>(start + 24 - at))
+}
+
+/** What the standard library does with tables of all of Unicode, for ASCII. */
+export namespace ascii {
+  export function lower(text: string): string {
+    return swap(text, 0x41)
+  }
+
+  export function upper(text: string): string {
+    return swap(text, 0x61)
+  }
+
+  /** A whole decimal number of at most 18 digits. */
+  export function int(text: string, fallback: i64): i64 {
+    const length = text.length
+    let i = 0
+    const negative = length > 0 && text.charCodeAt(0) == 0x2d
+    if (negative) i++
+    if (i == length || length - i > 18) return fallback
+    let value: i64 = 0
+    for (; i < length; i++) {
+      const digit = <u32>text.charCodeAt(i) - 0x30
+      if (digit > 9) return fallback
+      value = value * 10 + <i64>digit
+    }
+    return negative ? -value : value
+  }
+}
+
+/** The 26 letters from `first` on in their other case. */
+function swap(text: string, first: u32): string {
+  const length = text.length
+  const source = changetype<usize>(text)
+  for (let i = 0; i < length; i++) {
+    if (<u32>load<u16>(source + ((<usize>i) << 1)) - first >= 26) continue
+    const copy = __new((<usize>length) << 1, idof<string>())
+    for (let k = 0; k < length; k++) {
+      const unit = <u32>load<u16>(source + ((<usize>k) << 1))
+      store<u16>(copy + ((<usize>k) << 1), unit - first < 26 ? unit ^ 0x20 : unit)
+    }
+    return changetype<string>(copy)
+  }
+  return text
 }

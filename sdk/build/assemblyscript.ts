@@ -41,7 +41,9 @@ export interface Statement {
   readonly range: Range
   readonly flags: number
   readonly name: Identifier
-  readonly declarations: readonly Statement[] | null
+  readonly declarations: readonly (Statement & { readonly foreignName: Identifier })[] | null
+  /** Of `import * as name`. */
+  readonly namespaceName: Identifier | null
   readonly signature: { readonly parameters: readonly { readonly range: Range }[]; readonly returnType: TypeNode }
   readonly extendsType: TypeNode | null
   readonly members: readonly (Statement & { readonly localName: Identifier; readonly exportedName: Identifier })[] | null

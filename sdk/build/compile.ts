@@ -107,9 +107,14 @@ export class FilterCompilation {
     compiler.parse(program, text, this.#entry, false)
     const author = program.sources.find((source) => source.normalizedPath === this.#entry)
     if (author === undefined) throw new Error("the source was not parsed")
-    const glue = generateGlue(author, `./${this.#entry.replace(/\.ts$/, "")}`)
-    compiler.parse(program, glue.text, GLUE_PATH, true)
     const outside = this.#parseImports(program)
+    const own = program.sources.filter((source) => !source.isLibrary)
+    const glue = generateGlue(author, `./${this.#entry.replace(/\.ts$/, "")}`, {
+      calls: own.some((source) => importsFromSdk(source, "Call")),
+      skips: own.some((source) => source.text.includes("skipBody")),
+    })
+    compiler.parse(program, glue.text, GLUE_PATH, true)
+    outside.push(...this.#parseImports(program))
     const problems = [...outside, ...this.#messages(program, glue).errors]
     if (problems.length === 0) problems.push(...glue.problems.map((problem) => this.#atRange(problem.message, problem.range)))
     if (problems.length > 0) return this.#failed(problems)
@@ -165,7 +170,7 @@ export class FilterCompilation {
   #find(path: string): { text: string; path: string } | null {
     if (path === SDK_PREFIX || path.startsWith(`${SDK_PREFIX}/`)) {
       const name = path.slice(SDK_PREFIX.length + 1) || "index"
-      const text = /^[a-z-]+$/.test(name) ? readText(join(this.#sdk, `${name}.ts`)) : null
+      const text = /^[a-z0-9-]+$/.test(name) ? readText(join(this.#sdk, `${name}.ts`)) : null
       return text === null ? null : { text, path: `${SDK_PREFIX}/${name}.ts` }
     }
     if (path.startsWith("~lib/")) {
@@ -259,6 +264,16 @@ export class FilterCompilation {
     }
     return problems
   }
+}
+
+/** Whether a file of the author's imports `name`, or all of the SDK. */
+function importsFromSdk(source: Source, name: string): boolean {
+  return source.statements.some(
+    (statement) =>
+      statement.kind === compiler.NodeKind.Import &&
+      statement.path?.value === "sluice/sdk" &&
+      (statement.namespaceName !== null || (statement.declarations ?? []).some((declaration) => declaration.foreignName.text === name)),
+  )
 }
 
 function readText(path: string): string | null {

@@ -1,11 +1,7 @@
-// Reads from the author's syntax tree which callbacks exist and in which form, and writes the Proxy-Wasm exports around them.
+// Writes the Proxy-Wasm exports around the callbacks of a filter: only those it has, and of the SDK only what they need.
 
-import { compiler, type Range, type Source, type Statement } from "./assemblyscript.ts"
-
-export interface GlueProblem {
-  readonly message: string
-  readonly range: Range
-}
+import type { Source, Statement } from "./assemblyscript.ts"
+import { findCallbacks, findMethod, type GlueProblem, MESSAGE_CALLBACKS, type MessageCallback, returnName } from "./callbacks.ts"
 
 export interface Glue {
   readonly text: string
@@ -14,194 +10,240 @@ export interface Glue {
   readonly problems: readonly GlueProblem[]
 }
 
-interface Form {
-  /** What an author should write. */
-  readonly usage: string
-  readonly maxParameters: number
-  readonly mayReply: boolean
+/** What the two directions of an exchange are called. */
+interface Direction {
+  readonly subject: "request" | "response"
+  readonly headers: MessageCallback
+  readonly body: MessageCallback
+  readonly chunk: MessageCallback
+  readonly trailers: MessageCallback
+  /** StreamType and, doubled, MapType. */
+  readonly number: 0 | 1
 }
 
-const FORMS: Readonly<Record<string, Form>> = {
-  configure: { usage: "configure(config: Config): void", maxParameters: 1, mayReply: false },
-  onRequest: { usage: "onRequest(request: Request): Reply | null", maxParameters: 1, mayReply: true },
-  onResponse: { usage: "onResponse(response: Response): void", maxParameters: 1, mayReply: true },
-  onLog: { usage: "onLog(request: Request, response: Response): void", maxParameters: 2, mayReply: false },
+const REQUEST: Direction = {
+  subject: "request",
+  headers: "onRequest",
+  body: "onRequestBody",
+  chunk: "onRequestChunk",
+  trailers: "onRequestTrailers",
+  number: 0,
+}
+const RESPONSE: Direction = {
+  subject: "response",
+  headers: "onResponse",
+  body: "onResponseBody",
+  chunk: "onResponseChunk",
+  trailers: "onResponseTrailers",
+  number: 1,
 }
 
-const CLASS_CALLBACKS = ["onRequest", "onResponse", "onLog"]
+const CONTINUE = 0
+const PAUSE = 1
+/** A body in pieces that waits for a call: nothing more is read, so that no piece is seen twice. */
+const HOLD = 2
 
-interface Found {
-  readonly functions: Map<string, Statement>
-  readonly filterClass: Statement | null
-  readonly problems: GlueProblem[]
+/** Parts of the SDK that only some filters contain. */
+export interface Features {
+  /** Callouts: one of the author's files imports `Call`. */
+  readonly calls: boolean
+  /** Bodies that are skipped: one of them says `skipBody`. */
+  readonly skips: boolean
 }
 
 /** @param importPath the author's file as the glue imports it, `./filter`. */
-export function generateGlue(source: Source, importPath: string): Glue {
-  const found = findCallbacks(source)
-  const lines: string[] = []
-  const owners: (Statement | null)[] = []
-  const emit = (owner: Statement | null, ...texts: string[]): void => {
-    for (const text of texts) {
-      lines.push(text)
-      owners.push(owner)
-    }
+export function generateGlue(source: Source, importPath: string, features: Features): Glue {
+  const { functions, filterClass, problems } = findCallbacks(source)
+  const callbacks = new Map<string, Statement>()
+  for (const name of MESSAGE_CALLBACKS) {
+    const declaration = filterClass === null ? functions.get(name) : findMethod(filterClass, name)
+    if (declaration !== undefined) callbacks.set(name, declaration)
   }
-  const { filterClass, functions } = found
-  emit(null, `import * as sdk from "sluice/sdk/runtime"`)
-  if (filterClass !== null) emit(null, `import * as streams from "sluice/sdk/streams"`)
-  emit(
-    null,
-    `import * as filter from ${JSON.stringify(importPath)}`,
-    "export function proxy_abi_version_0_2_1(): void {}",
-    "export function proxy_on_memory_allocate(size: i32): usize { return sdk.allocate(size) }",
-    "export function proxy_on_context_create(id: i32, parent: i32): void {",
-    "  sdk.createContext(id, parent)",
-  )
-  if (filterClass !== null) emit(filterClass, `  if (parent != 0) streams.addStream(id, new filter.${filterClass.name.text}())`)
-  emit(null, "}", "export function proxy_on_delete(id: i32): void {", "  sdk.deleteContext(id)")
-  if (filterClass !== null) emit(null, "  streams.deleteStream(id)")
-  emit(null, "}")
+  const writer = new GlueWriter(callbacks, functions, filterClass, features)
+  writer.imports(importPath)
+  writer.contexts()
+  writer.plugin()
+  writer.direction(REQUEST)
+  writer.direction(RESPONSE)
+  writer.log()
+  return { text: writer.lines.join("\n"), owners: writer.owners, problems }
+}
 
-  const configure = functions.get("configure")
-  if (configure !== undefined) {
-    emit(
-      null,
-      "export function proxy_on_configure(id: i32, size: i32): i32 {",
-      "  sdk.enterPlugin(id)",
-      "  const config = sdk.pluginConfig()",
+class GlueWriter {
+  readonly lines: string[] = []
+  readonly owners: (Statement | null)[] = []
+  readonly #callbacks: ReadonlyMap<string, Statement>
+  readonly #functions: ReadonlyMap<string, Statement>
+  readonly #class: Statement | null
+  readonly #features: Features
+
+  constructor(
+    callbacks: ReadonlyMap<string, Statement>,
+    functions: ReadonlyMap<string, Statement>,
+    filterClass: Statement | null,
+    features: Features,
+  ) {
+    this.#callbacks = callbacks
+    this.#functions = functions
+    this.#class = filterClass
+    this.#features = features
+  }
+
+  imports(importPath: string): void {
+    const from = (name: string, file: string): void => this.#emit(`import * as ${name} from "sluice/sdk/${file}"`)
+    from("sdk", "runtime")
+    if (this.#class !== null) from("streams", "streams")
+    if ([...this.#callbacks.keys()].some((name) => /Body|Chunk|Trailers/.test(name))) from("bodies", "bodies")
+    if (this.#features.calls) from("calls", "call")
+    if (this.#features.skips) from("skips", "skip")
+    if (this.#functions.has("onQueue")) from("queues", "queue")
+    this.#emit(`import * as filter from ${JSON.stringify(importPath)}`)
+  }
+
+  contexts(): void {
+    this.#emit(
+      "export function proxy_abi_version_0_2_1(): void {}",
+      "export function proxy_on_memory_allocate(size: i32): usize { return sdk.allocate(size) }",
+      "export function proxy_on_context_create(id: i32, parent: i32): void {",
+      "  sdk.createContext(id, parent)",
     )
-    emit(configure, `  filter.configure(${configure.signature.parameters.length > 0 ? "config" : ""})`)
-    emit(null, "  const accepted = config.accepted", "  sdk.leave()", "  return accepted ? 1 : 0", "}")
+    if (this.#class !== null) this.#call(this.#class, `  if (parent != 0) streams.addStream(id, new filter.${this.#class.name.text}())`)
+    this.#emit("}", "export function proxy_on_delete(id: i32): void {", "  sdk.deleteContext(id)")
+    if (this.#class !== null) this.#emit("  streams.deleteStream(id)")
+    if (this.#features.calls) this.#emit("  calls.forget(id)")
+    if (this.#features.skips) this.#emit("  skips.deleteSkips(id)")
+    this.#emit("}")
   }
-  for (const name of CLASS_CALLBACKS) {
-    if (filterClass !== null) {
-      const method = (filterClass.members ?? []).find((member) => isMethod(member) && member.name.text === name)
-      if (method !== undefined) emitCallback(emit, name, method, "stream.")
+
+  /** Callbacks that belong to no exchange. */
+  plugin(): void {
+    const configure = this.#functions.get("configure")
+    if (configure !== undefined) {
+      this.#emit("export function proxy_on_configure(id: i32, size: i32): i32 {", "  sdk.enterPlugin(id)")
+      this.#emit("  const config = sdk.pluginConfig()")
+      this.#call(configure, `  filter.configure(${first(configure, ["config"])})`)
+      this.#emit("  const accepted = config.accepted", "  sdk.leave()", "  return accepted ? 1 : 0", "}")
+    }
+    const tick = this.#functions.get("onTick")
+    if (tick !== undefined) {
+      this.#emit("export function proxy_on_tick(id: i32): void {", "  sdk.enterPlugin(id)")
+      this.#call(tick, "  filter.onTick()")
+      this.#emit("  sdk.leave()", "}")
+    }
+    const queue = this.#functions.get("onQueue")
+    if (queue !== undefined) {
+      this.#emit("export function proxy_on_queue_ready(plugin: i32, id: i32): void {", "  sdk.enterPlugin(plugin)")
+      this.#emit("  const queue = queues.readyQueue(id)", "  if (queue === null) return")
+      this.#emit("  const item = queue.receive()", "  if (item === null) return")
+      this.#call(queue, `  filter.onQueue(${first(queue, ["queue", "item"])})`)
+      this.#emit("  sdk.leave()", "}")
+    }
+    if (this.#features.calls) {
+      this.#emit(
+        "export function proxy_on_http_call_response(plugin: i32, id: i32, headers: i32, size: i32, trailers: i32): void {",
+        "  calls.receive(plugin, id, headers)",
+        "  sdk.leave()",
+        "}",
+      )
+    }
+  }
+
+  direction(direction: Direction): void {
+    const { subject } = direction
+    const whole = this.#callbacks.get(direction.body)
+    const chunk = this.#callbacks.get(direction.chunk)
+    const trailers = this.#callbacks.get(direction.trailers)
+    this.#headers(direction, whole !== undefined)
+    const skip = this.#features.skips ? `skips.skips(id, ${direction === REQUEST})` : ""
+    if (whole !== undefined) {
+      this.#emit(`function ${subject}Body(id: i32): i32 {`)
+      this.#message(direction, whole, ["bodies." + subject + "Body"], PAUSE)
+      this.#emit("  return action", "}")
+      this.#emit(`export function proxy_on_${subject}_body(id: i32, size: i32, end: i32): i32 {`)
+      if (skip !== "") this.#emit(`  if (${skip}) return ${CONTINUE}`)
+      this.#emit(`  return end == 0 ? ${PAUSE} : ${subject}Body(id)`, "}")
+    } else if (chunk !== undefined) {
+      this.#emit(`export function proxy_on_${subject}_body(id: i32, size: i32, end: i32): i32 {`)
+      if (skip !== "") this.#emit(`  if (${skip}) return ${CONTINUE}`)
+      this.#emit(`  if (size == 0 && end == 0) return ${CONTINUE}`)
+      this.#message(direction, chunk, ["bodies." + subject + "Body", "end != 0"], HOLD)
+      this.#emit("  return action", "}")
+    }
+    if (whole === undefined && trailers === undefined) return
+    this.#emit(`export function proxy_on_${subject}_trailers(id: i32, count: i32): i32 {`)
+    if (whole !== undefined) {
+      // No body callback has said that it was the last: the body is complete only now.
+      this.#emit(`  const body = ${skip === "" ? "" : `${skip} ? ${CONTINUE} : `}${subject}Body(id)`)
+      const replied = `body != ${CONTINUE}${this.#features.calls ? " && !calls.isWaiting(id)" : ""}`
+      this.#emit(trailers === undefined ? "  return body" : `  if (${replied}) return body`)
+    }
+    if (trailers !== undefined) {
+      this.#message(direction, trailers, ["bodies." + subject + "Trailers"], PAUSE)
+      this.#emit("  return action")
+    }
+    this.#emit("}")
+  }
+
+  #headers(direction: Direction, whole: boolean): void {
+    const { subject } = direction
+    const declaration = this.#callbacks.get(direction.headers)
+    if (declaration === undefined && !whole) return
+    this.#emit(`export function proxy_on_${subject}_headers(id: i32, count: i32, end: i32): i32 {`)
+    if (declaration !== undefined) {
+      this.#emit("  sdk.setBodyFollows(end == 0)")
+      this.#message(direction, declaration, [], PAUSE)
+    }
+    if (whole) {
+      const skip = this.#features.skips ? ` && !skips.skips(id, ${direction === REQUEST})` : ""
+      this.#emit(`  if (end == 0${skip}) bodies.dropLength(${direction.number * 2})`)
+    }
+    this.#emit(declaration === undefined ? `  return ${CONTINUE}` : "  return action", "}")
+  }
+
+  log(): void {
+    const declaration = this.#callbacks.get("onLog")
+    if (declaration === undefined) return
+    this.#emit("export function proxy_on_log(id: i32): void {", "  sdk.enter(id)")
+    if (this.#class !== null) this.#emit("  const stream = streams.stream(id)", "  if (stream === null) return")
+    this.#call(declaration, `  ${this.#receiver}.onLog(${first(declaration, ["sdk.request", "sdk.response"])})`)
+    this.#emit("  sdk.leave()", "}")
+  }
+
+  /** The lines that call a message's callback and leave what to answer the host in `action`. */
+  #message(direction: Direction, declaration: Statement, more: string[], waiting: number): void {
+    const name = declaration.name.text
+    const call = `${this.#receiver}.${name}(${first(declaration, [`sdk.${direction.subject}`, ...more])})`
+    this.#emit("  sdk.enter(id)")
+    if (this.#class !== null) this.#emit("  const stream = streams.stream(id)", `  if (stream === null) return ${CONTINUE}`)
+    if (this.#features.calls) this.#emit(`  calls.begin(${direction.number})`)
+    if (returnName(declaration) !== "void") {
+      this.#call(declaration, `  let action = sdk.answer(${call})`)
     } else {
-      const declaration = functions.get(name)
-      if (declaration !== undefined) emitCallback(emit, name, declaration, "filter.")
+      this.#call(declaration, `  ${call}`)
+      this.#emit(`  let action = ${CONTINUE}`)
+    }
+    if (this.#features.calls) this.#emit(`  action = calls.end(action, ${waiting})`)
+    this.#emit("  sdk.leave()")
+  }
+
+  get #receiver(): string {
+    return this.#class === null ? "filter" : "stream"
+  }
+
+  #emit(...texts: string[]): void {
+    for (const text of texts) {
+      this.lines.push(text)
+      this.owners.push(null)
     }
   }
-  return { text: lines.join("\n"), owners, problems: found.problems }
+
+  #call(owner: Statement, text: string): void {
+    this.lines.push(text)
+    this.owners.push(owner)
+  }
 }
 
-type Emit = (owner: Statement | null, ...texts: string[]) => void
-
-function emitCallback(emit: Emit, name: string, declaration: Statement, receiver: string): void {
-  const replies = name !== "onLog" && returnName(declaration) !== "void"
-  const subjects = name === "onResponse" ? ["sdk.response"] : ["sdk.request", "sdk.response"]
-  const call = `${receiver}${name}(${subjects.slice(0, declaration.signature.parameters.length).join(", ")})`
-  if (name === "onLog") emit(null, "export function proxy_on_log(id: i32): void {")
-  else if (name === "onRequest") emit(null, "export function proxy_on_request_headers(id: i32, count: i32, end: i32): i32 {")
-  else emit(null, "export function proxy_on_response_headers(id: i32, count: i32, end: i32): i32 {")
-  emit(null, "  sdk.enter(id)")
-  if (receiver === "stream.")
-    emit(null, "  const stream = streams.stream(id)", `  if (stream === null) return${name === "onLog" ? "" : " 0"}`)
-  if (replies) emit(declaration, `  const action = sdk.answer(${call})`)
-  else emit(declaration, `  ${call}`)
-  emit(null, "  sdk.leave()")
-  if (name !== "onLog") emit(null, replies ? "  return action" : "  return 0")
-  emit(null, "}")
-}
-
-function isMethod(member: Statement): boolean {
-  return member.kind === compiler.NodeKind.MethodDeclaration && (member.flags & compiler.CommonFlags.Static) === 0
-}
-
-function returnName(declaration: Statement): string {
-  return declaration.signature.returnType.name?.identifier.text || "void"
-}
-
-function findCallbacks(source: Source): Found {
-  const { NodeKind, CommonFlags } = compiler
-  const problems: GlueProblem[] = []
-  const functions = new Map<string, Statement>()
-  const declared = new Map<string, Statement>()
-  const classes: Statement[] = []
-  const exported = (name: string, declaration: Statement | undefined, range: Range): void => {
-    if (declaration?.kind === NodeKind.FunctionDeclaration) {
-      if (checkFunction(name, declaration, problems)) functions.set(name, declaration)
-    } else if (declaration?.kind === NodeKind.ClassDeclaration) {
-      if (declaration.extendsType?.name?.identifier.text === "HttpFilter") classes.push(declaration)
-    } else if (name in FORMS) {
-      problems.push({ message: `${name} must be a function declared in this file: export function ${FORMS[name].usage}`, range })
-    }
-  }
-  for (const statement of source.statements) {
-    if (statement.kind === NodeKind.FunctionDeclaration || statement.kind === NodeKind.ClassDeclaration) {
-      declared.set(statement.name.text, statement)
-      if ((statement.flags & CommonFlags.Export) !== 0) exported(statement.name.text, statement, statement.name.range)
-    } else if (statement.kind === NodeKind.Variable) {
-      for (const variable of statement.declarations ?? []) {
-        if ((variable.flags & CommonFlags.Export) !== 0) exported(variable.name.text, undefined, variable.name.range)
-      }
-    }
-  }
-  for (const statement of source.statements) {
-    if (statement.kind !== NodeKind.Export) continue
-    for (const member of statement.members ?? []) {
-      const name = member.exportedName.text
-      if (name !== member.localName.text && name in FORMS) {
-        problems.push({ message: `${name} can't be exported under another name: declare it as ${name}`, range: member.exportedName.range })
-      } else {
-        exported(name, statement.path === null ? declared.get(name) : undefined, member.exportedName.range)
-      }
-    }
-  }
-  for (const extra of classes.slice(1)) {
-    problems.push({ message: `a filter has one HttpFilter class, and ${classes[0].name.text} is one already`, range: extra.name.range })
-  }
-  if (classes.length > 0) {
-    for (const name of CLASS_CALLBACKS) {
-      const declaration = functions.get(name)
-      if (declaration !== undefined) {
-        problems.push({
-          message: `${name} is a function here, but ${classes[0].name.text} is an HttpFilter class: use one of the two forms`,
-          range: declaration.name.range,
-        })
-      }
-    }
-  } else if (functions.size === 0 && problems.length === 0) {
-    const message = `a filter exports at least one of ${Object.keys(FORMS).join(", ")}, or a class that extends HttpFilter`
-    problems.push({ message, range: { start: 0, end: 0, source } })
-  }
-  return { functions, filterClass: classes[0] ?? null, problems }
-}
-
-function checkFunction(name: string, declaration: Statement, problems: GlueProblem[]): boolean {
-  const form = Object.hasOwn(FORMS, name) ? FORMS[name] : undefined
-  if (form === undefined) {
-    if (/^on[A-Z]/.test(name)) {
-      const known = Object.keys(FORMS).filter((other) => other !== "configure")
-      const near = known.find((other) => other.toLowerCase() === name.toLowerCase())
-      const hint = near === undefined ? `there are ${known.join(", ")}` : `did you mean ${near}?`
-      problems.push({ message: `${name} is not a callback of a filter: ${hint}`, range: declaration.name.range })
-    }
-    if (name.startsWith("proxy_")) {
-      problems.push({ message: `${name} is made by the build: export ${known(name)} instead`, range: declaration.name.range })
-    }
-    return false
-  }
-  const { parameters, returnType } = declaration.signature
-  if (declaration.typeParameters !== null && declaration.typeParameters.length > 0) {
-    problems.push({ message: `${name} can't be generic: export function ${form.usage}`, range: declaration.name.range })
-    return false
-  }
-  if (parameters.length > form.maxParameters) {
-    problems.push({ message: `${name} takes fewer parameters: export function ${form.usage}`, range: parameters[form.maxParameters].range })
-    return false
-  }
-  const returns = returnName(declaration)
-  if (returns !== "void" && !(form.mayReply && returns === "Reply")) {
-    problems.push({ message: `${name} can't return ${returns}: export function ${form.usage}`, range: returnType.range })
-    return false
-  }
-  return true
-}
-
-function known(name: string): string {
-  if (name === "proxy_on_configure") return "configure"
-  if (name.includes("response")) return "onResponse"
-  return name.includes("log") ? "onLog" : "onRequest"
+/** As many arguments as the declaration has parameters. */
+function first(declaration: Statement, values: readonly string[]): string {
+  return values.slice(0, declaration.signature.parameters.length).join(", ")
 }

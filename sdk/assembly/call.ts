@@ -1,0 +1,353 @@
+// Requests of a filter's own to services of the gateway's configuration, and what becomes of the exchange meanwhile.
+
+import { Action, BufferType, MapType, Status, StreamType } from "./abi"
+import { fetchBuffer } from "./body"
+import { currentContext } from "./context"
+import { proxy_continue_stream, proxy_get_status, proxy_http_call, proxy_set_effective_context } from "./env"
+import { HttpFilter } from "./filter"
+import { encodePairs, Header, Headers, pairsSize } from "./headers"
+import { Json } from "./json"
+import { log, report } from "./log"
+import { clearResult, OUT_DATA, OUT_SIZE, OUT_WORD, takeUint8Array } from "./memory"
+import { toBytes } from "./payload"
+import { answer as reply, Reply } from "./reply"
+import { Request } from "./request"
+import { Response } from "./response"
+import { enter, enterPlugin, request, response } from "./runtime"
+import { ascii, encodeKey, keySize, releaseKey, takeText } from "./text"
+
+/** Calls of one callback that can't be sent and whose callbacks try again, before the exchange is given up. */
+const MAX_REFUSED: i32 = 16
+
+/** Where the exchange waits; -1 outside of one. */
+const NOWHERE: i32 = -1
+
+/**
+ * A request to a service, by the name it has in the gateway's configuration. The exchange that sends it waits until the
+ * callback has seen the answer, in whichever callback of a message it was sent; others go on. The callback is always
+ * called, once, also when the service can't be reached or doesn't exist: then `answer.ok` is false.
+ *
+ * ```ts
+ * export function onRequest(request: Request): Reply | null {
+ *   const token = request.headers.get("authorization")
+ *   if (token === null) return new Reply(401)
+ *   new Call("auth", "GET", "/check").header("authorization", token).send(checked)
+ *   return null // the request waits for the answer
+ * }
+ *
+ * function checked(request: Request, answer: Answer): Reply | null {
+ *   if (!answer.ok) return new Reply(answer.status == 0 ? 503 : 403)
+ *   request.headers.set("x-user", answer.json().string("user"))
+ *   return null // go on
+ * }
+ * ```
+ *
+ * A callback may send further calls; the exchange then waits for those too. AssemblyScript has no closures: what the
+ * callback has to know goes into `context`.
+ */
+@final
+export class Call {
+  /** Milliseconds until the answer must be there. */
+  timeout: i32 = 5000
+  /** The `host` of the request; the service's name unless set. */
+  authority: string
+  /** Whatever the callback should find in `answer.call.context`. */
+  context: string = ""
+
+  private readonly headers: Header[] = []
+  private content: Uint8Array | null = null
+  private forRequest: ((request: Request, answer: Answer) => Reply | null) | null = null
+  private forResponse: ((response: Response, answer: Answer) => Reply | null) | null = null
+  private forFilter: HttpFilter | null = null
+  private forNobody: ((answer: Answer) => void) | null = null
+  /** @internal The stream that waits; 0 = none. */
+  stream: i32 = 0
+  /** @internal The direction that waits. */
+  direction: i32 = NOWHERE
+
+  constructor(
+    public readonly service: string,
+    public readonly method: string = "GET",
+    public readonly path: string = "/",
+  ) {
+    this.authority = service
+  }
+
+  /** Adds a header and returns the call. */
+  header(name: string, value: string): this {
+    this.headers.push(new Header(ascii.lower(name), value))
+    return this
+  }
+
+  /** Gives it a body, text or bytes, and returns the call. */
+  body<T>(content: T): this {
+    this.content = toBytes<T>(content)
+    return this
+  }
+
+  /** Gives it JSON as its body, with the `content-type`, and returns the call. */
+  json(content: Json): this {
+    this.content = toBytes<string>(content.stringify())
+    return this.header("content-type", "application/json")
+  }
+
+  /** Sends it; the exchange waits until `callback` has returned null, or is answered with the `Reply` it returns. */
+  send(callback: (request: Request, answer: Answer) => Reply | null): void {
+    this.forRequest = callback
+    this.begin()
+  }
+
+  /** As `send`, with a callback that edits the response: for `onResponse` and `onResponseBody`. */
+  sendForResponse(callback: (response: Response, answer: Answer) => Reply | null): void {
+    this.forResponse = callback
+    this.begin()
+  }
+
+  /**
+   * As `send`, for the class form: the answer comes to the filter's `onAnswer`.
+   *
+   * ```ts
+   * new Call("auth").sendTo(this)
+   * ```
+   */
+  sendTo(filter: HttpFilter): void {
+    this.forFilter = filter
+    this.begin()
+  }
+
+  /** Sends it without waiting, from any callback; `callback` gets the answer outside of the exchange. False if it can't be sent. */
+  fire(callback: ((answer: Answer) => void) | null = null): bool {
+    this.forNobody = callback
+    const id = this.dispatch()
+    if (id == 0) return false
+    if (callback !== null) underWay().pending.set(id, this)
+    return true
+  }
+
+  private begin(): void {
+    if (direction == NOWHERE) {
+      log.error('call to "' + this.service + '": only a message\'s callback can wait for it, use fire here')
+      return
+    }
+    this.stream = currentContext
+    this.direction = direction
+    const waits = underWay().waits
+    let wait: Wait
+    if (waits.has(this.stream)) {
+      wait = waits.get(this.stream)
+    } else {
+      wait = new Wait()
+      waits.set(this.stream, wait)
+    }
+    const id = this.dispatch()
+    if (id == 0) {
+      wait.refused.push(this)
+    } else {
+      underWay().pending.set(id, this)
+      wait.ids.push(id)
+      wait.add(this.direction, 1)
+    }
+  }
+
+  /** Its id, or 0. */
+  private dispatch(): i32 {
+    const all: Header[] = [new Header(":method", this.method), new Header(":path", this.path), new Header(":authority", this.authority)]
+    for (let i = 0; i < this.headers.length; i++) all.push(this.headers[i])
+    const pairs = encodePairs(all)
+    const service = encodeKey(this.service)
+    const content = this.content
+    const body: usize = content === null ? 0 : content.dataStart
+    const size = content === null ? 0 : content.byteLength
+    store<u32>(OUT_WORD, 0)
+    const status = proxy_http_call(service, keySize, pairs, pairsSize, body, size, 0, 0, max(this.timeout, 1), OUT_WORD)
+    releaseKey(service)
+    heap.free(pairs)
+    if (status == Status.OK) return load<i32>(OUT_WORD)
+    report('call to "' + this.service + '"', status)
+    return 0
+  }
+
+  /** @internal */
+  answered(answer: Answer): Reply | null {
+    const forRequest = this.forRequest
+    if (forRequest !== null) return forRequest(request, answer)
+    const forResponse = this.forResponse
+    if (forResponse !== null) return forResponse(response, answer)
+    const filter = this.forFilter
+    if (filter !== null) return filter.onAnswer(this, answer)
+    const forNobody = this.forNobody
+    if (forNobody !== null) forNobody(answer)
+    return null
+  }
+}
+
+/** What came of a {@link Call}. To be read within the callback it is given to. */
+@final
+export class Answer {
+  /** HTTP status, 0 if no answer came. */
+  readonly status: i32
+  /** Its headers; none if it failed. */
+  readonly headers: Headers = new Headers(MapType.HTTP_CALL_RESPONSE_HEADERS)
+  readonly trailers: Headers = new Headers(MapType.HTTP_CALL_RESPONSE_TRAILERS)
+
+  /** @internal */
+  constructor(
+    /** The call it belongs to, with its `context`. */
+    public readonly call: Call,
+    /** Why no answer came; "" if one did. */
+    public readonly failure: string,
+  ) {
+    const status = failure.length == 0 ? this.headers.get(":status") : null
+    this.status = status === null ? 0 : <i32>ascii.int(status, 0)
+  }
+
+  /** A status of 200–299. */
+  get ok(): bool {
+    return this.status >= 200 && this.status < 300
+  }
+
+  /** Its body as text; "" if it failed. */
+  text(): string {
+    return this.status != 0 && fetchBuffer(BufferType.HTTP_CALL_RESPONSE_BODY) ? takeText() : ""
+  }
+
+  /** Its body; empty if it failed. */
+  bytes(): Uint8Array {
+    return this.status != 0 && fetchBuffer(BufferType.HTTP_CALL_RESPONSE_BODY) ? takeUint8Array() : new Uint8Array(0)
+  }
+
+  /** Its body as JSON; never null, see `Json.valid`. */
+  json(): Json {
+    return Json.parse(this.text())
+  }
+}
+
+/** The calls an exchange waits for. */
+@final
+class Wait {
+  requests: i32 = 0
+  responses: i32 = 0
+  readonly ids: i32[] = []
+  /** Those that could not be sent: their callbacks run when the author's own callback has returned. */
+  readonly refused: Call[] = []
+
+  add(direction: i32, count: i32): void {
+    if (direction == StreamType.HTTP_REQUEST) this.requests += count
+    else this.responses += count
+  }
+
+  holds(direction: i32): bool {
+    return (direction == StreamType.HTTP_REQUEST ? this.requests : this.responses) > 0
+  }
+}
+
+/** The calls under way; made when it is first needed, so that other filters don't contain it. */
+@final
+class Calls {
+  /** By the host's id of the call. */
+  readonly pending: Map<i32, Call> = new Map<i32, Call>()
+  /** By stream; those without calls aren't here. */
+  readonly waits: Map<i32, Wait> = new Map<i32, Wait>()
+}
+
+let calls: Calls | null = null
+
+function underWay(): Calls {
+  let all = calls
+  if (all === null) calls = all = new Calls()
+  return all
+}
+
+/** Direction of the callback that runs. */
+let direction: i32 = NOWHERE
+
+/** A message's callback begins. */
+export function begin(way: i32): void {
+  direction = way
+}
+
+/** A message's callback has ended with `action`: PAUSE if it replied. What the host is told instead while calls are out: `waiting`. */
+export function end(action: i32, waiting: i32): i32 {
+  const waits = underWay().waits
+  const way = direction
+  if (action != Action.CONTINUE) {
+    forget(currentContext)
+  } else if (waits.has(currentContext)) {
+    action = settle(currentContext, waits.get(currentContext))
+    if (action == Action.CONTINUE && waits.has(currentContext) && waits.get(currentContext).holds(way)) action = waiting
+  }
+  direction = NOWHERE
+  return action
+}
+
+/** Runs the callbacks of calls that couldn't be sent. PAUSE if one of them replied. */
+function settle(stream: i32, wait: Wait): i32 {
+  for (let i = 0; wait.refused.length > 0; i++) {
+    const call = wait.refused.shift()
+    const failed =
+      i < MAX_REFUSED ? call.answered(new Answer(call, "it could not be sent")) : new Reply(503, "the filter's call could not be sent")
+    if (failed !== null) {
+      reply(failed)
+      forget(stream)
+      return Action.PAUSE
+    }
+  }
+  return Action.CONTINUE
+}
+
+/** `proxy_on_http_call_response`. */
+export function receive(plugin: i32, id: i32, headers: i32): void {
+  const pending = underWay().pending
+  const waits = underWay().waits
+  if (!pending.has(id)) return
+  const call = pending.get(id)
+  pending.delete(id)
+  const failure = headers == 0 ? readFailure() : ""
+  if (call.direction == NOWHERE) {
+    enterPlugin(plugin)
+    call.answered(new Answer(call, failure))
+    return
+  }
+  const stream = call.stream
+  if (!waits.has(stream)) return
+  const wait = waits.get(stream)
+  if (proxy_set_effective_context(stream) != Status.OK) {
+    forget(stream)
+    return
+  }
+  enter(stream)
+  direction = call.direction
+  const at = wait.ids.indexOf(id)
+  if (at >= 0) wait.ids.splice(at, 1)
+  const result = call.answered(new Answer(call, failure))
+  wait.add(call.direction, -1)
+  if (result !== null) {
+    reply(result)
+    forget(stream)
+  } else if (settle(stream, wait) == Action.CONTINUE && !wait.holds(call.direction)) {
+    if (wait.ids.length == 0) waits.delete(stream)
+    proxy_continue_stream(call.direction)
+  }
+  direction = NOWHERE
+}
+
+export function isWaiting(stream: i32): bool {
+  return underWay().waits.has(stream)
+}
+
+/** The exchange waits for nothing any more; answers that still come are dropped. */
+export function forget(stream: i32): void {
+  const pending = underWay().pending
+  const waits = underWay().waits
+  if (!waits.has(stream)) return
+  const ids = waits.get(stream).ids
+  for (let i = 0; i < ids.length; i++) pending.delete(ids[i])
+  waits.delete(stream)
+}
+
+function readFailure(): string {
+  clearResult()
+  if (proxy_get_status(OUT_WORD, OUT_DATA, OUT_SIZE) != Status.OK) return "no answer"
+  const reason = takeText()
+  return reason.length > 0 ? reason : "no answer"
+}

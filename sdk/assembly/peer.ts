@@ -1,0 +1,68 @@
+// Who is at the other end of the client's connection.
+
+import { properties } from "./properties"
+
+/**
+ * The client's side of the connection. Behind other proxies that is the last of them. What isn't known is "", 0 or false.
+ *
+ * ```ts
+ * if (request.peer.identity != "spiffe://mesh/ns/shop/sa/cart") return new Reply(403)
+ * ```
+ */
+@final
+export class Peer {
+  /** IP address without port: `10.0.0.7`, `2001:db8::7`. */
+  get address(): string {
+    const address = known("source.address")
+    const colon = address.lastIndexOf(":")
+    if (address.startsWith("[")) {
+      const end = address.indexOf("]")
+      return end < 0 ? address : address.substring(1, end)
+    }
+    return colon < 0 ? address : address.substring(0, colon)
+  }
+
+  get port(): i32 {
+    return <i32>properties.int("source.port")
+  }
+
+  /** It showed a certificate that was verified. */
+  get mtls(): bool {
+    return properties.bool("connection.mtls")
+  }
+
+  /** The URI in its certificate: in a mesh its SPIFFE ID. */
+  get identity(): string {
+    return known("connection.uri_san_peer_certificate")
+  }
+
+  /** The first DNS name in its certificate. */
+  get dnsName(): string {
+    return known("connection.dns_san_peer_certificate")
+  }
+
+  /** Its certificate's subject: `CN=cart,O=shop`. */
+  get subject(): string {
+    return known("connection.subject_peer_certificate")
+  }
+
+  /** SHA-256 of its certificate in hex. */
+  get digest(): string {
+    return known("connection.sha256_peer_certificate_digest")
+  }
+
+  /** The name it asked for in the TLS handshake (SNI). */
+  get serverName(): string {
+    return known("connection.requested_server_name")
+  }
+
+  /** `TLSv1.3`, `TLSv1.2`; "" on a plain connection. */
+  get tlsVersion(): string {
+    return known("connection.tls_version")
+  }
+}
+
+function known(path: string): string {
+  const value = properties.text(path)
+  return value === null ? "" : value
+}
