@@ -90,7 +90,7 @@ export class Body {
 }
 
 /** Copies a buffer of the host to where `takeText` and its like find it. */
-export function fetchBuffer(buffer: i32): bool {
+export function fetchBuffer(buffer: i32): boolean {
   clearResult()
   return proxy_get_buffer_bytes(buffer, 0, i32.MAX_VALUE, OUT_DATA, OUT_SIZE) == Status.OK
 }

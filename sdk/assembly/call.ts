@@ -116,7 +116,7 @@ export class Call {
   }
 
   /** Sends it without waiting, from any callback; `callback` gets the answer outside of the exchange. False if it can't be sent. */
-  fire(callback: ((answer: Answer) => void) | null = null): bool {
+  fire(callback: ((answer: Answer) => void) | null = null): boolean {
     this.forNobody = callback
     const id = this.dispatch()
     if (id == 0) return false
@@ -181,7 +181,16 @@ export class Call {
   }
 }
 
-/** What came of a {@link Call}. To be read within the callback it is given to. */
+/**
+ * What came of a {@link Call}. To be read within the callback it is given to.
+ *
+ * ```ts
+ * function checked(request: Request, answer: Answer): Reply | null {
+ *   if (answer.status == 0) log.warn("auth: " + answer.failure)
+ *   return answer.ok ? null : new Reply(403)
+ * }
+ * ```
+ */
 @final
 export class Answer {
   /** HTTP status, 0 if no answer came. */
@@ -202,7 +211,7 @@ export class Answer {
   }
 
   /** A status of 200–299. */
-  get ok(): bool {
+  get ok(): boolean {
     return this.status >= 200 && this.status < 300
   }
 
@@ -236,7 +245,7 @@ class Wait {
     else this.responses += count
   }
 
-  holds(direction: i32): bool {
+  holds(direction: i32): boolean {
     return (direction == StreamType.HTTP_REQUEST ? this.requests : this.responses) > 0
   }
 }

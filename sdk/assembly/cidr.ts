@@ -5,7 +5,7 @@ import { ascii } from "./text"
 /** The address that {@link readAddress} read last, IPv4 as IPv4-mapped IPv6, big-endian halves. */
 let high: u64 = 0
 let low: u64 = 0
-let wasV4: bool = false
+let wasV4: boolean = false
 
 const V4_MAPPED: u64 = 0x0000ffff00000000
 
@@ -33,7 +33,7 @@ function readV4(text: string, start: i32, end: i32): i64 {
 }
 
 /** Reads `10.0.0.1`, `2001:db8::1`, `::ffff:10.0.0.1` (which is the first form); a zone such as `%eth0` is dropped. */
-function readAddress(text: string, start: i32, end: i32): bool {
+function readAddress(text: string, start: i32, end: i32): boolean {
   wasV4 = false
   const zone = text.indexOf("%", start)
   if (zone >= 0 && zone < end) end = zone
@@ -121,7 +121,7 @@ function readAddress(text: string, start: i32, end: i32): bool {
 }
 
 /** Reads an address that may carry a port, as `request.clientAddress` does: `10.0.0.1:80`, `[2001:db8::1]:80`. */
-function readEndpoint(text: string): bool {
+function readEndpoint(text: string): boolean {
   if (text.startsWith("[")) {
     const end = text.indexOf("]")
     return end > 0 && readAddress(text, 1, end)
@@ -167,12 +167,12 @@ export class Cidr {
   }
 
   /** Whether the address, with or without a port, lies in it; false for what isn't an address. */
-  contains(address: string): bool {
+  contains(address: string): boolean {
     return readEndpoint(address) && this.holds()
   }
 
   /** @internal Of the address read last. */
-  holds(): bool {
+  holds(): boolean {
     return (high & mask(this.bits)) == this.high && (low & mask(this.bits - 64)) == this.low
   }
 }
@@ -202,7 +202,7 @@ export class CidrSet {
   }
 
   /** Adds a range or an address; false if the text is neither. */
-  add(text: string): bool {
+  add(text: string): boolean {
     const range = Cidr.parse(text)
     if (range === null) return false
     this.ranges.push(range)
@@ -210,7 +210,7 @@ export class CidrSet {
   }
 
   /** Whether the address, with or without a port, lies in one of them. */
-  contains(address: string): bool {
+  contains(address: string): boolean {
     if (!readEndpoint(address)) return false
     for (let i = 0; i < this.ranges.length; i++) {
       if (this.ranges[i].holds()) return true

@@ -45,7 +45,7 @@ export class Config {
   ) {}
 
   /** Whether the key is there (`null` counts as absent). */
-  has(key: string): bool {
+  has(key: string): boolean {
     return this.json(key) !== null
   }
 
@@ -217,7 +217,8 @@ export class Config {
     const set = new CidrSet()
     const list = this.strings(key, [])
     for (let i = 0; i < list.length; i++) {
-      if (!set.add(list[i])) this.wrong(key + "[" + decimal(i) + "]", 'must be an address or range such as 10.0.0.0/8, not "' + list[i] + '"')
+      if (set.add(list[i])) continue
+      this.wrong(key + "[" + decimal(i) + "]", 'must be an address or range such as 10.0.0.0/8, not "' + list[i] + '"')
     }
     return set
   }
@@ -258,7 +259,7 @@ export class Config {
   }
 
   /** @internal Whether the filter may start. */
-  get accepted(): bool {
+  get accepted(): boolean {
     return this.problems.count == 0
   }
 

@@ -3,7 +3,7 @@
 /** Its stream's id; 0 in callbacks that belong to none. */
 export let currentContext: i32 = 0
 /** Whether a body follows the headers that `onRequest` or `onResponse` sees. */
-export let bodyFollows: bool = false
+export let bodyFollows: boolean = false
 
 // @ts-ignore: decorator
 @inline
@@ -13,6 +13,6 @@ export function setContext(id: i32): void {
 
 // @ts-ignore: decorator
 @inline
-export function setBodyFollows(follows: bool): void {
+export function setBodyFollows(follows: boolean): void {
   bodyFollows = follows
 }

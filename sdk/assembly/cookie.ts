@@ -19,8 +19,8 @@ export class Cookie {
   domain: string = ""
   /** Seconds; 0 deletes it at once, negative = until the browser is closed. */
   maxAge: i64 = -1
-  secure: bool = false
-  httpOnly: bool = true
+  secure: boolean = false
+  httpOnly: boolean = true
   /** `Lax`, `Strict`, `None`, or "" to say nothing. */
   sameSite: string = "Lax"
 

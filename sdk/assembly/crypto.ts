@@ -21,17 +21,35 @@ export function sha256<T>(content: T): Uint8Array {
   return digest<T>("sha256", content, sha256Of)
 }
 
-/** The SHA-1 of text or bytes: 20 octets. For old signatures only; it is broken where collisions matter. */
+/**
+ * The SHA-1 of text or bytes: 20 octets. For old signatures only; it is broken where collisions matter.
+ *
+ * ```ts
+ * const etag = hex.encode(sha1(body.bytes()))
+ * ```
+ */
 export function sha1<T>(content: T): Uint8Array {
   return digest<T>("sha1", content, sha1Of)
 }
 
-/** The SHA-384 of text or bytes: 48 octets. */
+/**
+ * The SHA-384 of text or bytes: 48 octets.
+ *
+ * ```ts
+ * const digest = base64.encode(sha384(body.bytes()))
+ * ```
+ */
 export function sha384<T>(content: T): Uint8Array {
   return digest<T>("sha384", content, sha384Of)
 }
 
-/** The SHA-512 of text or bytes: 64 octets. */
+/**
+ * The SHA-512 of text or bytes: 64 octets.
+ *
+ * ```ts
+ * const digest = base64.encode(sha512(body.bytes()))
+ * ```
+ */
 export function sha512<T>(content: T): Uint8Array {
   return digest<T>("sha512", content, sha512Of)
 }
@@ -48,17 +66,35 @@ export function hmacSha256<K, T>(key: K, data: T): Uint8Array {
   return hmac("sha256", toBytes<K>(key), toBytes<T>(data), sha256Of, 64)
 }
 
-/** The HMAC of `data` with SHA-1: 20 octets. */
+/**
+ * The HMAC of `data` with SHA-1: 20 octets.
+ *
+ * ```ts
+ * const code = base64.encode(hmacSha1(secret, request.target))
+ * ```
+ */
 export function hmacSha1<K, T>(key: K, data: T): Uint8Array {
   return hmac("sha1", toBytes<K>(key), toBytes<T>(data), sha1Of, 64)
 }
 
-/** The HMAC of `data` with SHA-384: 48 octets. */
+/**
+ * The HMAC of `data` with SHA-384: 48 octets.
+ *
+ * ```ts
+ * const code = base64.encode(hmacSha384(secret, request.target))
+ * ```
+ */
 export function hmacSha384<K, T>(key: K, data: T): Uint8Array {
   return hmac("sha384", toBytes<K>(key), toBytes<T>(data), sha384Of, 128)
 }
 
-/** The HMAC of `data` with SHA-512: 64 octets. */
+/**
+ * The HMAC of `data` with SHA-512: 64 octets.
+ *
+ * ```ts
+ * const code = base64.encode(hmacSha512(secret, request.target))
+ * ```
+ */
 export function hmacSha512<K, T>(key: K, data: T): Uint8Array {
   return hmac("sha512", toBytes<K>(key), toBytes<T>(data), sha512Of, 128)
 }
@@ -71,7 +107,7 @@ export function hmacSha512<K, T>(key: K, data: T): Uint8Array {
  * if (!constantTimeEquals(token, expected)) return new Reply(401)
  * ```
  */
-export function constantTimeEquals<A, B>(a: A, b: B): bool {
+export function constantTimeEquals<A, B>(a: A, b: B): boolean {
   const left = toBytes<A>(a)
   const right = toBytes<B>(b)
   if (left.length != right.length) return false

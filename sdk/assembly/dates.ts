@@ -95,6 +95,11 @@ export function isoDate(milliseconds: i64): string {
 /**
  * Reads the form that {@link httpDate} writes.
  *
+ * ```ts
+ * const since = request.headers.get("if-modified-since")
+ * if (since !== null && parseHttpDate(since) >= changed) return new Reply(304)
+ * ```
+ *
  * @returns milliseconds since 1970, or -1 for anything else and for dates before 1970.
  */
 export function parseHttpDate(text: string): i64 {
@@ -107,6 +112,11 @@ export function parseHttpDate(text: string): i64 {
 
 /**
  * Reads `1994-11-06T08:49:37Z`, with or without a fraction, and with `Z` or an offset such as `+01:00`.
+ *
+ * ```ts
+ * const until = parseIsoDate(config.string("until"))
+ * if (until < 0) config.fail('"until" must be a date such as 2030-01-01T00:00:00Z')
+ * ```
  *
  * @returns milliseconds since 1970, or -1 for anything else and for dates before 1970.
  */

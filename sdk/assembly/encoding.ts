@@ -4,7 +4,7 @@ import { payload, payloadSize, releasePayload, utf8Bytes } from "./payload"
 import { decodeComponent, encodeComponent, hexDigit } from "./percent"
 import { decode, validUtf8 } from "./text"
 
-function letter(value: u32, url: bool): u32 {
+function letter(value: u32, url: boolean): u32 {
   if (value < 26) return value + 0x41
   if (value < 52) return value + 0x47
   if (value < 62) return value - 4
@@ -12,7 +12,7 @@ function letter(value: u32, url: bool): u32 {
 }
 
 /** Value of a letter, or -1. */
-function sextet(code: i32, url: bool): i32 {
+function sextet(code: i32, url: boolean): i32 {
   if (code >= 0x41 && code <= 0x5a) return code - 0x41
   if (code >= 0x61 && code <= 0x7a) return code - 0x47
   if (code >= 0x30 && code <= 0x39) return code + 4
@@ -20,7 +20,7 @@ function sextet(code: i32, url: bool): i32 {
   return code == (url ? 0x5f : 0x2f) ? 63 : -1
 }
 
-function encode64(source: usize, size: i32, url: bool): string {
+function encode64(source: usize, size: i32, url: boolean): string {
   const full = size / 3
   const rest = size - full * 3
   const length = full * 4 + (rest == 0 ? 0 : url ? rest + 1 : 4)
@@ -48,7 +48,7 @@ function encode64(source: usize, size: i32, url: bool): string {
 }
 
 /** Strict (RFC 4648 §3.5): right length, right alphabet, no stray bits. The url form may be padded. */
-function decode64(text: string, url: bool): Uint8Array | null {
+function decode64(text: string, url: boolean): Uint8Array | null {
   let length = text.length
   if (length > 0 && length % 4 == 0 && text.charCodeAt(length - 1) == 0x3d) {
     length--
@@ -210,7 +210,7 @@ export namespace utf8 {
   export function decode(bytes: Uint8Array): string {
     return decodeUtf8(bytes)
   }
-  export function isValid(bytes: Uint8Array): bool {
+  export function isValid(bytes: Uint8Array): boolean {
     return validUtf8(bytes.dataStart, bytes.byteLength)
   }
 }

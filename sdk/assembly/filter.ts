@@ -51,7 +51,7 @@ export abstract class HttpFilter {
   }
 
   /** A piece of the request's body is here; `end` says whether it is the last, unless trailers follow. */
-  onRequestChunk(request: Request, body: Body, end: bool): Reply | null {
+  onRequestChunk(request: Request, body: Body, end: boolean): Reply | null {
     return null
   }
 
@@ -69,7 +69,7 @@ export abstract class HttpFilter {
   }
 
   /** A piece of the response's body is here; `end` says whether it is the last, unless trailers follow. */
-  onResponseChunk(response: Response, body: Body, end: bool): Reply | null {
+  onResponseChunk(response: Response, body: Body, end: boolean): Reply | null {
     return null
   }
 

@@ -9,7 +9,7 @@ import { encodeKey, keySize, releaseKey } from "./text"
 export let foreignStatus: i32 = 0
 
 /** Calls `name` with the octets at `argument`; the result is then where `takeUint8Array` and its like find it. */
-export function callForeign(name: string, argument: usize, size: i32): bool {
+export function callForeign(name: string, argument: usize, size: i32): boolean {
   clearResult()
   const key = encodeKey(name)
   foreignStatus = proxy_call_foreign_function(key, keySize, argument, size, OUT_DATA, OUT_SIZE)

@@ -15,7 +15,14 @@ import { decode, encodeName, encodeTo, encodeValue, keySize, releaseKey, release
 /** More pairs than any host sends; a larger count is a broken block. */
 const MAX_PAIRS: u32 = 4096
 
-/** One header field. */
+/**
+ * One header field.
+ *
+ * ```ts
+ * const first = request.headers.entries()[0]
+ * log.info(first.name + ": " + first.value)
+ * ```
+ */
 @final
 export class Header {
   constructor(
@@ -30,6 +37,11 @@ export class Header {
  * `:authority`, `:scheme` and `:status` are reachable under these names too. Values are read as UTF-8 (latin1 where they
  * are not valid UTF-8) and written as UTF-8. A name or value that would break the message (a line break, say) is refused
  * by the gateway and logged; the filter goes on.
+ *
+ * ```ts
+ * request.headers.remove("cookie")
+ * request.headers.set("x-tenant", tenant)
+ * ```
  */
 @final
 export class Headers {
@@ -60,7 +72,7 @@ export class Headers {
   }
 
   /** Whether there is a header of this name. */
-  has(name: string): bool {
+  has(name: string): boolean {
     if (!this.find(name)) return false
     release(<usize>load<u32>(OUT_DATA))
     return true
@@ -123,7 +135,7 @@ export class Headers {
     return names
   }
 
-  private find(name: string): bool {
+  private find(name: string): boolean {
     clearResult()
     const key = encodeName(name)
     const status = proxy_get_header_map_value(this.map, key, keySize, OUT_DATA, OUT_SIZE)

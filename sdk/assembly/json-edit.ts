@@ -128,7 +128,7 @@ function field(
 }
 
 /** Whether a `*` follows: nothing is made for one. */
-function rest(parts: string[], step: i32): bool {
+function rest(parts: string[], step: i32): boolean {
   for (let i = step + 1; i < parts.length; i++) {
     if (parts[i] == "*") return true
   }

@@ -19,7 +19,7 @@ export class JsonReader {
   constructor(private readonly text: string) {}
 
   /** Whether there is nothing but white space. */
-  get empty(): bool {
+  get empty(): boolean {
     this.space()
     return this.at >= this.text.length
   }
@@ -85,7 +85,7 @@ export class JsonReader {
     return this.fail(code < 0 ? "unexpected end" : "unexpected character")
   }
 
-  private word(word: string): bool {
+  private word(word: string): boolean {
     for (let i = 0; i < word.length; i++) {
       if (this.at + i >= this.text.length || this.text.charCodeAt(this.at + i) != word.charCodeAt(i)) return false
     }
@@ -148,7 +148,7 @@ export class JsonReader {
     return value
   }
 
-  private digit(): bool {
+  private digit(): boolean {
     return this.peek() >= 0x30 && this.peek() <= 0x39
   }
 
@@ -199,7 +199,7 @@ export class JsonReader {
   /** What the last {@link string} read. */
   private last: string = ""
 
-  private string(): bool {
+  private string(): boolean {
     this.at++
     let result = ""
     let start = this.at

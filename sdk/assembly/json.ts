@@ -111,7 +111,7 @@ export class Json {
   }
 
   /** It was read without an error. */
-  get valid(): bool {
+  get valid(): boolean {
     return this.kind != JsonKind.MISSING
   }
 
@@ -121,7 +121,7 @@ export class Json {
   }
 
   /** Something is there, `null` included. */
-  get exists(): bool {
+  get exists(): boolean {
     return this.kind != JsonKind.MISSING
   }
 
@@ -145,27 +145,27 @@ export class Json {
     }
   }
 
-  get isNull(): bool {
+  get isNull(): boolean {
     return this.kind == JsonKind.NULL
   }
 
-  get isBool(): bool {
+  get isBool(): boolean {
     return this.kind == JsonKind.BOOL
   }
 
-  get isNumber(): bool {
+  get isNumber(): boolean {
     return this.kind == JsonKind.NUMBER
   }
 
-  get isString(): bool {
+  get isString(): boolean {
     return this.kind == JsonKind.STRING
   }
 
-  get isArray(): bool {
+  get isArray(): boolean {
     return this.kind == JsonKind.ARRAY
   }
 
-  get isObject(): bool {
+  get isObject(): boolean {
     return this.kind == JsonKind.OBJECT
   }
 
@@ -291,9 +291,9 @@ export class Json {
   }
 
   /** Removes a field of an object; whether it was there. */
-  delete(key: string): bool {
+  delete(key: string): boolean {
     const fields = this.fields
-    return fields !== null && fields.delete(key)
+    return fields !== null && fields.delete(key) == true
   }
 
   /**
@@ -331,7 +331,7 @@ export class Json {
   }
 
   /** Whether both say the same; the order of fields doesn't count. */
-  equals(other: Json): bool {
+  equals(other: Json): boolean {
     return same(this, other, 0)
   }
 
@@ -367,7 +367,7 @@ function copy(json: Json, depth: i32): Json {
   return result
 }
 
-function same(a: Json, b: Json, depth: i32): bool {
+function same(a: Json, b: Json, depth: i32): boolean {
   if (a.kind != b.kind || a.length != b.length || depth > MAX_NESTING) return false
   if (a.kind == JsonKind.STRING) return a.text == b.text
   if (a.kind == JsonKind.NUMBER) return a.num == b.num

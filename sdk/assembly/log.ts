@@ -15,7 +15,7 @@ export function write(level: i32, message: string): void {
   releaseValue(text)
 }
 
-function wanted(level: i32): bool {
+function wanted(level: i32): boolean {
   return proxy_get_log_level(OUT_WORD) != Status.OK || load<i32>(OUT_WORD) <= level
 }
 

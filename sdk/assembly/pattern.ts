@@ -19,12 +19,12 @@ export class Pattern {
   /** @param ignoreCase of ASCII letters. */
   constructor(
     text: string,
-    private readonly ignoreCase: bool = false,
+    private readonly ignoreCase: boolean = false,
   ) {
     this.parts = (ignoreCase ? ascii.lower(text) : text).split("*")
   }
 
-  matches(text: string): bool {
+  matches(text: string): boolean {
     if (this.ignoreCase) text = ascii.lower(text)
     const parts = this.parts
     const last = parts.length - 1
@@ -37,7 +37,7 @@ export class Pattern {
       at = found + parts[i].length
     }
     const end = parts[last]
-    return text.length - end.length >= at && text.endsWith(end)
+    return text.length - end.length >= at && text.endsWith(end) == true
   }
 }
 
@@ -53,7 +53,7 @@ export class Pattern {
 export class PatternSet {
   private readonly patterns: Pattern[] = []
 
-  constructor(texts: string[] = [], ignoreCase: bool = false) {
+  constructor(texts: string[] = [], ignoreCase: boolean = false) {
     for (let i = 0; i < texts.length; i++) this.patterns.push(new Pattern(texts[i], ignoreCase))
   }
 
@@ -63,7 +63,7 @@ export class PatternSet {
   }
 
   /** Whether one of them matches. */
-  matches(text: string): bool {
+  matches(text: string): boolean {
     for (let i = 0; i < this.patterns.length; i++) {
       if (this.patterns[i].matches(text)) return true
     }

@@ -27,7 +27,7 @@ export class Peer {
   }
 
   /** It showed a certificate that was verified. */
-  get mtls(): bool {
+  get mtls(): boolean {
     return properties.bool("connection.mtls")
   }
 

@@ -27,14 +27,14 @@ export function encodeComponent(text: string): string {
   return result
 }
 
-function unreserved(byte: i32): bool {
+function unreserved(byte: i32): boolean {
   const letter = (byte | 0x20) - 0x61
   if (<u32>letter < 26 || <u32>(byte - 0x30) < 10) return true
   return byte == 0x2d || byte == 0x2e || byte == 0x5f || byte == 0x7e
 }
 
 /** Turns `%XX` into octets, and `+` into a space where `plus` says so. A `%` that no two hex digits follow stays as it is. */
-export function decodeComponent(text: string, start: i32, end: i32, plus: bool): string {
+export function decodeComponent(text: string, start: i32, end: i32, plus: boolean): string {
   let plain = true
   for (let i = start; i < end; i++) {
     const code = text.charCodeAt(i)

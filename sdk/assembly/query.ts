@@ -2,7 +2,14 @@
 
 import { decodeComponent, encodeComponent } from "./percent"
 
-/** One parameter, decoded. */
+/**
+ * One parameter, decoded.
+ *
+ * ```ts
+ * const all = request.query.entries()
+ * for (let i = 0; i < all.length; i++) log.info(all[i].name + "=" + all[i].value)
+ * ```
+ */
 @final
 export class QueryParameter {
   constructor(
@@ -56,7 +63,7 @@ export class Query {
   }
 
   /** Whether the parameter occurs at all. */
-  has(name: string): bool {
+  has(name: string): boolean {
     return this.get(name) !== null
   }
 

@@ -45,7 +45,7 @@ export class Queue {
   ) {}
 
   /** Makes the queue if there is none, and brings its items to this filter's `onQueue`. Call it in `configure`. */
-  listen(): bool {
+  listen(): boolean {
     store<u32>(OUT_WORD, 0)
     const key = encodeKey(this.name)
     const status = proxy_register_shared_queue(key, keySize, OUT_WORD)
@@ -62,7 +62,7 @@ export class Queue {
   }
 
   /** Appends text or bytes. False if nobody has made the queue yet, or it is full. */
-  send<T>(item: T): bool {
+  send<T>(item: T): boolean {
     if (!this.find()) return false
     const data = payload<T>(item)
     const status = proxy_enqueue_shared_queue(this.id, data, payloadSize)
@@ -81,7 +81,7 @@ export class Queue {
     return this.find() && take(this.id) ? takeUint8Array() : null
   }
 
-  private find(): bool {
+  private find(): boolean {
     if (this.id != 0) return true
     store<u32>(OUT_WORD, 0)
     const key = encodeKey(this.name)
@@ -94,7 +94,7 @@ export class Queue {
   }
 }
 
-function take(id: i32): bool {
+function take(id: i32): boolean {
   clearResult()
   return proxy_dequeue_shared_queue(id, OUT_DATA, OUT_SIZE) == Status.OK
 }

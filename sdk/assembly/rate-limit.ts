@@ -59,7 +59,13 @@ export class RateLimit {
   }
 }
 
-/** Milliseconds as whole seconds, rounded up: the form of `retry-after`. */
+/**
+ * Milliseconds as whole seconds, rounded up: the form of `retry-after`.
+ *
+ * ```ts
+ * return new Reply(429).header("retry-after", seconds(wait))
+ * ```
+ */
 export function seconds(milliseconds: i64): string {
   return decimal((milliseconds + 999) / 1000)
 }

@@ -13,6 +13,10 @@ import { skip } from "./skip"
 /**
  * The request of the current exchange. It is a view: every read asks the gateway, every write changes what is sent to the
  * service. Keep in a local what you need twice.
+ *
+ * ```ts
+ * if (request.method == "GET" && request.path == "/old") request.path = "/new"
+ * ```
  */
 @final
 export class Request {
@@ -115,7 +119,7 @@ export class Request {
   }
 
   /** Whether a body follows; to be asked in `onRequest`. If so, `onRequestBody` is called, be it empty in the end. */
-  get hasBody(): bool {
+  get hasBody(): boolean {
     return bodyFollows
   }
 

@@ -6,7 +6,13 @@ import { Headers } from "./headers"
 import { skip } from "./skip"
 import { decimal } from "./text"
 
-/** The response of the current exchange: a view like `Request`, editable in `onResponse`. */
+/**
+ * The response of the current exchange: a view like `Request`, editable in `onResponse`.
+ *
+ * ```ts
+ * if (response.status == 404) response.headers.set("cache-control", "max-age=60")
+ * ```
+ */
 @final
 export class Response {
   /** The response's headers. */
@@ -29,7 +35,7 @@ export class Response {
   }
 
   /** Whether a body follows; to be asked in `onResponse`. */
-  get hasBody(): bool {
+  get hasBody(): boolean {
     return bodyFollows
   }
 

@@ -34,7 +34,7 @@ export class Route {
    * Sends the request to this service whatever its route says. False if there is no such service, the request has been sent
    * already, or the host can't do it (Envoy: set a header that its routes match, and call `refresh`).
    */
-  choose(service: string): bool {
+  choose(service: string): boolean {
     const argument = payload<string>(service)
     const done = callForeign("sluice_set_service", argument, payloadSize)
     releasePayload<string>(argument)
@@ -43,7 +43,7 @@ export class Route {
   }
 
   /** Has the route chosen anew, by the request as it is now. This filter is not run again. False if the host can't do it. */
-  refresh(): bool {
+  refresh(): boolean {
     const done = callForeign("clear_route_cache", 0, 0)
     if (done) release(<usize>load<u32>(OUT_DATA))
     return done

@@ -49,7 +49,7 @@ const plugins: Plugin[] = []
 /** The one whose variables are in place. */
 let active: Plugin = pristine
 /** Whether there was ever more than one; a filter used once never looks at the rest. */
-let several: bool = false
+let several: boolean = false
 /** Plugin of a stream; streams begun while there was only one aren't here. */
 const owners = new Map<i32, Plugin>()
 

@@ -16,7 +16,14 @@ const MAX_ATTEMPTS: i32 = 64
 
 const EIGHT_BYTES: usize = memory.data(8, 8)
 
-/** A shared value and the version it was read at. */
+/**
+ * A shared value and the version it was read at.
+ *
+ * ```ts
+ * const old = shared.read("state")
+ * if (old !== null && shared.compareAndSet("state", old.value + "!", old)) log.info("changed")
+ * ```
+ */
 @final
 export class SharedValue {
   constructor(
@@ -62,7 +69,7 @@ export namespace shared {
    * if (old === null && shared.compareAndSet("leader", "me", null)) log.info("I lead")
    * ```
    */
-  export function compareAndSet(key: string, value: string, expected: SharedValue | null): bool {
+  export function compareAndSet(key: string, value: string, expected: SharedValue | null): boolean {
     const status = put(key, value, expected === null ? ABSENT : expected.version)
     if (status != Status.OK && status != Status.CAS_MISMATCH) report('shared.compareAndSet("' + key + '")', status)
     return status == Status.OK
@@ -113,7 +120,7 @@ export class SharedCounter {
 let cellVersion: u32 = 0
 
 /** Copies the `size` octets of a value to `target`; false if there is no value of that size. */
-export function readCell(key: string, target: usize, size: i32): bool {
+export function readCell(key: string, target: usize, size: i32): boolean {
   if (!fetch(key)) {
     cellVersion = ABSENT
     return false
@@ -127,7 +134,7 @@ export function readCell(key: string, target: usize, size: i32): bool {
 }
 
 /** Writes octets if the key is as the last {@link readCell} saw it. True also when the host refuses for good. */
-export function replaceCell(key: string, source: usize, size: i32): bool {
+export function replaceCell(key: string, source: usize, size: i32): boolean {
   const name = encodeKey(key)
   const status = proxy_set_shared_data(name, keySize, source, size, cellVersion)
   releaseKey(name)
@@ -142,7 +149,7 @@ export function readLong(key: string, absent: i64): i64 {
 }
 
 /** As {@link replaceCell}, for what {@link readLong} reads. */
-export function replaceLong(key: string, value: i64): bool {
+export function replaceLong(key: string, value: i64): boolean {
   store<i64>(EIGHT_BYTES, value)
   return replaceCell(key, EIGHT_BYTES, 8)
 }
@@ -161,7 +168,7 @@ export function slotOf(key: string, slots: i32): string {
   return "#" + decimal(hash % <u32>slots)
 }
 
-function fetch(key: string): bool {
+function fetch(key: string): boolean {
   clearResult()
   store<u32>(OUT_WORD, 0)
   const name = encodeKey(key)

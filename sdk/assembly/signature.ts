@@ -24,11 +24,11 @@ import { decode } from "./text"
  * @returns false also for a key that can't be read or doesn't fit the algorithm. Envoy knows `RS256`, `RS384` and `RS512`
  *   with a key in PEM; anything else is false there.
  */
-export function verifySignature<T>(algorithm: string, key: string, signature: Uint8Array, data: T): bool {
+export function verifySignature<T>(algorithm: string, key: string, signature: Uint8Array, data: T): boolean {
   return verify(algorithm, utf8Bytes(key), signature, toBytes<T>(data))
 }
 
-function verify(algorithm: string, key: Uint8Array, signature: Uint8Array, data: Uint8Array): bool {
+function verify(algorithm: string, key: Uint8Array, signature: Uint8Array, data: Uint8Array): boolean {
   const message = new Message(32 + algorithm.length * 3 + key.length + signature.length + data.length)
   message.bytes(utf8Bytes(algorithm))
   message.byte(0)
@@ -45,7 +45,7 @@ function verify(algorithm: string, key: Uint8Array, signature: Uint8Array, data:
 }
 
 /** VerifySignatureArguments (hash 1, key 2 as DER, signature 3, text 4) → VerifySignatureResult (result 1), in protobuf. */
-function verifyInEnvoy(algorithm: string, key: Uint8Array, signature: Uint8Array, data: Uint8Array): bool {
+function verifyInEnvoy(algorithm: string, key: Uint8Array, signature: Uint8Array, data: Uint8Array): boolean {
   const hash = algorithm == "RS256" ? "sha256" : algorithm == "RS384" ? "sha384" : algorithm == "RS512" ? "sha512" : ""
   const der = hash.length > 0 ? fromPem(decode(key.dataStart, key.byteLength)) : null
   if (der === null) return false
@@ -107,7 +107,7 @@ class Message {
     this.bytes(value)
   }
 
-  send(name: string): bool {
+  send(name: string): boolean {
     const done = callForeign(name, this.block, <i32>(this.at - this.block))
     heap.free(this.block)
     return done

@@ -22,7 +22,7 @@ export namespace strings {
   }
 
   /** Whether both are the same, but for the case of ASCII letters. */
-  export function equalsIgnoreCase(a: string, b: string): bool {
+  export function equalsIgnoreCase(a: string, b: string): boolean {
     return a.length == b.length && ascii.lower(a) == ascii.lower(b)
   }
 

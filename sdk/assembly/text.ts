@@ -171,7 +171,7 @@ function codePoint(source: usize, left: i32): i32 {
 }
 
 /** Whether all of it is UTF-8. */
-export function validUtf8(source: usize, size: i32): bool {
+export function validUtf8(source: usize, size: i32): boolean {
   for (let i = 0; i < size; ) {
     const length = codePoint(source + i, size - i)
     if (length == 0) return false

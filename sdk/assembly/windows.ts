@@ -6,13 +6,21 @@ import { readCell, replaceCell, slotOf } from "./shared"
 /** Attempts against other threads before a request is turned away. */
 const MAX_ATTEMPTS: i32 = 64
 
-/** What a window's limit says to a request. */
+/**
+ * What a window's limit says to a request.
+ *
+ * ```ts
+ * const left = quota.take(user)
+ * request.headers.set("x-remaining", left.remaining.toString())
+ * if (!left.allowed) return new Reply(429).header("retry-after", seconds(left.reset))
+ * ```
+ */
 @final
 export class Quota {
   /** @internal */
   constructor(
     /** Whether it is within the limit. */
-    public readonly allowed: bool,
+    public readonly allowed: boolean,
     /** Requests per window. */
     public readonly limit: i64,
     /** Requests that are left now. */
@@ -99,7 +107,7 @@ export class FixedWindow {
     return this.quota(used < this.limit, used, time)
   }
 
-  private quota(allowed: bool, used: i64, time: i64): Quota {
+  private quota(allowed: boolean, used: i64, time: i64): Quota {
     return new Quota(allowed, this.limit, max<i64>(this.limit - used, 0), this.window - (time % this.window))
   }
 }
@@ -165,7 +173,7 @@ export class SlidingWindow {
     return load<i64>(at, 8) + <i64>Math.ceil((<f64>load<i64>(at, 16) * <f64>overlap) / <f64>this.window)
   }
 
-  private quota(allowed: bool, used: i64, time: i64, cost: i64): Quota {
+  private quota(allowed: boolean, used: i64, time: i64, cost: i64): Quota {
     const at = cell()
     const overlap = this.window - (time % this.window)
     let reset = overlap

@@ -1,6 +1,7 @@
 // Bodies and trailers in the SDK's words, in the gateway's own host.
 
 import { afterAll, describe, expect, it } from "vitest"
+import { FakeHost } from "./fake-host.ts"
 import { FilterBench } from "./run-filter.ts"
 
 const bench = new FilterBench()
@@ -87,6 +88,18 @@ export function onResponseBody(response: Response, body: Body): Reply | null {
     expect([upstream?.body.text, upstream?.trailers.get("x-sum")]).toEqual(["[hello]", "1"])
     const refused = await filter.request({ chunks: ["he", "llo"], trailers: { "x-sum": "1" }, headers: { "x-edit": "refuse" } })
     expect(refused.response?.status).toBe(422)
+  })
+  it("may change its size in hosts that send the headers first", async () => {
+    const host = new FakeHost(
+      await bench.workbench.module(`${SDK}
+export function onRequest(request: Request): void { if (request.path == "/skip") request.skipBody() }
+export function onRequestBody(request: Request, body: Body): void {}`),
+    )
+    const length = (path: string, end: boolean): string | undefined => {
+      host.onRequest(host.open(), { ":path": path, "content-length": "5" }, end)
+      return host.header("content-length")
+    }
+    expect([length("/", false), length("/", true), length("/skip", false)]).toEqual([undefined, "5", "5"])
   })
   it("over the limit is refused by the gateway", async () => {
     const filter = await bench.load(EDIT, { limits: { body: 1024 } })

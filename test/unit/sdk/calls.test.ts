@@ -1,6 +1,7 @@
 // Callouts in the SDK's words, in the gateway's own host.
 
 import { afterAll, describe, expect, it } from "vitest"
+import { loadFilters } from "../../../gateway/testing/testing.ts"
 import { FilterBench } from "./run-filter.ts"
 
 const bench = new FilterBench()
@@ -220,5 +221,27 @@ function never(request: Request, answer: Answer): Reply | null { log.error("neve
     const exchange = await filter.request()
     expect(exchange.logs.map((line) => line.message)).toEqual(['call to "a": only a message\'s callback can wait for it, use fire here'])
     expect(filter.calls.length).toBe(0)
+  })
+})
+
+describe("several uses of a filter in one VM", () => {
+  it("get their own answers, with their own variables", async () => {
+    const source = `${SDK}
+let name = ""
+let answers = 0
+export function configure(config: Config): void { name = config.string("name"); new Call("a", "GET", "/" + name).fire(configured) }
+function configured(answer: Answer): void { name += answer.text() }
+export function onRequest(request: Request): Reply | null { new Call("a", "GET", "/" + name).send(answered); return null }
+function answered(request: Request, answer: Answer): Reply | null { answers++; request.headers.add("x-" + name, answers.toString() + answer.call.path + answer.text()); return null }`
+    await bench.load(source, { config: { name: "none" }, services: { a: {} } })
+    const use = (name: string) => ({ module: bench.path(source), vmId: "shared", name: "f", config: { name } })
+    const filter = await loadFilters([use("one"), use("two")], {
+      services: { a: (call) => ({ body: call.path === "/one" ? "1" : call.path === "/two" ? "2" : "", after: 5 }) },
+    })
+    await filter.advance(5)
+    await filter.request()
+    const { upstream } = await filter.request()
+    filter.close()
+    expect([upstream?.headers.get("x-one1"), upstream?.headers.get("x-two2")]).toEqual(["2/one1", "2/two2"])
   })
 })

@@ -69,11 +69,11 @@ export class FakeHost {
   }
 
   /** Runs the request phase; true if the request goes on. */
-  onRequest(id: number, headers: Record<string, string> = {}): boolean {
+  onRequest(id: number, headers: Record<string, string> = {}, end = true): boolean {
     this.request = [[":method", "GET"], [":path", "/"], [":authority", "example.com"], [":scheme", "http"], ...Object.entries(headers)]
     const given = new Map(Object.entries(headers))
     this.request = this.request.filter(([name], index) => index >= 4 || !given.has(name))
-    return (this.exports.proxy_on_request_headers?.(id, this.request.length, 1) ?? 0) === 0
+    return (this.exports.proxy_on_request_headers?.(id, this.request.length, end ? 1 : 0) ?? 0) === 0
   }
 
   /** Shows {@link body}; true if it goes on. */
