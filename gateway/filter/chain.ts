@@ -123,6 +123,8 @@ export class ChainRun implements FilterStream, PipelineOwner {
   runResponse(response: ResponseHead, end: boolean): void {
     this.response = response
     this.#end = end
+    // A reply answered the request; this is another message, which filters may answer in their turn.
+    this.#answered = false
     this.#pausedResponse = null
     this.#back = this.#streams.length
     this.#busy++
@@ -301,7 +303,7 @@ export class ChainRun implements FilterStream, PipelineOwner {
   }
 
   fail(code: ErrorCode, details: string): void {
-    if (this.#answered || this.#done) return
+    if (this.#asked !== NOTHING || this.#done) return
     this.#answered = true
     this.#code = code
     this.#details = details

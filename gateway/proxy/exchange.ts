@@ -217,7 +217,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onFilterReply(reply: LocalReply): void {
     this.#setFlag("LR", reply.details)
-    this.#replyLocally(this.plane.means.replies.filter(reply))
+    this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 
   onFilterFailed(code: ErrorCode, details: string): void {

@@ -12,6 +12,41 @@ export interface Reply {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** Octets of a reply's body that become a gRPC message. */
+const MAX_MESSAGE = 1024
+
+function isGrpc(request: RequestHead): boolean {
+  const type = request.fields.get("content-type")
+  return type !== undefined && /^application\/grpc(?:$|[+;])/i.test(type)
+}
+
+/** The gRPC status that clients themselves derive from an HTTP one (gRPC, "HTTP to gRPC Status Code Mapping"). */
+function grpcStatusOf(status: number): number {
+  switch (status) {
+    case 400:
+      return 13
+    case 401:
+      return 16
+    case 403:
+      return 7
+    case 404:
+      return 12
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14
+    default:
+      return 2
+  }
+}
+
+/** `grpc-message`: what isn't printable ASCII, and `%`, is percent-encoded octet by octet. */
+function percentEncoded(text: string): string {
+  return Buffer.from(text, "utf8")
+    .toString("latin1")
+    .replace(/[^\x20-\x24\x26-\x7e]/g, (octet) => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)
+}
 
 function newHead(status: number): ResponseHead {
   const head = new ResponseHead()
@@ -47,6 +82,7 @@ export class LocalReplies {
   /** The reply of a row of errors.ts: short text, or a problem document (RFC 9457) for clients that ask for one. */
   error(code: ErrorCode, request: RequestHead): Reply {
     const row = errors[code]
+    if (isGrpc(request)) return this.#grpc(row.grpcStatus, row.text, [])
     const head = newHead(row.status)
     const accept = request.fields.get("accept")
     if (accept?.includes("application/problem+json")) {
@@ -58,13 +94,29 @@ export class LocalReplies {
     return this.#finish(head, Buffer.from(`${row.text}\n`))
   }
 
-  /** What a filter answers. */
-  filter(reply: LocalReply): Reply {
+  /** What a filter answers. A gRPC client gets it as a status of its own protocol. */
+  filter(reply: LocalReply, request: RequestHead): Reply {
+    if (isGrpc(request)) {
+      const text = Buffer.from(reply.body.buffer, reply.body.byteOffset, Math.min(reply.body.byteLength, MAX_MESSAGE)).toString("utf8")
+      return this.#grpc(reply.grpcStatus >= 0 ? reply.grpcStatus : grpcStatusOf(reply.status), text, reply.headers)
+    }
     const head = newHead(reply.status)
     for (let i = 0; i < reply.headers.length; i += 2) head.fields.add(reply.headers[i], reply.headers[i + 1])
     const body = Buffer.from(reply.body.buffer, reply.body.byteOffset, reply.body.byteLength)
     if (body.length > 0 && !head.fields.has("content-type")) head.fields.add("content-type", "text/plain")
     return this.#finish(head, body)
+  }
+
+  // A response of trailers alone (gRPC over HTTP/2, "Trailers-Only"): HTTP 200, the status in the head, no body.
+  #grpc(status: number, message: string, headers: readonly string[]): Reply {
+    const head = newHead(200)
+    head.fields.add("content-type", "application/grpc")
+    for (let i = 0; i < headers.length; i += 2) {
+      if (headers[i] !== "content-type" && !headers[i].startsWith("grpc-")) head.fields.add(headers[i], headers[i + 1])
+    }
+    head.fields.add("grpc-status", String(status))
+    if (message !== "") head.fields.add("grpc-message", percentEncoded(message.trim()))
+    return this.#finish(head, EMPTY)
   }
 
   redirect(status: number, location: string): Reply {

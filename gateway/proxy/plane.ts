@@ -1,6 +1,6 @@
 // What the exchanges of one listener share: its routes and settings out of one snapshot, and the worker's means.
 
-import type { ListenerConfig } from "../config/model.ts"
+import type { HttpListenerConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
@@ -36,7 +36,7 @@ export interface Plane {
   readonly snapshot: SnapshotPin
   readonly name: string
   readonly port: number
-  readonly config: ListenerConfig
+  readonly config: HttpListenerConfig
   readonly router: Router<Route>
   readonly listenerSlots: ListenerSlots
   /** Metrics of exchanges that no route matched. */

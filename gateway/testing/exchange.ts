@@ -4,71 +4,16 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { HttpFilter, LocalReply, StreamInfo } from "../filter/filter.ts"
-import { Fields } from "../http/fields.ts"
+import type { Fields } from "../http/fields.ts"
 import { RequestHead, ResponseHead } from "../http/message.ts"
-import { normalizePath } from "../http/path.ts"
 import { reasonPhrase } from "../http/status.ts"
 import { clientAddress, type ForwardedFields } from "../proxy/forwarded.ts"
 import type { LocalReplies, Reply } from "../proxy/local-reply.ts"
-import { addAll, type Content, contentOf, type MessageContent, ObservedBody, ObservedHeaders } from "./messages.ts"
-import { fromWire, toWire } from "./text.ts"
-
-/** A listener's defaults. */
-const PATH_POLICY = { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true } as const
-const FORWARDED = /^(?:x-forwarded-(?:for|proto|host)|x-request-id|traceparent)$/
-
-/** The client's side of the connection. */
-export interface Peer {
-  /** Default 192.0.2.1. */
-  readonly address?: string
-  /** Default 50000. */
-  readonly port?: number
-  /** Proxies in front whose `x-forwarded-*` and `x-request-id` are believed; default 0. */
-  readonly trustedHops?: number
-}
-
-/** A request of a client. */
-export interface TestRequest extends MessageContent {
-  /** Default GET; POST with a body. */
-  readonly method?: string
-  /** Path and query, as they are sent; default `/`. */
-  readonly path?: string
-  /** Default `example.com`. */
-  readonly authority?: string
-  /** Default `http`. */
-  readonly scheme?: "http" | "https"
-  readonly peer?: Peer
-}
-
-/** What the upstream answers. */
-export interface TestResponse extends MessageContent {
-  /** Default 200. */
-  readonly status?: number
-}
-
-/** A request as the upstream got it. */
-export interface UpstreamRequest {
-  readonly method: string
-  /** Path and query. */
-  readonly path: string
-  readonly authority: string
-  readonly headers: ObservedHeaders
-  readonly body: ObservedBody
-  readonly trailers: ObservedHeaders
-  /** Where it was sent: the route's backend, or the service a filter chose. */
-  readonly service: string
-}
-
-/** A response as the client got it. */
-export interface ClientResponse {
-  readonly status: number
-  readonly headers: ObservedHeaders
-  readonly body: ObservedBody
-  readonly trailers: ObservedHeaders
-}
-
-/** The answer to every request, or a function of the request that makes it. */
-export type Upstream = TestResponse | ((request: UpstreamRequest) => TestResponse | Promise<TestResponse>)
+import { fillHead } from "./client-request.ts"
+import type { ClientResponse, Peer, TestRequest, Upstream, UpstreamRequest } from "./exchange-parts.ts"
+import { addAll, type Content, contentOf, ObservedBody, ObservedHeaders } from "./messages.ts"
+import { frame, PassingBody } from "./passing-body.ts"
+import { fromWire } from "./text.ts"
 
 /** What an exchange needs of the host it runs in. */
 export interface ExchangeMeans {
@@ -82,59 +27,6 @@ export interface ExchangeMeans {
   readonly defaultService: string
   readonly routeName: string
   now(): number
-}
-
-/** One body on its way through the exchange. */
-class Passing {
-  /** Pieces still to come. */
-  readonly coming: Buffer[]
-  /** The end comes by itself, after the last piece. */
-  readonly lateEnd: boolean
-  readonly #trailers: Fields | null = null
-  /** What has passed. */
-  readonly chunks: Buffer[] = []
-  trailers: Fields | null = null
-  ended = false
-  /** It passes filters, piece by piece. */
-  filtered = false
-  /** Held back by a filter: nothing more is read. */
-  held = false
-  /** The filters have been shown its end. */
-  endFed = false
-
-  constructor(chunks: readonly Buffer[], trailers: readonly string[] | null, lateEnd: boolean) {
-    this.coming = [...chunks]
-    this.lateEnd = lateEnd
-    if (trailers === null) return
-    this.#trailers = new Fields()
-    addAll(this.#trailers, trailers)
-  }
-
-  /** No filter looks at it: it is there at once. */
-  passWhole(): void {
-    this.chunks.push(...this.coming.splice(0))
-    this.trailers = this.#trailers
-    this.ended = true
-  }
-
-  /** Hands the next piece to the filters; false when there is none, or when they want none. */
-  feed(chain: ChainRun, response: boolean): boolean {
-    if (!this.filtered || this.held || this.endFed) return false
-    const chunk = this.coming.shift()
-    if (chunk !== undefined) {
-      if (response) chain.feedResponse(chunk, 0, chunk.length)
-      else chain.feedRequest(chunk, 0, chunk.length)
-    }
-    if (this.coming.length > 0 || (chunk !== undefined && this.lateEnd)) {
-      if (response) chain.flushResponse()
-      else chain.flushRequest()
-      return true
-    }
-    this.endFed = true
-    if (response) chain.endResponse(this.#trailers)
-    else chain.endRequest(this.#trailers)
-    return true
-  }
 }
 
 // How far it has come.
@@ -154,8 +46,8 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
   readonly #chain: ChainRun
   readonly #started: number
   #phase = REQUESTING
-  #request: Passing | null = null
-  #response: Passing | null = null
+  #request: PassingBody | null = null
+  #response: PassingBody | null = null
   #responseHead: ResponseHead | null = null
   #responseSeen = false
   #localBody: Buffer | null = null
@@ -184,45 +76,12 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
     this.#peer = { address: "192.0.2.1", port: 50_000, trustedHops: 0, ...request.peer }
     this.#content = contentOf(request)
     this.#started = means.now()
-    this.#fill(request)
+    fillHead(this.#head, request, this.#content)
+    const source = { sourceAddress: this.#peer.address, memo: { authority: "", text: "" } }
+    this.requestId = means.forwarded.complete(this.#head, source, this.#peer.trustedHops)
+    for (const chunk of this.#content.chunks) this.requestBytes += chunk.length
     this.#isHead = this.#head.method === "HEAD"
     this.#chain = new ChainRun(means.filters, this, this.#head, this)
-  }
-
-  // The head as a codec would have parsed it.
-  #fill(request: TestRequest): void {
-    const head = this.#head
-    const { headers, chunks, length, trailers } = this.#content
-    const hasBody = chunks.length > 0 || length === -1
-    head.method = request.method ?? (hasBody ? "POST" : "GET")
-    head.scheme = request.scheme ?? "http"
-    head.authority = toWire(String(request.authority ?? "example.com"))
-    head.host = head.authority.replace(/:\d+$/, "").toLowerCase()
-    const target = toWire(String(request.path ?? "/"))
-    const mark = target.indexOf("?")
-    const path = normalizePath(mark === -1 ? target : target.slice(0, mark), PATH_POLICY)
-    if (path === null) throw new Error(`no filter sees a request for ${JSON.stringify(request.path)}: it is refused with 400`)
-    head.target = target
-    head.path = path
-    head.query = mark === -1 ? undefined : target.slice(mark + 1)
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]
-      if (name === "host" || name === "transfer-encoding" || name === "connection") {
-        throw new Error(`a request's ${name} is not among its headers here; ${name === "host" ? 'write "authority"' : "leave it out"}`)
-      }
-      head.fields.add(name, headers[i + 1])
-      if (FORWARDED.test(name)) head.saysForwarded = true
-    }
-    head.acceptsTrailers = head.fields.get("te") === "trailers"
-    if (hasBody) {
-      head.body = length === -1 ? "chunked" : "length"
-      head.contentLength = Math.max(length, 0)
-      if (length >= 0 && !head.fields.has("content-length")) head.fields.add("content-length", String(length))
-    }
-    const source = { sourceAddress: this.#peer.address, memo: { authority: "", text: "" } }
-    this.requestId = this.#means.forwarded.complete(head, source, this.#peer.trustedHops)
-    for (const chunk of chunks) this.requestBytes += chunk.length
-    if (trailers !== null && !hasBody) throw new Error("a request with trailers needs a body; write chunks")
   }
 
   /** Starts it; {@link step} takes it on. */
@@ -268,7 +127,7 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
       head.fields.add("content-length", String(length))
     }
     this.#timeToFirstByte = this.#means.now() - this.#started
-    this.#response = bodyless ? new Passing([], null, false) : new Passing(content.chunks, content.trailers, content.lateEnd)
+    this.#response = bodyless ? new PassingBody([], null, false) : new PassingBody(content.chunks, content.trailers, content.lateEnd)
     this.#responseHead = head
     this.#responseSeen = true
     this.#phase = RESPONDING
@@ -279,7 +138,7 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
 
   onRequestFiltered(): void {
     const { chunks, trailers, lateEnd } = this.#content
-    this.#request = new Passing(chunks, trailers, lateEnd)
+    this.#request = new PassingBody(chunks, trailers, lateEnd)
     this.#request.filtered = this.#head.body !== "none" && this.#chain.openRequestBody()
     if (this.#request.filtered) return
     this.#request.passWhole()
@@ -313,12 +172,12 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
 
   onResponseFiltered(): void {
     const head = this.#responseHead as ResponseHead
-    const body = this.#response as Passing
+    const body = this.#response as PassingBody
     if (!this.#isHead && body.coming.length > 0 && this.#chain.openResponseBody()) body.filtered = true
     else this.#respondWhole(head, body)
   }
 
-  #respondWhole(head: ResponseHead, body: Passing): void {
+  #respondWhole(head: ResponseHead, body: PassingBody): void {
     if (!this.#framesStill(head)) return
     if (this.#isHead || head.status === 204 || head.status === 304) body.coming.length = 0
     body.passWhole()
@@ -375,7 +234,7 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
 
   onFilterReply(reply: LocalReply): void {
     this.#flag("LR", reply.details)
-    this.#replyLocally(this.#means.replies.filter(reply))
+    this.#replyLocally(this.#means.replies.filter(reply, this.#head))
   }
 
   onFilterFailed(code: ErrorCode, details: string): void {
@@ -402,7 +261,7 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
     this.#chain.stopRequest()
     if (this.#responseSeen) this.#chain.stopResponse()
     const { head, body } = reply
-    const passing = new Passing(body.length === 0 ? [] : [body], null, false)
+    const passing = new PassingBody(body.length === 0 ? [] : [body], null, false)
     this.#responseHead = head
     this.#localBody = body
     this.#response = passing
@@ -526,17 +385,6 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
       trailers: observedFields(this.#response?.trailers ?? null),
     }
   }
-}
-
-// Frames a head for a body that filters have seen, by what is known when the first of it leaves.
-function frame(head: RequestHead | ResponseHead, body: Passing): void {
-  head.body = "length"
-  if (!body.ended || body.trailers !== null) {
-    head.fields.remove("content-length")
-    return
-  }
-  head.contentLength = body.chunks.reduce((length, chunk) => length + chunk.length, 0)
-  head.fields.set("content-length", String(head.contentLength))
 }
 
 function observedFields(fields: Fields | null): ObservedHeaders {

@@ -238,6 +238,30 @@ describe("a pause", () => {
   })
 })
 
+describe("the response to a local reply", () => {
+  test("can fail, and be replaced, like any other", () => {
+    for (const act of [
+      (stream: FilterStream) => stream.fail("filterTrap", "x"),
+      (stream: FilterStream) => stream.sendLocalReply(reply(503)),
+    ]) {
+      const events: string[] = []
+      const a = new Probe("a", events, go, (stream) => {
+        act(stream)
+        return PAUSE
+      })
+      const b = new Probe("b", events, (stream) => {
+        stream.sendLocalReply(reply(403))
+        return PAUSE
+      })
+      const run = chain(events, a, b)
+      run.runRequest(true)
+      run.runResponse(new ResponseHead(), true)
+      expect(events.slice(0, 3)).toEqual(["a request end", "b request end", "reply 403"])
+      expect(events.at(-1)).toMatch(/^(failed filterTrap x|reply 503)$/)
+    }
+  })
+})
+
 describe("what a filter asks for", () => {
   test("takes effect when its callback has returned, whatever it returns", () => {
     for (const action of [CONTINUE, PAUSE] as const) {

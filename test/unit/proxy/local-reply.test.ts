@@ -59,7 +59,7 @@ describe("the reply of an error", () => {
 
 describe("the reply of a filter", () => {
   const made = (reply: Partial<LocalReply>): Reply =>
-    replies.filter({ status: 200, body: Buffer.from("text"), headers: [], details: "", grpcStatus: -1, ...reply })
+    replies.filter({ status: 200, body: Buffer.from("text"), headers: [], details: "", grpcStatus: -1, ...reply }, request())
 
   test("has its headers, and a type when it names none", () => {
     const plain = made({})
@@ -105,5 +105,52 @@ describe("the replies of routes", () => {
     expect(reply.head.fields.getAll("date")).toEqual(["Thu, 01 Jan 1970 00:00:00 GMT"])
     expectSound(replies.direct(200, Buffer.alloc(0), []))
     expectSound(replies.direct(204, Buffer.alloc(0), []))
+  })
+})
+
+describe("a gRPC client", () => {
+  const call = (): RequestHead => {
+    const head = new RequestHead()
+    head.fields.add("content-type", "application/grpc+proto")
+    return head
+  }
+
+  test("gets errors as a status of its own protocol", () => {
+    const reply = replies.error("noEndpoint", call())
+    expectSound(reply)
+    expect([reply.head.status, reply.head.fields.get("content-type")]).toEqual([200, "application/grpc"])
+    expect([reply.head.fields.get("grpc-status"), reply.head.fields.get("grpc-message")]).toEqual(["14", "no endpoint available"])
+  })
+
+  test.each([
+    [403, -1, "7"],
+    [429, -1, "14"],
+    [418, -1, "2"],
+    [403, 5, "5"],
+    [200, 0, "0"],
+  ])("gets a filter's %d with gRPC status %d as %s", (status, grpcStatus, sent) => {
+    const reply = replies.filter(
+      {
+        status,
+        body: Buffer.from("100% né\n"),
+        headers: ["x-why", "yes", "grpc-status", "9", "content-type", "text/html"],
+        details: "",
+        grpcStatus,
+      },
+      call(),
+    )
+    expectSound(reply)
+    expect(reply.head.status).toBe(200)
+    expect(reply.head.fields.getAll("grpc-status")).toEqual([sent])
+    expect(reply.head.fields.getAll("content-type")).toEqual(["application/grpc"])
+    expect(reply.head.fields.get("grpc-message")).toBe("100%25 n%C3%A9")
+    expect(reply.head.fields.get("x-why")).toBe("yes")
+    expect(reply.body.length).toBe(0)
+  })
+
+  test("is known by its content type alone, and no other type is taken for it", () => {
+    const head = new RequestHead()
+    head.fields.add("content-type", "application/grpcx")
+    expect(replies.error("noRoute", head).head.status).toBe(404)
   })
 })

@@ -1,0 +1,97 @@
+// What is known of one TCP connection: the part of it that filters, metrics and the access log read.
+
+import type { StreamInfo } from "../filter/filter.ts"
+import type { SocketAddresses } from "../tcp/addresses.ts"
+import type { TcpAccessEntry } from "../telemetry/access-log.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
+
+/** The state of a connection that others may look at. */
+export class TcpRecord implements StreamInfo, TcpAccessEntry {
+  readonly connectionId: number
+  protected readonly plane: TcpPlane
+  protected readonly addresses: SocketAddresses
+  /** Of the wheel's clock, ms. */
+  protected readonly started: number
+  protected backend: TcpBackend | null = null
+  protected endpoint: Endpoint | null = null
+  /** Address of the last endpoint. */
+  protected lastUpstream = ""
+  attempts = 0
+  flag = ""
+  flagDetails = ""
+  duration = 0
+  connectTime = -1
+  elapsed = -1
+  receivedBytes = 0
+  sentBytes = 0
+
+  constructor(plane: TcpPlane, id: number, addresses: SocketAddresses) {
+    this.plane = plane
+    this.connectionId = id
+    this.addresses = addresses
+    this.started = plane.means.wheel.refresh()
+  }
+
+  get startTime(): number {
+    return this.plane.means.epoch + this.started
+  }
+  get timeToFirstByte(): number {
+    return -1
+  }
+  get protocol(): string {
+    return "TCP"
+  }
+  get sourceAddress(): string {
+    return this.addresses.sourceAddress
+  }
+  get sourcePort(): number {
+    return this.addresses.sourcePort
+  }
+  get destinationAddress(): string {
+    return this.addresses.destinationAddress
+  }
+  get destinationPort(): number {
+    return this.addresses.destinationPort
+  }
+  get listenerName(): string {
+    return this.plane.name
+  }
+  get routeName(): string {
+    return ""
+  }
+  get serviceName(): string {
+    return this.backend?.name ?? ""
+  }
+  get upstreamAddress(): string {
+    return this.endpoint?.address ?? this.lastUpstream
+  }
+  get requestId(): string {
+    return ""
+  }
+  get requestBytes(): number {
+    return this.receivedBytes
+  }
+  get responseBytes(): number {
+    return this.sentBytes
+  }
+  get responseFlag(): string {
+    return this.flag
+  }
+  get responseDetails(): string {
+    return this.flagDetails
+  }
+  get listener(): string {
+    return this.plane.name
+  }
+  get service(): string {
+    return this.serviceName
+  }
+  get upstream(): string {
+    return this.upstreamAddress
+  }
+  get source(): string {
+    const { sourceAddress: address, sourcePort: port } = this.addresses
+    return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+  }
+}

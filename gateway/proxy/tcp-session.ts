@@ -1,0 +1,367 @@
+// One TCP connection carried to a service: filters, choice of an endpoint, octets both ways as fast as the slower side
+// takes them, each side's end passed on to the other. A reset on one side is a reset on the other.
+
+import type { Socket } from "node:net"
+import { type ErrorCode, errors } from "../errors.ts"
+import { NetworkChain, type NetworkChainOwner } from "../filter/network-chain.ts"
+import { CLOSED_BY_PEER, CLOSED_HERE } from "../filter/network-filter.ts"
+import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
+import { addressesOf } from "../tcp/addresses.ts"
+import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
+import { Peer, type PeerOwner } from "../tcp/peer.ts"
+import { flagIndex } from "../telemetry/instruments.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { TcpPlane } from "./tcp-plane.ts"
+import { TcpRecord } from "./tcp-record.ts"
+
+/** Endpoints that are tried before the connection fails. */
+const CONNECT_ATTEMPTS = 3
+/** ms that what was written last has to leave once the connection is being closed. */
+const LINGER = 2000
+
+/** Filters decide about the connection. */
+const NEW = 0
+const CONNECTING = 1
+const OPEN = 2
+/** Both sides were told to end. */
+const CLOSING = 3
+const CLOSED = 4
+
+/** Why a side isn't read: bits. */
+const BACKED_UP = 1
+const HELD = 2
+const NOT_CONNECTED = 4
+
+/** Carries the connections of one listener. */
+export class TcpSessions implements TcpConnectionFactory {
+  /** Of the snapshot in force; a connection keeps the one it began with. */
+  plane: TcpPlane
+
+  constructor(plane: TcpPlane) {
+    this.plane = plane
+  }
+
+  begin(socket: Socket, id: number, owner: TcpConnectionOwner): TcpConnection {
+    return new TcpSession(socket, id, this.plane, owner)
+  }
+}
+
+class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
+  readonly #owner: TcpConnectionOwner
+  readonly #downstream: Peer
+  readonly #chain: NetworkChain | null
+  readonly #deadline: Deadline
+  readonly #idle: number
+  #upstream: Peer | null = null
+  #state = NEW
+  #tried: Endpoint[] | null = null
+  #downstreamWaits = NOT_CONNECTED
+  #upstreamWaits = 0
+  /** What the client sent, and that it ended its side, before there was a service to tell: a runtime may have read ahead. */
+  #early: Buffer[] | null = null
+  #endedEarly = false
+  #downstreamGone = false
+  #upstreamGone = true
+  /** A filter keeps as much as it may. */
+  #held = 0
+
+  constructor(socket: Socket, id: number, plane: TcpPlane, owner: TcpConnectionOwner) {
+    super(plane, id, addressesOf(socket))
+    this.#owner = owner
+    this.#idle = plane.config.timeouts.idle
+    this.#deadline = new Deadline(plane.means.wheel, this)
+    socket.pause()
+    this.#downstream = new Peer(socket, this)
+    this.#chain = plane.filters.length === 0 ? null : new NetworkChain(plane.filters, this, this)
+    plane.snapshot.pin()
+  }
+
+  start(): void {
+    this.#moved()
+    if (this.#chain === null) this.onAccepted()
+    else this.#chain.run()
+  }
+
+  #moved(): void {
+    this.#deadline.set(this.plane.means.wheel.now + this.#idle)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ connect
+
+  onAccepted(): void {
+    if (this.#state !== NEW) return
+    this.#state = CONNECTING
+    this.backend ??= this.plane.pick()
+    this.#connect()
+  }
+
+  chooseService(name: string): boolean {
+    const backend = this.#state === NEW ? this.plane.chosen(name) : null
+    if (backend !== null) this.backend = backend
+    return backend !== null
+  }
+
+  #connect(): void {
+    const service = this.backend?.service ?? null
+    if (service === null) return this.#fail("noService", "")
+    const endpoint = service.balancer.next(this.#tried)
+    if (endpoint === null) return this.#fail("noEndpoint", "")
+    this.attempts++
+    this.endpoint = endpoint
+    endpoint.active++
+    endpoint.begins()
+    this.#upstreamGone = false
+    this.#deadline.set(this.plane.means.wheel.refresh() + endpoint.connectTimeout)
+    this.#upstream = Peer.connect(endpoint.host, endpoint.port, this)
+  }
+
+  onPeerConnected(peer: Peer): void {
+    if (this.#state !== CONNECTING || peer !== this.#upstream) return
+    this.#state = OPEN
+    this.connectTime = this.plane.means.wheel.refresh() - this.started
+    this.endpoint?.begun()
+    this.#moved()
+    const early = this.#early
+    this.#early = null
+    if (early !== null) for (const bytes of early) this.#pass(false, bytes, 0, bytes.length)
+    if (this.#endedEarly) this.#ended(false)
+    this.#wait(false, NOT_CONNECTED, false)
+  }
+
+  #connectFailed(code: ErrorCode, details: string): void {
+    const endpoint = this.endpoint as Endpoint
+    endpoint.active--
+    endpoint.beginFailed()
+    this.#upstream = null
+    this.#upstreamGone = true
+    this.endpoint = null
+    this.lastUpstream = endpoint.address
+    this.#tried ??= []
+    this.#tried.push(endpoint)
+    const { endpoints } = this.backend?.service ?? { endpoints: [] }
+    const others = endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
+    if (others && this.attempts < CONNECT_ATTEMPTS) this.#connect()
+    else this.#fail(code, details)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- octets
+
+  onPeerBytes(peer: Peer, buffer: Buffer, from: number, to: number): void {
+    // What comes while the connection is closed is read and dropped, so that the end is seen.
+    if (this.#state >= CLOSING) return
+    const { metrics } = this.plane.means
+    const upstream = peer === this.#upstream
+    if (upstream) {
+      this.sentBytes += to - from
+      metrics.add(this.#slots.sent, to - from)
+    } else {
+      this.receivedBytes += to - from
+      metrics.add(this.#slots.received, to - from)
+    }
+    this.#moved()
+    if (this.#state === OPEN) this.#pass(upstream, buffer, from, to)
+    else {
+      this.#early ??= []
+      this.#early.push(Buffer.from(buffer.subarray(from, to)))
+    }
+  }
+
+  #pass(upstream: boolean, buffer: Buffer, from: number, to: number): void {
+    const chain = this.#chain
+    if (chain?.wants(upstream)) chain.feed(upstream, buffer, from, to)
+    else this.#send(upstream, buffer, from, to)
+  }
+
+  #send(fromUpstream: boolean, buffer: Buffer, from: number, to: number): void {
+    const peer = fromUpstream ? this.#downstream : this.#upstream
+    if (peer !== null && !peer.write(buffer, from, to)) this.#wait(fromUpstream, BACKED_UP, true)
+  }
+
+  onPeerDrain(peer: Peer): void {
+    if (this.#state !== OPEN) return
+    this.#moved()
+    this.#wait(peer === this.#downstream, BACKED_UP, false)
+  }
+
+  // Sets or clears one reason not to read a side.
+  #wait(upstream: boolean, reason: number, on: boolean): void {
+    const peer = upstream ? this.#upstream : this.#downstream
+    const before = upstream ? this.#upstreamWaits : this.#downstreamWaits
+    const after = on ? before | reason : before & ~reason
+    if (upstream) this.#upstreamWaits = after
+    else this.#downstreamWaits = after
+    if (before === 0 && after !== 0) peer?.pause()
+    else if (before !== 0 && after === 0) peer?.resume()
+  }
+
+  onPeerEnd(peer: Peer): void {
+    if (this.#state >= CLOSING) return
+    if (this.#state < OPEN) {
+      this.#endedEarly = true
+      return
+    }
+    this.#moved()
+    this.#ended(peer === this.#upstream)
+  }
+
+  #ended(upstream: boolean): void {
+    if (this.#chain?.wants(upstream)) this.#chain.end(upstream)
+    else this.onFilteredEnd(upstream)
+  }
+
+  onFilteredBytes(response: boolean, bytes: Buffer): void {
+    if (this.#state === OPEN) this.#send(response, bytes, 0, bytes.length)
+  }
+
+  onFilteredEnd(response: boolean): void {
+    if (this.#state !== OPEN) return
+    if (response) this.#downstream.end()
+    else this.#upstream?.end()
+  }
+
+  onFilterHold(response: boolean, hold: boolean): void {
+    this.#held += hold ? 1 : -1
+    if (this.#state === OPEN) this.#wait(response, HELD, hold)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- end
+
+  onPeerGone(peer: Peer, failure: string): void {
+    if (peer === this.#upstream && this.#state === CONNECTING) {
+      this.#connectFailed("connectFailure", failure)
+      return
+    }
+    const downstream = peer === this.#downstream
+    this.#gone(downstream)
+    if (failure === "" || this.#state >= CLOSING) return
+    this.#note(downstream ? "clientGone" : "upstreamClosed", failure)
+    this.#chain?.stop()
+    this.#state = CLOSING
+    // What one side did not end in order must not look as if it had to the other.
+    this.#reset(!downstream)
+  }
+
+  #reset(downstream: boolean): void {
+    if (downstream ? this.#downstreamGone : this.#upstreamGone) return
+    const peer = downstream ? this.#downstream : (this.#upstream as Peer)
+    peer.reset()
+    this.#gone(downstream)
+  }
+
+  // One side is closed; when both are, the connection is over.
+  #gone(downstream: boolean): void {
+    if (downstream ? this.#downstreamGone : this.#upstreamGone) return
+    const peer = downstream ? this.#downstream : this.#upstream
+    if (downstream) this.#downstreamGone = true
+    else {
+      this.#upstreamGone = true
+      this.#leaveEndpoint()
+    }
+    if (downstream || this.connectTime >= 0) this.#chain?.closed(!downstream, peer?.endedFirst ? CLOSED_BY_PEER : CLOSED_HERE)
+    if (this.#downstreamGone && this.#upstreamGone) this.#finish()
+  }
+
+  #leaveEndpoint(): void {
+    const { endpoint } = this
+    if (endpoint === null) return
+    endpoint.active--
+    endpoint.ends()
+    this.endpoint = null
+    this.lastUpstream = endpoint.address
+  }
+
+  onFilterClose(): void {
+    if (this.#state >= CLOSING) return
+    this.flag ||= "LR"
+    this.flagDetails ||= "closed"
+    this.#close()
+  }
+
+  onFilterFailed(code: ErrorCode, details: string): void {
+    this.#fail(code, details)
+  }
+
+  #fail(code: ErrorCode, details: string): void {
+    if (this.#state >= CLOSING) return
+    this.#note(code, details)
+    this.#close()
+  }
+
+  #note(code: ErrorCode, details: string): void {
+    if (this.flag !== "") return
+    this.flag = errors[code].flag
+    this.flagDetails = details
+  }
+
+  // Ends both sides in order: what was written still leaves, within bounds.
+  #close(): void {
+    const connecting = this.#state === CONNECTING
+    this.#state = CLOSING
+    this.#chain?.stop()
+    this.#deadline.set(this.plane.means.wheel.refresh() + LINGER)
+    this.#downstream.end()
+    this.#downstream.resume()
+    const upstream = this.#upstream
+    if (upstream === null || this.#upstreamGone) return
+    if (connecting) {
+      upstream.destroy()
+      this.#gone(false)
+    } else {
+      upstream.end()
+      upstream.resume()
+    }
+  }
+
+  onDeadline(): void {
+    if (this.#state === CONNECTING) {
+      this.#upstream?.destroy()
+      this.#connectFailed("connectTimeout", "")
+    } else if (this.#state < CLOSING) {
+      this.#fail(this.#held > 0 ? "filterHold" : "streamIdle", "")
+    } else {
+      this.destroy()
+    }
+  }
+
+  cut(): void {
+    if (this.#state < CLOSING) this.#note("drainTimeout", "")
+    this.destroy()
+  }
+
+  destroy(): void {
+    if (this.#state === CLOSED) return
+    const connecting = this.#state === CONNECTING
+    this.#state = CLOSING
+    this.#chain?.stop()
+    this.#downstream.destroy()
+    this.#upstream?.destroy()
+    if (connecting) this.connectTime = -1
+    this.#gone(false)
+    this.#gone(true)
+  }
+
+  onPeerFault(_peer: Peer, error: unknown): void {
+    this.#owner.onFault(error)
+    this.destroy()
+  }
+
+  get #slots(): TcpPlane["noServiceSlots"] {
+    return this.backend === null ? this.plane.noServiceSlots : this.backend.slots
+  }
+
+  #finish(): void {
+    if (this.#state === CLOSED) return
+    this.#state = CLOSED
+    this.#deadline.release()
+    const { means, snapshot } = this.plane
+    this.duration = means.wheel.refresh() - this.started
+    this.elapsed = this.duration
+    this.#chain?.done()
+    const slots = this.#slots
+    means.metrics.add(slots.ended, 1)
+    if (this.flag !== "") means.metrics.add(slots.flags + flagIndex(this.flag), 1)
+    means.accessLog.recordConnection(this)
+    snapshot.unpin()
+    this.#owner.onClosed(this)
+  }
+}
