@@ -69,8 +69,6 @@ function addClient(config: Config): void {
 }
 
 export function onRequest(request: Request): Reply | null {
-  // Nobody but this filter says who the client is.
-  if (clientHeader.length > 0) request.headers.remove(clientHeader)
   const key = keyOf(request)
   if (key === null) return refuse("send your API key in " + header + "\n", "api_key_missing")
   const digest = key.length <= MAX_KEY ? hex.encode(sha256(key)) : ""
@@ -82,6 +80,7 @@ export function onRequest(request: Request): Reply | null {
     request.headers.remove(header)
     if (query.length > 0) request.removeQuery(query)
   }
+  // In place of whatever the caller sent under this name.
   if (clientHeader.length > 0) request.headers.set(clientHeader, client.name)
   return null
 }

@@ -56,13 +56,11 @@ function readUser(text: string): User | null {
 }
 
 export function onRequest(request: Request): Reply | null {
-  // Nobody but this filter says who the user is.
-  if (userHeader.length > 0) request.headers.remove(userHeader)
   const credentials = credentialsOf(request.headers.get("authorization"))
   if (credentials === null) return refuse("log in\n", "credentials_missing")
 
   const limit = failures
-  const address = limit === null ? "" : network(request.peer.address)
+  const address = limit === null ? "" : request.peer.network
   if (limit !== null) {
     // Asked before the password is looked at: otherwise the right one would still be told from the wrong ones.
     const left = limit.peek(address)
@@ -78,6 +76,7 @@ export function onRequest(request: Request): Reply | null {
     return refuse("wrong name or password\n", "credentials_wrong")
   }
   if (!keepCredentials) request.headers.remove("authorization")
+  // In place of whatever the caller sent under this name.
   if (userHeader.length > 0) request.headers.set(userHeader, name)
   return null
 }
@@ -93,16 +92,4 @@ function refuse(message: string, details: string): Reply {
   const reply = new Reply(401, message).header("www-authenticate", challenge)
   reply.details = details
   return reply
-}
-
-/** An address; of IPv6 its first half, since each client has a whole /64 to choose from. */
-function network(address: string): string {
-  if (!address.includes(":") || address.includes(".")) return address.substring(address.lastIndexOf(":") + 1)
-  const gap = address.indexOf("::")
-  const head = gap < 0 ? address : address.substring(0, gap)
-  const tail = gap < 0 ? "" : address.substring(gap + 2)
-  const groups = head.length > 0 ? head.split(":") : []
-  const rest = tail.length > 0 ? tail.split(":") : []
-  for (let zeros = 8 - groups.length - rest.length; zeros > 0; zeros--) groups.push("0")
-  return groups.concat(rest).slice(0, 4).join(":")
 }

@@ -3,6 +3,8 @@
 // a cookie must be repeated in a header as well, which only the site's own scripts can do.
 import { base64url, Config, constantTimeEquals, Cookie, hmacSha256, HttpFilter, log, PatternSet, randomBytes, Reply, Request, Response } from "sluice/sdk"
 
+const TOKEN_HEADER = "x-csrf-token"
+
 let trusted = new PatternSet()
 let except = new PatternSet()
 let sameSite = false
@@ -11,7 +13,6 @@ let allowMissing = false
 /** Signs tokens; "" = none are used. */
 let secret = ""
 let tokenCookie = ""
-let tokenHeader = ""
 
 export function configure(config: Config): void {
   config.allowOnly(["trusted", "except", "sameSite", "missing", "token"])
@@ -27,12 +28,11 @@ export function configure(config: Config): void {
   allowMissing = config.oneOf("missing", ["refuse", "allow"], "refuse") == "allow"
 
   const token = config.group("token")
-  token.allowOnly(["secret", "cookie", "header"])
+  token.allowOnly(["secret", "cookie"])
   secret = config.has("token") ? token.string("secret") : ""
   if (config.has("token") && secret.length < 32) config.fail('"token.secret" must have 32 characters or more')
   // Browsers accept a cookie of this name from the host itself only, and over TLS only.
   tokenCookie = token.string("cookie", "__Host-csrf")
-  tokenHeader = token.string("header", "x-csrf-token")
 }
 
 /** `scheme://host`, with a port if need be; the host may begin with `*.`, which stands for any number of labels. */
@@ -59,9 +59,9 @@ export class Guard extends HttpFilter {
     if (!fromHere(request)) return refuse("this request comes from another site\n", "csrf_origin")
     if (secret.length == 0) return null
 
-    const repeated = request.headers.get(tokenHeader)
+    const repeated = request.headers.get(TOKEN_HEADER)
     if (token === null || repeated === null || !constantTimeEquals(token, repeated) || !isOurs(token)) {
-      return refuse("send the value of the cookie " + tokenCookie + " in " + tokenHeader + "\n", "csrf_token")
+      return refuse("send the value of the cookie " + tokenCookie + " in " + TOKEN_HEADER + "\n", "csrf_token")
     }
     return null
   }

@@ -53,13 +53,11 @@ export class Verifier extends HttpFilter {
   private seen: string = ""
 
   onRequest(request: Request): Reply | null {
-    // Nobody but this filter says who the client is.
-    if (clientHeader.length > 0) request.headers.remove(clientHeader)
     const header = request.headers.get("authorization")
     if (header === null || header.length > MAX_AUTHORIZATION || !strings.equalsIgnoreCase(header.substring(0, SCHEME.length), SCHEME)) {
       return refuse("sign the request\n", "signature_missing")
     }
-    const fields = header.substring(SCHEME.length)
+    const fields = strings.list(header.substring(SCHEME.length))
     const id = field(fields, "key")
     const time = field(fields, "time")
     const nonce = field(fields, "nonce")
@@ -84,6 +82,7 @@ export class Verifier extends HttpFilter {
     if (!constantTimeEquals(expected, signature) || !known) return refuse("wrong key or signature\n", "signature_wrong")
 
     this.seen = "hmac-auth/" + hex.encode(signature)
+    // In place of whatever the caller sent under this name.
     if (clientHeader.length > 0) request.headers.set(clientHeader, id)
     request.headers.remove("authorization")
     this.digest = digest
@@ -104,8 +103,7 @@ export class Verifier extends HttpFilter {
 }
 
 /** Value of `name=value` in a list; "" if it isn't there. */
-function field(list: string, name: string): string {
-  const items = strings.list(list)
+function field(items: string[], name: string): string {
   for (let i = 0; i < items.length; i++) {
     if (!items[i].startsWith(name + "=")) continue
     const value = items[i].substring(name.length + 1)
@@ -116,7 +114,7 @@ function field(list: string, name: string): string {
 
 /** The SHA-256 in a `content-digest`; null if there is none. */
 function digestOf(header: string): Uint8Array | null {
-  const value = field(header, "sha-256")
+  const value = field(strings.list(header), "sha-256")
   if (value.length < 2 || !value.startsWith(":") || !value.endsWith(":")) return null
   const digest = base64.decode(value.substring(1, value.length - 1))
   return digest !== null && digest.length == 32 ? digest : null

@@ -2,6 +2,9 @@
 // header, and so do paths that must go on working. A window of time can switch it on and off by itself.
 import { CidrSet, Config, constantTimeEquals, hex, httpDate, now, parseIsoDate, PatternSet, Reply, Request, seconds, sha256, strings } from "sluice/sdk"
 
+/** Header that lets who knows the secret through. */
+const BYPASS = "x-maintenance-bypass"
+
 let enabled = true
 /** ms since 1970; 0 = open on that side. */
 let from: i64 = 0
@@ -12,7 +15,6 @@ let body = ""
 let contentType = ""
 let allow = new CidrSet()
 let except = new PatternSet()
-let bypassHeader = ""
 /** SHA-256 of the secret that opens; empty = none does. */
 let bypass = new Uint8Array(0)
 
@@ -30,11 +32,9 @@ export function configure(config: Config): void {
   except = config.patterns("except")
 
   const secret = config.group("bypass")
-  secret.allowOnly(["header", "sha256"])
-  bypassHeader = ""
+  secret.allowOnly(["sha256"])
   bypass = new Uint8Array(0)
   if (config.has("bypass")) {
-    bypassHeader = secret.string("header", "x-maintenance-bypass")
     const digest = hex.decode(strings.lower(secret.string("sha256")))
     if (digest !== null && digest.length == 32) bypass = digest
     else config.fail('"bypass.sha256" must be the SHA-256 of the secret, 64 hex digits')
@@ -66,8 +66,8 @@ export function onRequest(request: Request): Reply | null {
 /** Whether the request has the secret, which goes no further, at any time. */
 function bypassed(request: Request): bool {
   if (bypass.length == 0) return false
-  const secret = request.headers.get(bypassHeader)
+  const secret = request.headers.get(BYPASS)
   if (secret === null) return false
-  request.headers.remove(bypassHeader)
+  request.headers.remove(BYPASS)
   return secret.length <= 512 && constantTimeEquals(sha256(secret), bypass)
 }

@@ -4,8 +4,6 @@ import { Config, FixedWindow, hex, HttpFilter, properties, Quota, Reply, Request
 
 /** Longest key that is used as it is; longer ones are replaced by their digest. */
 const MAX_KEY = 64
-/** What stands for a header that isn't there. No value can be the same: it isn't printable. */
-const ABSENT = "\u0001"
 
 /** Of everybody. */
 let limit = new FixedWindow("", 1, 1)
@@ -49,11 +47,10 @@ export class Enforcer extends HttpFilter {
   private left: Quota | null = null
 
   onRequest(request: Request): Reply | null {
-    let key = keyOf(request)
+    const key = keyOf(request)
     if (key.length == 0) {
       if (missing == "allow") return null
       if (missing == "refuse") return new Reply(400, "this needs " + by + "\n")
-      key = ABSENT
     }
     const left = plans.has(key) ? plans.get(key).take(key) : limit.take(key.length <= MAX_KEY ? key : hex.encode(sha256(key)))
     if (left.allowed) {
@@ -88,19 +85,7 @@ export class Enforcer extends HttpFilter {
 /** Whose request it is; "" if it doesn't say. */
 function keyOf(request: Request): string {
   if (by == "constant") return "all"
-  if (by == "address") return network(request.peer.address)
+  if (by == "address") return request.peer.network
   const value = request.headers.get(by)
   return value === null ? "" : value
-}
-
-/** An address; of IPv6 its first half, since each client has a whole /64 to choose from. */
-function network(address: string): string {
-  if (!address.includes(":") || address.includes(".")) return address.substring(address.lastIndexOf(":") + 1)
-  const gap = address.indexOf("::")
-  const head = gap < 0 ? address : address.substring(0, gap)
-  const tail = gap < 0 ? "" : address.substring(gap + 2)
-  const groups = head.length > 0 ? head.split(":") : []
-  const rest = tail.length > 0 ? tail.split(":") : []
-  for (let zeros = 8 - groups.length - rest.length; zeros > 0; zeros--) groups.push("0")
-  return groups.concat(rest).slice(0, 4).join(":")
 }

@@ -4,8 +4,6 @@ import { Config, hex, PatternSet, properties, RateLimit, Reply, Request, seconds
 
 /** Longest part of a key that is used as it is; longer ones are replaced by their digest. */
 const MAX_PART = 64
-/** What stands for a header or cookie that isn't there. No value can be the same: it isn't printable. */
-const ABSENT = "\u0001"
 
 /** A part of the key: what of a request, and of what name. */
 class Part {
@@ -64,7 +62,7 @@ export function onRequest(request: Request): Reply | null {
     const value = valueOf(request, parts[i])
     if (value.length > 0) missing = false
     // The separator can't occur in a value, so different parts never make the same key.
-    key += (i > 0 ? "\n" : "") + (value.length == 0 ? ABSENT : value.length <= MAX_PART ? value : hex.encode(sha256(value)))
+    key += (i > 0 ? "\n" : "") + (value.length <= MAX_PART ? value : hex.encode(sha256(value)))
   }
   if (missing && allowMissing) return null
 
@@ -78,7 +76,7 @@ export function onRequest(request: Request): Reply | null {
 
 /** "" if the request has no such thing. */
 function valueOf(request: Request, part: Part): string {
-  if (part.kind == "address") return network(request.peer.address)
+  if (part.kind == "address") return request.peer.network
   if (part.kind == "header") return orEmpty(request.headers.get(part.name))
   if (part.kind == "cookie") return orEmpty(request.cookie(part.name))
   if (part.kind == "path") return request.path
@@ -89,16 +87,4 @@ function valueOf(request: Request, part: Part): string {
 
 function orEmpty(value: string | null): string {
   return value === null ? "" : value
-}
-
-/** An address; of IPv6 its first half, since each client has a whole /64 to choose from. */
-function network(address: string): string {
-  if (!address.includes(":") || address.includes(".")) return address.substring(address.lastIndexOf(":") + 1)
-  const gap = address.indexOf("::")
-  const head = gap < 0 ? address : address.substring(0, gap)
-  const tail = gap < 0 ? "" : address.substring(gap + 2)
-  const groups = head.length > 0 ? head.split(":") : []
-  const rest = tail.length > 0 ? tail.split(":") : []
-  for (let zeros = 8 - groups.length - rest.length; zeros > 0; zeros--) groups.push("0")
-  return groups.concat(rest).slice(0, 4).join(":")
 }

@@ -10,7 +10,7 @@ import {
 } from "./env"
 import { report } from "./log"
 import { clearResult, OUT_DATA, OUT_SIZE, release } from "./memory"
-import { decode, encodeName, encodeTo, encodeValue, keySize, releaseKey, releaseValue, takeText, valueSize } from "./text"
+import { ascii, decode, encodeName, encodeTo, encodeValue, keySize, releaseKey, releaseValue, takeText, valueSize } from "./text"
 
 /** More pairs than any host sends; a larger count is a broken block. */
 const MAX_PAIRS: u32 = 4096
@@ -63,7 +63,7 @@ export class Headers {
   /** Every value of a header, in order; empty if there is none. */
   getAll(name: string): string[] {
     const values: string[] = []
-    const wanted = name.toLowerCase()
+    const wanted = ascii.lower(name)
     const entries = this.entries()
     for (let i = 0; i < entries.length; i++) {
       if (entries[i].name == wanted) values.push(entries[i].value)

@@ -22,6 +22,14 @@ export class Peer {
     return colon < 0 ? address : address.substring(0, colon)
   }
 
+  /**
+   * What to count a client by: its address, of IPv6 the first half (`2001:db8:0:1`), since each client has a whole /64 to
+   * choose from.
+   */
+  get network(): string {
+    return networkOf(this.address)
+  }
+
   get port(): i32 {
     return <i32>properties.int("source.port")
   }
@@ -60,6 +68,18 @@ export class Peer {
   get tlsVersion(): string {
     return known("connection.tls_version")
   }
+}
+
+function networkOf(address: string): string {
+  // IPv4, also in its form within IPv6.
+  if (!address.includes(":") || address.includes(".")) return address.substring(address.lastIndexOf(":") + 1)
+  const gap = address.indexOf("::")
+  const head = gap < 0 ? address : address.substring(0, gap)
+  const tail = gap < 0 ? "" : address.substring(gap + 2)
+  const groups = head.length > 0 ? head.split(":") : []
+  const rest = tail.length > 0 ? tail.split(":") : []
+  for (let zeros = 8 - groups.length - rest.length; zeros > 0; zeros--) groups.push("0")
+  return groups.concat(rest).slice(0, 4).join(":")
 }
 
 function known(path: string): string {
