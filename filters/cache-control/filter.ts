@@ -60,7 +60,8 @@ function readRule(config: Config): Rule {
     value += rest
   }
   const personal = config.oneOf("personal", ["private", "share"], "private")
-  return new Rule(config.patterns("paths"), config.patterns("types", true), statuses(config), value, personal == "share" ? value : own, config.strings("vary", []))
+  if (personal == "share") own = value
+  return new Rule(config.patterns("paths"), config.patterns("types", true), statuses(config), value, own, config.strings("vary", []))
 }
 
 function seconds(ms: i64): string {

@@ -31,7 +31,7 @@ export function configure(config: Config): void {
   if (config.has("trust") && from.length == 0) config.fail('"trust" is empty; name the proxies that set "' + header + '", or write ["*"]')
 
   rules = new Map<string, Rule>()
-  let denies = false
+  let denies: bool = false
   const groups = config.group("groups")
   const list = config.groups("rules")
   if (list.length == 0) config.fail('"rules" must hold at least one rule')

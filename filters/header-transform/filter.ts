@@ -57,6 +57,7 @@ function readEdits(config: Config, response: bool): Edits {
     const to = renames.get(edits.olds[i])
     checkName(config, "rename", edits.olds[i])
     checkName(config, "rename", to)
+    if (strings.equalsIgnoreCase(edits.olds[i], to)) config.fail('"' + config.path("rename") + '": "' + to + '" has that name already')
     edits.news.push(strings.lower(to))
   }
   edits.set = readLines(config, "set", response)
@@ -111,10 +112,11 @@ function apply(edits: Edits, context: Context): void {
     for (let i = 0; i < edits.names.length; i++) headers.remove(edits.names[i])
   }
   for (let i = 0; i < edits.olds.length; i++) {
+    // Without this, the new name would be the client's to choose.
+    headers.remove(edits.news[i])
+    if (!headers.has(edits.olds[i])) continue
     const values = headers.getAll(edits.olds[i])
     headers.remove(edits.olds[i])
-    // Without it, the new name is the client's to choose.
-    headers.remove(edits.news[i])
     for (let k = 0; k < values.length; k++) headers.add(edits.news[i], values[k])
   }
   for (let i = 0; i < set.length; i++) {

@@ -12,8 +12,8 @@ const TYPES = [
 ] // prettier-ignore
 
 let scanner = new Scanner([], [], "")
-let requests = false
-let responses = true
+let requests: bool = false
+let responses: bool = true
 let headers: string[] = []
 let types = new PatternSet()
 let lenient = false

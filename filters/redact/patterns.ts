@@ -16,6 +16,8 @@ function isLetter(code: u8): bool {
 }
 
 /** Letters and digits; everything beyond ASCII counts as a letter. */
+// @ts-ignore: decorator
+@inline
 export function isWord(code: u8): bool {
   return isDigit(code) || isLetter(code) || code >= 0x80
 }
@@ -222,5 +224,6 @@ export function secretEnd(text: Uint8Array, at: i32, prefixes: Uint8Array[]): i3
 }
 
 function isSecret(code: u8): bool {
-  return isDigit(code) || isLetter(code) || code == 0x2d || code == 0x5f || code == 0x2e || code == 0x7e || code == 0x2b || code == 0x2f || code == 0x3d
+  return isDigit(code) || isLetter(code) || code == 0x2d || code == 0x5f || code == 0x2e || code == 0x7e || code == 0x2b || code == 0x2f
+    || code == 0x3d
 }

@@ -59,14 +59,16 @@ export class Scanner {
     const text = form == PLAIN ? source : unescape(source, form)
     const length = text.length
     const output = new Output(text)
-    const starts = this.starts
+    // Without the checks of bounds, which would cost more than the rest: every octet of a body comes by here.
+    const starts = changetype<usize>(this.starts)
+    const data = text.dataStart
     let quoted = false
     /** What stands before is an escape: no part of what follows. */
     let fence = 0
     let at = 0
     while (at < length) {
-      const flags = unchecked(starts[text[at]])
-      if (flags == 0) {
+      const flags = load<u8>(starts + <usize>load<u8>(data + <usize>at))
+      if (flags == 0 || (flags == LETTER && at > fence && isWord(load<u8>(data + <usize>at - 1)))) {
         at++
         continue
       }
@@ -195,10 +197,12 @@ function unescape(text: Uint8Array, form: i32): Uint8Array {
   let to = first
   let at = first
   while (at < text.length) {
-    const code = text[at]
-    if (code != mark) {
-      result[to++] = code
-      at++
+    if (text[at] != mark) {
+      const next = text.indexOf(mark, at)
+      const run = (next < 0 ? text.length : next) - at
+      memory.copy(result.dataStart + <usize>to, text.dataStart + <usize>at, <usize>run)
+      to += run
+      at += run
       continue
     }
     let plain = -1
@@ -218,7 +222,7 @@ function unescape(text: Uint8Array, form: i32): Uint8Array {
       at += used
       continue
     }
-    result[to++] = code
+    result[to++] = mark
     at++
     // The octet after a backslash belongs to it.
     if (form != FORM && at < text.length) result[to++] = text[at++]

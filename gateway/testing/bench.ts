@@ -5,7 +5,7 @@ import type { BodyBuffer } from "../filter/body-buffer.ts"
 import type { BodyAction, FilterAction, StreamFilter } from "../filter/filter.ts"
 import type { Fields } from "../http/fields.ts"
 import { Plugin } from "../wasm/plugin.ts"
-import type { TestRequest, TestResponse } from "./exchange.ts"
+import type { TestRequest, TestResponse } from "./exchange-parts.ts"
 import { TEST_UNITS_PER_MS } from "./host.ts"
 import type { TestFilter } from "./testing.ts"
 
@@ -74,9 +74,10 @@ class Meter {
     this.#overhead = overhead
   }
 
-  add(phase: number, ms: number, units: number): void {
+  /** `entered`: the guest was called; the host's own work counts either way. */
+  add(phase: number, ms: number, units: number, entered: boolean): void {
     this.ns[phase] += Math.max(0, ms - this.#overhead) * 1e6
-    this.calls[phase]++
+    if (entered) this.calls[phase]++
     this.units[phase] += units
     if (units > this.most[phase]) this.most[phase] = units
   }
@@ -91,11 +92,27 @@ class Meter {
  * may stand between them.
  */
 function time(plugin: Plugin, meter: Meter): void {
-  const used = (): number => Math.max(0, plugin.root?.vm.used() ?? 0)
+  const vms = new WeakSet<object>()
+  let entries = 0
+  // Many callbacks of the host find nothing to call in the guest: they cost no budget.
+  const watch = (): void => {
+    const vm = plugin.root?.vm
+    if (vm === undefined || vms.has(vm)) return
+    vms.add(vm)
+    const { enter } = vm
+    vm.enter = (root, stream): void => {
+      entries++
+      enter.call(vm, root, stream)
+    }
+  }
   const timed = <T>(phase: number, run: () => T): T => {
+    watch()
+    const before = entries
     const from = performance.now()
     const result = run()
-    meter.add(phase, performance.now() - from, used())
+    const ms = performance.now() - from
+    const entered = entries > before
+    meter.add(phase, ms, entered ? Math.max(0, plugin.root?.vm.used() ?? 0) : 0, entered)
     return result
   }
   const known = new WeakSet<StreamFilter>()
@@ -146,7 +163,7 @@ export async function bench(
   host.services.around = (run) => {
     const from = performance.now()
     run()
-    meter.add(CALLOUTS, performance.now() - from, 0)
+    meter.add(CALLOUTS, performance.now() - from, 0, true)
   }
   const statuses: Record<string, number> = {}
   const batch = async (): Promise<void> => {

@@ -2,7 +2,7 @@
 
 import { SAVED_FROM, type Surroundings, type TestCase, type TestStep, type TestsFile, type WrittenAnswer } from "./case-schema.ts"
 import { type CalloutExpectation, Comparison, type Difference, type ExchangeExpectation, type LogExpectation, show } from "./compare.ts"
-import type { TestRequest, TestResponse } from "./exchange.ts"
+import type { TestRequest, TestResponse } from "./exchange-parts.ts"
 import type { LogLine } from "./host.ts"
 import type { FilterPlace, LoadedModule } from "./loader.ts"
 import { FilterLoadError } from "./loader.ts"

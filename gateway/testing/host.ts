@@ -10,7 +10,8 @@ import type { FilterMetrics } from "../wasm/filter-metrics.ts"
 import { Plugin, type PluginSpec } from "../wasm/plugin.ts"
 import { WasmRuntime } from "../wasm/runtime.ts"
 import type { TrapReason } from "../wasm/trap.ts"
-import { ExchangeRun, type TestRequest, type Upstream } from "./exchange.ts"
+import { ExchangeRun } from "./exchange.ts"
+import type { TestRequest, Upstream } from "./exchange-parts.ts"
 import { FakeClock } from "./fake-clock.ts"
 import { FakeServices, type ServiceFake } from "./services.ts"
 import type { SharedState } from "./shared-state.ts"
@@ -54,6 +55,8 @@ export class FilterCounts implements FilterMetrics {
   duration(): void {}
   instances(): void {}
   exchange(): void {}
+  refusal(): void {}
+  quarantined(): void {}
   trap(reason: TrapReason): void {
     this.traps.push(reason)
   }

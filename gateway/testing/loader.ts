@@ -6,7 +6,7 @@ import { basename, dirname, extname, join, resolve } from "node:path"
 import { formatProblems } from "../config/problem.ts"
 import { CompileCache } from "../wasm/compile-cache.ts"
 import { type CompileDiagnostic, FilterCompiler } from "../wasm/compiler.ts"
-import { MANIFEST_FILE, type Manifest, readManifest } from "../wasm/manifest.ts"
+import { isAbout, MANIFEST_FILE, type Manifest, readManifest } from "../wasm/manifest.ts"
 import { type PreparedModule, prepareModule } from "../wasm/module.ts"
 import { type ModuleCache, openModuleCache } from "../wasm/module-cache.ts"
 
@@ -59,8 +59,8 @@ export function findFilter(path: string): FilterPlace {
     module = found
   }
   // Another module in the same folder is not what the manifest is about.
-  const applies = manifest !== null && resolve(named).replace(/\.(?:ts|wasm)$/, "") === module.replace(/\.(?:ts|wasm)$/, "")
-  if (!applies) return { module, name: basename(module).replace(/\.(?:ts|wasm)$/, ""), manifest: null, manifestFile: null }
+  if (manifest === null || !isAbout(manifest, manifestFile, module))
+    return { module, name: basename(module).replace(/\.(?:ts|wasm)$/, ""), manifest: null, manifestFile: null }
   return { module, name: manifest.name, manifest, manifestFile }
 }
 

@@ -33,6 +33,8 @@ export function findTests(paths: readonly string[], from: string = process.cwd()
   for (const path of paths) {
     const absolute = resolve(from, path)
     const inside = isFolder(absolute) ? inFolder(absolute) : path.endsWith(".json") && isFile(absolute) ? [absolute] : beside(absolute)
+    // A shell's `filters/*` names the README beside them too.
+    if (inside.length === 0 && paths.length > 1 && isFile(absolute)) continue
     if (inside.length === 0) throw new FilterLoadError(`${path}: there is no ${TESTS_FILE}`)
     found.push(...inside)
   }
@@ -50,7 +52,7 @@ function inFolder(folder: string): string[] {
   if (isFile(own)) return [own]
   return readdirSync(folder)
     .sort()
-    .filter((name) => name !== "node_modules" && !name.startsWith("."))
+    .filter((name) => name !== "node_modules" && !name.startsWith(".") && isFolder(join(folder, name)))
     .map((name) => join(folder, name, TESTS_FILE))
     .filter(isFile)
 }

@@ -8,14 +8,16 @@
 //   filter.close()
 
 import type { LogLevel } from "../telemetry/log.ts"
+import { grantsOf } from "../wasm/manifest.ts"
 import { DEFAULT_BODY_LIMIT, type PluginSpec } from "../wasm/plugin.ts"
-import type { ClientResponse, ExchangeRun, TestRequest, Upstream, UpstreamRequest } from "./exchange.ts"
+import type { ExchangeRun } from "./exchange.ts"
+import type { ClientResponse, TestRequest, Upstream, UpstreamRequest } from "./exchange-parts.ts"
 import { FilterHost, type LogLine } from "./host.ts"
 import { DEFAULT_MEMORY, FilterLoadError, FilterLoader, type FilterPlace, findFilter, type LoadedModule } from "./loader.ts"
 import type { ObservedCallout, ServiceFake } from "./services.ts"
 import { type MetricValue, SharedState } from "./shared-state.ts"
 
-export type { ClientResponse, Peer, TestRequest, TestResponse, Upstream, UpstreamRequest } from "./exchange.ts"
+export type { ClientResponse, Peer, TestRequest, TestResponse, Upstream, UpstreamRequest } from "./exchange-parts.ts"
 export type { LogLine } from "./host.ts"
 export { FilterLoadError } from "./loader.ts"
 export type { HeaderValues, MessageContent, ObservedBody, ObservedHeaders } from "./messages.ts"
@@ -215,6 +217,7 @@ export function specOf(place: FilterPlace, module: LoadedModule, settings: Filte
     rootId: settings.rootId ?? "",
     config: configText(settings.config),
     onError: settings.onError ?? "deny",
+    grants: place.manifest === null ? null : grantsOf(place.manifest),
     cpuMs: settings.limits?.cpu ?? 5,
     memory: settings.limits?.memory ?? DEFAULT_MEMORY,
     bodyLimit: settings.limits?.body ?? DEFAULT_BODY_LIMIT,
