@@ -15,7 +15,12 @@ export const check: Command = command({
   description: "Validate a configuration and its filters; shows everything that is wrong at once",
   args: {
     ...configArgument,
-    filters: { type: "boolean", description: "Compile the filters too and try out their settings", default: true },
+    filters: {
+      type: "boolean",
+      description: "Compile the filters too and try out their settings",
+      negativeDescription: "Look at the configuration alone",
+      default: true,
+    },
   },
   examples: ["sluice check -c sluice.yaml", "sluice check -c sluice.yaml --no-filters"],
   run: async (args) => {
@@ -29,7 +34,9 @@ export const check: Command = command({
     const { config } = loaded
     if (args.filters !== false && Object.keys(config.filters).length > 0) {
       const compiler = new FilterCompiler()
-      const prepared = await new FilterStore({ compiler, unitsPerMs: calibrate(), clock: systemClock, cache: openModuleCache() }).prepare(config)
+      const prepared = await new FilterStore({ compiler, unitsPerMs: calibrate(), clock: systemClock, cache: openModuleCache() }).prepare(
+        config,
+      )
       compiler.close()
       if (!prepared.ok) {
         process.stderr.write(`${prepared.problems.join("\n")}\n`)

@@ -17,7 +17,12 @@ export const filterBuild: Command = command({
     file: { type: "positional", description: "The filter's source, such as filter.ts", valueHint: "FILE", required: true },
     out: { type: "string", alias: "o", description: "Where to write the module; default: beside the source, as .wasm", valueHint: "FILE" },
     debug: { type: "boolean", description: "Keep names of functions for stack traces, optimise less", default: false },
-    report: { type: "boolean", description: "Show what the module's octets are spent on", default: true },
+    report: {
+      type: "boolean",
+      description: "Show what the module's octets are spent on",
+      negativeDescription: "One line",
+      default: true,
+    },
   },
   examples: [
     "sluice filter build filters/hello/filter.ts",

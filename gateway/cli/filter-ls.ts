@@ -38,6 +38,8 @@ export function filterTable(filters: readonly FilterStatus[]): string {
       rows.push(row(filter, version, several))
       const title = several ? `${filter.name} ${version.name}` : filter.name
       if (version.rolledBack !== null) notes.push(`${title}: rolled back: ${version.rolledBack.message}`)
+      if (version.state === "quarantined")
+        notes.push(`${title}: in quarantine until it changes or is released (POST /filters/${encodeURI(filter.name)}/release of the admin API)`)
       if (version.lastError !== null) notes.push(`${title}: ${version.lastError.message}`)
     }
     if (filter.refused !== null) notes.push(`${filter.name}: newest version refused: ${filter.refused.message}`)

@@ -34,20 +34,26 @@ export const filterNew: Command = command({
     }
     const shown = relative(process.cwd(), folder) || "."
     const path = shown.startsWith("..") ? folder : shown
+    const width = `sluice filter test ${path} --watch`.length + 4
     process.stdout.write(
       [
         `made ${path}/ with ${Object.keys(files).join(", ")}`,
         "",
         "next:",
-        `  sluice filter test ${path} --watch    runs its tests, again at every save`,
+        `  ${`sluice filter test ${path} --watch`.padEnd(width)}runs its tests, again at every save`,
         `  edit ${path}/filter.ts`,
-        `  sluice filter bench ${path}           shows what it costs`,
+        `  ${`sluice filter bench ${path}`.padEnd(width)}shows what it costs`,
         "",
-        "and in sluice.yaml:",
+        "to see it at work, in sluice.yaml:",
+        "  listeners:",
+        "    - { address: 127.0.0.1:8080 }",
         "  filters:",
         `    ${name}: { module: ${path.startsWith("/") ? path : `./${path}`}/filter.ts, config: { header: x-greeting } }`,
         "  routes:",
-        `    - { filters: [${name}], backends: hello }`,
+        `    - { filters: [${name}], respond: { body: "hi\\n" } }`,
+        "and then:",
+        `  ${"sluice run".padEnd(width)}what is saved is live a moment later`,
+        "  curl -i http://127.0.0.1:8080/",
         "",
       ].join("\n"),
     )

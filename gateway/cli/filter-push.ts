@@ -23,6 +23,7 @@ export const filterPush: Command = command({
   examples: ["sluice filter push auth ./auth.ts", "sluice filter push auth ./auth.wasm --version canary", "sluice filter push auth --undo"],
   run: async (args) => {
     const undo = args.undo === true
+    if (!undo && args.file === undefined) throw new UsageError("say which module: a .wasm or .ts file, or --undo")
     const file = undo ? null : text(args, "file")
     const query = typeof args.version === "string" ? `?version=${encodeURIComponent(args.version)}` : ""
     const path = `/filters/${text(args, "name").split("/").map(encodeURIComponent).join("/")}/module${query}`

@@ -14,7 +14,7 @@ const commands: Commands = {
     Promise.resolve(
       command({
         name: "filter",
-        description: "Work on filters",
+        description: "Make, build, test and measure filters; list and change those of a running gateway",
         args: {},
         subCommands: {
           new: () => import("./filter-new.ts").then(({ filterNew }) => filterNew),
@@ -34,6 +34,7 @@ const root: Command = command({
   name: "sluice",
   description: "Service-mesh gateway with hot-loaded WebAssembly filters",
   args: {},
+  examples: ["sluice filter new hello", "sluice filter test filters/hello", "sluice check -c sluice.yaml", "sluice run -c sluice.yaml"],
   subCommands: commands,
 })
 
@@ -126,7 +127,11 @@ async function usage(current: Command, parent: string): Promise<string> {
   }
   const text = await renderUsage(definition, parent === "" ? undefined : { meta: { name: parent } })
   const examples = current.examples === undefined ? "" : `\nEXAMPLES\n\n${current.examples.map((line) => `  ${line}\n`).join("")}`
-  return `${plain(text)}\n${examples}`
+  // citty knows no positional that may be repeated, and fills its columns up with spaces.
+  const shown = current.many === true ? text.replace(/\[([A-Z]+)\](?=\S*\n)/, "[$1...]") : text
+  return `${plain(shown)
+    .replace(/[ \t]+$/gm, "")
+    .trimEnd()}\n${examples}`
 }
 
 // citty colours its text whoever reads it.

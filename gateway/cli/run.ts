@@ -21,7 +21,12 @@ export const run: Command = command({
       description: "Form of the log, over the configuration's: human, json, or auto (human on a terminal)",
       valueHint: "FORMAT",
     },
-    watch: { type: "boolean", description: "Take changes of the configuration and of filters as they are saved", default: true },
+    watch: {
+      type: "boolean",
+      description: "Take changes of the configuration and of filters as they are saved",
+      negativeDescription: "Take the configuration on SIGHUP, and filters when they are pushed",
+      default: true,
+    },
   },
   examples: ["sluice run -c sluice.yaml", "sluice run -c sluice.yaml --log-format json"],
   run: serve,

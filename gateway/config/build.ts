@@ -2,12 +2,30 @@
 
 import { resolve } from "node:path"
 import { listenerName, routeName, versionName } from "./check.ts"
-import type { BackendConfig, Config, FilterConfig, HeaderEdits, MatchConfig, RouteConfig, ServiceConfig } from "./model.ts"
-import type { Written, WrittenFilter, WrittenRoute } from "./schema.ts"
+import type {
+  BackendConfig,
+  Config,
+  FilterConfig,
+  HeaderEdits,
+  HttpListenerConfig,
+  ListenerConfig,
+  MatchConfig,
+  RouteConfig,
+  ServiceConfig,
+} from "./model.ts"
+import type { Written, WrittenFilter, WrittenListener, WrittenRoute } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
 const EVERY_REQUEST: MatchConfig = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
+
+const PATH_POLICIES: HttpListenerConfig["path"] = {
+  encodedSlash: "keep",
+  encodedBackslash: "keep",
+  backslash: "keep",
+  nul: "reject",
+  mergeSlashes: true,
+}
 
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
@@ -21,10 +39,46 @@ export function build(written: Written, baseDir: string): Config {
     log: written.log,
     accessLog: written.accessLog,
     drain: written.drain,
-    listeners: written.listeners.map((listener, i) => ({ ...listener, name: listenerName(listener.name, i) })),
+    listeners: written.listeners.map(listener),
     services,
     filters,
     routes: written.routes.map(route),
+  }
+}
+
+function listener(written: WrittenListener, i: number): ListenerConfig {
+  const { address, limits, timeouts } = written
+  const name = listenerName(written.name, i)
+  if (written.protocol === "tcp") {
+    return {
+      name,
+      address,
+      protocol: "tcp",
+      backends: written.backends ?? [],
+      filters: written.filters ?? [],
+      limits: { connections: limits.connections },
+      timeouts: { idle: timeouts.idle ?? 3_600_000 },
+    }
+  }
+  return {
+    name,
+    address,
+    protocol: "http",
+    limits: {
+      requestLine: limits.requestLine ?? 8192,
+      head: limits.head ?? 32_768,
+      fields: limits.fields ?? 100,
+      body: limits.body ?? 0,
+      connections: limits.connections,
+    },
+    timeouts: {
+      head: timeouts.head ?? 10_000,
+      idle: timeouts.idle ?? 60_000,
+      halfClose: timeouts.halfClose ?? 1000,
+      tunnelIdle: timeouts.tunnelIdle ?? 3_600_000,
+    },
+    trustedHops: written.trustedHops ?? 0,
+    path: written.path ?? PATH_POLICIES,
   }
 }
 

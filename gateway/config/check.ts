@@ -6,7 +6,7 @@ import { resolve } from "node:path"
 import { FAILED } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
 import { didYouMean, type Path } from "./problem.ts"
-import type { Written, WrittenFilter, WrittenRoute } from "./schema.ts"
+import type { Written, WrittenFilter, WrittenListener, WrittenRoute } from "./schema.ts"
 import type { Finding } from "./source.ts"
 import { formatAddress, isUrl, quote } from "./units.ts"
 
@@ -16,6 +16,12 @@ export interface Checked {
 }
 
 type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
+
+const ONLY_HTTP = "belongs to http listeners, for a tcp listener reads no requests; leave it out"
+const HTTP_KEYS = [
+  ["limits", ["requestLine", "head", "fields", "body"]],
+  ["timeouts", ["head", "halfClose", "tunnelIdle"]],
+] as const
 
 /** Every part may be missing or {@link FAILED}. */
 type Salvaged<T> = T | undefined | typeof FAILED
@@ -51,6 +57,10 @@ class Checker implements Checked {
   readonly warnings: Finding[] = []
   readonly #written: Written
   readonly #listenerNames = new Set<string>()
+  /** Those of {@link #listenerNames} that carry no requests. */
+  readonly #tcpNames = new Set<string>()
+  /** Some listener has requests for routes. */
+  #requests = false
   readonly #filterNames: ReadonlySet<string> | undefined
   readonly #serviceNames: ReadonlySet<string> | undefined
   /** Every listener merges slashes, so that a path with two in a row is never seen. */
@@ -87,7 +97,13 @@ class Checker implements Checked {
           this.#error(["listeners", i, "name"], `${quote(name)} is the name of listeners[${first}] too; write another one`)
         else names.set(name, i)
         this.#listenerNames.add(name)
+        if (listener.protocol === "tcp") this.#tcpNames.add(name)
       }
+      if (listener.protocol === "tcp") this.#tcp(listener, i)
+      else if ((listener.protocol as unknown) !== FAILED) {
+        this.#http(listener, i)
+        this.#requests = true
+      } else this.#requests = true
       if (isKnown(listener.path) && listener.path.mergeSlashes === false) this.#merging = false
       if (!isKnown(listener.address) || listener.address.port === 0) continue
       const shown = formatAddress(listener.address)
@@ -95,6 +111,53 @@ class Checker implements Checked {
       if (taken !== undefined) this.#error(["listeners", i, "address"], `${shown} is the address of ${taken} too; write another one`)
       else addresses.set(shown, `listeners[${i}]`)
     }
+  }
+
+  #http(listener: WrittenListener, i: number): void {
+    for (const key of ["backends", "filters"] as const) {
+      if (listener[key] === undefined) continue
+      this.#error(
+        ["listeners", i, key],
+        `belongs to tcp listeners; write it in a route, such as routes: [{ listeners: ${isKnown(listener.name) ? listener.name : listenerName(undefined, i)}, ${key}: … }], or write protocol: tcp`,
+        "key",
+      )
+    }
+  }
+
+  #tcp(listener: WrittenListener, i: number): void {
+    const path: Path = ["listeners", i]
+    const { backends, filters } = listener
+    for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.#error([...path, key], ONLY_HTTP, "key")
+    for (const [section, keys] of HTTP_KEYS) {
+      const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
+      if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.#error([...path, section, key], ONLY_HTTP, "key")
+    }
+    if (backends === undefined) {
+      this.#error(path, "has no backends; write the service its connections go to, such as backends: db")
+    } else if (isKnown(backends)) {
+      const services = this.#serviceNames
+      if (backends.length === 0) this.#warn([...path, "backends"], "is empty, so every connection is closed; write the name of a service")
+      else if (backends.every(({ weight }) => weight === 0))
+        this.#warn([...path, "backends"], "every weight is 0, so every connection is closed; give one a weight above 0")
+      backends.forEach(({ service }, j) => {
+        if (services === undefined || services.has(service)) return
+        this.#warn(
+          [...path, "backends", j],
+          () =>
+            `there is no service ${quote(service)}, so its share of connections is closed${didYouMean(service, services) || "; add it to services"}`,
+        )
+      })
+    }
+    if (isKnown(filters)) this.#filterUses(filters, [...path, "filters"])
+  }
+
+  #filterUses(uses: readonly { readonly use: string }[], path: Path): void {
+    const filters = this.#filterNames
+    if (filters === undefined) return
+    uses.forEach(({ use }, j) => {
+      if (!filters.has(use))
+        this.#error([...path, j], () => `there is no filter ${quote(use)}${didYouMean(use, filters) || "; add it to filters"}`)
+    })
   }
 
   services(): void {
@@ -167,7 +230,7 @@ class Checker implements Checked {
   routes(): void {
     const { routes } = this.#written
     if (!isKnown(routes)) return
-    if (routes.length === 0)
+    if (routes.length === 0 && this.#requests)
       this.#warn(["routes"], "there is no route, so every request is answered with 404; write one, such as - backends: NAME", "key")
     const names = new Map<string, number>()
     for (let i = 0; i < routes.length; i++) {
@@ -189,6 +252,12 @@ class Checker implements Checked {
   #references(route: WrittenRoute, i: number): void {
     if (isKnown(route.listeners) && isKnown(this.#written.listeners)) {
       for (const name of route.listeners) {
+        if (this.#tcpNames.has(name)) {
+          this.#error(
+            ["routes", i, "listeners"],
+            `${quote(name)} is a tcp listener, which has no requests to route; write backends and filters in the listener`,
+          )
+        }
         if (this.#listenerNames.has(name)) continue
         this.#error(
           ["routes", i, "listeners"],
@@ -196,16 +265,7 @@ class Checker implements Checked {
         )
       }
     }
-    const filters = this.#filterNames
-    if (isKnown(route.filters) && filters !== undefined) {
-      route.filters.forEach(({ use }, j) => {
-        if (!filters.has(use))
-          this.#error(
-            ["routes", i, "filters", j],
-            () => `there is no filter ${quote(use)}${didYouMean(use, filters) || "; add it to filters"}`,
-          )
-      })
-    }
+    if (isKnown(route.filters)) this.#filterUses(route.filters, ["routes", i, "filters"])
     const services = this.#serviceNames
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {

@@ -23,7 +23,10 @@ export interface Config {
   readonly routes: readonly RouteConfig[]
 }
 
-export interface ListenerConfig {
+export type ListenerConfig = HttpListenerConfig | TcpListenerConfig
+
+/** A listener whose connections carry requests, which routes take further. */
+export interface HttpListenerConfig {
   /** Unique; default `listener-<index>`. */
   readonly name: string
   readonly address: Address
@@ -62,6 +65,24 @@ export interface ListenerConfig {
     readonly backslash: "reject" | "keep" | "slash"
     readonly nul: "reject" | "keep"
     readonly mergeSlashes: boolean
+  }
+}
+
+/** A listener whose connections are carried to a service as they are. */
+export interface TcpListenerConfig {
+  readonly name: string
+  readonly address: Address
+  readonly protocol: "tcp"
+  /** Services by weight. May name one that does not exist: its share of connections is closed. */
+  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  readonly filters: readonly RouteFilterConfig[]
+  readonly limits: {
+    /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
+    readonly connections: number
+  }
+  readonly timeouts: {
+    /** ms without an octet in either direction; default 1 h. */
+    readonly idle: number
   }
 }
 
@@ -121,6 +142,17 @@ export interface FilterRollbackConfig {
   readonly minimum: number
 }
 
+/** What a filter may do; "*" = everything of that kind. */
+export interface PermissionsConfig {
+  /** Names of services it may call, or choose for a request. */
+  readonly services: "*" | readonly string[]
+  readonly headers: { readonly read: "*" | readonly string[]; readonly write: "*" | readonly string[] }
+  /** Prefixes of shared-data keys and queue names. */
+  readonly shared: "*" | readonly string[]
+  /** Names of host calls. */
+  readonly hostCalls: "*" | readonly string[]
+}
+
 export interface FilterConfig {
   /** Never empty; the first is the one others are measured by. */
   readonly versions: readonly FilterVersionConfig[]
@@ -137,6 +169,8 @@ export interface FilterConfig {
   /** Which of the roots a module registers; "" for modules with one. */
   readonly rootId: string
   readonly onError: "deny" | "skip"
+  /** Narrows what the filter's manifest allows it; undefined: as its manifest says. */
+  readonly permissions?: PermissionsConfig | undefined
   readonly limits: {
     /** ms of CPU one call into the filter may use; default 5. */
     readonly cpu: number

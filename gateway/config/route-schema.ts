@@ -291,6 +291,20 @@ const routeFilter = either(
   "the name of a filter or { use: NAME, with: {...} }",
 )
 
+/** Filters of a route or a listener, in order. */
+export const filterUses = either(
+  [
+    filter.transform((use) => ({ use, with: undefined as unknown })),
+    list(routeFilter, "a list, such as [auth, { use: limit, with: {...} }]"),
+  ],
+  "a text or a list",
+  "a list of filters, such as [auth]",
+).transform((filters): { use: string; with: unknown }[] =>
+  Array.isArray(filters)
+    ? filters.map(({ use, with: settings }) => ({ use, with: settings }))
+    : [filters as { use: string; with: unknown }],
+)
+
 const host = parsed("a host", "a host, such as shop.example.com", (text) => parseHost(text, true))
 export const listenerName = name("listener")
 
@@ -321,15 +335,30 @@ const routeTimeout = z
   )
   .transform((given): { request?: number; perTry?: number; idle?: number } => given)
 
-const backendList = list(backend, "a list, such as [a, { service: b, weight: 10 }]")
-const backends = z
-  .union([backend, backendList], {
-    error: (raw: { input?: unknown }) =>
-      raw.input === null
-        ? "expected a service, got nothing (null); write its name"
-        : "expected the name of a service, an object or a list; write one, such as hello",
-  })
-  .transform((given) => (Array.isArray(given) ? given : [given]))
+const tcpBackend = either(
+  [
+    service.transform((service) => ({ service, weight: 1 })),
+    object({ service: service.describe("Name in services."), weight: weight("listener's backends") }, "{ service: NAME, weight: 90 }"),
+  ],
+  "a text or an object",
+  "the name of a service or { service: NAME, weight: 90 }",
+)
+
+/** One form or a list of them → a list. */
+function orList<T extends z.ZodType>(one: T) {
+  return z
+    .union([one, list(one, "a list, such as [a, { service: b, weight: 10 }]")], {
+      error: (raw: { input?: unknown }) =>
+        raw.input === null
+          ? "expected a service, got nothing (null); write its name"
+          : "expected the name of a service, an object or a list; write one, such as hello",
+    })
+    .transform((given): z.output<T>[] => (Array.isArray(given) ? given : [given as z.output<T>]))
+}
+
+const backends = orList(backend)
+/** Of a tcp listener. */
+export const tcpBackends = orList(tcpBackend)
 
 export const routeSchema = object(
   {
@@ -359,17 +388,7 @@ export const routeSchema = object(
       .transform((matches): readonly MatchConfig[] => (Array.isArray(matches) ? matches : [matches as MatchConfig]))
       .optional()
       .describe("What a request must have; of a list, any one selects the route. Default: every request."),
-    filters: either(
-      [
-        filter.transform((use) => ({ use, with: undefined as unknown })),
-        list(routeFilter, "a list, such as [auth, { use: limit, with: {...} }]"),
-      ],
-      "a text or a list",
-      "a list of filters, such as [auth]",
-    )
-      .transform((filters) => (Array.isArray(filters) ? filters : [filters as { use: string; with: unknown }]))
-      .optional()
-      .describe("Filters the route's requests pass, in order."),
+    filters: filterUses.optional().describe("Filters the route's requests pass, in order."),
     backends: backends.optional().describe("Services the route forwards to, by weight. One of backends, redirect and respond."),
     redirect: redirect.optional().describe("Answers with a redirect."),
     respond: respond.optional().describe("Answers with a fixed reply."),

@@ -2,7 +2,8 @@
 // the JSON Schema that `sluice schema` prints. Short forms are expanded here; what needs more than one value is in check.ts.
 
 import * as z from "zod"
-import { filter, listenerName, routeSchema, service, weight } from "./route-schema.ts"
+import { permissionsSchema } from "./permissions.ts"
+import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
   address,
   boolean,
@@ -26,43 +27,51 @@ import { quote, Wrong } from "./units.ts"
 const mebibyte = 1024 * 1024
 const maxTransfer = 2 ** 53 - 1
 
+// What a listener of one protocol has and others don't carries no default here, so that check.ts sees whether it was written;
+// build.ts has them.
 export const listenerSchema = object(
   {
     name: listenerName.optional().describe("Unique; appears in metrics and logs. Default listener-<index>."),
     address: address(0).describe("host:port to listen on; IPv6 in brackets; port 0 lets the system choose."),
-    protocol: choice(["http"]).default("http").describe("http: HTTP/1.1."),
+    protocol: choice(["http", "tcp"])
+      .default("http")
+      .describe("http: HTTP/1.1, whose requests routes take further. tcp: connections are carried to backends as they are. Default http."),
+    backends: tcpBackends.optional().describe("tcp: services the listener's connections go to, by weight."),
+    filters: filterUses.optional().describe("tcp: filters the listener's connections pass, in order."),
     limits: object(
       {
-        requestLine: size(64, mebibyte).default(8192).describe("Octets of the request line; over it: 414. Default 8KiB."),
+        requestLine: size(64, mebibyte).optional().describe("http: octets of the request line; over it: 414. Default 8KiB."),
         head: size(256, 16 * mebibyte)
-          .default(32768)
-          .describe("Octets of a request head; over it: 431. Default 32KiB."),
-        fields: integer(1, 10_000).default(100).describe("Fields in a request head; over it: 431. Default 100."),
-        body: size(0, maxTransfer).default(0).describe("Octets of a request body, 0 = no limit; over it: 413. Default 0."),
+          .optional()
+          .describe("http: octets of a request head; over it: 431. Default 32KiB."),
+        fields: integer(1, 10_000).optional().describe("http: fields in a request head; over it: 431. Default 100."),
+        body: size(0, maxTransfer).optional().describe("http: octets of a request body, 0 = no limit; over it: 413. Default 0."),
         connections: integer(1, 10_000_000)
           .default(65536)
           .describe("Open connections; over it a new one is closed at once. Default 65536."),
       },
-      "limits, such as { head: 64KiB }",
+      "limits, such as { connections: 1000 }",
     )
       .prefault({})
       .describe("What a client may send."),
     timeouts: object(
       {
-        head: duration().default(10_000).describe("For a request head to arrive; over it: 408. Default 10s."),
-        idle: duration().default(60_000).describe("A connection may wait this long for its next request. Default 60s."),
+        head: duration().optional().describe("http: for a request head to arrive; over it: 408. Default 10s."),
+        idle: duration()
+          .optional()
+          .describe("http: a connection may wait this long for its next request; default 60s. tcp: without a byte either way; default 1h."),
         halfClose: duration({ zero: true })
-          .default(1000)
+          .optional()
           .describe(
-            "A client that has closed its sending side is served this long before a response begins; 0 = it is taken for gone at once. Default 1s.",
+            "http: a client that has closed its sending side is served this long before a response begins; 0 = it is taken for gone at once. Default 1s.",
           ),
-        tunnelIdle: duration().default(3_600_000).describe("Without a byte in an upgraded connection. Default 1h."),
+        tunnelIdle: duration().optional().describe("http: without a byte in an upgraded connection. Default 1h."),
       },
       "time limits, such as { idle: 60s }",
     )
       .prefault({})
       .describe("How long a client may take."),
-    trustedHops: integer(0, 32).default(0).describe("Proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
+    trustedHops: integer(0, 32).optional().describe("http: proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
     path: object(
       {
         encodedSlash: choice(["reject", "keep", "decode"]).default("keep").describe("What happens to %2F in a path."),
@@ -73,8 +82,8 @@ export const listenerSchema = object(
       },
       "policies, such as { encodedSlash: reject }",
     )
-      .prefault({})
-      .describe("How unusual spellings of a path are treated before it is matched."),
+      .optional()
+      .describe("http: how unusual spellings of a path are treated before it is matched."),
   },
   "a listener, such as { address: 127.0.0.1:8080 }",
 )
@@ -207,6 +216,11 @@ export const filterSchema = object(
     onError: choice(["deny", "skip"])
       .default("deny")
       .describe("When the filter fails: deny answers 500, skip goes on without it. Default deny."),
+    permissions: permissionsSchema("*")
+      .optional()
+      .describe(
+        "What the filter may do, no more than its manifest (filter.json) allows. Default: what that allows; without one, everything.",
+      ),
     limits: object(
       {
         cpu: duration({ fine: true })
@@ -297,6 +311,7 @@ export type ConfigInput = z.input<typeof configSchema>
 /** After zod: short forms expanded, but not yet checked across sections. */
 export type Written = z.output<typeof configSchema>
 export type WrittenFilter = z.output<typeof filterSchema>
+export type WrittenListener = z.output<typeof listenerSchema>
 export type WrittenRoute = z.output<typeof routeSchema>
 
 /** JSON Schema (draft 2020-12) of what users write, for editors. */

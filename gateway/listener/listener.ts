@@ -2,7 +2,7 @@
 // listens on the same port; the kernel shares connections out (SO_REUSEPORT).
 
 import { createServer, type Server, type Socket } from "node:net"
-import type { ListenerConfig } from "../config/model.ts"
+import type { HttpListenerConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
@@ -11,7 +11,8 @@ import { ServerConnection, type ServerConnectionOwner, type ServerLimits } from 
 import type { ListenerSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
 
-const BACKLOG = 4096
+/** Connections the system keeps for us to accept. */
+export const BACKLOG = 4096
 
 /** What listeners need of their worker. */
 export interface ListenerMeans {
@@ -27,7 +28,7 @@ export interface ListenerMeans {
 
 export class Listener implements ServerConnectionOwner {
   readonly name: string
-  config: ListenerConfig
+  config: HttpListenerConfig
   slots: ListenerSlots
   readonly #means: ListenerMeans
   readonly #exchanges: ExchangeFactory
@@ -37,7 +38,7 @@ export class Listener implements ServerConnectionOwner {
   #draining = false
   #onEmpty: (() => void) | null = null
 
-  constructor(config: ListenerConfig, slots: ListenerSlots, exchanges: ExchangeFactory, means: ListenerMeans) {
+  constructor(config: HttpListenerConfig, slots: ListenerSlots, exchanges: ExchangeFactory, means: ListenerMeans) {
     this.name = config.name
     this.config = config
     this.slots = slots
@@ -65,7 +66,7 @@ export class Listener implements ServerConnectionOwner {
   }
 
   /** Takes new settings; connections already open keep theirs. */
-  update(config: ListenerConfig, slots: ListenerSlots): void {
+  update(config: HttpListenerConfig, slots: ListenerSlots): void {
     this.config = config
     this.slots = slots
     this.#limits = limitsOf(config)
@@ -118,7 +119,7 @@ export class Listener implements ServerConnectionOwner {
   }
 }
 
-function limitsOf(config: ListenerConfig): ServerLimits {
+function limitsOf(config: HttpListenerConfig): ServerLimits {
   return {
     head: { startLine: config.limits.requestLine, head: config.limits.head, fields: config.limits.fields },
     body: config.limits.body,

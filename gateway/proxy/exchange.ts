@@ -6,7 +6,7 @@ import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
 import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import type { RequestHead, ResponseHead } from "../http/message.ts"
+import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
 import type { ClientConnection } from "../http1/client-connection.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
@@ -23,6 +23,8 @@ const CONNECT_ATTEMPTS = 3
 /** Methods that may be sent twice (RFC 9110 §9.2.2). */
 const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
 const NEVER = Number.POSITIVE_INFINITY
+/** ms that filters have for the reply to an exchange out of time. */
+const LATE_REPLY = 1000
 
 // How far it has come.
 const FILTERING = 0
@@ -116,14 +118,24 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onRequestFiltered(): void {
-    const { body } = this.head
+    const head = this.head
     // Filters that see the body hold its head back until they let some of it pass: they may want to change it by then.
-    if (body !== "none" && (this.matched as Route).forwards && this.#chain?.openRequestBody()) {
+    const forwards = (this.matched as Route).forwards || this.#reroute
+    if (head.body !== "none" && forwards && this.#chain?.openRequestBody()) {
       this.#requestBody = new FilteredBody()
+      if (head.expectContinue) this.#continue()
       this.stream.startRequestBody(false)
     } else {
       this.#forward()
     }
+  }
+
+  // Nobody upstream can ask for a body that filters are to see first.
+  #continue(): void {
+    const go = new ResponseHead()
+    go.status = 100
+    this.stream.sendInformational(go)
+    this.head.expectContinue = false
   }
 
   // The request leaves the filters.
@@ -185,6 +197,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     this.matched = match.target
     this.#matchedPrefix = match.matchedPrefix
+    const service = this.backend?.service ?? null
+    if (service !== null) this.backend = match.target.backend(service)
     if (head.method === "TRACE" && !match.target.allowsTrace) {
       this.#fail("methodNotAllowed", "TRACE")
       return false
@@ -206,8 +220,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const route = this.matched as Route
     const service = this.plane.service(name)
     if (service === undefined || !route.forwards) return false
-    // One of the route's own backends brings its own edits and metrics.
-    this.backend = route.backends.find((backend) => backend.name === name) ?? route.chosen(service)
+    this.backend = route.backend(service)
     return true
   }
 
@@ -346,7 +359,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onRequestBody(bytes: Buffer): void {
     const connection = this.#connection
     const body = this.#requestBody as FilteredBody
-    if (connection === null || !body.sent) return body.keep(bytes)
+    if (!body.sent) return body.keep(bytes)
+    // It was answered early, and the answer waits in filters.
+    if (connection === null) return
     connection.sendBytes(bytes, 0, bytes.length)
     if (!connection.writable) this.stream.pauseRequest()
   }
@@ -360,8 +375,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onRequestHold(hold: boolean): void {
     const body = this.#requestBody as FilteredBody
     body.held = hold
-    if (hold) this.stream.pauseRequest()
-    else if (this.#connection === null ? !body.ready : this.#connection.writable) this.stream.resumeRequest()
+    // Of a request that is complete nothing is left to be read but the client's going away.
+    if (hold) {
+      if (!this.stream.requestComplete) this.stream.pauseRequest()
+    } else if (this.#connection === null ? !body.ready : this.#connection.writable) this.stream.resumeRequest()
   }
 
   // What has passed the filters goes on: with the head, if that still waits, or behind it.
@@ -458,6 +475,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#arm()
       stream.sendHead(head, "none", false)
       stream.startTunnel()
+      // A filter may have held it back.
+      this.#connection?.resumeResponse()
       return
     }
     this.#phase = RESPONDING
@@ -489,8 +508,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.onFilterFailed("filterEdit", `status ${head.status}`)
       return false
     }
-    // It was a 204 or 304, and the client must not wait for a body.
-    if (!bodyless && head.body === "none" && !this.#isHead && !head.fields.has("content-length")) head.fields.add("content-length", "0")
+    // It was a 204 or 304, perhaps with the length of another body, and the client must not wait for one.
+    const empty = !bodyless && head.body === "none" && !this.#isHead
+    if (empty && head.fields.get("content-length") !== "0") head.fields.set("content-length", "0")
     return true
   }
 
@@ -513,7 +533,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onDownstreamWritable(): void {
-    if (this.#phase >= RESPONDING && this.#responseBody?.held !== true) this.#connection?.resumeResponse()
+    const body = this.#responseBody
+    if (body === null ? this.#phase >= RESPONDING : !body.held) this.#connection?.resumeResponse()
   }
 
   onResponseComplete(): void {
@@ -658,8 +679,11 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#response = reply.head
     this.#localBody = reply.body
     // Filters see one response of an exchange; a reply in its place goes straight out.
-    if (this.#chain === null || this.#responseSeen) this.onResponseFiltered()
-    else {
+    if (this.#chain === null || this.#responseSeen) {
+      if (this.#chain !== null) this.#chain.response = reply.head
+      this.#responseFiltered = true
+      this.onResponseFiltered()
+    } else {
       this.#responseSeen = true
       this.#phase = HOLDING
       this.#chain.runResponse(reply.head, reply.body.length === 0)
@@ -677,7 +701,11 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const stream = this.stream
     this.#phase = RESPONDING
     const close = this.#closeAfter || (!stream.requestComplete && !stream.requestSkippable)
-    const bodyless = this.#isHead || body.length === 0 || head.status === 204 || head.status === 304
+    const noBody = head.status === 204 || head.status === 304
+    const bodyless = this.#isHead || body.length === 0 || noBody
+    // Filters may have changed the status, or taken the length away.
+    if (this.#chain !== null && noBody) head.fields.remove("content-length")
+    else if (this.#chain !== null && !this.#isHead) head.fields.set("content-length", String(body.length))
     stream.sendHead(head, bodyless ? "none" : "length", close)
     if (!bodyless) {
       this.responseBytes = body.length
@@ -756,6 +784,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#abort()
     } else {
       this.#fail(code, where)
+      if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)
     }
   }
 
@@ -768,6 +797,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.duration = (this.#clockRead ? means.wheel.now : means.wheel.refresh()) - this.started
     this.elapsed = this.duration
     this.#chain?.done()
+    // Contexts of filters are kept for reuse, and with them for a while what their streams hold.
+    this.#requestBody = null
+    this.#responseBody = null
+    this.#localBody = null
     const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)

@@ -82,8 +82,9 @@ export class Route {
     return this.redirect === null && this.direct === null
   }
 
-  /** A backend for a service that a filter chose and this route doesn't name. */
-  chosen(service: Service): Backend {
-    return { service, name: service.name, request: noEdits, response: noEdits, rewrite: undefined, slots: this.slots }
+  /** The backend for a service that a filter chose. One of the route's own brings its own edits and metrics. */
+  backend(service: Service): Backend {
+    const own = this.backends.find((backend) => backend.name === service.name)
+    return own ?? { service, name: service.name, request: noEdits, response: noEdits, rewrite: undefined, slots: this.slots }
   }
 }

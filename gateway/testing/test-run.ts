@@ -32,13 +32,17 @@ export function findTests(paths: readonly string[], from: string = process.cwd()
   }
   for (const path of paths) {
     const absolute = resolve(from, path)
-    const inside = isFolder(absolute) ? inFolder(absolute) : path.endsWith(".json") && isFile(absolute) ? [absolute] : beside(absolute)
-    // A shell's `filters/*` names the README beside them too.
+    const inside = isFolder(absolute) ? inFolder(absolute) : isCases(absolute) ? [absolute] : beside(absolute)
+    // A shell's `filters/*` names the README and tsconfig.json beside them too.
     if (inside.length === 0 && paths.length > 1 && isFile(absolute)) continue
     if (inside.length === 0) throw new FilterLoadError(`${path}: there is no ${TESTS_FILE}`)
     found.push(...inside)
   }
   return [...new Set(found)]
+}
+
+function isCases(file: string): boolean {
+  return file.endsWith(".json") && basename(file) !== "tsconfig.json" && isFile(file)
 }
 
 function beside(file: string): string[] {

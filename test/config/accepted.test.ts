@@ -185,7 +185,11 @@ describe("a document", () => {
     [
       "with a filter in full",
       `${listeners}filters: { f: { module: filter.wasm, config: { a: [1, null, true, { b: x }] }, onError: skip, limits: { cpu: 0.5ms, memory: 1MiB } } }\n`,
-      { filters: { f: { config: { a: [1, null, true, { b: "x" }] }, onError: "skip", limits: { cpu: 0.5, memory: 1_048_576, body: 1_048_576 } } } },
+      {
+        filters: {
+          f: { config: { a: [1, null, true, { b: "x" }] }, onError: "skip", limits: { cpu: 0.5, memory: 1_048_576, body: 1_048_576 } },
+        },
+      },
     ],
   ]
   test.each(cases)("%s", (_name, text, expected) => {
@@ -400,5 +404,52 @@ describe("a warning is given for", () => {
     expect(formatProblems(result.warnings)).toBe(
       "sluice.yaml:2:29: services.a.endpoints: is empty, so requests for this service are answered with 503; write at least one host:port",
     )
+  })
+})
+
+describe("a tcp listener", () => {
+  const tcp = (text: string) => config(`listeners:\n  - ${text}\n${services}${filters}`).listeners[0]
+
+  test("has backends, filters and limits of its own, with their defaults", () => {
+    expect(tcp("{ name: db, address: 127.0.0.1:5432, protocol: tcp, backends: a }")).toEqual({
+      name: "db",
+      address: { host: "127.0.0.1", port: 5432 },
+      protocol: "tcp",
+      backends: [{ service: "a", weight: 1 }],
+      filters: [],
+      limits: { connections: 65536 },
+      timeouts: { idle: 3_600_000 },
+    })
+  })
+
+  test("shares its connections out, and takes settings for its filters", () => {
+    expect(
+      tcp(
+        "{ address: 127.0.0.1:5432, protocol: tcp, backends: [a, { service: b, weight: 3 }], filters: [auth, { use: limit, with: { n: 1 } }], limits: { connections: 5 }, timeouts: { idle: 10s } }",
+      ),
+    ).toMatchObject({
+      name: "listener-0",
+      backends: [
+        { service: "a", weight: 1 },
+        { service: "b", weight: 3 },
+      ],
+      filters: [
+        { use: "auth", with: undefined },
+        { use: "limit", with: { n: 1 } },
+      ],
+      limits: { connections: 5 },
+      timeouts: { idle: 10_000 },
+    })
+  })
+
+  test("needs no route, and is warned of services that are missing", () => {
+    const warnings = (backends: string): string[] =>
+      load(`listeners: [{ address: 127.0.0.1:5432, protocol: tcp, backends: ${backends} }]\n${services}`).warnings.map(
+        ({ message }) => message,
+      )
+    expect(warnings("a")).toEqual([])
+    expect(warnings("[]")).toEqual(["is empty, so every connection is closed; write the name of a service"])
+    expect(warnings("{ service: a, weight: 0 }")).toEqual(["every weight is 0, so every connection is closed; give one a weight above 0"])
+    expect(warnings("nowhere")).toEqual(['there is no service "nowhere", so its share of connections is closed; add it to services'])
   })
 })

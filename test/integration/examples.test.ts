@@ -1,22 +1,59 @@
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { createServer, type IncomingMessage } from "node:http"
 import { connect } from "node:net"
+import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 import { startService } from "../../examples/quickstart/services.ts"
 import { until, within } from "../support/deadline.ts"
-import { Gateway, runtimeCommand } from "../support/gateway.ts"
+import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
 import { staticOrigin } from "../support/origin.ts"
-import { get } from "../support/raw-client.ts"
+import { exchange, get, type Response } from "../support/raw-client.ts"
 
 const folder = (name: string): string => fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url))
 
 /** The example's configuration as it is, but for its ports, and with its filters where they lie. */
 function configuration(name: string, services: Readonly<Record<string, number>>): string {
-  let text = readFileSync(`${folder(name)}sluice.yaml`, "utf8").replaceAll("./filters/", `${folder(name)}filters/`)
+  let text = readFileSync(`${folder(name)}sluice.yaml`, "utf8").replaceAll(
+    /(module: )(\.{1,2}\/[^\s,}]+)/g,
+    (_, key: string, path: string) => key + resolve(folder(name), path),
+  )
   for (const [service, port] of Object.entries(services))
     text = text.replace(new RegExp(`(${service}: .*127\\.0\\.0\\.1:)\\d+`), `$1${port}`)
   return text.replaceAll(/(address: 127\.0\.0\.1:)\d+/g, "$10")
+}
+
+/** A service that answers what `answer` makes of a request and its body. */
+async function service(
+  answer: (request: IncomingMessage, body: string) => string | number,
+): Promise<{ readonly port: number; stop(): void }> {
+  const server = createServer((request, response) => {
+    let body = ""
+    request.on("data", (bytes: Buffer) => {
+      body += bytes.toString("latin1")
+    })
+    request.on("end", () => {
+      const made = answer(request, body)
+      if (typeof made === "number") response.statusCode = made
+      response.end(typeof made === "number" ? "" : made)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  return {
+    port: (server.address() as { port: number }).port,
+    stop: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+function post(port: number, target: string, body: string): Promise<Response> {
+  return exchange(
+    port,
+    `POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  )
 }
 
 function isFree(port: number): Promise<boolean> {
@@ -80,6 +117,100 @@ describe("example", () => {
     } finally {
       await gateway.stop()
     }
+  })
+
+  test("body-filter: large orders go to a service of their own, and what is no JSON to none", async () => {
+    const orders = await service((_, body) => `orders: ${body.length}`)
+    const large = await service((_, body) => `large-orders: ${body.length}`)
+    const config = configuration("body-filter", { orders: orders.port, "large-orders": large.port })
+    const gateway = await Gateway.start({ config, startLimit: 40_000 })
+    try {
+      expect((await post(gateway.port(), "/orders", '{"order":{"total":20}}')).text()).toBe("orders: 22")
+      expect((await post(gateway.port(), "/orders", '{"order":{"total":2000}}')).text()).toBe("large-orders: 24")
+      const broken = await post(gateway.port(), "/orders", '{"order":')
+      expect([broken.status, broken.text()]).toEqual([400, "unexpected end at line 1, column 10\n"])
+      expect(gateway.log.filter((line) => line.level === "warn")).toEqual([])
+    } finally {
+      await gateway.stop()
+      orders.stop()
+      large.stop()
+    }
+  })
+
+  test("callout: the auth service is asked, and its silence is an answer too", async () => {
+    const app = await service((request) => `hello ${request.headers["x-user"]}`)
+    const auth = await service((request) => {
+      if (request.url !== "/check") return 404
+      return request.headers.authorization === "Bearer t-alice" ? '{"user":"alice"}' : 403
+    })
+    const gateway = await Gateway.start({ config: configuration("callout", { app: app.port, auth: auth.port }), startLimit: 40_000 })
+    try {
+      const ask = (token: string): Promise<Response> => get(gateway.port(), "/", { authorization: `Bearer ${token}`, "x-user": "root" })
+      expect((await get(gateway.port(), "/")).status).toBe(401)
+      expect((await ask("t-alice")).text()).toBe("hello alice")
+      expect((await ask("t-nobody")).status).toBe(403)
+      expect(gateway.log.filter((line) => line.level === "warn")).toEqual([])
+      auth.stop()
+      expect((await ask("t-alice")).status).toBe(503)
+    } finally {
+      await gateway.stop()
+      app.stop()
+      auth.stop()
+    }
+  })
+
+  test("filter-canary: the new version has its share until it fails", async () => {
+    const shop = await service((request) => String(request.headers["x-tier"] ?? "no tier"))
+    const gateway = await Gateway.start({ config: configuration("filter-canary", { shop: shop.port }), startLimit: 40_000 })
+    const tiers = async (points: string): Promise<ReadonlySet<string>> => {
+      const answers: string[] = []
+      for (let i = 0; i < 90; i++) answers.push((await get(gateway.port(), "/", { "x-points": points })).text())
+      return new Set(answers)
+    }
+    try {
+      expect(await tiers("2500")).toEqual(new Set(["gold", "platinum"]))
+      // Versions are looked at once a second.
+      const rolledBack = (): LogLine | undefined => gateway.log.find((line) => line.message.includes("rolled back"))
+      const deadline = performance.now() + 20_000
+      while (rolledBack() === undefined && performance.now() < deadline)
+        for (const tier of await tiers("3500")) expect(["gold", "no tier"]).toContain(tier)
+      expect(rolledBack()).toMatchObject({ filter: "tier", version: "canary" })
+      expect(await tiers("2500")).toEqual(new Set(["gold"]))
+    } finally {
+      await gateway.stop()
+      shop.stop()
+    }
+  })
+
+  test("shipped-filters: browsers are told, callers known and counted", async () => {
+    const api = await service((request) => `hello ${request.headers["x-client"]}`)
+    const gateway = await Gateway.start({ config: configuration("shipped-filters", { api: api.port }), startLimit: 60_000 })
+    try {
+      const refused = await get(gateway.port(), "/", { origin: "https://app.example.com" })
+      expect(refused.status).toBe(401)
+      expect(refused.fields).toContainEqual(["access-control-allow-origin", "https://app.example.com"])
+      const preflight = await exchange(
+        gateway.port(),
+        "OPTIONS / HTTP/1.1\r\nhost: x\r\norigin: https://app.example.com\r\naccess-control-request-method: GET\r\nconnection: close\r\n\r\n",
+        "OPTIONS",
+      )
+      expect(preflight.status).toBe(204)
+      const answers: Response[] = []
+      for (let i = 0; i < 6; i++) answers.push(await get(gateway.port(), "/", { "x-api-key": "a-key-for-trying-out" }))
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 429])
+      expect(answers[0].text()).toBe("hello alice")
+    } finally {
+      await gateway.stop()
+      api.stop()
+    }
+  })
+
+  test("filters of the examples pass their own tests", async () => {
+    const { code, stdout } = await runCli(["filter", "test", `${folder("body-filter")}filters`, `${folder("callout")}filters`], {
+      limit: 60_000,
+    })
+    expect(stdout).toContain("2 filters, 7 cases: 7 passed")
+    expect(code).toBe(0)
   })
 
   test("npm start: says what to try, serves, and ends in order", async (context) => {

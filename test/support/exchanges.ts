@@ -3,6 +3,7 @@
 
 import { type AddressInfo, connect, createServer, type Server } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
+import type { HttpListenerConfig } from "../../gateway/config/model.ts"
 import type { HttpFilter } from "../../gateway/filter/filter.ts"
 import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
 import { ServerConnection } from "../../gateway/http1/server-connection.ts"
@@ -30,15 +31,16 @@ export class ExchangeServer {
     this.#server = server
   }
 
-  /** `origin` and `other` are ports of services; every path but `/other` goes to the first, `/respond` to none. */
-  static async start(filters: readonly HttpFilter[], origin: number, other = origin): Promise<ExchangeServer> {
+  /** `origin` and `other` are ports of services; every path but `/other` goes to the first, `/respond` to none. `timeout`: of `/timed`. */
+  static async start(filters: readonly HttpFilter[], origin: number, other = origin, timeout = "15s"): Promise<ExchangeServer> {
     const loaded = validateConfig(
       {
         listeners: [{ name: "edge", address: "127.0.0.1:0" }],
         services: { origin: { endpoints: [`127.0.0.1:${origin}`] }, other: { endpoints: [`127.0.0.1:${other}`] } },
         routes: [
           { name: "respond", match: { path: "/respond" }, respond: { status: 200, body: "direct" } },
-          { name: "other", match: { path: "/other" }, backends: "other", headers: { request: { set: { "x-route": "other" } } } },
+          { name: "other", match: { path: "/other" }, backends: [{ service: "other", headers: { request: { set: { "x-backend": "other" } } } }], headers: { request: { set: { "x-route": "other" } } } },
+          { name: "timed", match: { path: "/timed" }, backends: "origin", timeout },
           { name: "all", backends: "origin" },
         ],
       },
@@ -84,7 +86,7 @@ export class ExchangeServer {
       },
       name: "edge",
       port: 8080,
-      config: config.listeners[0],
+      config: config.listeners[0] as HttpListenerConfig,
       router: new Router(entries, "edge"),
       listenerSlots: instruments.listener("edge"),
       noRouteSlots: slots,

@@ -1,0 +1,311 @@
+// One connection's way through its filters: what the client sends passes them in order, what the service sends in reverse.
+// It is the stream filters act on; what they ask for takes effect when their callback has returned.
+
+import type { ErrorCode } from "../errors.ts"
+import type { BodyBuffer } from "./body-buffer.ts"
+import { type BodyFilter, BodyPipeline, type PipelineOwner } from "./body-pipeline.ts"
+import { type BodyAction, CONTINUE, type FilterAction, HOLD, PAUSE, type StreamInfo } from "./filter.ts"
+import {
+  type CloseType,
+  type ConnectionFilter,
+  type ConnectionStream,
+  DOWNSTREAM_DATA,
+  type NetworkFilter,
+  UPSTREAM_DATA,
+} from "./network-filter.ts"
+import { StoredProperties } from "./stored-properties.ts"
+
+/** The connection, as its chain reports to it. `response`: octets from the service, not from the client. */
+export interface NetworkChainOwner {
+  /** Every filter has let the new connection pass. */
+  onAccepted(): void
+  /** `bytes` have passed every filter; good until this returns. */
+  onFilteredBytes(response: boolean, bytes: Buffer): void
+  onFilteredEnd(response: boolean): void
+  /** Nothing more of this direction is to be read, until it is called with false. */
+  onFilterHold(response: boolean, hold: boolean): void
+  onFilterClose(): void
+  onFilterFailed(code: ErrorCode, details: string): void
+  chooseService(name: string): boolean
+}
+
+const NOTHING = 0
+const CLOSE = 1
+const FAIL = 2
+
+// A filter in a pipeline: the two directions of a connection move as the bodies of a request and its response do.
+class Part implements BodyFilter {
+  readonly filter: ConnectionFilter
+  readonly #limit: number
+
+  constructor(filter: ConnectionFilter, limit: number) {
+    this.filter = filter
+    this.#limit = limit
+  }
+
+  onRequestBody(data: BodyBuffer, end: boolean): BodyAction {
+    return this.#bounded(this.filter.onDownstreamData(data, end), data)
+  }
+
+  onResponseBody(data: BodyBuffer, end: boolean): BodyAction {
+    return this.#bounded(this.filter.onUpstreamData(data, end), data)
+  }
+
+  #bounded(action: FilterAction, data: BodyBuffer): BodyAction {
+    return action === PAUSE && data.length >= this.#limit ? HOLD : action
+  }
+
+  onRequestTrailers(): FilterAction {
+    return CONTINUE
+  }
+
+  onResponseTrailers(): FilterAction {
+    return CONTINUE
+  }
+}
+
+export class NetworkChain implements ConnectionStream, PipelineOwner {
+  readonly info: StreamInfo
+  readonly #filters: readonly NetworkFilter[]
+  readonly #owner: NetworkChainOwner
+  /** One for each filter the connection has reached; null = it takes no part. */
+  readonly #parts: (Part | null)[] = []
+  #downstream: BodyPipeline | null = null
+  #upstream: BodyPipeline | null = null
+  /** Where the new connection waits. */
+  #paused: Part | null = null
+  /** The filter whose callback runs, and which way. */
+  #current: ConnectionFilter | null = null
+  #currentResponse = false
+  /** It has continued what its callback is about. */
+  continued = false
+  /** Nested work of this chain; what filters continue meanwhile waits until it is done. */
+  #busy = 0
+  #resumes: { filter: ConnectionFilter; response: boolean }[] = []
+  #asked = NOTHING
+  #code: ErrorCode = "filterTrap"
+  #details = ""
+  /** The connection is being closed: no octets move any more. */
+  #stopped = false
+  #done = false
+  #stored: StoredProperties | null = null
+
+  constructor(filters: readonly NetworkFilter[], info: StreamInfo, owner: NetworkChainOwner) {
+    this.#filters = filters
+    this.info = info
+    this.#owner = owner
+  }
+
+  /** Shows the connection to the filters; the owner is told when all have let it pass. */
+  run(): void {
+    this.#busy++
+    this.#next()
+    this.#settle()
+  }
+
+  #next(): void {
+    const filters = this.#filters
+    const parts = this.#parts
+    while (parts.length < filters.length) {
+      const { bodyLimit } = filters[parts.length]
+      const filter = filters[parts.length].openConnection(this)
+      const part = filter === null ? null : new Part(filter, bodyLimit)
+      parts.push(part)
+      if (filter === null || part === null) continue
+      this.#begin(filter, false)
+      const action = filter.onNewConnection()
+      if (this.endCall()) return
+      if (action === PAUSE && !this.continued) {
+        this.#paused = part
+        return
+      }
+    }
+    this.#pipe()
+    this.#owner.onAccepted()
+  }
+
+  // A pipeline has no limits of its own here: a filter that keeps too much has its direction held.
+  #pipe(): void {
+    const parts = this.#parts
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts[i]
+      if (part === null || (this.#filters[i].dataInterests & DOWNSTREAM_DATA) === 0) continue
+      this.#downstream ??= new BodyPipeline(this, false)
+      this.#downstream.add(part, true, false, Number.POSITIVE_INFINITY)
+    }
+    for (let i = parts.length - 1; i >= 0; i--) {
+      const part = parts[i]
+      if (part === null || (this.#filters[i].dataInterests & UPSTREAM_DATA) === 0) continue
+      this.#upstream ??= new BodyPipeline(this, true)
+      this.#upstream.add(part, true, false, Number.POSITIVE_INFINITY)
+    }
+  }
+
+  /** Whether a filter wants to see this direction; if so all of it passes here. */
+  wants(response: boolean): boolean {
+    return (response ? this.#upstream : this.#downstream) !== null
+  }
+
+  /** Octets `[from, to)` of `buffer` have come; they are not needed any more when this returns. */
+  feed(response: boolean, buffer: Buffer, from: number, to: number): void {
+    const pipeline = response ? this.#upstream : this.#downstream
+    if (pipeline === null || this.#stopped) return
+    this.#busy++
+    pipeline.feed(buffer, from, to)
+    pipeline.flush()
+    this.#settle()
+  }
+
+  end(response: boolean): void {
+    if (this.#stopped) return
+    this.#busy++
+    const pipeline = response ? this.#upstream : this.#downstream
+    pipeline?.end(null)
+    this.#settle()
+  }
+
+  onBody(response: boolean, bytes: Buffer): void {
+    this.#owner.onFilteredBytes(response, bytes)
+  }
+
+  onBodyEnd(response: boolean): void {
+    this.#owner.onFilteredEnd(response)
+  }
+
+  onHold(response: boolean, hold: boolean): void {
+    this.#owner.onFilterHold(response, hold)
+  }
+
+  // No pipeline here has a limit.
+  onOverflow(): void {}
+
+  // --------------------------------------------------------------------------------------------------- calls and wishes
+
+  beginCall(part: BodyFilter, response: boolean): void {
+    this.#begin((part as Part).filter, response)
+  }
+
+  #begin(filter: ConnectionFilter, response: boolean): void {
+    this.#current = filter
+    this.#currentResponse = response
+    this.continued = false
+  }
+
+  endCall(): boolean {
+    this.#current = null
+    return (this.#asked !== NOTHING && this.#takeAsked()) || this.#stopped
+  }
+
+  // Does what a filter asked for.
+  #takeAsked(): boolean {
+    const asked = this.#asked
+    this.#asked = NOTHING
+    this.stop()
+    this.#busy++
+    if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
+    else this.#owner.onFilterClose()
+    this.#settle()
+    return true
+  }
+
+  close(): void {
+    this.#ask(CLOSE)
+  }
+
+  fail(code: ErrorCode, details: string): void {
+    if (this.#asked !== NOTHING || this.#stopped) return
+    this.#code = code
+    this.#details = details
+    this.#ask(FAIL)
+  }
+
+  #ask(what: number): void {
+    if (this.#asked !== NOTHING || this.#stopped) return
+    this.#asked = what
+    if (this.#current === null) this.#takeAsked()
+  }
+
+  continueDownstream(filter: ConnectionFilter): void {
+    this.#continue(filter, false)
+  }
+
+  continueUpstream(filter: ConnectionFilter): void {
+    this.#continue(filter, true)
+  }
+
+  #continue(filter: ConnectionFilter, response: boolean): void {
+    if (this.#stopped) return
+    if (this.#current === filter && this.#currentResponse === response) {
+      this.continued = true
+      return
+    }
+    this.#resumes.push({ filter, response })
+    if (this.#busy > 0) return
+    this.#busy++
+    this.#settle()
+  }
+
+  // Ends one piece of work; after the outermost, what filters have continued meanwhile goes on.
+  #settle(): void {
+    this.#busy--
+    const resumes = this.#resumes
+    if (resumes.length === 0 || this.#busy > 0) return
+    this.#busy++
+    for (let next = resumes.shift(); next !== undefined && !this.#stopped; next = resumes.shift()) this.#resume(next.filter, next.response)
+    this.#busy--
+  }
+
+  #resume(filter: ConnectionFilter, response: boolean): void {
+    if (!response && this.#paused?.filter === filter) {
+      this.#paused = null
+      this.#next()
+      return
+    }
+    const pipeline = response ? this.#upstream : this.#downstream
+    if (pipeline === null) return
+    for (const part of this.#parts) if (part?.filter === filter) pipeline.resume(part)
+  }
+
+  // -------------------------------------------------------------------------------------------------------- the connection
+
+  chooseService(name: string): boolean {
+    return !this.#stopped && this.#owner.chooseService(name)
+  }
+
+  property(path: string): Uint8Array | undefined {
+    return this.#stored?.get(path)
+  }
+
+  setProperty(path: string, value: Uint8Array): boolean {
+    this.#stored ??= new StoredProperties()
+    return this.#stored.set(path, value)
+  }
+
+  /** No octets move any more: the connection is being closed. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#paused = null
+    this.#downstream?.cancel()
+    this.#upstream?.cancel()
+  }
+
+  /** One side has ended. */
+  closed(upstream: boolean, type: CloseType): void {
+    for (const part of this.#parts) {
+      if (part === null) continue
+      this.#begin(part.filter, upstream)
+      if (upstream) part.filter.onUpstreamClose(type)
+      else part.filter.onDownstreamClose(type)
+      this.endCall()
+    }
+  }
+
+  /** The connection is over: every filter it reached is told, once. */
+  done(): void {
+    if (this.#done) return
+    this.#done = true
+    this.stop()
+    for (const part of this.#parts) part?.filter.onDone()
+  }
+}

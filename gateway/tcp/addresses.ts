@@ -1,0 +1,21 @@
+// Addresses of a connection as logs and filters show them.
+
+import type { Socket } from "node:net"
+import { plainAddress } from "../http/plain-address.ts"
+
+/** Both ends of an accepted connection; "" and 0 when it is gone already. */
+export interface SocketAddresses {
+  readonly sourceAddress: string
+  readonly sourcePort: number
+  readonly destinationAddress: string
+  readonly destinationPort: number
+}
+
+export function addressesOf(socket: Socket): SocketAddresses {
+  return {
+    sourceAddress: plainAddress(socket.remoteAddress),
+    sourcePort: socket.remotePort ?? 0,
+    destinationAddress: plainAddress(socket.localAddress),
+    destinationPort: socket.localPort ?? 0,
+  }
+}
