@@ -42,7 +42,7 @@ function row(
  * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
  * closed, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
- * its limit, LR reply by a filter.
+ * its limit, LR reply by a filter. DT a connection outlived the drain time-out.
  */
 export const errors = {
   badRequest: row("downstream", "no", 400, 3, "DPE", true, "bad request"),
@@ -67,6 +67,8 @@ export const errors = {
   perTryTimeout: row("upstream", "no", 504, 4, "UT,PT", false, "upstream attempt timed out"),
   responseTimeout: row("upstream", "no", 504, 4, "UT", false, "upstream request timed out"),
   streamIdle: row("upstream", "no", 504, 4, "SI", true, "stream idle for too long"),
+  filterHold: row("filter", "no", 0, 8, "FL", true, "filter kept too much of a connection"),
+  drainTimeout: row("gateway", "no", 0, 14, "DT", true, "connection was cut off by the drain time-out"),
   filterTrap: row("filter", "no", 500, 13, "FT", false, "filter failed"),
   filterBudget: row("filter", "no", 500, 13, "FB", false, "filter exceeded its limits"),
   filterUnavailable: row("filter", "no", 500, 13, "FD", false, "filter unavailable"),

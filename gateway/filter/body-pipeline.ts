@@ -5,10 +5,13 @@ import type { Fields } from "../http/fields.ts"
 import { BodyBuffer } from "./body-buffer.ts"
 import { type BodyAction, CONTINUE, DROP, HOLD, type StreamFilter } from "./filter.ts"
 
+/** What a pipeline shows a body to. */
+export type BodyFilter = Pick<StreamFilter, "onRequestBody" | "onRequestTrailers" | "onResponseBody" | "onResponseTrailers">
+
 /** The chain, as its pipelines use it. */
 export interface PipelineOwner {
   /** Brackets every callback. The second says whether the exchange takes another course by what the filter asked for. */
-  beginCall(filter: StreamFilter, response: boolean): void
+  beginCall(filter: BodyFilter, response: boolean): void
   endCall(): boolean
   /** The filter has continued this direction in the callback that just ended. */
   readonly continued: boolean
@@ -22,17 +25,19 @@ export interface PipelineOwner {
 }
 
 class Stage {
-  readonly filter: StreamFilter
+  readonly filter: BodyFilter
   readonly body: boolean
   readonly trailers: boolean
   readonly limit: number
   readonly buffer = new BodyBuffer()
   paused = false
   held = false
+  /** It has let octets pass that were not all. */
+  passes = false
   /** The message's end has come to it. */
   ended = false
 
-  constructor(filter: StreamFilter, body: boolean, trailers: boolean, limit: number) {
+  constructor(filter: BodyFilter, body: boolean, trailers: boolean, limit: number) {
     this.filter = filter
     this.body = body
     this.trailers = trailers
@@ -49,7 +54,10 @@ export class BodyPipeline {
   trailers: Fields | null = null
   /** A filter is being shown the end of a message without trailers. */
   #mayAdd = false
+  /** Filters that want nothing more to be read. */
   #holds = 0
+  /** The owner was told of it. */
+  #told = false
   #over = false
 
   constructor(owner: PipelineOwner, response: boolean) {
@@ -58,7 +66,7 @@ export class BodyPipeline {
   }
 
   /** Adds a filter behind those there are. `limit`: octets it may keep back. */
-  add(filter: StreamFilter, body: boolean, trailers: boolean, limit: number): void {
+  add(filter: BodyFilter, body: boolean, trailers: boolean, limit: number): void {
     this.#stages.push(new Stage(filter, body, trailers, limit))
   }
 
@@ -68,17 +76,20 @@ export class BodyPipeline {
   }
 
   flush(): void {
-    if (this.#incoming.length > 0) this.#pass(0, this.#incoming, false)
+    if (this.#incoming.length === 0) return
+    this.#pass(0, this.#incoming, false)
+    this.#tell()
   }
 
   end(trailers: Fields | null): void {
     if (this.#over) return
     this.trailers = trailers
     this.#pass(0, this.#incoming, true)
+    this.#tell()
   }
 
   /** What `filter` keeps goes on, if it has paused here. */
-  resume(filter: StreamFilter): void {
+  resume(filter: BodyFilter): void {
     if (this.#over) return
     for (let i = 0; i < this.#stages.length; i++) {
       const stage = this.#stages[i]
@@ -86,6 +97,7 @@ export class BodyPipeline {
       if (!stage.paused) return
       this.#release(stage)
       this.#pass(i + 1, stage.buffer, stage.ended)
+      this.#tell()
       return
     }
   }
@@ -98,6 +110,8 @@ export class BodyPipeline {
 
   /** Nothing goes on. */
   cancel(): void {
+    this.#holds = 0
+    this.#told = false
     if (this.#over) return
     this.#over = true
     this.#incoming.clear()
@@ -114,9 +128,12 @@ export class BodyPipeline {
       if (stage.body) {
         const fresh = from.length > 0
         if (from !== stage.buffer) stage.buffer.take(from)
+        // A whole body over the limit is refused whether it comes in pieces or at once. A filter that lets pieces pass keeps none.
+        if (fresh && end && !stage.passes && stage.buffer.length > stage.limit) return this.#overflow()
         // A filter that isn't called with trailers must see the end here, or it would wait for it with what it keeps.
         const last = end && (trailers === null || !stage.trailers)
         if ((fresh || last) && !this.#show(stage, last, last && trailers === null)) return
+        if (!stage.paused && !end) stage.passes = true
         if (stage.paused && (!end || trailers === null || !stage.trailers)) return
       } else if (stage.paused) {
         return
@@ -154,16 +171,20 @@ export class BodyPipeline {
     stage.paused = true
     if (action === DROP) buffer.clear()
     else if (buffer.length > stage.limit) {
-      this.cancel()
-      owner.onOverflow(this.#response)
+      this.#overflow()
       return false
     }
     buffer.own()
     if (action === HOLD && !stage.held) {
       stage.held = true
-      if (++this.#holds === 1) owner.onHold(this.#response, true)
+      this.#holds++
     }
     return true
+  }
+
+  #overflow(): void {
+    this.cancel()
+    this.#owner.onOverflow(this.#response)
   }
 
   #showTrailers(stage: Stage, trailers: Fields): boolean {
@@ -185,6 +206,14 @@ export class BodyPipeline {
     stage.paused = false
     if (!stage.held) return
     stage.held = false
-    if (--this.#holds === 0) this.#owner.onHold(this.#response, false)
+    this.#holds--
+  }
+
+  // Only once all that could move has moved: a peer that is no longer held may send more before this returns.
+  #tell(): void {
+    const hold = this.#holds > 0
+    if (hold === this.#told) return
+    this.#told = hold
+    this.#owner.onHold(this.#response, hold)
   }
 }

@@ -17,6 +17,7 @@ import {
   type StreamFilter,
   type StreamInfo,
 } from "./filter.ts"
+import { StoredProperties } from "./stored-properties.ts"
 
 /** The exchange, as its chain reports to it. */
 export interface ChainOwner {
@@ -46,10 +47,6 @@ const NOTHING = 0
 const REPLY = 1
 const FAIL = 2
 const RESET = 3
-
-/** Octets and entries that filters may store in one exchange. */
-const MAX_STORED = 1 << 18
-const MAX_STORED_ENTRIES = 64
 
 export class ChainRun implements FilterStream, PipelineOwner {
   readonly info: StreamInfo
@@ -81,8 +78,7 @@ export class ChainRun implements FilterStream, PipelineOwner {
   #details = ""
   #answered = false
   #done = false
-  #stored: Map<string, Uint8Array> | null = null
-  #storedOctets = 0
+  #stored: StoredProperties | null = null
 
   constructor(filters: readonly HttpFilter[], info: StreamInfo, request: RequestHead, owner: ChainOwner) {
     this.#filters = filters
@@ -387,13 +383,8 @@ export class ChainRun implements FilterStream, PipelineOwner {
   }
 
   setProperty(path: string, value: Uint8Array): boolean {
-    this.#stored ??= new Map()
-    const before = this.#stored.get(path)
-    const octets = this.#storedOctets + value.length + (before === undefined ? path.length : -before.length)
-    if (octets > MAX_STORED || (before === undefined && this.#stored.size >= MAX_STORED_ENTRIES)) return false
-    this.#storedOctets = octets
-    this.#stored.set(path, value)
-    return true
+    this.#stored ??= new StoredProperties()
+    return this.#stored.set(path, value)
   }
 
   /** The exchange is over: every filter it reached is told, once. */

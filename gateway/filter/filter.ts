@@ -153,6 +153,8 @@ export interface Callout {
   readonly trailers: readonly string[]
   /** ms; 0 = the default of 15 s. */
   readonly timeout: number
+  /** Name of the filter that makes it: each has a share of the worker's callouts. */
+  readonly filter?: string
 }
 
 export interface CalloutResponse {

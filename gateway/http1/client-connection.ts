@@ -171,6 +171,8 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     if (this.#processing || this.#paused || this.#state === CLOSED) return
     const kept = this.#kept
     if (this.#state === BODY_LENGTH && this.#left === 0) {
+      // Before it is free: it may carry another request by the time this returns.
+      this.#socket.resume()
       this.#complete(null, kept !== null)
       return
     }

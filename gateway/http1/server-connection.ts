@@ -6,6 +6,7 @@ import { type ErrorCode, errors } from "../errors.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
+import { plainAddress } from "../http/plain-address.ts"
 import { reasonPhrase } from "../http/status.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import { ChunkedDecoder, type ChunkSink, DONE, TOO_LARGE, UNFINISHED } from "./chunked.ts"
@@ -531,10 +532,4 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   destroy(): void {
     this.#destroy()
   }
-}
-
-// An IPv4 peer on a dual-stack socket (RFC 4291 §2.5.5.2) is written as the IPv4 address it is.
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return ""
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
 }

@@ -30,6 +30,7 @@ const FAILED = -2
 
 export class WasmStream implements StreamFilter, VmStream {
   readonly plugin: Plugin
+  readonly tcp = false
   stream: FilterStream
   id = 0
   /** Where the context lives; null before the request's headers, and after the instance failed. */
@@ -336,8 +337,10 @@ export class WasmStream implements StreamFilter, VmStream {
       this.#stop()
       this.stream.reset()
     } else {
+      const { stream } = this
       if ((actions & CONTINUE_REQUEST) !== 0) this.#resumeRequest()
-      if ((actions & CONTINUE_RESPONSE) !== 0) this.#resumeResponse()
+      // That may have ended the exchange, and this may be the context of another by now.
+      if ((actions & CONTINUE_RESPONSE) !== 0 && this.stream === stream) this.#resumeResponse()
     }
   }
 
@@ -391,6 +394,7 @@ export class WasmStream implements StreamFilter, VmStream {
 
   /** The instance failed in another stream's callback. */
   orphaned(trap: Trap): void {
+    const { stream } = this
     const requestPaused = this.#requestPaused
     const responsePaused = this.#responsePaused
     const torn = (requestPaused && this.#requestDropped) || (responsePaused && this.#responseDropped)
@@ -398,8 +402,9 @@ export class WasmStream implements StreamFilter, VmStream {
     this.#abandon()
     if (torn || (undecided && this.plugin.onError === "deny")) this.#fail(trap)
     else if (this.plugin.onError === "skip") {
-      if (requestPaused) this.stream.continueRequest(this)
-      if (responsePaused) this.stream.continueResponse(this)
+      if (requestPaused) stream.continueRequest(this)
+      // Of the same exchange: the context may be another's by now.
+      if (responsePaused) stream.continueResponse(this)
     }
   }
 

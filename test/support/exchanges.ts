@@ -39,7 +39,12 @@ export class ExchangeServer {
         services: { origin: { endpoints: [`127.0.0.1:${origin}`] }, other: { endpoints: [`127.0.0.1:${other}`] } },
         routes: [
           { name: "respond", match: { path: "/respond" }, respond: { status: 200, body: "direct" } },
-          { name: "other", match: { path: "/other" }, backends: [{ service: "other", headers: { request: { set: { "x-backend": "other" } } } }], headers: { request: { set: { "x-route": "other" } } } },
+          {
+            name: "other",
+            match: { path: "/other" },
+            backends: [{ service: "other", headers: { request: { set: { "x-backend": "other" } } } }],
+            headers: { request: { set: { "x-route": "other" } } },
+          },
           { name: "timed", match: { path: "/timed" }, backends: "origin", timeout },
           { name: "all", backends: "origin" },
         ],

@@ -272,7 +272,8 @@ function checkPairs(
       if (!isValue(value)) return null
       names.push(name.name)
     } else if (name.kind === CONTENT_LENGTH) {
-      if (value !== current(name)) return null
+      // Twice, even the same, is what strict peers refuse and lax ones read as they like (RFC 9112 §6.3).
+      if (value !== current(name) || names.includes(name.name)) return null
       names.push(name.name)
     } else {
       if (!pseudo(name, value)) return null

@@ -1,59 +1,11 @@
 import { connect } from "node:net"
 import { afterEach, expect, test } from "vitest"
 import type { BodyBuffer } from "../../../gateway/filter/body-buffer.ts"
-import {
-  type BodyAction,
-  CONTINUE,
-  DROP,
-  type FilterAction,
-  type FilterStream,
-  HOLD,
-  type HttpFilter,
-  PAUSE,
-  REQUEST_BODY,
-  REQUEST_TRAILERS,
-  RESPONSE_BODY,
-  RESPONSE_TRAILERS,
-  type StreamFilter,
-} from "../../../gateway/filter/filter.ts"
-import type { Fields } from "../../../gateway/http/fields.ts"
+import { type BodyAction, CONTINUE, DROP, type FilterStream, HOLD, type HttpFilter, PAUSE } from "../../../gateway/filter/filter.ts"
+import { type Behaviour, actingFilter as filter } from "../../support/acting-filter.ts"
 import { until } from "../../support/deadline.ts"
 import { ExchangeServer } from "../../support/exchanges.ts"
 import { Origin, type OriginConnection, type OriginRequest } from "../../support/origin.ts"
-
-interface Behaviour {
-  requestHeaders?(stream: FilterStream, self: StreamFilter): FilterAction
-  requestBody?(stream: FilterStream, body: BodyBuffer, end: boolean, self: StreamFilter): BodyAction
-  requestTrailers?(stream: FilterStream, trailers: Fields, self: StreamFilter): FilterAction
-  responseHeaders?(stream: FilterStream, self: StreamFilter): FilterAction
-  responseBody?(stream: FilterStream, body: BodyBuffer, end: boolean, self: StreamFilter): BodyAction
-  responseTrailers?(stream: FilterStream, trailers: Fields, self: StreamFilter): FilterAction
-}
-
-function filter(behaviour: Behaviour, bodyLimit = 1024): HttpFilter {
-  let interests = 0
-  if (behaviour.requestBody) interests |= REQUEST_BODY
-  if (behaviour.requestTrailers) interests |= REQUEST_TRAILERS
-  if (behaviour.responseBody) interests |= RESPONSE_BODY
-  if (behaviour.responseTrailers) interests |= RESPONSE_TRAILERS
-  return {
-    name: "test",
-    interests,
-    bodyLimit,
-    open(stream) {
-      const self: StreamFilter = {
-        onRequestHeaders: () => behaviour.requestHeaders?.(stream, self) ?? CONTINUE,
-        onRequestBody: (body, end) => behaviour.requestBody?.(stream, body, end, self) ?? CONTINUE,
-        onRequestTrailers: (trailers) => behaviour.requestTrailers?.(stream, trailers, self) ?? CONTINUE,
-        onResponseHeaders: () => behaviour.responseHeaders?.(stream, self) ?? CONTINUE,
-        onResponseBody: (body, end) => behaviour.responseBody?.(stream, body, end, self) ?? CONTINUE,
-        onResponseTrailers: (trailers) => behaviour.responseTrailers?.(stream, trailers, self) ?? CONTINUE,
-        onDone: () => {},
-      }
-      return self
-    },
-  }
-}
 
 const open: { stop(): Promise<void> }[] = []
 afterEach(async () => {
@@ -365,4 +317,24 @@ test("pipelined exchanges with bodies stay apart", async () => {
   const one = (body: string): string => `POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   const response = await server.send(`${one("first")}${one("second")}${post("third")}`)
   expect(response.match(/FIRST|SECOND|THIRD/g)).toEqual(["FIRST", "SECOND", "THIRD"])
+})
+
+test("a body over the limit is refused however it came: at once with its end, or in pieces", async () => {
+  const shown: number[] = []
+  const whole = filter(
+    {
+      requestBody: (_, body, end) => {
+        shown.push(body.length)
+        return end ? CONTINUE : PAUSE
+      },
+    },
+    10,
+  )
+  const { server, origin } = await setUp([whole])
+  for (const request of [post("x".repeat(11)), chunked(["x".repeat(6), "y".repeat(5)])]) {
+    expect(await server.send(request)).toMatch(/^HTTP\/1.1 413 /)
+  }
+  expect(bodyOf(await server.send(post("x".repeat(10))))).toBe("x".repeat(10))
+  expect(origin.requests).toHaveLength(1)
+  expect(Math.max(...shown)).toBe(10)
 })

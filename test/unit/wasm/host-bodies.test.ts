@@ -170,7 +170,7 @@ describe.each([
     feed("a")
     expect(exchange.take()).toEqual([`hold ${which}`])
     feed("b")
-    expect(exchange.take()).toEqual([`release ${which}`, `${which} body ab`])
+    expect(exchange.take()).toEqual([`${which} body ab`, `release ${which}`])
     expect(host.messages()).toEqual(["a", "ab"])
   })
 

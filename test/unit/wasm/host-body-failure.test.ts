@@ -158,7 +158,7 @@ describe("exchanges of an instance that failed in another's callback", () => {
       else exchange.respond().responseBody("a")
       exchange.take()
       const released = action === 2 ? [`release ${direction}`] : []
-      expect(trap()).toEqual([...released, `${direction} body a`])
+      expect(trap()).toEqual([`${direction} body a`, ...released])
       if (direction === "request") exchange.body("b").end()
       else exchange.responseBody("b").endResponse()
       expect(exchange.take()).toEqual([`${direction} body b`, `${direction} end`])
