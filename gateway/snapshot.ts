@@ -2,21 +2,23 @@
 // last one of a replaced snapshot ends, its filters are let go.
 
 import type { Config } from "./config/model.ts"
-import type { HttpFilter } from "./filter/filter.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
+import { TcpPlane } from "./proxy/tcp-plane.ts"
 import { Router } from "./router/router.ts"
-import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots } from "./telemetry/instruments.ts"
+import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
-import type { WasmRuntime } from "./wasm/runtime.ts"
+import type { WasmFilter, WasmRuntime } from "./wasm/runtime.ts"
 
 /** Metric slots of everything a snapshot names. */
 export interface SnapshotSlots {
   readonly listeners: Readonly<Record<string, ListenerSlots>>
   /** By listener name and route name; "-" = no route. Then by service name; "-" = no service. */
   readonly routes: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, RouteSlots>>>>>>
+  /** Of listeners that carry TCP, by listener name and service name; "-" = no service. */
+  readonly tcp: Readonly<Record<string, Readonly<Record<string, TcpSlots>>>>
   readonly services: Readonly<Record<string, ServiceSlots>>
   /** By name of the filter and of its version. */
   readonly filters: Readonly<Record<string, Readonly<Record<string, FilterSlots>>>>
@@ -36,10 +38,12 @@ export class Snapshot implements SnapshotPin {
   readonly generation: number
   readonly config: Config
   readonly planes: ReadonlyMap<string, Plane>
+  /** Of the listeners that carry TCP. */
+  readonly tcpPlanes: ReadonlyMap<string, TcpPlane>
   /** For {@link Services.retire}. */
   readonly endpoints: Map<string, Endpoint>
   readonly #wasm: WasmRuntime
-  readonly #filters: readonly HttpFilter[]
+  readonly #filters: readonly WasmFilter[]
   #exchanges = 0
   #replaced = false
   #freed = false
@@ -50,12 +54,26 @@ export class Snapshot implements SnapshotPin {
     this.#wasm = wasm
     const built = services.build(spec.config.services)
     this.endpoints = built.endpoints
-    // A filter that no route uses gets no instance in a worker.
-    const used = new Set(spec.filters.routes.flat())
+    // A filter that nothing uses gets no instance in a worker.
+    const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
     const filters = spec.filters.plugins.map((plugin, i) => (used.has(i) ? wasm.filter(plugin) : null))
     this.#filters = filters.filter((filter) => filter !== null)
     const planes = new Map<string, Plane>()
-    for (const listener of spec.config.listeners) {
+    const tcpPlanes = new Map<string, TcpPlane>()
+    for (const [i, listener] of spec.config.listeners.entries()) {
+      if (listener.protocol === "tcp") {
+        const plane = new TcpPlane(listener, {
+          means,
+          snapshot: this,
+          port: spec.ports[listener.name],
+          listenerSlots: spec.slots.listeners[listener.name],
+          slots: spec.slots.tcp[listener.name],
+          filters: spec.filters.listeners[i].map((index) => filters[index] as WasmFilter),
+          service: (name) => built.services.get(name),
+        })
+        tcpPlanes.set(listener.name, plane)
+        continue
+      }
       const slots = spec.slots.routes[listener.name]
       const entries = []
       for (const [i, config] of spec.config.routes.entries()) {
@@ -63,7 +81,7 @@ export class Snapshot implements SnapshotPin {
         const route = new Route(config, {
           service: (name: string): Service | null => built.services.get(name) ?? null,
           slots: (name, service) => slots[name][service],
-          filters: spec.filters.routes[i].map((index) => filters[index] as HttpFilter),
+          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
         })
         entries.push({ route: config, target: route })
       }
@@ -81,6 +99,7 @@ export class Snapshot implements SnapshotPin {
       })
     }
     this.planes = planes
+    this.tcpPlanes = tcpPlanes
   }
 
   pin(): void {

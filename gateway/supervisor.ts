@@ -12,8 +12,9 @@ import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { type Claim, claimPort } from "./ports.ts"
+import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots } from "./telemetry/instruments.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots, type TcpSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
@@ -63,6 +64,8 @@ export class Supervisor {
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
   #spec: SnapshotSpec | null = null
+  /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
+  #countsBefore: ReadonlyMap<string, VersionCounts> = new Map()
   #generation = 0
   #lastReload: ReadyState["lastReload"] = null
   #stopping = false
@@ -144,6 +147,7 @@ export class Supervisor {
       prepared.commit()
       const changes = this.#filterChanges(store)
       this.#changes = changes
+      changes.look(performance.now())
       this.#showFilters()
       if (config.admin !== null) {
         const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
@@ -189,11 +193,27 @@ export class Supervisor {
     const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
     const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, slots: this.#slots(config) }
+    const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    this.#countsBefore = counts
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(spec.generation, Date.now())
+  }
+
+  #countsOf({ slots }: SnapshotSpec): ReadonlyMap<string, VersionCounts> {
+    const counts = new Map<string, VersionCounts>()
+    for (const [filter, versions] of Object.entries(slots.filters)) {
+      for (const [version, { exchanges }] of Object.entries(versions)) counts.set(`${filter} ${version}`, this.#readCounts(exchanges))
+    }
+    return counts
+  }
+
+  #readCounts(exchanges: number): VersionCounts {
+    const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
+    const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
+    return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
   }
 
   // Ports of listeners that stay are kept; the others are claimed together, and free again when this resolves.
@@ -220,7 +240,15 @@ export class Supervisor {
   #slots(config: Config): SnapshotSlots {
     const instruments = this.#instruments
     const routes: Record<string, Record<string, Record<string, RouteSlots>>> = {}
-    for (const { name: listener } of config.listeners) {
+    const tcp: Record<string, Record<string, TcpSlots>> = {}
+    for (const each of config.listeners) {
+      const listener = each.name
+      if (each.protocol === "tcp") {
+        // A filter may choose any service.
+        const services = ["-", ...Object.keys(config.services), ...each.backends.map(({ service }) => service)]
+        tcp[listener] = Object.fromEntries(services.map((service) => [service, instruments.tcp(listener, service)]))
+        continue
+      }
       const own: Record<string, Record<string, RouteSlots>> = { "-": { "-": instruments.route(listener, "-", "-") } }
       for (const route of config.routes) {
         if (route.listeners.length > 0 && !route.listeners.includes(listener)) continue
@@ -241,6 +269,7 @@ export class Supervisor {
         (name) => instruments.listener(name),
       ),
       routes,
+      tcp,
       services: named(Object.keys(config.services), (name) => instruments.service(name)),
       filters: named(Object.keys(config.filters), (name) =>
         named(
@@ -273,10 +302,6 @@ export class Supervisor {
     for (const warning of loaded.warnings)
       this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
     const before = (this.#spec as SnapshotSpec).config
-    if (JSON.stringify(config) === JSON.stringify(before)) {
-      this.#logger.log("info", "configuration is unchanged", { why })
-      return
-    }
     for (const key of ["workers", "admin"] as const) {
       if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
         this.#logger.log("warn", `a change of \`${key}\` takes effect at the next start`)
@@ -284,6 +309,15 @@ export class Supervisor {
     }
     const prepared = await (this.#filters as FilterStore).prepare(config)
     if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    if (prepared.names.length === 0 && JSON.stringify(config) === JSON.stringify(before)) {
+      prepared.commit()
+      this.#showFilters()
+      this.#watch?.update(this.#filesToWatch())
+      this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
+      this.#instruments.configUnchanged(Date.now())
+      this.#logger.log("info", "configuration is unchanged", { why })
+      return
+    }
     const addresses = this.addresses
     try {
       await this.#apply(config, prepared.filters)
@@ -291,13 +325,15 @@ export class Supervisor {
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
     prepared.commit()
+    this.#changes?.look(performance.now())
     this.#showFilters()
     this.#watch?.update(this.#filesToWatch())
     for (const [listener, address] of Object.entries(this.addresses)) {
       if (address !== addresses[listener]) this.#logger.log("info", "listening", { listener, address })
     }
     this.#configureLog(config)
-    this.#logger.log("info", "configuration taken", { generation: this.#generation, why })
+    const { names: filters } = prepared
+    this.#logger.log("info", "configuration taken", { generation: this.#generation, why, ...(filters.length === 0 ? {} : { filters }) })
   }
 
   #refused(reason: string): void {
@@ -321,13 +357,10 @@ export class Supervisor {
           await change()
           this.#showFilters()
         }),
-      counts: (filter, version) => {
-        const { exchanges } = inForce().slots.filters[filter][version]
-        const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
-        const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
-        return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
-      },
+      counts: (filter, version) => this.#readCounts(inForce().slots.filters[filter][version].exchanges),
+      countsBefore: (filter, version) => this.#countsBefore.get(`${filter} ${version}`) as VersionCounts,
       onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
+      lift: (filter) => this.#pool?.lift(filter) ?? false,
     })
   }
 
@@ -372,7 +405,8 @@ export class Supervisor {
     const filtersInTrouble: string[] = []
     for (const { name, state, refused, versions } of this.#filterStatus()) {
       const before = reasons.length
-      if (state !== "running") reasons.push(`filter ${name} is not running as configured`)
+      if (state === "quarantined") reasons.push(`filter ${name} is in quarantine: it failed too often, and is not started any more`)
+      else if (state !== "running") reasons.push(`filter ${name} is not running as configured`)
       if (refused !== null) reasons.push(`the newest version of filter ${name} was refused; the one before serves`)
       for (const version of versions) {
         if (version.rolledBack !== null) reasons.push(`version ${version.name} of filter ${name} is rolled back`)

@@ -32,6 +32,8 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** A filter that is in quarantine is to be started again. */
+  | { readonly kind: "lift"; readonly filter: string }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
 

@@ -230,6 +230,14 @@ export class WorkerPool {
     if (member !== undefined) this.#post(member, { kind: "queue" })
   }
 
+  /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */
+  lift(filter: string): boolean {
+    const was = this.plugins.some(({ name, state }) => name === filter && state === "quarantined")
+    // Always told: what a worker tells is half a second old.
+    for (const member of this.#members.values()) this.#post(member, { kind: "lift", filter })
+    return was
+  }
+
   /** Ends a worker as a crash would; it is replaced. For tests. */
   async kill(index: number): Promise<void> {
     await this.#members.get(index)?.thread.terminate()

@@ -7,11 +7,14 @@ import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
 import type { ServerConnection } from "./http1/server-connection.ts"
-import { Listener } from "./listener/listener.ts"
+import { Listener, type ListenerMeans } from "./listener/listener.ts"
+import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
 import type { Plane } from "./proxy/plane.ts"
+import { TcpPlane } from "./proxy/tcp-plane.ts"
+import { TcpSessions } from "./proxy/tcp-session.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
@@ -39,11 +42,15 @@ interface Ready {
   readonly added: readonly Bound[]
 }
 
+/** A listener in place, whatever it carries. */
 interface Bound {
-  readonly listener: Listener
-  readonly exchanges: Exchanges
-  /** `host port`: a listener whose address changed is another one. */
+  readonly listener: Listener | TcpListener
+  /** `protocol host port`: a listener of which one changed is another one. */
   readonly address: string
+  /** Serves by what `snapshot` says of it from now on. */
+  update(snapshot: Snapshot): void
+  /** The plane it serves by, if it carries requests. */
+  plane(): Plane | null
 }
 
 class Worker {
@@ -55,6 +62,7 @@ class Worker {
   readonly #services: Services
   readonly #queues: SharedQueueStore
   readonly #wasm: WasmRuntime
+  readonly #listenerMeans: ListenerMeans
   readonly #bound = new Map<string, Bound>()
   /** Listeners a reload has removed, until their last connection ends. */
   readonly #leaving = new Set<Promise<void>>()
@@ -81,6 +89,13 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
+    this.#listenerMeans = {
+      wheel: this.#wheel,
+      metrics: this.#metrics,
+      nextConnectionId: () => ++this.#connections,
+      onRefused: (...refused) => this.#onRefused(...refused),
+      onFault: (error) => this.#onFault(error),
+    }
     this.#services = new Services({
       wheel: this.#wheel,
       random: Math.random,
@@ -142,6 +157,10 @@ class Worker {
       case "queue":
         this.#queues.poll()
         return
+      case "lift":
+        this.#wasm.lift(message.filter)
+        this.#reportFilters()
+        return
       case "written":
         this.#accessLog.acknowledge(message.length)
     }
@@ -157,19 +176,11 @@ class Worker {
     try {
       const failures = this.#wasm.takeFailedStarts()
       if (strict && failures.length > 0) throw new Error(failures.join("\n"))
-      for (const plane of snapshot.planes.values()) {
-        const address = addressOf(plane)
-        if (this.#bound.get(plane.name)?.address === address) continue
-        const exchanges = new Exchanges(plane)
-        const listener = new Listener(plane.config, plane.listenerSlots, exchanges, {
-          wheel: this.#wheel,
-          metrics: this.#metrics,
-          nextConnectionId: () => ++this.#connections,
-          onRefused: (...refused) => this.#onRefused(...refused),
-          onFault: (error) => this.#onFault(error),
-        })
-        await listener.listen(plane.port)
-        added.push({ listener, exchanges, address })
+      for (const plane of [...snapshot.planes.values(), ...snapshot.tcpPlanes.values()]) {
+        if (this.#bound.get(plane.name)?.address === addressOf(plane)) continue
+        const bound = plane instanceof TcpPlane ? this.#bindTcp(plane) : this.#bind(plane)
+        added.push(bound)
+        await bound.listener.listen(plane.port)
       }
     } catch (error) {
       this.#abandon({ spec, snapshot, added })
@@ -177,6 +188,36 @@ class Worker {
       throw error
     }
     this.#ready = { spec, snapshot, added }
+  }
+
+  #bind(plane: Plane): Bound {
+    const exchanges = new Exchanges(plane)
+    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans)
+    return {
+      listener,
+      address: addressOf(plane),
+      update: (snapshot) => {
+        const next = snapshot.planes.get(listener.name) as Plane
+        exchanges.plane = next
+        listener.update(next.config, next.listenerSlots)
+      },
+      plane: () => exchanges.plane,
+    }
+  }
+
+  #bindTcp(plane: TcpPlane): Bound {
+    const sessions = new TcpSessions(plane)
+    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans)
+    return {
+      listener,
+      address: addressOf(plane),
+      update: (snapshot) => {
+        const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
+        sessions.plane = next
+        listener.update(next.config, next.listenerSlots)
+      },
+      plane: () => null,
+    }
   }
 
   #abandon({ snapshot, added }: Ready): void {
@@ -194,13 +235,12 @@ class Worker {
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
     for (const [name, bound] of this.#bound) {
-      const plane = snapshot.planes.get(name)
+      const plane = snapshot.planes.get(name) ?? snapshot.tcpPlanes.get(name)
       if (plane !== undefined && addressOf(plane) === bound.address) {
-        bound.exchanges.plane = plane
-        bound.listener.update(plane.config, plane.listenerSlots)
+        bound.update(snapshot)
       } else {
         this.#bound.delete(name)
-        const left = bound.listener.drain().then(() => {
+        const left = bound.listener.drain(spec.config.drain.timeout).then(() => {
           this.#leaving.delete(left)
         })
         this.#leaving.add(left)
@@ -230,8 +270,8 @@ class Worker {
 
   // A request that never became an exchange is counted and logged like one.
   #onRefused(listener: Listener, connection: ServerConnection, code: ErrorCode, head: RequestHead): void {
-    const plane = this.#bound.get(listener.name)?.exchanges.plane
-    if (plane === undefined) return
+    const plane = this.#bound.get(listener.name)?.plane() ?? null
+    if (plane === null) return
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
     this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
@@ -275,7 +315,8 @@ class Worker {
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
-    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain())
+    // At the end of the time-out the main thread ends this thread.
+    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
     void Promise.all([...drained, ...this.#leaving]).then(() => {
       this.#accessLog.flush()
       this.#post({ kind: "drained" })
@@ -283,8 +324,8 @@ class Worker {
   }
 }
 
-function addressOf(plane: Plane): string {
-  return `${plane.config.address.host} ${plane.port}`
+function addressOf(plane: Plane | TcpPlane): string {
+  return `${plane.config.protocol} ${plane.config.address.host} ${plane.port}`
 }
 
 const port = parentPort

@@ -16,6 +16,29 @@ export interface AdminAnswer {
   readonly body: Readonly<Record<string, unknown>>
 }
 
+/** Path of a filter; names may hold slashes. */
+export function filterPath(name: string): string {
+  return `/filters/${name.split("/").map(encodeURIComponent).join("/")}`
+}
+
+/** Gives an order and prints what became of it; the exit code. */
+export async function orderAdmin(
+  args: Values,
+  path: string,
+  order: { readonly method: string; readonly body?: Uint8Array },
+): Promise<number> {
+  try {
+    const { status, body } = await askAdmin(args, path, order)
+    if (status !== 200) throw new Error(String(body.error ?? `refused with status ${status}`))
+    process.stdout.write(`${String(body.done)}\n`)
+    return 0
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    return 1
+  }
+}
+
 /** Throws a {@link UsageError} for an address that is none, an `Error` when nothing sensible answers there. */
 export async function askAdmin(
   args: Values,

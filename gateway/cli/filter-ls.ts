@@ -37,9 +37,12 @@ export function filterTable(filters: readonly FilterStatus[]): string {
     for (const version of filter.versions) {
       rows.push(row(filter, version, several))
       const title = several ? `${filter.name} ${version.name}` : filter.name
-      if (version.rolledBack !== null) notes.push(`${title}: rolled back: ${version.rolledBack.message}`)
+      if (version.rolledBack !== null)
+        notes.push(
+          `${title}: rolled back until it changes or is released (sluice filter release ${filter.name}): ${version.rolledBack.message}`,
+        )
       if (version.state === "quarantined")
-        notes.push(`${title}: in quarantine until it changes or is released (POST /filters/${encodeURI(filter.name)}/release of the admin API)`)
+        notes.push(`${title}: in quarantine until it changes or is released: sluice filter release ${filter.name}`)
       if (version.lastError !== null) notes.push(`${title}: ${version.lastError.message}`)
     }
     if (filter.refused !== null) notes.push(`${filter.name}: newest version refused: ${filter.refused.message}`)

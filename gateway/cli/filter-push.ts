@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises"
 import { extname } from "node:path"
 import { FilterCompiler } from "../wasm/compiler.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, filterPath, orderAdmin } from "./admin-client.ts"
 import { type Command, command, text, UsageError } from "./command.ts"
 
 export const filterPush: Command = command({
@@ -26,18 +26,16 @@ export const filterPush: Command = command({
     if (!undo && args.file === undefined) throw new UsageError("say which module: a .wasm or .ts file, or --undo")
     const file = undo ? null : text(args, "file")
     const query = typeof args.version === "string" ? `?version=${encodeURIComponent(args.version)}` : ""
-    const path = `/filters/${text(args, "name").split("/").map(encodeURIComponent).join("/")}/module${query}`
     const body = file === null ? null : await moduleOf(file)
-    if (typeof body === "string") return fail(body)
-    try {
-      const answer = await askAdmin(args, path, body === null ? { method: "DELETE" } : { method: "PUT", body })
-      if (answer.status !== 200) return fail(String(answer.body.error ?? `refused with status ${answer.status}`))
-      process.stdout.write(`${String(answer.body.done)}\n`)
-      return 0
-    } catch (error) {
-      if (error instanceof UsageError) throw error
-      return fail(error)
+    if (typeof body === "string") {
+      process.stderr.write(`${body}\n`)
+      return 1
     }
+    return orderAdmin(
+      args,
+      `${filterPath(text(args, "name"))}/module${query}`,
+      body === null ? { method: "DELETE" } : { method: "PUT", body },
+    )
   },
 })
 
@@ -57,9 +55,4 @@ async function moduleOf(file: string): Promise<Uint8Array | string> {
   return compiled.diagnostics
     .map((each) => `${each.file}:${each.line}:${each.column}: ${each.message}${each.excerpt === "" ? "" : `\n${each.excerpt}`}`)
     .join("\n")
-}
-
-function fail(error: unknown): number {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  return 1
 }

@@ -24,6 +24,7 @@ const commands: Commands = {
           inspect: () => import("./filter-inspect.ts").then(({ filterInspect }) => filterInspect),
           ls: () => import("./filter-ls.ts").then(({ filterLs }) => filterLs),
           push: () => import("./filter-push.ts").then(({ filterPush }) => filterPush),
+          release: () => import("./filter-release.ts").then(({ filterRelease }) => filterRelease),
         },
       }),
     ),
@@ -34,7 +35,7 @@ const root: Command = command({
   name: "sluice",
   description: "Service-mesh gateway with hot-loaded WebAssembly filters",
   args: {},
-  examples: ["sluice filter new hello", "sluice filter test filters/hello", "sluice check -c sluice.yaml", "sluice run -c sluice.yaml"],
+  examples: ["sluice filter new hello", "sluice filter test hello", "sluice check -c sluice.yaml", "sluice run -c sluice.yaml"],
   subCommands: commands,
 })
 

@@ -40,7 +40,9 @@ export function permissionsSchema(otherwise: "*" | []): z.ZodType<PermissionsCon
           write: grant(headerName, "names of headers", otherwise).describe(`Headers it may set, add and remove. ${unless}`),
         },
         'headers it may use, such as { "read": ["authorization"], "write": ["x-user"] }',
-      ).prefault({}),
+      )
+        .prefault({})
+        .describe(`Headers it may use. ${unless}`),
       shared: grant(string("a prefix of keys", "a prefix of keys"), "prefixes of keys", otherwise).describe(
         `Prefixes of the shared-data keys and queue names it may use. ${unless}`,
       ),

@@ -22,7 +22,8 @@ export interface VersionCounts {
   readonly errors: number
 }
 
-interface Sample {
+/** Totals at a moment (ms). */
+export interface VersionSample {
   readonly at: number
   readonly stable: VersionCounts
   readonly version: VersionCounts
@@ -34,17 +35,19 @@ const MAX_SAMPLES = 60
 export class RollbackJudge {
   readonly #limits: RollbackLimits
   /** Oldest first; the first is the newest of those outside the window, if there is one. */
-  #samples: Sample[] = []
+  #samples: VersionSample[]
 
-  constructor(limits: RollbackLimits) {
+  /** `start`: what had been counted when the version began. */
+  constructor(limits: RollbackLimits, start: VersionSample) {
     this.#limits = limits
+    this.#samples = [start]
   }
 
   /** Takes the totals at `now` (ms). Answers with why the version has to go, or null. */
   judge(now: number, stable: VersionCounts, version: VersionCounts): string | null {
     const { window, minimum, failures, errors } = this.#limits
-    const last = this.#samples.at(-1)
-    if (last === undefined || now - last.at >= window / MAX_SAMPLES) this.#samples.push({ at: now, stable, version })
+    const last = this.#samples[this.#samples.length - 1]
+    if (now - last.at >= window / MAX_SAMPLES) this.#samples.push({ at: now, stable, version })
     let first = 0
     while (first + 1 < this.#samples.length && now - this.#samples[first + 1].at >= window) first++
     if (first > 0) this.#samples = this.#samples.slice(first)

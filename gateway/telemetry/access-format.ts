@@ -1,7 +1,7 @@
 // One exchange as one line of JSON. What came from the network arrives here as latin1 text and leaves as valid JSON
 // without a control character in it.
 
-import type { AccessEntry } from "./access-log.ts"
+import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 
 /** Characters kept of a path, and of any other text. */
 const MAX_PATH = 2048
@@ -61,5 +61,18 @@ export class AccessFormat {
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
     if (entry.userAgent !== "") line += `,"userAgent":${jsonText(entry.userAgent, MAX_TEXT)}`
     return `${line}}\n`
+  }
+
+  /** The line of a TCP connection, with its newline. */
+  connection(entry: TcpAccessEntry): string {
+    let line = `{"time":"${this.#time(entry.startTime)}","protocol":"TCP"`
+    if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
+    if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
+    line += `,"durationMs":${milliseconds(entry.duration)}`
+    if (entry.connectTime >= 0) line += `,"connectMs":${milliseconds(entry.connectTime)}`
+    line += `,"receivedBytes":${entry.receivedBytes},"sentBytes":${entry.sentBytes},"listener":${jsonText(entry.listener, MAX_TEXT)}`
+    if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
+    if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
+    return `${line},"source":${jsonText(entry.source, MAX_TEXT)}}\n`
   }
 }

@@ -36,6 +36,25 @@ export interface AccessEntry {
   readonly userAgent: string
 }
 
+/** One finished TCP connection. */
+export interface TcpAccessEntry {
+  /** Start, milliseconds since the epoch. */
+  readonly startTime: number
+  readonly flag: string
+  readonly flagDetails: string
+  /** Milliseconds. */
+  readonly duration: number
+  /** Milliseconds until the service was connected to; −1 when it never was. */
+  readonly connectTime: number
+  /** Octets from the client and to it. */
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  readonly listener: string
+  readonly service: string
+  readonly upstream: string
+  readonly source: string
+}
+
 export interface AccessLogOptions {
   readonly mode: "off" | "errors" | "all"
   /** Hands a batch of lines to the main thread, which answers with their length to {@link AccessLog.acknowledge}. */
@@ -95,12 +114,23 @@ export class AccessLog {
 
   /** Adds the line of an exchange, if the mode asks for one. */
   record(entry: AccessEntry): void {
-    if (!this.wants(entry.flag)) return
-    if (this.#unwritten + this.#lines.length >= this.#capacity) {
-      this.#onDrop?.()
-      return
-    }
-    this.#lines += this.#format.line(entry)
+    if (this.#takes(entry.flag)) this.#add(this.#format.line(entry))
+  }
+
+  /** Adds the line of a TCP connection, if the mode asks for one. */
+  recordConnection(entry: TcpAccessEntry): void {
+    if (this.#takes(entry.flag)) this.#add(this.#format.connection(entry))
+  }
+
+  #takes(flag: string): boolean {
+    if (!this.wants(flag)) return false
+    if (this.#unwritten + this.#lines.length < this.#capacity) return true
+    this.#onDrop?.()
+    return false
+  }
+
+  #add(line: string): void {
+    this.#lines += line
     this.#count++
     if (this.#lines.length >= BATCH) this.flush()
     else if (this.#timer === null) {

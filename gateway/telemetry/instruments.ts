@@ -83,6 +83,17 @@ export interface RouteSlots {
   readonly responseBytes: number
 }
 
+/** Slots of the connections of one tcp listener that went to one service. */
+export interface TcpSlots {
+  /** Counter: connections that have ended. */
+  readonly ended: number
+  /** Counters; add {@link flagIndex}. */
+  readonly flags: number
+  /** Counters of octets received from and sent to clients. */
+  readonly received: number
+  readonly sent: number
+}
+
 /** Slots of a service. */
 export interface ServiceSlots {
   /** Counter: connections opened. */
@@ -115,6 +126,10 @@ export interface FilterSlots {
   readonly traps: number
   /** Gauge: contexts that live. */
   readonly instances: number
+  /** Counter: what it asked for and is not granted. */
+  readonly refusals: number
+  /** Gauge: workers in which it is in quarantine. */
+  readonly quarantined: number
 }
 
 /** Slots every worker writes whatever its configuration. */
@@ -133,6 +148,7 @@ export class Instruments {
   readonly #registry: MetricsRegistry
   readonly #listener: Record<keyof ListenerSlots, Metric>
   readonly #route: Record<keyof RouteSlots, Metric>
+  readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
   readonly #filter: Record<keyof FilterSlots, Metric>
   readonly #filterWeight: Metric
@@ -200,6 +216,18 @@ export class Instruments {
         ...byRoute,
       }),
     }
+    const byConnection = { labels: ["listener", "service"], maxSeries: SERVICE_SERIES, omitZero: true }
+    this.#tcp = {
+      ended: registry.counter({ name: "sluice_tcp_connections_total", help: "TCP connections that have ended", ...byConnection }),
+      flags: registry.counter({
+        name: "sluice_tcp_flags_total",
+        help: "TCP connections that ended with a flag",
+        across: { label: "flag", values: responseFlags },
+        ...byConnection,
+      }),
+      received: registry.counter({ name: "sluice_tcp_received_bytes_total", help: "Bytes received from TCP clients", ...byConnection }),
+      sent: registry.counter({ name: "sluice_tcp_sent_bytes_total", help: "Bytes sent to TCP clients", ...byConnection }),
+    }
     const byService = { labels: ["service"], maxSeries: SERVICE_SERIES, omitZero: false }
     this.#service = {
       connects: registry.counter({ name: "sluice_upstream_connects_total", help: "Connections opened to a service", ...byService }),
@@ -249,6 +277,16 @@ export class Instruments {
         across: { label: "reason", values: trapReasons },
       }),
       instances: registry.gauge({ name: "sluice_filter_instances", help: "Live contexts of a filter, over all workers", labels: filter }),
+      refusals: registry.counter({
+        name: "sluice_filter_refusals_total",
+        help: "Times a filter asked for what its permissions don't grant",
+        labels: filter,
+      }),
+      quarantined: registry.gauge({
+        name: "sluice_filter_quarantined",
+        help: "Workers in which a filter is not started any more, because it failed too often",
+        labels: filter,
+      }),
     }
     this.#filterWeight = registry.gauge({
       name: "sluice_filter_version_weight",
@@ -308,6 +346,11 @@ export class Instruments {
     }
   }
 
+  /** `service` is {@link NONE} for connections that reached none. */
+  tcp(listener: string, service: string): TcpSlots {
+    return slots(this.#tcp, (metric) => metric.slot(listener, service))
+  }
+
   service(name: string): ServiceSlots {
     return slots(this.#service, (metric) => metric.slot(name))
   }
@@ -337,6 +380,13 @@ export class Instruments {
     writer.set(this.#reloadSuccess, 1)
     writer.set(this.#reloadTime, now / 1000)
     writer.add(this.#reloads, 1)
+  }
+
+  /** The configuration was read and is the one in force. @param now milliseconds since the epoch */
+  configUnchanged(now: number): void {
+    const { writer } = this.#registry
+    writer.set(this.#reloadSuccess, 1)
+    writer.set(this.#reloadTime, now / 1000)
   }
 
   /** A configuration was refused; the one before stays in force. @param now milliseconds since the epoch */

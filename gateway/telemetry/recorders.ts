@@ -53,6 +53,7 @@ export class FilterRecorder {
   readonly #slots: FilterSlots
   readonly #sample: number
   #instances = 0
+  #quarantined = 0
 
   /** @param sample how many phases one that is timed stands for */
   constructor(writer: MetricsWriter, slots: FilterSlots, sample: number) {
@@ -83,6 +84,15 @@ export class FilterRecorder {
   }
 
   /** How many live contexts this use has now. */
+  refusal(): void {
+    this.#writer.add(this.#slots.refusals, 1)
+  }
+
+  quarantined(count: number): void {
+    this.#writer.add(this.#slots.quarantined, count - this.#quarantined)
+    this.#quarantined = count
+  }
+
   instances(count: number): void {
     // The difference, since an old version may end after the new one has begun.
     this.#writer.add(this.#slots.instances, count - this.#instances)

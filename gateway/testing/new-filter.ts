@@ -1,13 +1,24 @@
 // The files a new filter begins with: small enough to be read at once, and already a filter that does something.
 
+/** Where the settings for editors are in a project that has Sluice installed. */
+const INSTALLED = "sluice/sdk/tsconfig.filter.json"
+
+export interface NewFilterOptions {
+  /** What its tsconfig.json is to say; default: it extends that of the installed package. */
+  readonly tsconfig?: object
+  /** Its folder, as a configuration beside names it. */
+  readonly path?: string
+}
+
 /** File names and contents. `name`: lower-case letters, digits and "-". */
-export function newFilter(name: string): Readonly<Record<string, string>> {
+export function newFilter(name: string, options: NewFilterOptions = {}): Readonly<Record<string, string>> {
+  const { tsconfig = { extends: INSTALLED }, path = `./${name}` } = options
   return {
     "filter.ts": source(name),
     "filter.json": `${JSON.stringify(manifest(name), null, 2)}\n`,
     "tests.json": `${JSON.stringify(tests(name), null, 2)}\n`,
-    "README.md": readme(name),
-    "tsconfig.json": `${JSON.stringify({ extends: "sluice/sdk/tsconfig.filter.json", include: ["*.ts"] }, null, 2)}\n`,
+    "README.md": readme(name, path),
+    "tsconfig.json": `${JSON.stringify({ ...tsconfig, include: ["*.ts"] }, null, 2)}\n`,
   }
 }
 
@@ -92,7 +103,7 @@ function tests(name: string): object {
   }
 }
 
-function readme(name: string): string {
+function readme(name: string, path: string): string {
   return `# ${name}
 
 Greets every request, and turns robots away.
@@ -100,7 +111,7 @@ Greets every request, and turns robots away.
 \`\`\`yaml
 filters:
   ${name}:
-    module: ./filters/${name}/filter.ts
+    module: ${path}/filter.ts
     config: { header: x-greeting }
 routes:
   - { filters: [${name}], backends: hello }

@@ -11,6 +11,8 @@ import type { Services } from "./services.ts"
 const MAX_CALLOUTS = 1024
 /** Octets of bodies that callouts of one worker hold, requests' and responses' together. */
 const MAX_HELD = 64 * 1024 * 1024
+/** One filter's share of both: no single one may use up what all have. */
+const SHARE = 1 / 4
 
 export interface CallerDependencies {
   readonly wheel: TimerWheel
@@ -24,6 +26,8 @@ export interface CallerDependencies {
 export class Caller implements ServiceCaller, CalloutOwner {
   readonly wheel: TimerWheel
   readonly #dependencies: CallerDependencies
+  /** Of the filters that have callouts under way. */
+  readonly #shares = new Map<string, Share>()
   #underWay = 0
   #held = 0
 
@@ -43,9 +47,14 @@ export class Caller implements ServiceCaller, CalloutOwner {
 
   call(callout: Callout, handler: CalloutHandler): (() => void) | null {
     const service = this.#dependencies.services.find(callout.service)
-    if (service === undefined || this.#underWay >= MAX_CALLOUTS || !this.hold(callout.body.length)) return null
-    const exchange = new CalloutExchange(this, service, callout, handler)
+    if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
+    const name = callout.filter ?? ""
+    const share = this.#shares.get(name) ?? new Share(this, () => this.#shares.delete(name))
+    if (share.underWay >= MAX_CALLOUTS * SHARE || !share.hold(callout.body.length)) return null
+    const exchange = new CalloutExchange(share, service, callout, handler)
     this.#underWay++
+    share.underWay++
+    this.#shares.set(name, share)
     if (!exchange.start()) return null
     return () => exchange.cancel()
   }
@@ -82,5 +91,45 @@ export class Caller implements ServiceCaller, CalloutOwner {
     } catch (error) {
       this.#dependencies.fault(error)
     }
+  }
+}
+
+/** What one filter has of a worker's callouts. */
+class Share implements CalloutOwner {
+  readonly wheel: TimerWheel
+  underWay = 0
+  readonly #caller: Caller
+  readonly #whenNone: () => void
+  #held = 0
+
+  constructor(caller: Caller, whenNone: () => void) {
+    this.wheel = caller.wheel
+    this.#caller = caller
+    this.#whenNone = whenNone
+  }
+
+  hold(octets: number): boolean {
+    if (this.#held + octets > MAX_HELD * SHARE || !this.#caller.hold(octets)) return false
+    this.#held += octets
+    return true
+  }
+
+  ended(octets: number): void {
+    this.underWay--
+    this.#held -= octets
+    this.#caller.ended(octets)
+    if (this.underWay === 0) this.#whenNone()
+  }
+
+  count(service: string, what: CalloutCount): void {
+    this.#caller.count(service, what)
+  }
+
+  fail(handler: CalloutHandler, code: ErrorCode, details: string): void {
+    this.#caller.fail(handler, code, details)
+  }
+
+  respond(handler: CalloutHandler, response: CalloutResponse): void {
+    this.#caller.respond(handler, response)
   }
 }

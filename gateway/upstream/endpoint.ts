@@ -76,6 +76,32 @@ export class Endpoint implements ClientConnectionOwner {
     return this.#connections
   }
 
+  /** ms a connection may take to be made. */
+  get connectTimeout(): number {
+    return this.#settings.connectTimeout
+  }
+
+  /** A connection beside the pool is being made: counts it. Followed by one of the next two. */
+  begins(): void {
+    this.#counters.connects(1)
+    this.#counters.active(1)
+  }
+
+  begun(): void {
+    this.#avoidUntil = 0
+  }
+
+  beginFailed(): void {
+    this.#avoidUntil = this.#wheel.now + AVOID
+    this.#counters.connectFailures(1)
+    this.#counters.active(-1)
+  }
+
+  /** A connection beside the pool has ended. */
+  ends(): void {
+    this.#counters.active(-1)
+  }
+
   /** Hands a connection to `waiter`, at once when one is idle. `fresh`: not one that was used before. */
   acquire(waiter: ConnectionWaiter, fresh: boolean): void {
     if (!fresh) {

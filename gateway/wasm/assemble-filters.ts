@@ -1,8 +1,10 @@
 // From a configuration and the modules its filters have now: the plugins to be made, and which of them each route uses.
 
 import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.ts"
+import { narrowed, toGrants } from "./grants.ts"
 import type { PluginSpec } from "./plugin.ts"
 import type { UsableModule } from "./prepared-modules.ts"
+import type { Grants } from "./proxy-wasm/host.ts"
 import type { FilterSpec } from "./versioned-filter.ts"
 
 /** The filters of one configuration, for a snapshot. */
@@ -10,11 +12,15 @@ export interface PreparedFilters {
   readonly plugins: readonly FilterSpec[]
   /** For each route the indices in {@link plugins}, in order. */
   readonly routes: readonly (readonly number[])[]
+  /** The same for each listener; only those that carry TCP have any. */
+  readonly listeners: readonly (readonly number[])[]
 }
 
 /** What a version of a filter is made of at the moment. */
 export interface VersionState {
   readonly prepared: UsableModule
+  /** From its manifest; null = everything. */
+  readonly grants: Grants | null
   readonly generation: number
   /** 0 while it is rolled back, whatever the configuration says. */
   readonly weight: number
@@ -39,8 +45,8 @@ export function assemble(
     if (index === undefined) {
       const filter = config.filters[name]
       const versions = filter.versions.map((version) => {
-        const { prepared, generation, weight } = stateOf(name, filter, version)
-        return { plugin: pluginSpec(name, filter, version, prepared, generation, settings), weight }
+        const state = stateOf(name, filter, version)
+        return { plugin: pluginSpec(name, filter, version, state, settings), weight: state.weight }
       })
       for (const { plugin } of versions) plugins.push(plugin)
       index = specs.length
@@ -53,22 +59,25 @@ export function assemble(
     return index
   }
   const routes = config.routes.map((route) => route.filters.map((each) => use(each.use, each.with)))
-  // A filter that no route uses is tried out all the same: its mistakes show when it is written.
+  const listeners = config.listeners.map((listener) =>
+    listener.protocol === "tcp" ? listener.filters.map((each) => use(each.use, each.with)) : [],
+  )
+  // A filter that nothing uses is tried out all the same: its mistakes show when it is written.
   for (const name of Object.keys(config.filters)) if (!plugins.some((plugin) => plugin.name === name)) use(name, undefined)
-  return { filters: { plugins: specs, routes }, plugins }
+  return { filters: { plugins: specs, routes, listeners }, plugins }
 }
 
 function pluginSpec(
   name: string,
   filter: FilterConfig,
   version: FilterVersionConfig,
-  { module, abi, digest }: UsableModule,
-  generation: number,
+  { prepared: { module, abi, digest }, grants, generation }: VersionState,
   settings: unknown,
 ): PluginSpec {
   return {
     name,
     version: version.name,
+    title: filter.versions.length === 1 ? name : `${name} (${version.name})`,
     module,
     abi,
     digest,
@@ -80,6 +89,7 @@ function pluginSpec(
     rootId: filter.rootId,
     config: settingsText(overlay(overlay(filter.config, version.config), settings)),
     onError: filter.onError,
+    grants: narrowed(grants, filter.permissions === undefined ? null : toGrants(filter.permissions)),
     cpuMs: filter.limits.cpu,
     memory: filter.limits.memory,
     bodyLimit: filter.limits.body,

@@ -24,7 +24,11 @@ export interface FilterChangesOptions {
   inTurn(change: () => Promise<void>): Promise<void>
   /** What a version has counted so far, over all workers. */
   counts(filter: string, version: string): VersionCounts
+  /** The same when the filters in force were about to be handed to the workers. */
+  countsBefore(filter: string, version: string): VersionCounts
   onRolledBack(filter: string, version: string): void
+  /** Lets a filter that is in quarantine start again; whether it was, in any worker. */
+  lift(filter: string): boolean
 }
 
 /** ms between two looks at versions. */
@@ -93,16 +97,22 @@ export class FilterChanges {
 
   release(filter: string): Promise<Outcome> {
     return this.#order(filter, "", async (config) => {
+      const lifted = this.#options.lift(filter)
       const change = this.#options.store.release(config, filter)
-      if (change === null) return { status: 409, message: `no version of filter ${filter} is rolled back` }
-      const reason = await this.#take(change, "filter version released", performance.now())
+      if (change === null && !lifted) {
+        return { status: 409, message: `filter ${filter} is not in quarantine, and no version of it is rolled back` }
+      }
+      const reason = change === null ? null : await this.#take(change, "filter version released", performance.now())
       return reason === null ? { status: 200, message: `filter ${filter} is released` } : { status: 422, message: reason }
     })
   }
 
-  /** Compares the versions of every filter, and takes those out of use that do too badly. `now`: ms. */
+  /**
+   * Compares the versions of every filter, and takes those out of use that do too badly. `now`: ms. To be called as soon as
+   * filters have come into force, too: a version is judged from its start on.
+   */
   look(now: number): void {
-    const { config, store, counts } = this.#options
+    const { config, store, counts, countsBefore } = this.#options
     const seen = new Set<string>()
     for (const [name, filter] of Object.entries(config().filters)) {
       if (filter.rollback === null || filter.versions.length === 1) continue
@@ -114,7 +124,8 @@ export class FilterChanges {
         seen.add(key)
         let watched = this.#watched.get(key)
         if (watched?.identity !== identity) {
-          watched = { judge: new RollbackJudge(filter.rollback), identity }
+          const start = { at: now, stable: countsBefore(name, filter.versions[0].name), version: countsBefore(name, version.name) }
+          watched = { judge: new RollbackJudge(filter.rollback, start), identity }
           this.#watched.set(key, watched)
         }
         const reason = watched.judge.judge(now, counts(name, filter.versions[0].name), counts(name, version.name))
@@ -156,6 +167,7 @@ export class FilterChanges {
       return error instanceof Error ? error.message : String(error)
     }
     change.commit()
+    this.look(performance.now())
     if (message !== null) {
       this.#options.logger.log("info", message, { filters: change.names, generation, ms: Math.round(performance.now() - started) })
     }

@@ -16,6 +16,10 @@ export interface FilterMetrics {
   /** Nanoseconds of one header phase; stands for {@link SAMPLE} of them. */
   duration(nanoseconds: number): void
   trap(reason: TrapReason): void
+  /** It asked for something that it is not granted. */
+  refusal(): void
+  /** 1 while it is in quarantine in this worker, else 0. */
+  quarantined(count: number): void
   /** Live instances this filter runs in, in this worker. */
   instances(count: number): void
 }

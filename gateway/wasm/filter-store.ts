@@ -2,11 +2,14 @@
 // out beside what serves, handed to the workers, and only then committed; whatever fails before leaves all as it was.
 
 import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.ts"
+import { isUrl } from "../config/units.ts"
 import { type Assembled, assemble, type PreparedFilters } from "./assemble-filters.ts"
 import type { FilterCompiler } from "./compiler.ts"
+import { manifestBeside } from "./manifest.ts"
 import type { ModuleCache } from "./module-cache.ts"
-import { type LoadedModule, ModuleLoader, type ModuleSource } from "./module-loader.ts"
+import { type LoadedModule, ModuleLoader, type ModuleSource, manifestGrants } from "./module-loader.ts"
 import type { PluginSpec } from "./plugin.ts"
+import type { Grants } from "./proxy-wasm/host.ts"
 import { type TrialOptions, trialConfigure } from "./trial.ts"
 
 export interface FilterStoreOptions {
@@ -20,7 +23,7 @@ export interface FilterStoreOptions {
 /** A change that has proved itself: to be given to the workers, and committed when all have taken it. */
 export interface FilterChange {
   readonly ok: true
-  /** Filters that change. */
+  /** Filters that change: of a new configuration, those whose module or manifest is another than before. */
   readonly names: readonly string[]
   readonly filters: PreparedFilters
   commit(): void
@@ -63,9 +66,16 @@ interface RolledBack {
   readonly event: FilterEvent
 }
 
+interface Sourced {
+  readonly source: ModuleSource
+  readonly loaded: LoadedModule
+  /** From the manifest beside it; what is pushed in its place may do no more. */
+  readonly grants: Grants | null
+}
+
 /** Never edited: the next one takes its place. Sources and versions by their keys. */
 interface State {
-  readonly sources: ReadonlyMap<string, { readonly source: ModuleSource; readonly loaded: LoadedModule }>
+  readonly sources: ReadonlyMap<string, Sourced>
   readonly pushed: ReadonlyMap<string, Pushed>
   readonly rolledBack: ReadonlyMap<string, RolledBack>
   readonly generations: ReadonlyMap<string, { readonly digest: string; readonly generation: number }>
@@ -82,36 +92,57 @@ export class FilterStore {
     this.#trial = { unitsPerMs, clock }
   }
 
-  /** Prepares and tries out everything `config` needs. Modules in use are kept, others are loaded. */
+  /** Prepares and tries out everything `config` needs. Files are read anew; what is known by its digest is kept. */
   async prepare(config: Config): Promise<FilterChange | FilterRefusal> {
-    const sources = new Map<string, { source: ModuleSource; loaded: LoadedModule }>()
-    const names = new Set<string>()
+    const sources = new Map<string, Sourced>()
+    const failed = new Set<string>()
+    const changed = new Set<string>()
     const problems: string[] = []
     for (const [name, filter] of Object.entries(config.filters)) {
       for (const version of filter.versions) {
         const source = sourceOf(filter, version)
         const key = keyOf(source)
-        if (sources.has(key)) continue
-        const kept = this.#state.sources.get(key)?.loaded ?? this.#pinned(source)
-        const loaded = kept ?? (await this.#loader.load(source))
-        if (typeof loaded !== "string") sources.set(key, { source, loaded })
-        else {
-          names.add(name)
-          problems.push(`filter ${name}: ${loaded}`)
+        const before = this.#state.sources.get(key)
+        const read = sources.get(key)
+        if (read !== undefined) {
+          if (isOther(read, before)) changed.add(name)
+          continue
         }
+        const loaded = this.#pinned(source, before) ?? (await this.#loader.load(source, before?.loaded))
+        const grants = manifestGrants(source)
+        if (typeof loaded !== "string" && typeof grants !== "string") {
+          const sourced = { source, loaded, grants }
+          sources.set(key, sourced)
+          if (isOther(sourced, before)) changed.add(name)
+          continue
+        }
+        failed.add(name)
+        for (const each of [loaded, grants]) if (typeof each === "string") problems.push(`filter ${name}: ${each}`)
       }
     }
-    if (problems.length > 0) return { ok: false, names: [...names], problems }
+    if (problems.length > 0) return { ok: false, names: [...failed], problems }
+    const pushed = new Map(this.#state.pushed)
+    // What was pushed stands in the place of what the file held then.
+    for (const { name, filter, version } of usesOf(config)) {
+      const key = keyOf(sourceOf(filter, version))
+      const before = this.#state.sources.get(key)?.loaded.prepared.digest
+      if (before !== undefined && before !== sources.get(key)?.loaded.prepared.digest) pushed.delete(useKey(name, version.name))
+    }
     // Modules that no configuration names any more are let go with the next one that comes into force.
-    const change = this.#change(config, { sources }, Object.keys(config.filters))
+    const change = this.#change(config, { sources, pushed }, [...changed], Object.keys(config.filters))
     return andThen(change, () => {
-      for (const name of this.#refused.keys()) if (!Object.hasOwn(config.filters, name)) this.#refused.delete(name)
+      for (const name of this.#refused.keys()) {
+        // A pinned file was not looked at.
+        const filter = Object.hasOwn(config.filters, name) ? config.filters[name] : null
+        if (filter === null || filter.versions.every(({ sha256 }) => sha256 === "")) this.#refused.delete(name)
+      }
     })
   }
 
   // What has a digest is the same wherever it comes from.
-  #pinned({ sha256, memory }: ModuleSource): LoadedModule | null {
+  #pinned({ sha256, memory }: ModuleSource, before: Sourced | undefined): LoadedModule | null {
     if (sha256 === "") return null
+    if (before !== undefined) return before.loaded
     for (const { source, loaded } of this.#state.sources.values()) {
       if (source.sha256 === sha256 && source.memory === memory) return { prepared: loaded.prepared, files: [] }
     }
@@ -120,25 +151,29 @@ export class FilterStore {
 
   /** Every file whose change is a change of a filter. */
   files(): string[] {
-    return [...new Set([...this.#state.sources.values()].flatMap(({ loaded }) => loaded.files))]
+    return [...new Set([...this.#state.sources.values()].flatMap(filesOf))]
   }
 
   /** Takes a changed file: loads and tries out the new version. Null: it makes no difference to any filter. */
   async changed(file: string, config: Config): Promise<FilterChange | FilterRefusal | null> {
-    const touched = [...this.#state.sources].filter(([, { source, loaded }]) => source.module === file || loaded.files.includes(file))
+    const touched = [...this.#state.sources].filter(([, each]) => each.source.module === file || filesOf(each).includes(file))
     const keys = new Set(touched.map(([key]) => key))
     const uses = usesOf(config).filter(({ filter, version }) => keys.has(keyOf(sourceOf(filter, version))))
     const names = [...new Set(uses.map(({ name }) => name))]
     const sources = new Map(this.#state.sources)
     let different = false
-    for (const [key, { source, loaded: before }] of touched) {
+    for (const [key, { source, loaded: before, grants: grantedBefore }] of touched) {
       const loaded = await this.#loader.load(source)
       if (typeof loaded === "string") return this.#refuse(names, loaded)
-      sources.set(key, { source, loaded })
-      different ||= loaded.prepared.digest !== before.prepared.digest
+      const grants = manifestGrants(source)
+      if (typeof grants === "string") return this.#refuse(names, grants)
+      sources.set(key, { source, loaded, grants })
+      different ||= isOther({ loaded, grants }, { loaded: before, grants: grantedBefore })
     }
     const pushed = new Map(this.#state.pushed)
-    for (const { name, version } of uses) different = pushed.delete(useKey(name, version.name)) || different
+    const isManifest = touched.every(([, { source }]) => !isUrl(source.module) && manifestBeside(source.module) === file)
+    // What was pushed stands in the place of code, not of a manifest.
+    if (!isManifest) for (const { name, version } of uses) different = pushed.delete(useKey(name, version.name)) || different
     if (!different) {
       // It may import other files than before.
       this.#state = { ...this.#state, sources }
@@ -209,18 +244,18 @@ export class FilterStore {
     return { digest, generation, pushed: pushed.has(key), rolledBack: event, weight }
   }
 
-  // The state after `edits`, tried out as far as `names` are concerned.
-  #change(config: Config, edits: Partial<State>, names: readonly string[]): FilterChange | FilterRefusal {
+  // The state after `edits`, which change `names`; tried out as far as `tried` are concerned.
+  #change(config: Config, edits: Partial<State>, names: readonly string[], tried = names): FilterChange | FilterRefusal {
     const next = this.#settle(config, { ...this.#state, ...edits })
     const { filters, plugins } = this.#assemble(config, next)
     const services = new Set(Object.keys(config.services))
     const problems: string[] = []
     for (const plugin of plugins) {
-      if (!names.includes(plugin.name)) continue
+      if (!tried.includes(plugin.name)) continue
       const reason = this.#try(plugin, services)
-      if (reason !== null) problems.push(`filter ${titleOf(plugin, config)}: ${reason}`)
+      if (reason !== null) problems.push(`filter ${plugin.title ?? plugin.name}: ${reason}`)
     }
-    if (problems.length > 0) return { ok: false, names, problems }
+    if (problems.length > 0) return { ok: false, names: tried, problems }
     return {
       ok: true,
       names,
@@ -255,6 +290,7 @@ export class FilterStore {
       const key = useKey(name, version.name)
       return {
         prepared: this.#loadedOf(state, filter, name, version).prepared,
+        grants: state.sources.get(keyOf(sourceOf(filter, version)))?.grants ?? null,
         generation: state.generations.get(key)?.generation ?? 0,
         weight: state.rolledBack.has(key) ? 0 : version.weight,
       }
@@ -284,8 +320,19 @@ function andThen(change: FilterChange | FilterRefusal, more: () => void): Filter
   }
 }
 
+/** Whether a source holds another module or manifest than before. */
+function isOther(now: Pick<Sourced, "loaded" | "grants">, before: Pick<Sourced, "loaded" | "grants"> | undefined): boolean {
+  if (before === undefined || now.loaded.prepared.digest !== before.loaded.prepared.digest) return true
+  return JSON.stringify(now.grants) !== JSON.stringify(before.grants)
+}
+
 function sourceOf(filter: FilterConfig, { module, sha256 }: FilterVersionConfig): ModuleSource {
   return { module, sha256, memory: filter.limits.memory }
+}
+
+/** The manifest too, whether or not there is one: it may come. */
+function filesOf({ source, loaded }: Sourced): readonly string[] {
+  return isUrl(source.module) ? loaded.files : [...loaded.files, manifestBeside(source.module)]
 }
 
 function keyOf({ module, sha256, memory }: ModuleSource): string {
@@ -309,8 +356,4 @@ function versionOf(filter: FilterConfig, name: string): FilterVersionConfig {
 
 function fingerprintOf(filter: FilterConfig, digest: string): string {
   return JSON.stringify([digest, filter])
-}
-
-function titleOf(plugin: PluginSpec, config: Config): string {
-  return config.filters[plugin.name].versions.length === 1 ? plugin.name : `${plugin.name}, version ${plugin.version}`
 }

@@ -2,6 +2,7 @@
 // is not there.
 
 import { REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_BODY, RESPONSE_TRAILERS } from "../filter/filter.ts"
+import { DOWNSTREAM_DATA, UPSTREAM_DATA } from "../filter/network-filter.ts"
 
 type Callback = (...args: number[]) => number
 
@@ -10,6 +11,8 @@ const REQUEST_TRAILERS_EXPORT = "proxy_on_request_trailers"
 const RESPONSE_HEADERS_EXPORT = "proxy_on_response_headers"
 const RESPONSE_BODY_EXPORT = "proxy_on_response_body"
 const RESPONSE_TRAILERS_EXPORT = "proxy_on_response_trailers"
+const DOWNSTREAM_DATA_EXPORT = "proxy_on_downstream_data"
+const UPSTREAM_DATA_EXPORT = "proxy_on_upstream_data"
 
 const bits: ReadonlyMap<string, number> = new Map([
   [REQUEST_BODY_EXPORT, REQUEST_BODY],
@@ -18,13 +21,28 @@ const bits: ReadonlyMap<string, number> = new Map([
   [RESPONSE_TRAILERS_EXPORT, RESPONSE_TRAILERS],
 ])
 
-/** The phases a module has callbacks for: beside the heads, as bits of a filter's `interests`, and whether in any of a response. */
-export function guestPhases(module: WebAssembly.Module): { readonly interests: number; readonly responses: boolean } {
+/** What a module has callbacks for. */
+export interface GuestPhases {
+  /** Beside the heads: bits of a filter's `interests`. */
+  readonly interests: number
+  /** Whether in any phase of a response. */
+  readonly responses: boolean
+  /** On connections: bits of a filter's `dataInterests`. */
+  readonly dataInterests: number
+}
+
+export function guestPhases(module: WebAssembly.Module): GuestPhases {
   const names = WebAssembly.Module.exports(module)
     .filter((each) => each.kind === "function")
     .map((each) => each.name)
   const interests = names.reduce((sum, name) => sum | (bits.get(name) ?? 0), 0)
-  return { interests, responses: names.includes(RESPONSE_HEADERS_EXPORT) || (interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) !== 0 }
+  const downstream = names.includes(DOWNSTREAM_DATA_EXPORT) ? DOWNSTREAM_DATA : 0
+  const upstream = names.includes(UPSTREAM_DATA_EXPORT) ? UPSTREAM_DATA : 0
+  return {
+    interests,
+    responses: names.includes(RESPONSE_HEADERS_EXPORT) || (interests & (RESPONSE_BODY | RESPONSE_TRAILERS)) !== 0,
+    dataInterests: downstream | upstream,
+  }
 }
 
 export interface GuestExports {
@@ -40,6 +58,11 @@ export interface GuestExports {
   readonly responseHeaders: Callback | null
   readonly responseBody: Callback | null
   readonly responseTrailers: Callback | null
+  readonly newConnection: Callback | null
+  readonly downstreamData: Callback | null
+  readonly upstreamData: Callback | null
+  readonly downstreamClose: Callback | null
+  readonly upstreamClose: Callback | null
   readonly tick: Callback | null
   readonly queueReady: Callback | null
   readonly httpCallResponse: Callback | null
@@ -79,6 +102,11 @@ export function guestExports(exports: WebAssembly.Exports): GuestExports {
     responseHeaders: find(RESPONSE_HEADERS_EXPORT),
     responseBody: find(RESPONSE_BODY_EXPORT),
     responseTrailers: find(RESPONSE_TRAILERS_EXPORT),
+    newConnection: find("proxy_on_new_connection"),
+    downstreamData: find(DOWNSTREAM_DATA_EXPORT),
+    upstreamData: find(UPSTREAM_DATA_EXPORT),
+    downstreamClose: find("proxy_on_downstream_connection_close"),
+    upstreamClose: find("proxy_on_upstream_connection_close"),
     tick: find("proxy_on_tick"),
     queueReady: find("proxy_on_queue_ready"),
     httpCallResponse: find("proxy_on_http_call_response"),

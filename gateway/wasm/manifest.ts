@@ -2,13 +2,16 @@
 // that has a manifest may do what stands in it and nothing else.
 
 import { readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
 import * as z from "zod"
 import { toFindings } from "../config/issues.ts"
+import type { PermissionsConfig } from "../config/model.ts"
+import { permissionsSchema } from "../config/permissions.ts"
 import { formatPath, type Problem } from "../config/problem.ts"
-import { boolean, checked, either, json, list, object, string } from "../config/schema-kit.ts"
+import { boolean, checked, json, object, string } from "../config/schema-kit.ts"
 import { type Finding, textSource } from "../config/source.ts"
 import { quote, Wrong } from "../config/units.ts"
-import { isToken } from "../http/fields.ts"
+import { toGrants } from "./grants.ts"
 import type { Grants } from "./proxy-wasm/host.ts"
 
 /** Name of a filter's manifest in its folder. */
@@ -17,38 +20,6 @@ export const MANIFEST_FILE = "filter.json"
 const MAX_MANIFEST = 1024 * 1024
 const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/
 const VERSION = /^\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,64})?$/
-
-const headerName = checked("a header's name", 'a header\'s name, such as "x-user"', (text) =>
-  isToken(text.replace(/^:/, "")) ? undefined : new Wrong(`${quote(text)} can't name a header; write a name such as "x-user"`),
-)
-const hostCall = checked("a host call", "the name of a host call, such as proxy_http_call", (text) =>
-  /^proxy_[a-z_]{1,60}$/.test(text) ? undefined : new Wrong(`${quote(text)} is no host call; write a name such as proxy_http_call`),
-)
-
-/** A list, or "*" for everything. */
-function grant<T extends z.ZodType>(item: T, what: string) {
-  return either([z.literal("*"), list(item, what)] as const, 'a list or the text "*"', `${what}, or "*" for everything`).default([])
-}
-
-const permissions = object(
-  {
-    services: grant(string("a service's name", "a service's name"), "names of services").describe("Services it may call. Default none."),
-    headers: object(
-      {
-        read: grant(headerName, "names of headers").describe("Headers it may read. Default none."),
-        write: grant(headerName, "names of headers").describe("Headers it may set, add and remove. Default none."),
-      },
-      'headers it may use, such as { "read": ["authorization"], "write": ["x-user"] }',
-    ).prefault({}),
-    shared: grant(string("a prefix of keys", "a prefix of keys"), "prefixes of keys").describe(
-      "Prefixes of the shared-data keys and queue names it may use. Default none.",
-    ),
-    hostCalls: grant(hostCall, "names of host calls")
-      .default("*")
-      .describe("Host calls it may make. Default all; what they may touch is limited by the rest."),
-  },
-  'permissions, such as { "services": ["idp"] }',
-)
 
 const manifestSchema = object(
   {
@@ -65,7 +36,7 @@ const manifestSchema = object(
     module: string("a file's name", 'a file\'s name, such as "filter.ts"')
       .default("filter.ts")
       .describe("Its source (.ts) or module (.wasm), relative to the manifest. Default filter.ts."),
-    permissions: permissions.prefault({}).describe("What it may do. What is not named, it may not."),
+    permissions: permissionsSchema([]).prefault({}).describe("What it may do. What is not named, it may not."),
     configSchema: json().optional().describe("JSON Schema of its `config`, for editors and people."),
     experimental: boolean().optional().describe("Its behaviour may change without notice."),
   },
@@ -79,12 +50,7 @@ export interface Manifest {
   readonly description: string
   /** Relative to the manifest's folder. */
   readonly module: string
-  readonly permissions: {
-    readonly services: "*" | readonly string[]
-    readonly headers: { readonly read: "*" | readonly string[]; readonly write: "*" | readonly string[] }
-    readonly shared: "*" | readonly string[]
-    readonly hostCalls: "*" | readonly string[]
-  }
+  readonly permissions: PermissionsConfig
   readonly configSchema?: unknown
   readonly experimental?: boolean
 }
@@ -123,21 +89,27 @@ export function readManifest(file: string): ManifestResult | undefined {
   return parseManifest(text, file)
 }
 
+/**
+ * Path of the manifest that would be about the module in a file: beside it. Another module in the same folder is not what a
+ * manifest is about, so whether it is, {@link isAbout} tells.
+ */
+export function manifestBeside(module: string): string {
+  return join(dirname(module), MANIFEST_FILE)
+}
+
+/** Whether a manifest in `file` is about `module`: it names that, or what that was built from. */
+export function isAbout(manifest: Manifest, file: string, module: string): boolean {
+  const bare = (path: string): string => path.replace(/\.(?:ts|wasm)$/, "")
+  return bare(resolve(dirname(file), manifest.module)) === bare(resolve(module))
+}
+
 function refused(file: string, message: string): ManifestResult {
   return { ok: false, problems: [{ file, line: 0, column: 0, path: "", message }] }
 }
 
 /** What a filter with this manifest may do. */
 export function grantsOf({ permissions }: Manifest): Grants {
-  const all = (value: "*" | readonly string[]): readonly string[] | null => (value === "*" ? null : value)
-  const names = (value: "*" | readonly string[]): readonly string[] | null => all(value)?.map((name) => name.toLowerCase()) ?? null
-  return {
-    services: all(permissions.services),
-    readHeaders: names(permissions.headers.read),
-    writeHeaders: names(permissions.headers.write),
-    shared: all(permissions.shared),
-    hostCalls: all(permissions.hostCalls),
-  }
+  return toGrants(permissions)
 }
 
 /** JSON Schema of a manifest, for editors. */

@@ -12,6 +12,51 @@ export const CAUSED = 1 / 3
 /** ms of work that nobody has to wait for. */
 const BURST = 5
 
+/** For all instances of a worker together: half of the thread. */
+const TOTAL_PAUSE = 1
+const TOTAL_BURST = 10
+
+/** Work that is done, less the pauses that pay for it. */
+export class WorkAccount {
+  readonly #clock: Clock
+  readonly #pause: number
+  readonly #burst: number
+  /** ms of work not paid for by pauses yet, at {@link #at}. */
+  #owed = 0
+  #at: number
+
+  /** `pause`: ms that pay for one of work, once `burst` ms are used up. */
+  constructor(clock: Clock, pause: number, burst: number) {
+    this.#clock = clock
+    this.#pause = pause
+    this.#burst = burst
+    this.#at = clock.monotonic()
+  }
+
+  charge(ms: number): void {
+    this.#owed += ms
+  }
+
+  /** Work of `ms` has just ended: that time was no pause. */
+  worked(ms: number): void {
+    this.#owed += ms
+    this.#at = this.#clock.monotonic()
+  }
+
+  /** ms until there may be more work; 0 = none. */
+  wait(): number {
+    const now = this.#clock.monotonic()
+    this.#owed = Math.max(0, this.#owed - (now - this.#at) / this.#pause)
+    this.#at = now
+    return this.#owed < this.#burst ? 0 : Math.ceil((this.#owed - this.#burst) * this.#pause) + 1
+  }
+}
+
+/** The account that all instances of a worker share. */
+export function workOfAll(clock: Clock): WorkAccount {
+  return new WorkAccount(clock, TOTAL_PAUSE, TOTAL_BURST)
+}
+
 /** Something to be done outside exchanges; it does nothing when it is no longer wanted. */
 export interface Task {
   /** How much of its time counts. */
@@ -22,16 +67,17 @@ export interface Task {
 export class OwnWork {
   readonly #clock: Clock
   readonly #waiting: Task[] = []
-  /** ms of work not paid for by pauses yet, at {@link #at}. */
-  #owed = 0
-  #at: number
+  readonly #own: WorkAccount
+  readonly #all: WorkAccount | null
   #cancel: (() => void) | null = null
   #running = false
   #ended = false
 
-  constructor(clock: Clock) {
+  /** `all`: what it shares with others; null = it is alone. */
+  constructor(clock: Clock, all: WorkAccount | null) {
     this.#clock = clock
-    this.#at = clock.monotonic()
+    this.#own = new WorkAccount(clock, PAUSE, BURST)
+    this.#all = all
   }
 
   /** Runs `task`, now if it may be. */
@@ -48,7 +94,8 @@ export class OwnWork {
 
   /** Adds `ms` that a task has others work for it. */
   charge(ms: number): void {
-    this.#owed += ms
+    this.#own.charge(ms)
+    this.#all?.charge(ms)
   }
 
   /** Nothing runs any more. */
@@ -59,11 +106,9 @@ export class OwnWork {
     this.#cancel = null
   }
 
-  #debt(): number {
-    const now = this.#clock.monotonic()
-    this.#owed = Math.max(0, this.#owed - (now - this.#at) / PAUSE)
-    this.#at = now
-    return this.#owed
+  /** ms until a task may run; 0 = now. */
+  #wait(): number {
+    return Math.max(this.#own.wait(), this.#all === null ? 0 : this.#all.wait())
   }
 
   #run(task: Task): void {
@@ -74,17 +119,15 @@ export class OwnWork {
     } finally {
       this.#running = false
     }
-    const end = this.#clock.monotonic()
-    // The work itself is no pause.
-    this.#owed += (end - start) * task.weight
-    this.#at = end
+    const ms = (this.#clock.monotonic() - start) * task.weight
+    this.#own.worked(ms)
+    this.#all?.worked(ms)
   }
 
   #goOn(): void {
-    while (this.#waiting.length > 0 && this.#debt() < BURST) this.#run(this.#waiting.shift() as Task)
+    while (this.#waiting.length > 0 && this.#wait() === 0) this.#run(this.#waiting.shift() as Task)
     if (this.#waiting.length === 0) return
-    const ms = Math.max(1, Math.ceil((this.#debt() - BURST) * PAUSE) + 1)
-    this.#cancel = this.#clock.schedule(ms, () => {
+    this.#cancel = this.#clock.schedule(Math.max(1, this.#wait()), () => {
       this.#cancel = null
       this.#goOn()
     })

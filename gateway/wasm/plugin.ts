@@ -1,12 +1,16 @@
 // One configured use of a module: a root context in the module's VM, under which the streams of its routes live.
 
 import type { FilterStream, HttpFilter, StreamFilter } from "../filter/filter.ts"
+import type { ConnectionFilter, ConnectionStream, NetworkFilter } from "../filter/network-filter.ts"
+import { Quarantine } from "../resilience/quarantine.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
 import { guestPhases } from "./guest-exports.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
+import type { Grants } from "./proxy-wasm/host.ts"
 import type { RootContext } from "./root-context.ts"
 import type { VmSlot } from "./vm-slot.ts"
 import { WasmStream } from "./wasm-filter.ts"
+import { WasmConnection } from "./wasm-network-filter.ts"
 
 /** Everything a worker needs to run a filter; survives structured cloning. */
 export interface PluginSpec {
@@ -14,6 +18,8 @@ export interface PluginSpec {
   readonly name: string
   /** Which of the filter's versions this is; `stable` when absent. */
   readonly version?: string
+  /** How the log names it: with its version when the filter has several; its name when absent. */
+  readonly title?: string
   /** Instrumented and compiled: see prepareModule. */
   readonly module: WebAssembly.Module
   readonly abi: AbiVersion
@@ -38,6 +44,8 @@ export interface PluginSpec {
   readonly memory: number
   /** Octets of one body it may keep back; {@link DEFAULT_BODY_LIMIT} when absent. */
   readonly bodyLimit?: number
+  /** What it may do; everything when null or absent. */
+  readonly grants?: Grants | null
   /** When the route is looked up anew: when the filter asks for it (default), or after every edit of request headers as well. */
   readonly reroute?: "onCall" | "onEdit"
 }
@@ -50,8 +58,11 @@ export interface PluginStatus {
   readonly version: string
   readonly generation: number
   readonly digest: string
-  /** `backoff`: it failed and waits to be started again. `failed`: it refused to start, which is not tried again by itself. */
-  readonly state: "running" | "backoff" | "failed"
+  /**
+   * `backoff`: it failed and waits to be started again. `failed`: it refused to start, which is not tried again by itself.
+   * `quarantined`: it failed so often that it is given up until it changes or is released.
+   */
+  readonly state: "running" | "backoff" | "failed" | "quarantined"
   readonly instances: number
   readonly traps: number
   /** "" when there was none. */
@@ -62,9 +73,10 @@ export interface PluginStatus {
 /** Stream contexts kept for reuse. */
 const MAX_FREE = 256
 
-export class Plugin implements HttpFilter {
+export class Plugin implements HttpFilter, NetworkFilter {
   readonly name: string
   readonly interests: number
+  readonly dataInterests: number
   readonly bodyLimit: number
   /** Octets up to which edits may make a body grow. */
   readonly bodyRoom: number
@@ -83,6 +95,8 @@ export class Plugin implements HttpFilter {
   lastError = ""
   /** The guest refused its configuration. */
   refused = false
+  /** What its failures have come to. */
+  readonly quarantine = new Quarantine()
   #open = 0
   #tick = 0
   readonly #free: WasmStream[] = []
@@ -90,8 +104,9 @@ export class Plugin implements HttpFilter {
   constructor(spec: PluginSpec, slot: VmSlot, metrics: FilterMetrics) {
     this.spec = spec
     this.name = spec.name
-    const { interests, responses } = guestPhases(spec.module)
+    const { interests, responses, dataInterests } = guestPhases(spec.module)
     this.interests = interests
+    this.dataInterests = dataInterests
     this.filtersResponses = responses
     this.bodyLimit = spec.bodyLimit ?? DEFAULT_BODY_LIMIT
     this.bodyRoom = Math.max(this.bodyLimit, DEFAULT_BODY_LIMIT)
@@ -122,6 +137,23 @@ export class Plugin implements HttpFilter {
     if (this.references === 0 && this.#open === 0) this.slot.finish(this)
   }
 
+  openConnection(stream: ConnectionStream): ConnectionFilter | null {
+    const root = this.root ?? this.revive()
+    if (root === null && this.onError === "skip") {
+      this.metrics.exchange(0, true)
+      return null
+    }
+    this.#open++
+    return new WasmConnection(this, stream)
+  }
+
+  /** Called by a connection that is done. */
+  closedConnection(failed: boolean): void {
+    this.#open--
+    this.metrics.exchange(0, failed)
+    if (this.references === 0 && this.#open === 0) this.slot.finish(this)
+  }
+
   /** Whether no exchange has it open. */
   get idle(): boolean {
     return this.#open === 0
@@ -139,6 +171,13 @@ export class Plugin implements HttpFilter {
     return this.root
   }
 
+  #state(now: number): PluginStatus["state"] {
+    if (this.root !== null) return "running"
+    if (this.quarantine.reason !== null) return "quarantined"
+    if (this.refused) return "failed"
+    return this.slot.waiting(now) ? "backoff" : "running"
+  }
+
   status(now: number): PluginStatus {
     const { name, version = "stable", generation, digest } = this.spec
     const vm = this.root?.vm
@@ -147,7 +186,7 @@ export class Plugin implements HttpFilter {
       version,
       generation,
       digest,
-      state: vm !== undefined ? "running" : this.refused ? "failed" : this.slot.waiting(now) ? "backoff" : "running",
+      state: this.#state(now),
       instances: vm === undefined ? 0 : 1,
       traps: this.traps,
       lastError: this.lastError,

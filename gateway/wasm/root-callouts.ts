@@ -1,6 +1,7 @@
 // Callouts of root contexts: from the host call that makes one to the callback that hands its answer over. The id is
 // the guest's only handle; it means one callout of its instance as long as that is under way.
 
+import type { ErrorCode } from "../errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse } from "../filter/filter.ts"
 import { CAUSED, OWN, type Task } from "./own-work.ts"
 import type { HostCallout } from "./proxy-wasm/host.ts"
@@ -14,9 +15,8 @@ const COST = 0.1
 
 const CALLBACK = "proxy_on_http_call_response"
 
-/** What `proxy_get_status` tells of a callout that failed: the status of a broken connection. */
+/** What `proxy_get_status` tells of a callout that failed, whatever it was: the status of a broken connection. */
 const BROKEN = 11
-const BROKEN_MESSAGE = "reset"
 
 /** Ids of one instance's HTTP callouts: multiples of 4, which leaves the others to gRPC. */
 export class CalloutIds {
@@ -54,7 +54,7 @@ export class RootCallouts {
     const { vm } = this.#root
     if (this.#live.size >= MAX_CALLOUTS) return 0
     const pending = new RootCallout(this, this.#root, vm.work.running ? OWN : CAUSED)
-    const cancel = vm.environment.services.call(callout, pending)
+    const cancel = vm.environment.services.call({ ...callout, filter: this.#root.name }, pending)
     if (cancel === null) return 0
     pending.id = vm.calloutIds.take()
     // A guest that answers answers with callouts would go round for ever.
@@ -69,7 +69,7 @@ export class RootCallouts {
     if (!this.#live.delete(callout)) return false
     this.#root.vm.calloutIds.free(callout.id)
     this.status = callout.response === null ? BROKEN : 0
-    this.statusMessage = callout.response === null ? BROKEN_MESSAGE : ""
+    this.statusMessage = callout.failure
     return true
   }
 
@@ -87,6 +87,8 @@ class RootCallout implements CalloutHandler, HostCallout, Task {
   id = 0
   readonly weight: number
   response: CalloutResponse | null = null
+  /** Why it failed; "" when it hasn't. */
+  failure: ErrorCode | "" = ""
   /** Null once it is over. */
   cancel: (() => void) | null = null
   readonly #callouts: RootCallouts
@@ -104,7 +106,8 @@ class RootCallout implements CalloutHandler, HostCallout, Task {
     this.#root.vm.work.take(this)
   }
 
-  onCalloutFailed(): void {
+  onCalloutFailed(code: ErrorCode): void {
+    this.failure = code
     this.cancel = null
     this.#root.vm.work.take(this)
   }

@@ -1,12 +1,14 @@
 // The WASM filters of one worker: which plugins there are, and which of them share a VM.
 
 import type { HttpFilter } from "../filter/filter.ts"
+import type { NetworkFilter } from "../filter/network-filter.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { FilterMetrics } from "./filter-metrics.ts"
+import { workOfAll } from "./own-work.ts"
 import { Plugin, type PluginSpec, type PluginStatus } from "./plugin.ts"
 import type { HostEnvironment } from "./proxy-wasm/host.ts"
 import { type FilterSpec, VersionedFilter } from "./versioned-filter.ts"
-import { VmSlot } from "./vm-slot.ts"
+import { type VmEnvironment, VmSlot } from "./vm-slot.ts"
 
 export interface WasmRuntimeOptions {
   readonly logger: Logger
@@ -19,23 +21,26 @@ export interface WasmRuntimeOptions {
   readonly random?: () => number
 }
 
+/** A filter for requests, and for connections. */
+export type WasmFilter = HttpFilter & NetworkFilter
+
 /** Plugins of one worker thread. Equal specifications are one plugin, however many snapshots name it. */
 export class WasmRuntime {
-  readonly #options: WasmRuntimeOptions
+  readonly #options: WasmRuntimeOptions & VmEnvironment
   readonly #plugins = new Map<string, Plugin>()
   readonly #slots = new Map<string, VmSlot>()
   /** Made since they were last asked for. */
   #made: Plugin[] = []
 
   constructor(options: WasmRuntimeOptions) {
-    this.#options = options
+    this.#options = { ...options, work: workOfAll(options.environment.clock) }
   }
 
   /**
    * The filter for `spec`, started at once. Never fails: a filter that can't start answers as its `onError` says, and its
    * status why. Each call is paid back by one {@link release}.
    */
-  filter(spec: FilterSpec): HttpFilter {
+  filter(spec: FilterSpec): WasmFilter {
     if (!("versions" in spec)) return this.plugin(spec)
     const versions = spec.versions.map(({ plugin }) => this.plugin(plugin))
     const weights = spec.versions.map(({ weight }) => weight)
@@ -43,8 +48,17 @@ export class WasmRuntime {
   }
 
   /** As {@link filter}, for a filter with one version. */
-  plugin(spec: PluginSpec): HttpFilter {
-    const key = JSON.stringify([vmKeyOf(spec), spec.name, spec.version, spec.rootId, spec.config, spec.onError, spec.bodyLimit, spec.reroute])
+  plugin(spec: PluginSpec): WasmFilter {
+    const key = JSON.stringify([
+      vmKeyOf(spec),
+      spec.name,
+      spec.version,
+      spec.rootId,
+      spec.config,
+      spec.onError,
+      spec.bodyLimit,
+      spec.reroute,
+    ])
     let plugin = this.#plugins.get(key)
     if (plugin !== undefined) {
       plugin.references++
@@ -66,7 +80,7 @@ export class WasmRuntime {
   }
 
   /** Gives back what {@link filter} returned. Its plugins end with their last exchange. */
-  release(filter: HttpFilter): void {
+  release(filter: WasmFilter): void {
     if (filter instanceof VersionedFilter) {
       for (const version of filter.versions) this.release(version)
       return
@@ -93,6 +107,11 @@ export class WasmRuntime {
     return made.filter(({ root }) => root === null).map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
   }
 
+  /** Lets a filter that is in quarantine start again, in all its versions and settings. */
+  lift(name: string): void {
+    for (const plugin of this.#plugins.values()) if (plugin.name === name) plugin.slot.lift(plugin)
+  }
+
   /** Every plugin in use. */
   status(): PluginStatus[] {
     const now = this.#options.environment.clock.now()
@@ -102,5 +121,5 @@ export class WasmRuntime {
 
 /** Plugins with the same key live in one instance. */
 function vmKeyOf(spec: PluginSpec): string {
-  return JSON.stringify([spec.digest, spec.vmKey ?? "", spec.vmConfig ?? "", spec.env ?? {}, spec.cpuMs, spec.memory])
+  return JSON.stringify([spec.digest, spec.vmKey ?? "", spec.vmConfig ?? "", spec.env ?? {}, spec.cpuMs, spec.memory, spec.grants ?? null])
 }

@@ -2,6 +2,7 @@
 // one is refused with a reason its author can use.
 
 import type { LogLevel } from "../telemetry/log.ts"
+import { refusalText } from "./grants.ts"
 import type { PluginSpec } from "./plugin.ts"
 import type { Clock } from "./proxy-wasm/host.ts"
 import { RootContext } from "./root-context.ts"
@@ -37,6 +38,10 @@ export function trialConfigure(spec: PluginSpec, options: TrialOptions): TrialRe
         if ((level === "error" || level === "critical") && lines.length < MAX_LINES) lines.push(text.trim())
       },
       failed: () => undefined,
+      refused: (kind, name) => {
+        const text = spec.grants == null ? "" : refusalText(spec.name, kind, name, spec.grants)
+        if (lines.length < MAX_LINES && !lines.includes(text)) lines.push(text)
+      },
     }),
   )
   const reason = attempt(vm, spec)

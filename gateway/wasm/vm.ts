@@ -4,10 +4,11 @@
 import { Buffer } from "node:buffer"
 import type { Callout } from "../filter/filter.ts"
 import type { LogLevel } from "../telemetry/log.ts"
+import { Permissions } from "./grants.ts"
 import { type GuestExports, guestExports } from "./guest-exports.ts"
 import { BYTES_PER_UNIT_SHIFT } from "./meter/costs.ts"
 import { BUDGET_EXPORT } from "./meter/instrument.ts"
-import { OwnWork } from "./own-work.ts"
+import { OwnWork, type WorkAccount } from "./own-work.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
 import { HeaderNames } from "./proxy-wasm/header-names.ts"
 import {
@@ -20,6 +21,8 @@ import {
   type HostStream,
   type HostVm,
   OTHER_PHASE,
+  type RefusalKind,
+  type Rights,
 } from "./proxy-wasm/host.ts"
 import { hostCalls } from "./proxy-wasm/host-calls.ts"
 import { GuestMemory } from "./proxy-wasm/memory.ts"
@@ -47,8 +50,12 @@ export interface VmOptions {
   readonly budget: number
   readonly startBudget: number
   readonly environment: HostEnvironment
+  /** What its roots do by themselves counts there too; null = nowhere else. */
+  readonly work: WorkAccount | null
   /** What the guest may do; null = everything. */
   readonly grants: Grants | null
+  /** The guest asked for something it is not granted; `root` is null while it starts. */
+  refused(kind: RefusalKind, name: string, root: RootContext | null): void
   logs(level: LogLevel): boolean
   /** A line of the guest's log; `root` is null while it starts. */
   log(level: LogLevel, text: string, root: RootContext | null): void
@@ -63,6 +70,8 @@ export interface Refusal {
 
 /** The budget is an i32. */
 const MIN_BUDGET = -0x80000000
+/** A budget that the next charge finds used up. */
+const EXHAUSTED = 0
 
 const noExports: GuestExports = guestExports({})
 
@@ -71,7 +80,7 @@ export class Vm implements HostVm {
   readonly names: HeaderNames = new HeaderNames()
   readonly clock: Clock
   readonly environment: HostEnvironment
-  readonly grants: Grants | null
+  readonly grants: Rights | null
   readonly id: string
   readonly namespace: string
   readonly vmConfig: Uint8Array
@@ -102,8 +111,8 @@ export class Vm implements HostVm {
     this.#options = options
     this.clock = options.environment.clock
     this.environment = options.environment
-    this.work = new OwnWork(this.clock)
-    this.grants = options.grants
+    this.work = new OwnWork(this.clock, options.work)
+    this.grants = options.grants === null ? null : new Permissions(options.grants, (kind, name) => options.refused(kind, name, this.root))
     this.id = options.id
     this.namespace = Buffer.from(options.id, "utf8").toString("latin1")
     this.vmConfig = options.vmConfig
@@ -302,6 +311,14 @@ export class Vm implements HostVm {
     for (const context of this.contexts.values()) if (context instanceof RootContext) context.end()
   }
 
+  get seesRequestBodies(): boolean {
+    return this.exports.requestBody !== null
+  }
+
+  get seesResponseBodies(): boolean {
+    return this.exports.responseBody !== null
+  }
+
   choose(id: number): boolean {
     const context = this.contexts.get(id)
     if (context === undefined) return false
@@ -357,6 +374,8 @@ export class Vm implements HostVm {
 
   exit(reason: string, code: number): never {
     this.exited = reason
+    // One that catches it gets no further than its next charge.
+    this.#budget.value = EXHAUSTED
     throw new GuestExit(reason, code)
   }
 }

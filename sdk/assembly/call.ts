@@ -203,7 +203,10 @@ export class Answer {
   constructor(
     /** The call it belongs to, with its `context`. */
     public readonly call: Call,
-    /** Why no answer came; "" if one did. */
+    /**
+     * Why no answer came; "" if one did. In Sluice the name of what went wrong: `connectFailure`, `connectTimeout`,
+     * `noEndpoint`, `perTryTimeout`, `responseTimeout`, `upstreamClosed`, `responseTooLarge` … In Envoy always `reset`.
+     */
     public readonly failure: string,
   ) {
     const status = failure.length == 0 ? this.headers.get(":status") : null

@@ -7,6 +7,7 @@ import { EventEmitter } from "node:events"
 import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
+import type { HttpListenerConfig } from "../../gateway/config/model.ts"
 import type { HttpFilter } from "../../gateway/filter/filter.ts"
 import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../../gateway/http1/client-connection.ts"
@@ -102,7 +103,16 @@ function filterFrom(file: string): HttpFilter {
     logger: { enabled: () => false, log: ignore },
     environment: trialEnvironment(clock, null),
     unitsPerMs: calibrate(),
-    metrics: () => ({ calls: ignore, budget: ignore, duration: ignore, trap: ignore, instances: ignore, exchange: ignore, skipped: ignore }),
+    metrics: () => ({
+      calls: ignore,
+      budget: ignore,
+      duration: ignore,
+      trap: ignore,
+      instances: ignore,
+      exchange: ignore,
+      refusal: ignore,
+      quarantined: ignore,
+    }),
   })
   return runtime.plugin({
     name: "filter",
@@ -136,7 +146,7 @@ const exchanges = new Exchanges({
   snapshot: { pin: () => {}, unpin: () => {} },
   name: "edge",
   port: 8080,
-  config: config.listeners[0],
+  config: config.listeners[0] as HttpListenerConfig,
   router: new Router([{ route: config.routes[0], target: route }], "edge"),
   listenerSlots,
   noRouteSlots: slots,

@@ -233,10 +233,40 @@ describe("versions of a filter", () => {
     for (let i = 0; i < 20; i++) expect((await at("/trapping")).status).toBe(200)
 
     expect((await order("POST", "/filters/trapping/release")).status).toBe(200)
-    const statuses = await Promise.all(Array.from({ length: 40 }, async () => (await at("/trapping")).status))
+    // Too few for another verdict.
+    const statuses = await Promise.all(Array.from({ length: rollback.minimum - 1 }, async () => (await at("/trapping")).status))
     expect(statuses.filter((status) => status >= 500).length).toBeGreaterThan(0)
     expect((await filter("trapping")).versions[1].rolledBack).toBeNull()
     expect((await order("POST", "/filters/trapping/release")).status).toBe(409)
+  })
+
+  test("one that traps at once is rolled back before a first look could have been its base", async () => {
+    const made = await Gateway.start({
+      config: config((value) => {
+        value.filters = { trapping: { versions: [{ module: "./one.wasm" }, { module: "./trap.wasm", name: "next", weight: 9 }], rollback } }
+        value.routes = value.routes.filter(({ name }) => name === "trapping")
+      }),
+      files: { "one.wasm": one, "trap.wasm": trap },
+    })
+    try {
+      // All within the first moment, and nothing after it.
+      const port = made.port("main")
+      await Promise.all(Array.from({ length: 60 }, () => get(port, "/trapping")))
+      const line = await made.waitForLog(({ message }) => message.startsWith("filter version rolled back"), "the rollback")
+      expect(line).toMatchObject({ filter: "trapping", version: "next" })
+      expect(made.log.find(({ message }) => message.includes("failed: "))).toMatchObject({
+        message: expect.stringMatching(/^filter trapping \(next\) failed: /),
+        version: "next",
+      })
+      const admin = ["--admin", `127.0.0.1:${made.adminPort}`]
+      expect((await runCli(["filter", "ls", ...admin])).stdout).toContain("(sluice filter release trapping)")
+      const released = await runCli(["filter", "release", "trapping", ...admin])
+      expect([released.code, released.stdout, released.stderr]).toEqual([0, "filter trapping is released\n", ""])
+      const again = await runCli(["filter", "release", "trapping", ...admin])
+      expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("no version of it is rolled back")])
+    } finally {
+      await made.stop()
+    }
   })
 
   test("one whose exchanges end with 5xx is rolled back, and a new module of it is another chance", async () => {

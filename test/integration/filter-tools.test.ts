@@ -1,7 +1,7 @@
 // The commands for filter authors, as a user runs them.
 
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -28,6 +28,7 @@ function edit(file: string, before: string, after: string): void {
 let made: Awaited<ReturnType<typeof runCli>>
 
 beforeAll(async () => {
+  mkdirSync(join(folder, "filters"))
   made = await sluice("filter", "new", "greeter")
 }, LIMIT)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -45,6 +46,43 @@ describe("sluice filter new", () => {
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("exists and is not empty")])
     const bad = await sluice("filter", "new", "Bad_Name")
     expect([bad.code, bad.stderr]).toEqual([2, expect.stringContaining("can't name a filter")])
+  })
+})
+
+describe("a folder made by sluice filter new", () => {
+  const root = fileURLToPath(new URL("../../", import.meta.url))
+  const bin = join(root, "node_modules", ".bin")
+
+  test(
+    "is ./NAME where there is no folder for filters, and editors find the SDK from it",
+    async () => {
+      const cwd = join(folder, "bare")
+      mkdirSync(cwd)
+      const { code, stdout, stderr } = await runCli(["filter", "new", "hello"], { cwd, limit: LIMIT })
+      expect([code, stderr]).toEqual([0, ""])
+      for (const word of ["sluice filter test hello", "module: ./hello/filter.ts"]) expect(stdout).toContain(word)
+      expect(readFileSync(join(cwd, "hello", "README.md"), "utf8")).toContain("module: ./hello/filter.ts")
+      const options = { cwd, encoding: "utf8", env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } } as const
+      const checked = spawnSync(join(bin, "tsc"), ["-p", "hello"], options)
+      expect([checked.status, checked.stdout]).toEqual([0, ""])
+      expect((await runCli(["filter", "test", "hello"], { cwd, limit: LIMIT })).code).toBe(0)
+    },
+    LIMIT,
+  )
+
+  test("is never among the filters that come with Sluice", async () => {
+    // A name that is taken there, so that nothing is made.
+    const { stderr } = await runCli(["filter", "new", "gateway"], { cwd: root, limit: LIMIT })
+    expect(stderr).toContain(`${join(root, "gateway")} exists and is not empty`)
+  })
+
+  test("extends the SDK's settings by name where a project has Sluice installed", async () => {
+    const cwd = join(folder, "project")
+    mkdirSync(join(cwd, "node_modules", "sluice"), { recursive: true })
+    writeFileSync(join(cwd, "node_modules", "sluice", "package.json"), "{}")
+    await runCli(["filter", "new", "hello"], { cwd, limit: LIMIT })
+    const settings: unknown = JSON.parse(readFileSync(join(cwd, "hello", "tsconfig.json"), "utf8"))
+    expect(settings).toEqual({ extends: "sluice/sdk/tsconfig.filter.json", include: ["*.ts"] })
   })
 })
 

@@ -5,6 +5,7 @@ import { readMetrics } from "../support/metrics.ts"
 import { Origin, type OriginConnection } from "../support/origin.ts"
 import { freePort } from "../support/ports.ts"
 import { get, RawClient } from "../support/raw-client.ts"
+import { guest, Script } from "../unit/wasm/support/wat.ts"
 
 let origin: Origin
 let gateway: Gateway
@@ -244,4 +245,96 @@ test("settings that a reload changes are in force: timeouts, access log, service
   expect(gateway.access.length).toBe(lines)
   const metrics = await readMetrics(gateway.adminPort)
   expect(metrics.sum("sluice_requests_total", { service: "renamed" })).toBe(2)
+})
+
+describe("without a watch, a reload takes changed filters", () => {
+  const stamp = (value: string): Uint8Array => {
+    const script = new Script()
+    const code = `
+      (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $proxy_replace_header_map_value (i32.const 2) ${script.text("x-stamp")} ${script.text(value)}))
+        (i32.const 0))`
+    return guest({ imports: ["proxy_replace_header_map_value"], data: script.data, code })
+  }
+  const source = (value: string): string =>
+    `import { Response } from "sluice/sdk"\nexport function onResponse(response: Response): void { response.headers.set("x-source", "${value}") }\n`
+  const filtered = (body: string): object =>
+    config(body, {
+      filters: { stamp: { module: "./stamp.wasm" }, source: { module: "./source.ts" } },
+      routes: [{ match: { path: "/version" }, filters: ["stamp", "source"], respond: { status: 200, body } }],
+    })
+  let still: Gateway
+  const LIMIT = 30_000
+
+  async function reload(change: () => void, message: string): Promise<LogLine> {
+    const from = still.log.length
+    change()
+    still.signal("SIGHUP")
+    return still.waitForLog((line) => line.message === message, message, LIMIT, from)
+  }
+
+  const served = async (): Promise<string[]> => {
+    const response = await get(still.port("main"), "/version")
+    return [response.text(), response.header("x-stamp") ?? "", response.header("x-source") ?? ""]
+  }
+
+  beforeAll(async () => {
+    const files = { "stamp.wasm": stamp("one"), "source.ts": source("one") }
+    still = await Gateway.start({ config: filtered("1"), files, args: ["--no-watch"], startLimit: LIMIT })
+  }, LIMIT)
+  afterAll(() => still.kill())
+
+  test(
+    "with a configuration that says the same",
+    async () => {
+      expect(await served()).toEqual(["1", "one", "one"])
+      expect((await reload(() => undefined, "configuration is unchanged")).why).toBe("SIGHUP")
+      const first = await reload(() => still.writeFile("stamp.wasm", stamp("two")), "configuration taken")
+      expect(first).toMatchObject({ generation: 2, filters: ["stamp"] })
+      expect(await served()).toEqual(["1", "two", "one"])
+      const second = await reload(() => still.writeFile("source.ts", source("two")), "configuration taken")
+      expect(second).toMatchObject({ generation: 3, filters: ["source"] })
+      expect(await served()).toEqual(["1", "two", "two"])
+      await reload(() => undefined, "configuration is unchanged")
+    },
+    LIMIT * 2,
+  )
+
+  test(
+    "all or nothing, together with the configuration",
+    async () => {
+      const line = await reload(() => {
+        still.writeFile("stamp.wasm", stamp("three"))
+        still.writeFile("source.ts", "export function onRequest(")
+        still.writeConfig(filtered("2"))
+      }, "configuration refused; the one in force stays")
+      expect(line.reason).toMatch(/filter source: .*source\.ts:1:/)
+      expect(await served()).toEqual(["1", "two", "two"])
+      const taken = await reload(() => still.writeFile("source.ts", source("three")), "configuration taken")
+      expect(taken).toMatchObject({ generation: 4, filters: ["stamp", "source"] })
+      expect(await served()).toEqual(["2", "three", "three"])
+    },
+    LIMIT * 2,
+  )
+
+  test(
+    "also a manifest that came",
+    async () => {
+      const manifest = { name: "stamp", module: "stamp.wasm", permissions: { headers: { write: [] } } }
+      await reload(() => still.writeFile("filter.json", JSON.stringify(manifest)), "configuration taken")
+      expect(await served()).toEqual(["2", "", "three"])
+    },
+    LIMIT,
+  )
+
+  test(
+    "and one in force again, after one that was refused, is no trouble any more",
+    async () => {
+      await reload(() => still.writeConfig("listeners: 1\n"), "configuration refused; the one in force stays")
+      await reload(() => still.writeConfig(filtered("2")), "configuration is unchanged")
+      expect(JSON.parse((await get(still.adminPort, "/ready")).text())).toMatchObject({ lastReload: { ok: true, error: null } })
+      expect((await readMetrics(still.adminPort)).sum("sluice_config_last_reload_success")).toBe(1)
+    },
+    LIMIT,
+  )
 })

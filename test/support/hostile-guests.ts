@@ -46,7 +46,11 @@ const onHeaders = (body: string, locals = ""): string => callback("proxy_on_requ
 const forEver = (body: string): string => `(loop $more ${body} (br $more))`
 
 /** A root that ticks every millisecond and does `body`. */
-function ticking(body: string, imports: readonly string[], more: { data?: Record<number, string>; code?: string; locals?: string } = {}): Uint8Array {
+function ticking(
+  body: string,
+  imports: readonly string[],
+  more: { data?: Record<number, string>; code?: string; locals?: string } = {},
+): Uint8Array {
   return guest({
     imports: ["proxy_set_tick_period_milliseconds", ...imports],
     data: more.data,
@@ -58,7 +62,9 @@ function ticking(body: string, imports: readonly string[], more: { data?: Record
   })
 }
 
-function scripted(write: (script: Script) => { imports?: readonly string[]; code: string; more?: string; memory?: string; allocator?: string }): Uint8Array {
+function scripted(
+  write: (script: Script) => { imports?: readonly string[]; code: string; more?: string; memory?: string; allocator?: string },
+): Uint8Array {
   const script = new Script()
   const parts = write(script)
   return guest({ ...parts, data: script.data })
@@ -124,7 +130,9 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
   }),
   "spins on every tick": () => ({ bytes: ticking(SPIN, []), statuses: [200, 500], alone: true }),
   "works all the time of every tick": () => ({
-    bytes: ticking(`(loop $l (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 500000))))`, [], { locals: "(local $i i32)" }),
+    bytes: ticking(`(loop $l (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 500000))))`, [], {
+      locals: "(local $i i32)",
+    }),
     statuses: [200],
     alone: true,
   }),
@@ -186,10 +194,14 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     statuses: deny,
   }),
   "calls out on every tick, as often as it may": () => ({
-    bytes: ticking(`(block $full (loop $l (br_if $full ${CALL_OUT}) (br_if $full (i32.gt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 20))) (br $l)))`, ["proxy_http_call"], {
-      data: calloutData,
-      locals: "(local $i i32)",
-    }),
+    bytes: ticking(
+      `(block $full (loop $l (br_if $full ${CALL_OUT}) (br_if $full (i32.gt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 20))) (br $l)))`,
+      ["proxy_http_call"],
+      {
+        data: calloutData,
+        locals: "(local $i i32)",
+      },
+    ),
     statuses: [200, 500],
     alone: true,
   }),
@@ -206,7 +218,12 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     bytes: guest({
       imports: ["proxy_set_shared_data"],
       memory: "4 4",
-      code: onHeaders(forEver(`${NEXT_NAME} (drop (call $proxy_set_shared_data (i32.const 2000) (i32.const 4) (i32.const 0) (i32.const 60000) (i32.const 0)))`), "(local $i i32)"),
+      code: onHeaders(
+        forEver(
+          `${NEXT_NAME} (drop (call $proxy_set_shared_data (i32.const 2000) (i32.const 4) (i32.const 0) (i32.const 60000) (i32.const 0)))`,
+        ),
+        "(local $i i32)",
+      ),
     }),
     statuses: deny,
   }),
@@ -247,7 +264,9 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     bytes: guest({
       imports: ["proxy_send_local_response"],
       memory: "128 128",
-      code: onHeaders("(drop (call $proxy_send_local_response (i32.const 200) (i32.const 0) (i32.const 8388608) (i32.const 0) (i32.const 8388608) (i32.const 0) (i32.const 0) (i32.const -1)))"),
+      code: onHeaders(
+        "(drop (call $proxy_send_local_response (i32.const 200) (i32.const 0) (i32.const 8388608) (i32.const 0) (i32.const 8388608) (i32.const 0) (i32.const 0) (i32.const -1)))",
+      ),
     }),
     statuses: [200, 500],
   }),
@@ -256,7 +275,9 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
       imports: ["proxy_send_local_response"],
       memory: "64 64",
       code: onHeaders(
-        forEver("(drop (call $proxy_send_local_response (i32.const 200) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4000000) (i32.const 0) (i32.const 1000000) (i32.const -1)))"),
+        forEver(
+          "(drop (call $proxy_send_local_response (i32.const 200) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4000000) (i32.const 0) (i32.const 1000000) (i32.const -1)))",
+        ),
       ),
     }),
     statuses: deny,
@@ -267,7 +288,9 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
       const set = (map: number, name: string, value: string, how = "replace"): string =>
         `(if (i32.eqz (call $proxy_${how}_header_map_value (i32.const ${map}) ${script.text(name)} ${script.text(value)})) (then (unreachable)))`
       const all = (map: number): string =>
-        evil.map((text) => `${set(map, "x-a", text)} ${set(map, "x-a", text, "add")} ${set(map, text, "x")} ${set(map, text, "x", "add")}`).join("\n")
+        evil
+          .map((text) => `${set(map, "x-a", text)} ${set(map, "x-a", text, "add")} ${set(map, text, "x")} ${set(map, text, "x", "add")}`)
+          .join("\n")
       const pseudo = [":path", ":method", ":authority", ":scheme"].flatMap((name) => evil.map((text) => set(0, name, `/${text}`)))
       return {
         imports: ["proxy_replace_header_map_value", "proxy_add_header_map_value"],
@@ -288,7 +311,9 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
   "adds headers without end": () => ({
     bytes: scripted((script) => ({
       imports: ["proxy_add_header_map_value"],
-      code: onHeaders(forEver(`(drop (call $proxy_add_header_map_value (i32.const 0) ${script.text("x-more")} (i32.const 256) (i32.const 6)))`)),
+      code: onHeaders(
+        forEver(`(drop (call $proxy_add_header_map_value (i32.const 0) ${script.text("x-more")} (i32.const 256) (i32.const 6)))`),
+      ),
     })),
     statuses: deny,
   }),
@@ -296,7 +321,11 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     bytes: guest({
       imports: ["proxy_get_header_map_pairs", "proxy_get_header_map_size"],
       allocator: `(func (export "malloc") (param i32) (result i32) (i32.const 8192))`,
-      code: onHeaders(forEver("(drop (call $proxy_get_header_map_pairs (i32.const 0) (i32.const 0) (i32.const 4))) (drop (call $proxy_get_header_map_size (i32.const 0) (i32.const 0)))")),
+      code: onHeaders(
+        forEver(
+          "(drop (call $proxy_get_header_map_pairs (i32.const 0) (i32.const 0) (i32.const 4))) (drop (call $proxy_get_header_map_size (i32.const 0) (i32.const 0)))",
+        ),
+      ),
     }),
     statuses: deny,
   }),
@@ -304,7 +333,10 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     bytes: guest({
       imports: ["proxy_set_buffer_bytes"],
       memory: "4 4",
-      code: callback("proxy_on_request_body", forEver("(drop (call $proxy_set_buffer_bytes (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 100000)))")),
+      code: callback(
+        "proxy_on_request_body",
+        forEver("(drop (call $proxy_set_buffer_bytes (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 100000)))"),
+      ),
     }),
     statuses: deny,
     body: "body",
@@ -313,7 +345,10 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
     bytes: guest({
       imports: ["proxy_set_property"],
       memory: "8 8",
-      code: onHeaders(forEver(`${NEXT_NAME} (drop (call $proxy_set_property (i32.const 2000) (i32.const 4) (i32.const 0) (i32.const 250000)))`), "(local $i i32)"),
+      code: onHeaders(
+        forEver(`${NEXT_NAME} (drop (call $proxy_set_property (i32.const 2000) (i32.const 4) (i32.const 0) (i32.const 250000)))`),
+        "(local $i i32)",
+      ),
     }),
     statuses: deny,
   }),
@@ -326,7 +361,11 @@ export const hostileGuests: Readonly<Record<string, () => HostileGuest>> = {
       imports: ["proxy_call_foreign_function"],
       memory: "32 32",
       allocator: `(func (export "malloc") (param i32) (result i32) (i32.const 1100000))`,
-      code: onHeaders(forEver(`(drop (call $proxy_call_foreign_function ${script.text("compress")} (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 4)))`)),
+      code: onHeaders(
+        forEver(
+          `(drop (call $proxy_call_foreign_function ${script.text("compress")} (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 4)))`,
+        ),
+      ),
     })),
     statuses: deny,
   }),

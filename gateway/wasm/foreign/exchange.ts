@@ -47,5 +47,7 @@ export const declareProperty: ForeignFunction = ({ root, declared }, argument) =
 export const setService: ForeignFunction = ({ vm }, argument) => {
   if (argument.length > MAX_NAME) return BAD_ARGUMENT
   if (vm.stream === null) return NOT_FOUND
-  return vm.stream.stream.chooseService(argument.toString("utf8")) ? NOTHING : BAD_ARGUMENT
+  const service = argument.toString("utf8")
+  if (vm.grants !== null && !vm.grants.calls(service)) return BAD_ARGUMENT
+  return vm.stream.stream.chooseService(service) ? NOTHING : BAD_ARGUMENT
 }

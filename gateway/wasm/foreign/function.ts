@@ -1,6 +1,7 @@
 // What a foreign function is: named octets in, octets out. Which there are is in proxy-wasm/host-calls-foreign.ts.
 
 import type { Buffer } from "node:buffer"
+import { BYTES_PER_UNIT_SHIFT } from "../meter/costs.ts"
 import type { DeclaredProperties } from "../proxy-wasm/declared-properties.ts"
 import type { HostRoot, HostVm } from "../proxy-wasm/host.ts"
 
@@ -30,5 +31,5 @@ export function chargeTime(vm: HostVm, microseconds: number): void {
   vm.charge(Math.round(microseconds * OCTETS_PER_MICROSECOND))
 }
 
-/** What is copied in that time: `charge` counts in octets. */
-const OCTETS_PER_MICROSECOND = 16_384
+/** In octets, which is what `charge` counts: 1024 units of budget, what a slow machine gets through in that time. */
+const OCTETS_PER_MICROSECOND = 1024 << BYTES_PER_UNIT_SHIFT

@@ -8,15 +8,15 @@ export const COST_PER_UNIT = 4
 /** What a charge itself takes, so that empty loops aren't underpriced. */
 export const CHARGE_COST = 3
 /** A call into the host, on top of what the host may charge for its own work. */
-export const IMPORT_CALL_COST = 250
+export const IMPORT_CALL_COST = 1600
 /** Units for one 64 KiB page to zero and to map. */
-export const PAGE_UNITS = 4096
-/** Units for each element a table operation sets. */
-export const TABLE_ELEMENT_UNITS = 1
+export const PAGE_UNITS = 16384
+/** Units for each element a table operation sets: engines do so through a barrier, and grow a table by copying it. */
+export const TABLE_ELEMENT_UNITS = 128
 /** Units for each element of an array that is allocated, filled or copied. */
 export const ARRAY_ELEMENT_UNITS = 1
 /** Octets a bulk memory operation moves for one unit, as a power of two. */
-export const BYTES_PER_UNIT_SHIFT = 4
+export const BYTES_PER_UNIT_SHIFT = 2
 
 function simpleCosts(): Uint16Array {
   const table = new Uint16Array(256).fill(1)
@@ -35,9 +35,9 @@ function simpleCosts(): Uint16Array {
   table[op.callRef] = 20
   table[op.returnCallRef] = 20
   // An exception leaves the machine's fast path for the engine's unwinder.
-  table[op.throw] = 1000
-  table[op.rethrow] = 1000
-  table[op.throwRef] = 1000
+  table[op.throw] = 10_000
+  table[op.rethrow] = 10_000
+  table[op.throwRef] = 10_000
   return table
 }
 

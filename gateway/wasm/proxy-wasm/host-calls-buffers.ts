@@ -1,4 +1,4 @@
-// Host calls on buffers: the bodies of the exchange, what a callout answered, and what a callback was called with. A
+// Host calls on buffers: the bodies of the exchange or the octets of the connection, what a callout answered, and what a callback was called with. A
 // buffer belongs to the callback that shows it; at any other time it is not there.
 
 import type { BodyBuffer } from "../../filter/body-buffer.ts"
@@ -9,8 +9,18 @@ import { CHARGED, returnBytes } from "./results.ts"
 const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS } = Status
 
 function bodyOf(stream: HostStream, type: number): BodyBuffer | null {
-  if (type === BufferType.HTTP_REQUEST_BODY) return stream.requestBody
-  return type === BufferType.HTTP_RESPONSE_BODY ? stream.responseBody : null
+  switch (type) {
+    case BufferType.HTTP_REQUEST_BODY:
+      return stream.tcp ? null : stream.requestBody
+    case BufferType.HTTP_RESPONSE_BODY:
+      return stream.tcp ? null : stream.responseBody
+    case BufferType.DOWNSTREAM_DATA:
+      return stream.tcp ? stream.requestBody : null
+    case BufferType.UPSTREAM_DATA:
+      return stream.tcp ? stream.responseBody : null
+    default:
+      return null
+  }
 }
 
 /** The octets behind a buffer type now, or null. 0.1.0 modules know no types above 5. */
@@ -18,6 +28,8 @@ function bufferOf(vm: HostVm, type: number): Uint8Array | null {
   switch (type) {
     case BufferType.HTTP_REQUEST_BODY:
     case BufferType.HTTP_RESPONSE_BODY:
+    case BufferType.DOWNSTREAM_DATA:
+    case BufferType.UPSTREAM_DATA:
       return vm.stream === null ? null : (bodyOf(vm.stream, type)?.bytes ?? null)
     case BufferType.HTTP_CALL_RESPONSE_BODY:
       return vm.callout?.response?.body ?? null

@@ -117,8 +117,8 @@ export function calloutHostCalls(vm: HostVm): Record<string, (...args: number[])
       }
       if (nameLength >>> 0 > MAX_SERVICE || bodyLength >>> 0 > MAX_BODY || (timeout | 0) < 0) return BAD_ARGUMENT
       const service = memory.utf8(name, nameLength)
-      const allowed = vm.grants?.services ?? null
-      if (!vm.environment.services.has(service) || (allowed !== null && !allowed.includes(service))) return BAD_ARGUMENT
+      if (vm.grants !== null && !vm.grants.calls(service)) return BAD_ARGUMENT
+      if (!vm.environment.services.has(service)) return BAD_ARGUMENT
       const head = calloutHead(decodePairs(memory.bytes, headers >>> 0, headersLength >>> 0) ?? [])
       const tail = calloutTrailers(decodePairs(memory.bytes, trailers >>> 0, trailersLength >>> 0) ?? [])
       if (head === null || tail === null) return BAD_ARGUMENT

@@ -6,12 +6,14 @@ import { CONFIGURE, type HostVm, restricted } from "./host.ts"
 import { MAX_PATH, PropertyValue } from "./properties.ts"
 import { returnProperty } from "./property-encoding.ts"
 import { PropertyPaths } from "./property-paths.ts"
-import { CHARGED, returnBytes } from "./results.ts"
+import { chargeShared, returnBytes } from "./results.ts"
 
 const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, CAS_MISMATCH, INTERNAL_FAILURE } = Status
 
 /** Longest key of shared data, octets. */
 const MAX_KEY = 4096
+/** µs of a look into shared data. */
+const SHARED_WORK = 1
 /** Largest property a filter may store, octets. What an exchange keeps of all is bounded with it. */
 const MAX_PROPERTY = 1 << 18
 
@@ -46,7 +48,7 @@ export function dataHostCalls(vm: HostVm, declared: DeclaredProperties): Record<
       const { key } = paths.lookup(memory.bytes, path >>> 0, pathLength >>> 0)
       if (key === "" || declared.forbids(root, key, context.stream)) return BAD_ARGUMENT
       if (valueLength >>> 0 > MAX_PROPERTY) return INTERNAL_FAILURE
-      if (valueLength >>> 0 > CHARGED) vm.charge(valueLength >>> 0)
+      chargeShared(vm, 0, valueLength >>> 0)
       return context.stream.setProperty(key, memory.copy(value, valueLength)) ? OK : INTERNAL_FAILURE
     },
 
@@ -55,7 +57,10 @@ export function dataHostCalls(vm: HostVm, declared: DeclaredProperties): Record<
       if (vm.root === null) restricted(vm)
       if (!memory.inside(key, keyLength) || !memory.inside(cas, 4)) return INVALID_MEMORY_ACCESS
       if (keyLength >>> 0 > MAX_KEY) return NOT_FOUND
-      const entry = shared.get(vm.namespace, memory.latin1(key, keyLength))
+      const name = memory.latin1(key, keyLength)
+      if (vm.grants !== null && !vm.grants.shares(name)) return NOT_FOUND
+      const entry = shared.get(vm.namespace, name)
+      chargeShared(vm, SHARED_WORK, name.length + (entry?.value.length ?? 0))
       if (entry === undefined) return NOT_FOUND
       const status = returnBytes(vm, entry.value, data, length)
       if (status === OK) memory.writeWord(cas, entry.cas)
@@ -67,7 +72,10 @@ export function dataHostCalls(vm: HostVm, declared: DeclaredProperties): Record<
       if (vm.root === null) restricted(vm)
       if (!memory.inside(key, keyLength) || !memory.inside(value, valueLength)) return INVALID_MEMORY_ACCESS
       if (keyLength >>> 0 > MAX_KEY) return BAD_ARGUMENT
-      const outcome = shared.set(vm.namespace, memory.latin1(key, keyLength), memory.copy(value, valueLength), cas >>> 0)
+      const name = memory.latin1(key, keyLength)
+      if (vm.grants !== null && !vm.grants.shares(name)) return BAD_ARGUMENT
+      chargeShared(vm, SHARED_WORK, name.length + (valueLength >>> 0))
+      const outcome = shared.set(vm.namespace, name, memory.copy(value, valueLength), cas >>> 0)
       return outcome === "ok" ? OK : outcome === "cas-mismatch" ? CAS_MISMATCH : INTERNAL_FAILURE
     },
   }

@@ -22,7 +22,7 @@ import {
   trailerNames,
 } from "./header-map.ts"
 import type { HeaderName } from "./header-names.ts"
-import { type HostStream, type HostVm, restricted } from "./host.ts"
+import { type HostStream, type HostVm, type Rights, restricted } from "./host.ts"
 import { decodePairs, encodedLength, encodePairs } from "./pairs.ts"
 import { chargePairs, returnText } from "./results.ts"
 
@@ -46,12 +46,23 @@ const REPLACE = 1
 
 const NO_PAIRS: readonly string[] = []
 
-/** Name, value … of a map; null when it is not there. */
+/** Name, value … of a map, as far as the guest may read it; null when it is not there. */
 function pairsOf(vm: HostVm, map: number): readonly string[] | null {
+  const flat = allPairsOf(vm, map)
+  if (flat === null || vm.grants === null || isCallout(map)) return flat
+  return vm.grants.visible(flat)
+}
+
+/** What a service answers to a guest is the guest's. */
+function isCallout(map: number): boolean {
+  return map === HTTP_CALL_RESPONSE_HEADERS || map === HTTP_CALL_RESPONSE_TRAILERS
+}
+
+function allPairsOf(vm: HostVm, map: number): readonly string[] | null {
   const stream = vm.stream
   switch (map) {
     case HTTP_REQUEST_HEADERS:
-      return stream === null ? null : requestPairs(stream.stream.request)
+      return stream === null || stream.tcp ? null : requestPairs(stream.stream.request)
     case HTTP_RESPONSE_HEADERS:
       if (stream === null) return null
       return stream.stream.response === null ? absent(stream) : responsePairs(stream.stream.response)
@@ -95,10 +106,45 @@ function calloutValue(vm: HostVm, map: number, name: HeaderName | null): string 
   return value
 }
 
+/**
+ * The length of a body that the guest may change: where the head leaves before the body is complete, taking the field away is
+ * part of that. Sluice sets it itself.
+ */
+function isOwnLength(vm: HostVm, map: number, { name }: HeaderName): boolean {
+  if (name !== "content-length") return false
+  return map === HTTP_REQUEST_HEADERS ? vm.seesRequestBodies : map === HTTP_RESPONSE_HEADERS && vm.seesResponseBodies
+}
+
 /** The head behind a map that may be edited now, or null. */
 function writable(stream: HostStream, map: number): RequestHead | ResponseHead | null {
   if (map === HTTP_REQUEST_HEADERS) return stream.requestWritable ? stream.stream.request : null
   return map === HTTP_RESPONSE_HEADERS && stream.responseWritable ? stream.stream.response : null
+}
+
+/**
+ * What a message is to have when a guest that may write only some headers replaces all: those as it gives them, the others
+ * as they are. Null: it gives one that it may not write, other than it is.
+ */
+function grantedPairs(rights: Rights, given: readonly string[], current: readonly string[]): readonly string[] | null {
+  const names = rights.writeHeaders
+  if (names === null) return given
+  const merged: string[] = []
+  const kept = new Set<string>()
+  for (let i = 0; i < current.length; i += 2) {
+    if (names.has(current[i])) continue
+    kept.add(`${current[i]}\0${current[i + 1]}`)
+    // Pseudo-headers that are not named stay.
+    if (!current[i].startsWith(":")) merged.push(current[i], current[i + 1])
+  }
+  for (let i = 0; i < given.length; i += 2) {
+    const name = given[i].toLowerCase()
+    if (names.has(name)) merged.push(given[i], given[i + 1])
+    else if (!kept.has(`${name}\0${given[i + 1]}`)) {
+      rights.refuse("writeHeader", name)
+      return null
+    }
+  }
+  return merged
 }
 
 /** Whether the trailers of that map may be edited, or made, now. */
@@ -133,6 +179,7 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
     if (!memory.inside(key, keyLength) || !memory.inside(value, valueLength)) return INVALID_MEMORY_ACCESS
     const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
     const cost = (keyLength >>> 0) + (valueLength >>> 0)
+    if (name !== null && vm.grants !== null && !vm.grants.writes(name.name)) return BAD_ARGUMENT
     if (name === null || stream.written + cost > MAX_WRITTEN) return BAD_ARGUMENT
     const text = memory.latin1(value, valueLength)
     stream.written += cost
@@ -198,7 +245,9 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       if (!memory.inside(pointer, length)) return INVALID_MEMORY_ACCESS
       if (stream.written + (length >>> 0) > MAX_WRITTEN) return BAD_ARGUMENT
       stream.written += length >>> 0
-      const flat = decodePairs(memory.bytes, pointer >>> 0, length >>> 0) ?? []
+      const given = decodePairs(memory.bytes, pointer >>> 0, length >>> 0) ?? []
+      const flat = vm.grants === null ? given : grantedPairs(vm.grants, given, allPairsOf(vm, map) ?? NO_PAIRS)
+      if (flat === null) return BAD_ARGUMENT
       if (head === null) {
         const trailers = trailerNames(flat)
         if (trailers === null) return BAD_ARGUMENT
@@ -220,8 +269,10 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       const stream = vm.stream
       const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
       let value: string | undefined
-      if (map === HTTP_REQUEST_HEADERS) {
+      if (vm.grants !== null && name !== null && !isCallout(map) && !vm.grants.reads(name.name)) {
         if (stream === null) return BAD_ARGUMENT
+      } else if (map === HTTP_REQUEST_HEADERS) {
+        if (stream === null || stream.tcp) return BAD_ARGUMENT
         if (name !== null) value = getRequestHeader(stream.stream.request, name)
       } else if (map === HTTP_CALL_RESPONSE_HEADERS || map === HTTP_CALL_RESPONSE_TRAILERS) {
         const found = calloutValue(vm, map, name)
@@ -261,6 +312,7 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       const name = names.lookup(memory.bytes, key >>> 0, keyLength >>> 0)
       // No field has a name that can't be one.
       if (name === null) return OK
+      if (vm.grants !== null && !isOwnLength(vm, map, name) && !vm.grants.writes(name.name)) return BAD_ARGUMENT
       if (head === null) {
         trailersOf(stream, map)?.remove(name.name)
         return OK

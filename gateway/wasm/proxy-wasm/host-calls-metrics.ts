@@ -2,11 +2,14 @@
 
 import { MetricType, Status } from "./enums.ts"
 import { type HostVm, restricted } from "./host.ts"
+import { chargeShared } from "./results.ts"
 
 const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
 /** Octets of a name that are looked at: one more than any metric's name has. */
 const MAX_NAME = 2049
+/** µs it takes to find or make a series. */
+const DEFINE_WORK = 4
 
 type Outcome = "ok" | "unknown" | "bad"
 
@@ -22,6 +25,7 @@ export function metricHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       if (vm.root === null) restricted(vm)
       if (type >>> 0 > MetricType.HISTOGRAM) return BAD_ARGUMENT
       if (!memory.inside(name, nameLength) || !memory.inside(id, 4)) return INVALID_MEMORY_ACCESS
+      chargeShared(vm, DEFINE_WORK, Math.min(nameLength >>> 0, MAX_NAME))
       const metric = vm.environment.metrics.define(type, memory.latin1(name, Math.min(nameLength >>> 0, MAX_NAME)))
       if (metric === 0) return INTERNAL_FAILURE
       memory.writeWord(id, metric)

@@ -2,12 +2,15 @@
 
 import { Status } from "./enums.ts"
 import { type HostVm, restricted } from "./host.ts"
-import { CHARGED, returnBytes } from "./results.ts"
+import { chargeShared, returnBytes } from "./results.ts"
 
 const { OK, NOT_FOUND, EMPTY, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
 /** Longest name, and longest vm_id, that is looked at; no queue has longer ones. Octets. */
 const MAX_NAME = 1024
+/** µs it takes to find or make a queue, and to put an item in or take one out. */
+const NAMED_WORK = 4
+const ITEM_WORK = 1
 
 export function queueHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
   const { memory } = vm
@@ -17,8 +20,12 @@ export function queueHostCalls(vm: HostVm): Record<string, (...args: number[]) =
       const root = vm.root ?? restricted(vm)
       if (!memory.inside(name, nameLength) || !memory.inside(id, 4)) return INVALID_MEMORY_ACCESS
       if (nameLength >>> 0 > MAX_NAME) return INTERNAL_FAILURE
-      const queue = root.registerQueue(vm.namespace, memory.latin1(name, nameLength))
+      const text = memory.latin1(name, nameLength)
+      if (vm.grants !== null && !vm.grants.shares(text)) return INTERNAL_FAILURE
+      chargeShared(vm, NAMED_WORK, text.length)
+      const queue = root.registerQueue(vm.namespace, text)
       if (queue === 0) return INTERNAL_FAILURE
+      vm.grants?.grantQueue(queue)
       memory.writeWord(id, queue)
       return OK
     },
@@ -29,8 +36,12 @@ export function queueHostCalls(vm: HostVm): Record<string, (...args: number[]) =
       if (!memory.inside(vmId, vmIdLength) || !memory.inside(name, nameLength) || !memory.inside(id, 4)) return INVALID_MEMORY_ACCESS
       if (vmIdLength >>> 0 > MAX_NAME || nameLength >>> 0 > MAX_NAME) return NOT_FOUND
       const namespace = vmIdLength === 0 ? vm.namespace : memory.latin1(vmId, vmIdLength)
-      const queue = vm.environment.queues.resolve(namespace, memory.latin1(name, nameLength))
+      const text = memory.latin1(name, nameLength)
+      if (vm.grants !== null && !vm.grants.shares(text)) return NOT_FOUND
+      chargeShared(vm, NAMED_WORK, namespace.length + text.length)
+      const queue = vm.environment.queues.resolve(namespace, text)
       if (queue === 0) return NOT_FOUND
+      vm.grants?.grantQueue(queue)
       memory.writeWord(id, queue)
       return OK
     },
@@ -39,8 +50,9 @@ export function queueHostCalls(vm: HostVm): Record<string, (...args: number[]) =
       memory.refresh()
       if (vm.root === null) restricted(vm)
       if (!memory.inside(value, valueLength)) return INVALID_MEMORY_ACCESS
+      if (vm.grants !== null && !vm.grants.usesQueue(id)) return NOT_FOUND
       const length = valueLength >>> 0
-      if (length > CHARGED) vm.charge(length)
+      chargeShared(vm, ITEM_WORK, length)
       const start = value >>> 0
       // A full queue answers what an unknown one does: that is the one error Rust's SDK hands to its caller and does not
       // panic over, and no filter should die of a slow reader.
@@ -52,7 +64,9 @@ export function queueHostCalls(vm: HostVm): Record<string, (...args: number[]) =
       if (vm.root === null) restricted(vm)
       // Before the item leaves the queue.
       if (!memory.inside(data, 4) || !memory.inside(length, 4)) return INVALID_MEMORY_ACCESS
+      if (vm.grants !== null && !vm.grants.usesQueue(id)) return NOT_FOUND
       const value = vm.environment.queues.dequeue(id)
+      chargeShared(vm, ITEM_WORK, typeof value === "string" ? 0 : value.length)
       if (value === "unknown") return NOT_FOUND
       return value === "empty" ? EMPTY : returnBytes(vm, value, data, length)
     },

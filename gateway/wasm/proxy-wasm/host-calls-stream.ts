@@ -3,7 +3,7 @@
 
 import { Status, StreamType } from "./enums.ts"
 import { replyHeaders } from "./header-map.ts"
-import type { HostStream, HostVm } from "./host.ts"
+import type { HostStream, HostVm, Rights } from "./host.ts"
 import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE, REPLY, restricted } from "./host.ts"
 import { decodePairs } from "./pairs.ts"
 import { chargePairs } from "./results.ts"
@@ -20,9 +20,26 @@ function resume(vm: HostVm, action: number): number {
   return OK
 }
 
+/** A field it may not write is left out: what a filter refuses stays refused. How a body reads is its own affair. */
+function grantedReply(rights: Rights, given: readonly string[]): readonly string[] {
+  if (rights.writeHeaders === null) return given
+  const flat: string[] = []
+  for (let i = 0; i < given.length; i += 2) {
+    const name = given[i].toLowerCase()
+    if (name === "content-type" || name === "content-length" || rights.writes(name)) flat.push(given[i], given[i + 1])
+  }
+  return flat
+}
+
 function current(vm: HostVm): HostStream | null {
   if (vm.root === null) restricted(vm)
   return vm.stream
+}
+
+/** An exchange has no DOWNSTREAM and UPSTREAM, a connection nothing else: what is meant for the other kind does nothing. */
+function resumeType(vm: HostVm, type: number, action: number): number {
+  const stream = current(vm)
+  return stream !== null && stream.tcp === type >= StreamType.DOWNSTREAM ? resume(vm, action) : OK
 }
 
 export function streamHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
@@ -36,8 +53,11 @@ export function streamHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       }
       if (code < 200 || code > 999) return BAD_ARGUMENT
       if (stream === null || stream.ended || stream.reply !== null) return OK
+      // There is nobody to reply to: the filter should learn that it denied nothing.
+      if (stream.tcp) return BAD_ARGUMENT
       chargePairs(vm, headersLength >>> 0)
-      const flat = replyHeaders(decodePairs(memory.bytes, headers >>> 0, headersLength >>> 0) ?? [], bodyLength >>> 0)
+      const given = decodePairs(memory.bytes, headers >>> 0, headersLength >>> 0) ?? []
+      const flat = replyHeaders(vm.grants === null ? given : grantedReply(vm.grants, given), bodyLength >>> 0)
       if (flat === null) return BAD_ARGUMENT
       const reason = memory.utf8(details, Math.min(detailsLength >>> 0, MAX_DETAILS))
       stream.reply = {
@@ -54,19 +74,19 @@ export function streamHostCalls(vm: HostVm): Record<string, (...args: number[]) 
     proxy_continue_stream(type) {
       if (vm.root === null) restricted(vm)
       if (type >>> 0 > StreamType.UPSTREAM) return BAD_ARGUMENT
-      if (type === StreamType.HTTP_REQUEST) return resume(vm, CONTINUE_REQUEST)
-      if (type === StreamType.HTTP_RESPONSE) return resume(vm, CONTINUE_RESPONSE)
-      return type === StreamType.DOWNSTREAM ? OK : UNIMPLEMENTED
+      // As Envoy answers in an exchange.
+      if (type === StreamType.UPSTREAM && vm.stream?.tcp !== true) return UNIMPLEMENTED
+      return resumeType(vm, type, (type & 1) === 0 ? CONTINUE_REQUEST : CONTINUE_RESPONSE)
     },
 
     proxy_close_stream(type) {
       if (vm.root === null) restricted(vm)
       if (type >>> 0 > StreamType.UPSTREAM) return BAD_ARGUMENT
-      return type === StreamType.HTTP_REQUEST || type === StreamType.HTTP_RESPONSE ? resume(vm, CLOSE) : OK
+      return resumeType(vm, type, CLOSE)
     },
 
-    proxy_continue_request: () => resume(vm, CONTINUE_REQUEST),
-    proxy_continue_response: () => resume(vm, CONTINUE_RESPONSE),
+    proxy_continue_request: () => resumeType(vm, StreamType.HTTP_REQUEST, CONTINUE_REQUEST),
+    proxy_continue_response: () => resumeType(vm, StreamType.HTTP_RESPONSE, CONTINUE_RESPONSE),
 
     proxy_clear_route_cache() {
       const stream = current(vm)

@@ -58,6 +58,31 @@ export interface Grants {
   readonly hostCalls: readonly string[] | null
 }
 
+/** What a filter asked for and is not granted. */
+export type RefusalKind = "readHeader" | "writeHeader" | "service" | "shared" | "hostCall"
+
+/** {@link Grants} as host calls ask for them. Names of headers are lower case; what is refused is counted and told. */
+export interface Rights {
+  /** Null = all of them. */
+  readonly hostCalls: ReadonlySet<string> | null
+  readonly readHeaders: ReadonlySet<string> | null
+  readonly writeHeaders: ReadonlySet<string> | null
+  /** As {@link reads}, for a list in which a header is just left out. */
+  shows(name: string): boolean
+  /** Those of name, value … that it may read. */
+  visible(flat: readonly string[]): readonly string[]
+  reads(name: string): boolean
+  writes(name: string): boolean
+  calls(service: string): boolean
+  /** `key`: of shared data, or a queue's name; one character an octet. */
+  shares(key: string): boolean
+  /** A queue whose name was granted has this id. */
+  grantQueue(id: number): void
+  usesQueue(id: number): boolean
+  /** Counts and tells a refusal; always false. */
+  refuse(kind: RefusalKind, name: string): false
+}
+
 /** What VMs of one worker have from outside. */
 export interface HostEnvironment {
   readonly clock: Clock
@@ -101,6 +126,11 @@ export interface HostCallout {
 export interface HostStream {
   readonly id: number
   readonly stream: FilterStream
+  /**
+   * It is a connection's: there are no messages. What is said of the request here is then of octets from the client, and
+   * what is said of the response of octets from the service.
+   */
+  readonly tcp: boolean
   /** The message's head has not been passed on yet. */
   readonly requestWritable: boolean
   readonly responseWritable: boolean
@@ -136,7 +166,7 @@ export interface HostVm {
   readonly clock: Clock
   readonly environment: HostEnvironment
   /** Null = everything is allowed. */
-  readonly grants: Grants | null
+  readonly grants: Rights | null
   /** The ABI's `vm_id`. */
   readonly id: string
   /** Scope of shared data: the id as octets, one latin1 character each. */
@@ -149,6 +179,9 @@ export interface HostVm {
   root: HostRoot | null
   stream: HostStream | null
   readonly phase: number
+  /** The guest has a callback for bodies of requests, of responses. */
+  readonly seesRequestBodies: boolean
+  readonly seesResponseBodies: boolean
   /** In `proxy_on_http_call_response`. */
   readonly callout: HostCallout | null
   /** What `proxy_on_foreign_function` was called with. */

@@ -146,6 +146,7 @@ export class PropertyValue {
         return
     }
     if (context === null) return
+    if (context.tcp && path.attribute <= RESPONSE_TRAILER) return
     if (path.attribute <= REQUEST_TRAILER) this.#request(vm, context, path)
     else if (path.attribute <= RESPONSE_TRAILER) this.#response(vm, context, path)
     else this.#connection(context.stream.info, path.attribute)
@@ -155,19 +156,19 @@ export class PropertyValue {
     const { request, info, requestTrailers } = context.stream
     switch (path.attribute) {
       case REQUEST_PATH:
-        this.#wire(pathOf(request))
+        this.#pseudo(vm, ":path", pathOf(request))
         return
       case REQUEST_URL_PATH:
-        this.#wire(request.path)
+        this.#pseudo(vm, ":path", request.path)
         return
       case REQUEST_HOST:
-        this.#wire(request.authority)
+        this.#pseudo(vm, ":authority", request.authority)
         return
       case REQUEST_SCHEME:
-        this.#wire(request.scheme)
+        this.#pseudo(vm, ":scheme", request.scheme)
         return
       case REQUEST_METHOD:
-        this.#wire(request.method)
+        this.#pseudo(vm, ":method", request.method)
         return
       case REQUEST_REFERER:
         this.#field(vm, request.fields, "referer")
@@ -183,7 +184,7 @@ export class PropertyValue {
         this.#wire(info.protocol)
         return
       case REQUEST_QUERY:
-        this.#wire(request.query ?? "")
+        this.#pseudo(vm, ":path", request.query ?? "")
         return
       case REQUEST_TIME:
         this.#of(TIME, info.startTime)
@@ -308,6 +309,10 @@ export class PropertyValue {
     }
   }
 
+  #pseudo(vm: HostVm, name: string, value: string): void {
+    if (readable(vm, name)) this.#wire(value)
+  }
+
   #field(vm: HostVm, fields: Fields, name: string): void {
     if (readable(vm, name)) this.#wire(fields.get(name))
   }
@@ -318,11 +323,7 @@ export class PropertyValue {
 
   #map(vm: HostVm, pairs: string[]): void {
     this.kind = MAP
-    this.pairs = pairs
-    if (vm.grants === null || vm.grants.readHeaders === null) return
-    const allowed: string[] = []
-    for (let i = 0; i < pairs.length; i += 2) if (readable(vm, pairs[i])) allowed.push(pairs[i], pairs[i + 1])
-    this.pairs = allowed
+    this.pairs = vm.grants === null ? pairs : vm.grants.visible(pairs)
   }
 }
 
@@ -362,8 +363,7 @@ function nodeMessage(): Uint8Array {
 
 /** Whether a filter may see fields of this name. */
 function readable(vm: HostVm, name: string): boolean {
-  const names = vm.grants === null ? null : vm.grants.readHeaders
-  return names === null || names.includes(name)
+  return vm.grants === null || vm.grants.reads(name)
 }
 
 /** Octets of the names and values. */

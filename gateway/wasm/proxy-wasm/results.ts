@@ -7,14 +7,23 @@ import type { HostVm } from "./host.ts"
 /** Octets up to which a copy costs no more than the host call it is part of. */
 export const CHARGED = 4096
 
-/** Octets of text that cost as much to make or take apart as one host call, and how much more each costs than a copied one. */
-const CHARGED_TEXT = 2048
+/** What an octet of text costs to make or take apart, in octets copied. */
 const TEXT_COST = 8
+/** Octets that a fast machine copies in a microsecond; nominal, so that a filter's fate does not hang on what else it does. */
+export const OCTETS_PER_MICROSECOND = 16_384
 
 /** Takes what the host's own work on `octets` of pairs costs from the guest's budget. */
 export function chargePairs(vm: HostVm, octets: number): void {
-  if (octets > CHARGED_TEXT) vm.charge(octets * TEXT_COST)
+  vm.charge(OCTETS_PER_MICROSECOND + octets * TEXT_COST)
 }
+
+/** Takes `microseconds` from the guest's budget, and the copying of `octets` to where it costs more than in plain memory. */
+export function chargeShared(vm: HostVm, microseconds: number, octets: number): void {
+  vm.charge(microseconds * OCTETS_PER_MICROSECOND + octets * SHARED_COST)
+}
+
+/** What an octet costs that is copied, hashed and stored under a lock, in octets copied. */
+const SHARED_COST = 16
 
 /** Returns latin1 text through the out-addresses `data` and `length`. */
 export function returnText(vm: HostVm, text: string, data: number, length: number): number {

@@ -45,7 +45,8 @@ function send(
   random: number,
 ): Outcome {
   const listener = conformance.listeners.find(({ name }) => name === asked.listener)
-  const policy = config.listeners.find(({ name }) => name === asked.listener)?.path
+  const serving = config.listeners.find(({ name }) => name === asked.listener)
+  const policy = serving?.protocol === "http" ? serving.path : undefined
   const router = routers.get(asked.listener)
   if (listener === undefined || policy === undefined || router === undefined) throw new Error(`${asked.id}: no listener ${asked.listener}`)
   const cut = asked.path.indexOf("?")

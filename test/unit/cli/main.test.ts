@@ -47,8 +47,19 @@ describe("the command line", () => {
       ["--config", "--filters"],
     ],
     [["schema", "--help"], ["sluice schema"]],
-    [["filter", "--help"], ["build"]],
+    [
+      ["filter", "--help"],
+      ["new", "build", "test", "bench", "inspect", "ls", "push", "release"],
+    ],
+    [
+      ["filter", "test", "--help"],
+      ["PATH", "--watch", "--junit", "--filter"],
+    ],
     [["filter", "build", "--help"], ["FILE"]],
+    [
+      ["filter", "release", "--help"],
+      ["NAME", "--admin"],
+    ],
     [["version", "-h"], ["sluice version"]],
   ])("%j says what there is", async (args, words) => {
     const { code, stdout, stderr } = await sluice(...args)

@@ -5,16 +5,20 @@ const limits = { failures: 0.01, errors: 0.05, window: 30_000, minimum: 50 }
 const none: VersionCounts = { exchanges: 0, failures: 0, errors: 0 }
 const counts = (exchanges: number, failures = 0, errors = 0): VersionCounts => ({ exchanges, failures, errors })
 
-/** A judge that has seen nothing but zeros at time 0. */
+/** A judge of a version that begins at time 0, when nothing is counted. */
 function judge(overrides: Partial<typeof limits> = {}): RollbackJudge {
-  const judge = new RollbackJudge({ ...limits, ...overrides })
-  expect(judge.judge(0, none, none)).toBeNull()
-  return judge
+  return new RollbackJudge({ ...limits, ...overrides }, { at: 0, stable: none, version: none })
 }
 
 test("a version is not judged before it has had enough exchanges", () => {
   expect(judge().judge(1000, counts(1000), counts(49, 49))).toBeNull()
   expect(judge().judge(1000, counts(1000), counts(50, 50))).toContain("failed in 50 of 50 exchanges of the last 1 s; 1% are allowed")
+})
+
+test("what happened before the first look counts, what had been counted before the start does not", () => {
+  const start = { at: 5000, stable: counts(500), version: counts(1000, 900, 900) }
+  expect(new RollbackJudge(limits, start).judge(5400, counts(500), counts(1050, 900, 900))).toBeNull()
+  expect(new RollbackJudge(limits, start).judge(5400, counts(500), counts(1050, 950, 900))).toContain("failed in 50 of 50 exchanges")
 })
 
 test("failures are judged by themselves, also when the stable version stands still", () => {

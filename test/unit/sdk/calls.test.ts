@@ -48,7 +48,7 @@ function checked(request: Request, answer: Answer): Reply | null {
   })
   it("hears of failures: a service that is down, slow or unknown", async () => {
     const down = await (await bench.load(CHECK, { services: { auth: { fail: "reset" } } })).request()
-    expect([down.response?.status, down.response?.body.text]).toEqual([503, "reset 00false"])
+    expect([down.response?.status, down.response?.body.text]).toEqual([503, "upstreamClosed 00false"])
     const filter = await bench.load(CHECK, { services: { auth: { fail: "timeout" } } })
     const start = filter.now
     const slow = await filter.request()
@@ -208,7 +208,7 @@ export function onRequest(request: Request): void { request.headers.set("x-keys"
     expect(await seen()).toBe("two")
     await filter.advance(1000)
     expect(await seen()).toBe("two")
-    expect(filter.logs.map((line) => line.message)).toEqual(["reset"])
+    expect(filter.logs.map((line) => line.message)).toEqual(["upstreamClosed"])
     expect(filter.calls.filter((call) => call.service === "audit").map((call) => call.outcome)).toEqual(["200", "200", "200"])
   })
   it("can't be waited for", async () => {

@@ -137,3 +137,29 @@ describe("log", () => {
     expect(posted).toHaveLength(1)
   })
 })
+
+test("a TCP connection has a line of its own form", () => {
+  const lines: string[] = []
+  const log = new AccessLog({ mode: "errors", post: (text) => lines.push(text) })
+  const connection = {
+    startTime: 1_700_000_000_000,
+    flag: "",
+    flagDetails: "",
+    duration: 12.3456,
+    connectTime: 1.5,
+    receivedBytes: 7,
+    sentBytes: 9,
+    listener: "db",
+    service: "postgres",
+    upstream: "10.0.0.1:5432",
+    source: "10.0.0.2:40000",
+  }
+  log.recordConnection(connection)
+  log.flush()
+  expect(lines).toEqual([])
+  log.recordConnection({ ...connection, flag: "UF", flagDetails: "ECONNREFUSED", connectTime: -1, sentBytes: 0 })
+  log.flush()
+  expect(lines).toEqual([
+    '{"time":"2023-11-14T22:13:20.000Z","protocol":"TCP","flag":"UF","flagDetails":"ECONNREFUSED","durationMs":12.346,"receivedBytes":7,"sentBytes":0,"listener":"db","service":"postgres","upstream":"10.0.0.1:5432","source":"10.0.0.2:40000"}\n',
+  ])
+})

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest"
+import { bench } from "../../../gateway/testing/bench.ts"
 import { FilterLoadError, loadFilter, loadFilters, SharedState } from "../../../gateway/testing/testing.ts"
 import { buffering, calling, counting, marking, refusing, removeGuests, replying, waiting } from "./guests.ts"
 
@@ -224,4 +225,13 @@ describe("a chain", () => {
     expect(exchange.response?.body.text).toBe("/x,yes,ab,2,api")
     filter.close()
   })
+})
+
+test("a measurement tells the phases in which the guest was called, with their budget", async () => {
+  const filter = await loadFilter(counting())
+  const { phases, statuses, exchanges, ns } = await bench(filter, { path: "/" }, { status: 201 }, 5, { duration: 10 })
+  expect(phases).toMatchObject([{ phase: "request headers", calls: 1, units: expect.any(Number) }])
+  expect([phases[0].units > 0, phases[0].budget > 0 && phases[0].budget < 0.1, ns >= phases[0].ns * 0.5]).toEqual([true, true, true])
+  expect(statuses).toEqual({ 201: expect.any(Number) })
+  expect(statuses[201]).toBeGreaterThanOrEqual(exchanges)
 })

@@ -312,27 +312,38 @@ describe("callouts that can't be made", () => {
     expect(made.caller.underWay).toBe(0)
   })
 
-  test("are beyond a thousand under way", async () => {
+  test("are beyond a thousand under way, or beyond a filter's quarter of them", async () => {
     const { bench: made } = await bench(() => undefined, { maxPending: 10_000 })
-    const calls = Array.from({ length: 1024 }, () => made.call())
+    const calls = ["a", "b", "c", "d"].flatMap((filter) => {
+      const own = Array.from({ length: 256 }, () => made.call({ filter }))
+      expect(made.call({ filter })).toBeNull()
+      return own
+    })
     expect(calls.includes(null)).toBe(false)
-    expect(made.call()).toBeNull()
+    expect(made.call({ filter: "e" })).toBeNull()
     calls[3]?.cancel()
-    expect(made.call()).not.toBeNull()
-    expect(made.call()).toBeNull()
+    expect(made.call({ filter: "b" })).toBeNull()
+    calls.push(made.call({ filter: "e" }))
+    expect(calls.at(-1)).not.toBeNull()
+    expect(made.call({ filter: "a" })).toBeNull()
     made.services.abandon()
     for (const call of calls) call?.cancel()
+    expect(made.caller.underWay).toBe(0)
   })
 
-  test("hold more octets than all callouts may together", async () => {
+  test("hold more octets than all callouts may together, or than a filter's quarter of that", async () => {
     const { bench: made } = await bench(() => undefined)
     const body = Buffer.alloc(1024 * 1024)
-    const calls = Array.from({ length: 64 }, () => made.call({ method: "POST", body }))
+    const calls = ["a", "b", "c", "d"].flatMap((filter) => {
+      const own = Array.from({ length: 16 }, () => made.call({ filter, method: "POST", body }))
+      expect(made.call({ filter, method: "POST", body })).toBeNull()
+      return own
+    })
     expect(calls.includes(null)).toBe(false)
-    expect(made.call({ method: "POST", body })).toBeNull()
+    expect(made.call({ filter: "e", method: "POST", body })).toBeNull()
     expect(made.call()).not.toBeNull()
     for (const call of calls) call?.cancel()
-    expect(made.call({ method: "POST", body })).not.toBeNull()
+    expect(made.call({ filter: "a", method: "POST", body })).not.toBeNull()
   })
 
   test("find the pool's queue full, without a word to the handler", async () => {

@@ -138,7 +138,7 @@ describe("bodies", () => {
       direct.context.requestBody = buffer
       const page: [number, number] = [0, 65_536]
       let calls = 0
-      while (direct.call("proxy_set_buffer_bytes", REQUEST_BODY, -1, 0, ...page) === OK) calls++
+      while (calls < 100 && direct.call("proxy_set_buffer_bytes", REQUEST_BODY, -1, 0, ...page) === OK) calls++
       expect(calls).toBe(bodyLimit === 1000 ? 16 : 32)
       expect(direct.call("proxy_set_buffer_bytes", REQUEST_BODY, -1, 0, 0, 1)).toBe(BAD_ARGUMENT)
       expect(direct.call("proxy_set_buffer_bytes", REQUEST_BODY, 0, 10, 0, 10)).toBe(OK)

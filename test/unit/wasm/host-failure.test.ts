@@ -50,6 +50,16 @@ describe("a trap", () => {
     })
   })
 
+  test("of a filter with several versions is told with the version", () => {
+    const host = new TestHost()
+    const title = "probe (canary)"
+    exchange(host.plugin(failing("proxy_on_request_headers", "(unreachable)"), { version: "canary", title }))
+    expect(host.logs.at(-1)).toMatchObject({
+      message: expect.stringMatching(/^filter probe \(canary\) failed: /),
+      fields: { filter: "probe", version: "canary" },
+    })
+  })
+
   test("in proxy_on_response_headers denies the response", () => {
     const host = new TestHost()
     const { stream, actions } = exchange(host.plugin(failing("proxy_on_response_headers", "(unreachable)")))

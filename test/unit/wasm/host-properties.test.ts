@@ -237,13 +237,13 @@ describe("properties", () => {
   })
 
   test("headers that the filter may not read are not there", () => {
-    const direct = new Direct({ response: true })
-    Object.assign(direct.vm, {
-      grants: { services: null, readHeaders: ["x-one", ":path"], writeHeaders: null, shared: null, hostCalls: null },
-    })
+    const grants = { services: null, readHeaders: ["x-one", ":path"], writeHeaders: null, shared: null, hostCalls: null }
+    const direct = new Direct({ response: true, spec: { grants } })
     expect(text(direct.property("request", "headers", "x-one"))).toBe("1")
     expect(direct.property("request", "headers", "x-many")).toBe(NOT_FOUND)
     expect(direct.property("request", "useragent")).toBe(NOT_FOUND)
+    expect(text(direct.property("request", "url_path"))).toBe("/a/b")
+    for (const name of ["method", "host", "scheme"]) expect(direct.property("request", name), name).toBe(NOT_FOUND)
     expect(direct.property("response", "headers", "server")).toBe(NOT_FOUND)
     expect(pairs(direct.property("request", "headers"))).toEqual([":path", "/a/b?x=1", "x-one", "1"])
   })

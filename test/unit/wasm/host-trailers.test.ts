@@ -172,12 +172,12 @@ describe.each([
     let status = OK
     let added = 0
     const name = direct.put("x")
-    while ((status = direct.call("proxy_add_header_map_value", map, ...name, ...name)) === OK) added++
+    while (added < 2000 && (status = direct.call("proxy_add_header_map_value", map, ...name, ...name)) === OK) added++
     expect([status, added, fields.size]).toEqual([BAD_ARGUMENT, 1021, 1024])
     const large = inTrailers().direct
     const key = large.put("x")
     let octets = 0
-    while (large.call("proxy_replace_header_map_value", map, ...key, 5000, 60_000) === OK) octets += 60_001
+    while (octets < 1 << 21 && large.call("proxy_replace_header_map_value", map, ...key, 5000, 60_000) === OK) octets += 60_001
     expect(octets).toBeLessThanOrEqual(1 << 20)
     expect(large.call("proxy_add_header_map_value", map, ...key, -16, 32)).toBe(INVALID_MEMORY_ACCESS)
     expect(large.call("proxy_add_header_map_value", map, -16, 32, ...key)).toBe(INVALID_MEMORY_ACCESS)

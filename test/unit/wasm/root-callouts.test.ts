@@ -69,6 +69,7 @@ describe("proxy_http_call", () => {
       body: new Uint8Array(Buffer.from("body")),
       trailers: ["x-end", "e"],
       timeout: 250,
+      filter: "probe",
     })
     calls.httpCall()
     expect(words(16)).toEqual([8])
@@ -188,8 +189,8 @@ describe("an answer", () => {
     calls.httpCall()
     host.services.calls[0].fail()
     expect(words(32, 36, 40, 44, 48, 52)).toEqual([1, 4, 0, 0, 0, 1])
-    expect(words(56, 64)).toEqual([11, 5])
-    expect(calls.text(60)).toBe("reset")
+    expect(words(56, 64)).toEqual([11, "connectFailure".length])
+    expect(calls.text(60)).toBe("connectFailure")
     calls.httpCall()
     host.services.calls[1].answer()
     expect(words(56, 64)).toEqual([0, 0])

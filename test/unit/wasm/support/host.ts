@@ -172,6 +172,8 @@ export class RecordedMetrics implements FilterMetrics {
   durations: number[] = []
   traps: string[] = []
   live = 0
+  refusals = 0
+  inQuarantine = 0
 
   /** Statuses of the exchanges that ended, −1 for those in which the filter failed. */
   exchanges: number[] = []
@@ -198,6 +200,14 @@ export class RecordedMetrics implements FilterMetrics {
 
   instances(count: number): void {
     this.live = count
+  }
+
+  refusal(): void {
+    this.refusals++
+  }
+
+  quarantined(count: number): void {
+    this.inQuarantine = count
   }
 }
 

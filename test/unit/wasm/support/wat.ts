@@ -15,7 +15,7 @@ export function wat(text: string): Uint8Array {
 }
 
 /** Parameters of the host calls, as a shorthand: one letter each, i = i32, l = i64. */
-const signatures: Readonly<Record<string, string>> = {
+export const hostCallSignatures: Readonly<Record<string, string>> = {
   proxy_log: "iii",
   proxy_get_log_level: "i",
   proxy_get_current_time_nanoseconds: "i",
@@ -61,7 +61,7 @@ const signatures: Readonly<Record<string, string>> = {
   proxy_done: "",
 }
 
-export const hostCallNames: readonly string[] = Object.keys(signatures)
+export const hostCallNames: readonly string[] = Object.keys(hostCallSignatures)
 
 function parameters(shorthand: string): string {
   return shorthand === "" ? "" : `(param ${[...shorthand].map((letter) => (letter === "l" ? "i64" : "i32")).join(" ")})`
@@ -94,7 +94,7 @@ const bump = `
 /** A module with memory, allocator and marker around `parts`. */
 export function guest(parts: GuestParts): Uint8Array {
   const imports = (parts.imports ?? []).map(
-    (name) => `(import "env" "${name}" (func $${name} ${parameters(signatures[name])} (result i32)))`,
+    (name) => `(import "env" "${name}" (func $${name} ${parameters(hostCallSignatures[name])} (result i32)))`,
   )
   const data = Object.entries(parts.data ?? {}).map(([at, text]) => `(data (i32.const ${at}) "${dataString(text)}")`)
   return wat(`(module
@@ -141,8 +141,8 @@ export class Script {
 /** A module that exports the host calls of these names as they are: `name(…)` makes the call and returns its status. */
 export function hostCallWrapper(names: readonly string[]): Uint8Array {
   const code = names.map((name) => {
-    const operands = [...signatures[name]].map((_, i) => `(local.get ${i})`)
-    return `(func (export "${name}") ${parameters(signatures[name])} (result i32) (call $${name} ${operands.join(" ")}))`
+    const operands = [...hostCallSignatures[name]].map((_, i) => `(local.get ${i})`)
+    return `(func (export "${name}") ${parameters(hostCallSignatures[name])} (result i32) (call $${name} ${operands.join(" ")}))`
   })
   return guest({ imports: names, code: code.join("\n") })
 }
