@@ -309,6 +309,10 @@ export class Supervisor {
     }
     const prepared = await (this.#filters as FilterStore).prepare(config)
     if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    if (prepared.kept !== null) {
+      const { names, problems } = prepared.kept
+      this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
+    }
     if (prepared.names.length === 0 && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
       this.#showFilters()

@@ -25,6 +25,8 @@ export interface FilterChange {
   readonly ok: true
   /** Filters that change: of a new configuration, those whose module or manifest is another than before. */
   readonly names: readonly string[]
+  /** Filters whose newest module can't be used, so that the one that serves stays; null when there are none. */
+  readonly kept: FilterRefusal | null
   readonly filters: PreparedFilters
   commit(): void
 }
@@ -52,6 +54,14 @@ export interface StoredVersion {
   readonly rolledBack: FilterEvent | null
   /** As it is in force. */
   readonly weight: number
+}
+
+/** The modules of a configuration as they were found. */
+interface Newest {
+  readonly sources: ReadonlyMap<string, Sourced>
+  /** Filters with another module or manifest than before. */
+  readonly changed: ReadonlySet<string>
+  readonly kept: FilterRefusal | null
 }
 
 interface Pushed {
@@ -94,10 +104,26 @@ export class FilterStore {
 
   /** Prepares and tries out everything `config` needs. Files are read anew; what is known by its digest is kept. */
   async prepare(config: Config): Promise<FilterChange | FilterRefusal> {
+    const newest = await this.#read(config)
+    if (!newest.ok) return newest
+    const change = this.#take(config, newest)
+    if (change.ok || newest.changed.size === 0) return change
+    // It may be a file that somebody is working on, and not the configuration: then the module that serves goes on.
+    const { sources: serving } = this.#state
+    const sources = new Map([...newest.sources].map(([key, read]) => [key, serving.get(key) ?? read]))
+    const kept: FilterRefusal = { ok: false, names: change.names.filter((name) => newest.changed.has(name)), problems: change.problems }
+    const before = this.#take(config, { sources, changed: new Set(), kept })
+    return before.ok ? before : change
+  }
+
+  // Reads the modules and manifests of all filters. What can't be read or compiled any more stays what it was.
+  async #read(config: Config): Promise<(Newest & { readonly ok: true }) | FilterRefusal> {
     const sources = new Map<string, Sourced>()
     const failed = new Set<string>()
     const changed = new Set<string>()
     const problems: string[] = []
+    const keptNames = new Set<string>()
+    const keptProblems: string[] = []
     for (const [name, filter] of Object.entries(config.filters)) {
       for (const version of filter.versions) {
         const source = sourceOf(filter, version)
@@ -116,11 +142,22 @@ export class FilterStore {
           if (isOther(sourced, before)) changed.add(name)
           continue
         }
-        failed.add(name)
-        for (const each of [loaded, grants]) if (typeof each === "string") problems.push(`filter ${name}: ${each}`)
+        const reasons = [loaded, grants].filter((each) => typeof each === "string").map((each) => `filter ${name}: ${each}`)
+        if (before === undefined) {
+          failed.add(name)
+          problems.push(...reasons)
+        } else {
+          sources.set(key, before)
+          keptNames.add(name)
+          keptProblems.push(...reasons)
+        }
       }
     }
     if (problems.length > 0) return { ok: false, names: [...failed], problems }
+    return { ok: true, sources, changed, kept: keptNames.size === 0 ? null : { ok: false, names: [...keptNames], problems: keptProblems } }
+  }
+
+  #take(config: Config, { sources, changed, kept }: Newest): FilterChange | FilterRefusal {
     const pushed = new Map(this.#state.pushed)
     // What was pushed stands in the place of what the file held then.
     for (const { name, filter, version } of usesOf(config)) {
@@ -130,13 +167,15 @@ export class FilterStore {
     }
     // Modules that no configuration names any more are let go with the next one that comes into force.
     const change = this.#change(config, { sources, pushed }, [...changed], Object.keys(config.filters))
-    return andThen(change, () => {
+    const committed = andThen(change, () => {
       for (const name of this.#refused.keys()) {
         // A pinned file was not looked at.
         const filter = Object.hasOwn(config.filters, name) ? config.filters[name] : null
         if (filter === null || filter.versions.every(({ sha256 }) => sha256 === "")) this.#refused.delete(name)
       }
+      if (kept !== null) this.refused(kept.names, kept.problems.join("\n"))
     })
+    return committed.ok ? { ...committed, kept } : committed
   }
 
   // What has a digest is the same wherever it comes from.
@@ -259,6 +298,7 @@ export class FilterStore {
     return {
       ok: true,
       names,
+      kept: null,
       filters,
       commit: () => {
         this.#state = next

@@ -258,7 +258,7 @@ describe("a request that waits for a callout", () => {
 
   test("is told nothing of one that is too large", async () => {
     const response = await at("/too-big")
-    expect([response.status, response.text()]).toEqual([503, "reset"])
+    expect([response.status, response.text()]).toEqual([503, "responseTooLarge"])
   })
 
   test("passes trailers there and back", async () => {
@@ -269,9 +269,13 @@ describe("a request that waits for a callout", () => {
     expect([request?.body.toString(), request?.trailers]).toEqual(["abc", [["x-end", "1"]]])
   })
 
-  test.each(["/never", "/reset", "/down"])("hears of the failure of %s", async (path) => {
+  test.each([
+    ["/never", "responseTimeout"],
+    ["/reset", "upstreamClosed"],
+    ["/down", "connectFailure"],
+  ])("hears of the failure of %s", async (path, why) => {
     const response = await at(path)
-    expect([response.status, response.text()]).toEqual([503, "reset"])
+    expect([response.status, response.text()]).toEqual([503, why])
   })
 
   test("is told at once that there is no such service", async () => {

@@ -301,17 +301,28 @@ describe("without a watch, a reload takes changed filters", () => {
   )
 
   test(
-    "all or nothing, together with the configuration",
+    "but for those that are broken, whose version in force stays with the new configuration",
     async () => {
+      const from = still.log.length
       const line = await reload(() => {
         still.writeFile("stamp.wasm", stamp("three"))
         still.writeFile("source.ts", "export function onRequest(")
         still.writeConfig(filtered("2"))
-      }, "configuration refused; the one in force stays")
-      expect(line.reason).toMatch(/filter source: .*source\.ts:1:/)
-      expect(await served()).toEqual(["1", "two", "two"])
+      }, "configuration taken")
+      expect(line).toMatchObject({ generation: 4, filters: ["stamp"] })
+      const refused = still.log.slice(from).find(({ message }) => message === "filter refused; the version in force stays")
+      expect(refused).toMatchObject({ filters: ["source"], reason: expect.stringMatching(/filter source: .*source\.ts:1:/) })
+      expect(await served()).toEqual(["2", "three", "two"])
+      // One that compiles and refuses to be configured is no better.
+      await reload(() => {
+        still.writeFile(
+          "source.ts",
+          'import { Config } from "sluice/sdk"\nexport function configure(config: Config): void { config.fail("no") }\n',
+        )
+      }, "configuration is unchanged")
+      expect(await served()).toEqual(["2", "three", "two"])
       const taken = await reload(() => still.writeFile("source.ts", source("three")), "configuration taken")
-      expect(taken).toMatchObject({ generation: 4, filters: ["stamp", "source"] })
+      expect(taken).toMatchObject({ generation: 5, filters: ["source"] })
       expect(await served()).toEqual(["2", "three", "three"])
     },
     LIMIT * 2,
