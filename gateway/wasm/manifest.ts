@@ -8,7 +8,7 @@ import { toFindings } from "../config/issues.ts"
 import type { PermissionsConfig } from "../config/model.ts"
 import { permissionsSchema } from "../config/permissions.ts"
 import { formatPath, type Problem } from "../config/problem.ts"
-import { boolean, checked, json, object, string } from "../config/schema-kit.ts"
+import { checked, json, object, string } from "../config/schema-kit.ts"
 import { type Finding, textSource } from "../config/source.ts"
 import { quote, Wrong } from "../config/units.ts"
 import { toGrants } from "./grants.ts"
@@ -38,7 +38,6 @@ const manifestSchema = object(
       .describe("Its source (.ts) or module (.wasm), relative to the manifest. Default filter.ts."),
     permissions: permissionsSchema([]).prefault({}).describe("What it may do. What is not named, it may not."),
     configSchema: json().optional().describe("JSON Schema of its `config`, for editors and people."),
-    experimental: boolean().optional().describe("Its behaviour may change without notice."),
   },
   'a manifest, such as { "name": "api-key" }',
 )
@@ -52,7 +51,6 @@ export interface Manifest {
   readonly module: string
   readonly permissions: PermissionsConfig
   readonly configSchema?: unknown
-  readonly experimental?: boolean
 }
 
 export type ManifestResult =
