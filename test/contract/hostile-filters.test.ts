@@ -76,7 +76,8 @@ test.each(guests)(
       for (const response of await Promise.all(asked)) {
         // Null: cut off in the middle of its response.
         if (response === null) continue
-        expect([...statuses, FAILED]).toContain(response.status)
+        // 504: on a busy machine what these guests do may outlast their route's time.
+        expect([...statuses, FAILED, 504]).toContain(response.status)
         expect(response.header("x-split")).toBeNull()
       }
     }
