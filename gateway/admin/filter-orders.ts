@@ -1,6 +1,7 @@
 // The orders the admin API takes for filters: put a module in a filter's place, take that back, let one take part again.
 
 import { type Context, Hono } from "hono"
+import { collect } from "../http/collect.ts"
 import type { Outcome } from "../wasm/filter-changes.ts"
 import { orderRefusal } from "./guard.ts"
 import type { AdminDeps } from "./status.ts"
@@ -39,20 +40,5 @@ function answer(c: Context, { status, message }: Outcome): Response {
 /** Null: it is too large. */
 async function readBody(request: Request, limit: number): Promise<Uint8Array | null> {
   if (Number(request.headers.get("content-length") ?? 0) > limit) return null
-  const parts: Uint8Array[] = []
-  let length = 0
-  if (request.body !== null) {
-    for await (const part of request.body as unknown as AsyncIterable<Uint8Array>) {
-      length += part.length
-      if (length > limit) return null
-      parts.push(part)
-    }
-  }
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+  return request.body === null ? new Uint8Array() : collect(request.body, limit)
 }

@@ -17,6 +17,7 @@ import {
   type StreamFilter,
   type StreamInfo,
 } from "./filter.ts"
+import { FilterTurns } from "./filter-turns.ts"
 import { StoredProperties } from "./stored-properties.ts"
 
 /** The exchange, as its chain reports to it. */
@@ -48,7 +49,7 @@ const REPLY = 1
 const FAIL = 2
 const RESET = 3
 
-export class ChainRun implements FilterStream, PipelineOwner {
+export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream, PipelineOwner {
   readonly info: StreamInfo
   readonly request: RequestHead
   response: ResponseHead | null = null
@@ -61,17 +62,9 @@ export class ChainRun implements FilterStream, PipelineOwner {
   /** Index of the filter whose turn it is on the way back; −1 = none. */
   #back = -1
   #end = false
-  /** The filter whose callback runs, and which way. */
-  #current: StreamFilter | null = null
-  #currentResponse = false
-  /** It has continued what its callback is about. */
-  continued = false
   /** Where heads wait. */
   #pausedRequest: StreamFilter | null = null
   #pausedResponse: StreamFilter | null = null
-  /** Nested work of this chain; what filters continue meanwhile waits until it is done. */
-  #busy = 0
-  #resumes: { filter: StreamFilter; response: boolean }[] | null = null
   #asked = NOTHING
   #reply: LocalReply | null = null
   #code: ErrorCode = "filterTrap"
@@ -81,6 +74,7 @@ export class ChainRun implements FilterStream, PipelineOwner {
   #stored: StoredProperties | null = null
 
   constructor(filters: readonly HttpFilter[], info: StreamInfo, request: RequestHead, owner: ChainOwner) {
+    super()
     this.#filters = filters
     this.info = info
     this.request = request
@@ -92,9 +86,9 @@ export class ChainRun implements FilterStream, PipelineOwner {
   /** Runs the request through the filters; the owner is told when it is through. `end`: it has no body. */
   runRequest(end: boolean): void {
     this.#end = end
-    this.#busy++
+    this.work()
     this.#nextRequest()
-    this.#settle()
+    this.settle()
   }
 
   #nextRequest(): void {
@@ -123,9 +117,9 @@ export class ChainRun implements FilterStream, PipelineOwner {
     this.#answered = false
     this.#pausedResponse = null
     this.#back = this.#streams.length
-    this.#busy++
+    this.work()
     this.#nextResponse()
-    this.#settle()
+    this.settle()
   }
 
   #nextResponse(): void {
@@ -197,13 +191,13 @@ export class ChainRun implements FilterStream, PipelineOwner {
   }
 
   flushRequest(): void {
-    this.#busy++
+    this.work()
     this.#requestBody?.flush()
     this.#moved()
   }
 
   endRequest(trailers: Fields | null): void {
-    this.#busy++
+    this.work()
     this.#requestBody?.end(trailers)
     this.#moved()
   }
@@ -213,20 +207,20 @@ export class ChainRun implements FilterStream, PipelineOwner {
   }
 
   flushResponse(): void {
-    this.#busy++
+    this.work()
     this.#responseBody?.flush()
     this.#moved()
   }
 
   endResponse(trailers: Fields | null): void {
-    this.#busy++
+    this.work()
     this.#responseBody?.end(trailers)
     this.#moved()
   }
 
   #moved(): void {
     if (!this.#done) this.#owner.onBodiesMoved()
-    this.#settle()
+    this.settle()
   }
 
   onBody(response: boolean, bytes: Buffer): void {
@@ -268,13 +262,11 @@ export class ChainRun implements FilterStream, PipelineOwner {
   // --------------------------------------------------------------------------------------------------- calls and wishes
 
   beginCall(filter: StreamFilter, response: boolean): void {
-    this.#current = filter
-    this.#currentResponse = response
-    this.continued = false
+    this.begin(filter, response)
   }
 
   endCall(): boolean {
-    this.#current = null
+    this.current = null
     return this.#asked !== NOTHING && this.#takeAsked()
   }
 
@@ -282,11 +274,11 @@ export class ChainRun implements FilterStream, PipelineOwner {
   #takeAsked(): boolean {
     const asked = this.#asked
     this.#asked = NOTHING
-    this.#busy++
+    this.work()
     if (asked === RESET) this.#owner.onFilterReset()
     else if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterReply(this.#reply as LocalReply)
-    this.#settle()
+    this.settle()
     return true
   }
 
@@ -295,7 +287,7 @@ export class ChainRun implements FilterStream, PipelineOwner {
     this.#answered = true
     this.#reply = reply
     this.#asked = REPLY
-    if (this.#current === null) this.#takeAsked()
+    if (this.current === null) this.#takeAsked()
   }
 
   fail(code: ErrorCode, details: string): void {
@@ -304,48 +296,29 @@ export class ChainRun implements FilterStream, PipelineOwner {
     this.#code = code
     this.#details = details
     this.#asked = FAIL
-    if (this.#current === null) this.#takeAsked()
+    if (this.current === null) this.#takeAsked()
   }
 
   reset(): void {
     if (this.#done) return
     this.#answered = true
     this.#asked = RESET
-    if (this.#current === null) this.#takeAsked()
+    if (this.current === null) this.#takeAsked()
   }
 
   continueRequest(filter: StreamFilter): void {
-    this.#continue(filter, false)
+    this.goOn(filter, false)
   }
 
   continueResponse(filter: StreamFilter): void {
-    this.#continue(filter, true)
+    this.goOn(filter, true)
   }
 
-  #continue(filter: StreamFilter, response: boolean): void {
-    if (this.#done) return
-    if (this.#current === filter && this.#currentResponse === response) {
-      this.continued = true
-      return
-    }
-    this.#resumes ??= []
-    this.#resumes.push({ filter, response })
-    if (this.#busy > 0) return
-    this.#busy++
-    this.#settle()
+  protected get over(): boolean {
+    return this.#done
   }
 
-  // Ends one piece of work; after the outermost, what filters have continued meanwhile goes on.
-  #settle(): void {
-    this.#busy--
-    const resumes = this.#resumes
-    if (resumes === null || this.#busy > 0) return
-    this.#busy++
-    for (let next = resumes.shift(); next !== undefined && !this.#done; next = resumes.shift()) this.#resume(next.filter, next.response)
-    this.#busy--
-  }
-
-  #resume(filter: StreamFilter, response: boolean): void {
+  protected resume(filter: StreamFilter, response: boolean): void {
     if (response && this.#pausedResponse === filter) {
       this.#pausedResponse = null
       this.#nextResponse()

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { BodyBuffer } from "./body-buffer.ts"
 import { type BodyFilter, BodyPipeline, type PipelineOwner } from "./body-pipeline.ts"
 import { type BodyAction, CONTINUE, type FilterAction, HOLD, PAUSE, type StreamInfo } from "./filter.ts"
+import { FilterTurns } from "./filter-turns.ts"
 import {
   type CloseType,
   type ConnectionFilter,
@@ -64,7 +65,7 @@ class Part implements BodyFilter {
   }
 }
 
-export class NetworkChain implements ConnectionStream, PipelineOwner {
+export class NetworkChain extends FilterTurns<ConnectionFilter> implements ConnectionStream, PipelineOwner {
   readonly info: StreamInfo
   readonly #filters: readonly NetworkFilter[]
   readonly #owner: NetworkChainOwner
@@ -74,14 +75,6 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   #upstream: BodyPipeline | null = null
   /** Where the new connection waits. */
   #paused: Part | null = null
-  /** The filter whose callback runs, and which way. */
-  #current: ConnectionFilter | null = null
-  #currentResponse = false
-  /** It has continued what its callback is about. */
-  continued = false
-  /** Nested work of this chain; what filters continue meanwhile waits until it is done. */
-  #busy = 0
-  #resumes: { filter: ConnectionFilter; response: boolean }[] = []
   #asked = NOTHING
   #code: ErrorCode = "filterTrap"
   #details = ""
@@ -91,6 +84,7 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   #stored: StoredProperties | null = null
 
   constructor(filters: readonly NetworkFilter[], info: StreamInfo, owner: NetworkChainOwner) {
+    super()
     this.#filters = filters
     this.info = info
     this.#owner = owner
@@ -98,9 +92,9 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
 
   /** Shows the connection to the filters; the owner is told when all have let it pass. */
   run(): void {
-    this.#busy++
+    this.work()
     this.#next()
-    this.#settle()
+    this.settle()
   }
 
   #next(): void {
@@ -112,7 +106,7 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
       const part = filter === null ? null : new Part(filter, bodyLimit)
       parts.push(part)
       if (filter === null || part === null) continue
-      this.#begin(filter, false)
+      this.begin(filter, false)
       const action = filter.onNewConnection()
       if (this.endCall()) return
       if (action === PAUSE && !this.continued) {
@@ -150,18 +144,18 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   feed(response: boolean, buffer: Buffer, from: number, to: number): void {
     const pipeline = response ? this.#upstream : this.#downstream
     if (pipeline === null || this.#stopped) return
-    this.#busy++
+    this.work()
     pipeline.feed(buffer, from, to)
     pipeline.flush()
-    this.#settle()
+    this.settle()
   }
 
   end(response: boolean): void {
     if (this.#stopped) return
-    this.#busy++
+    this.work()
     const pipeline = response ? this.#upstream : this.#downstream
     pipeline?.end(null)
-    this.#settle()
+    this.settle()
   }
 
   onBody(response: boolean, bytes: Buffer): void {
@@ -182,17 +176,11 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   // --------------------------------------------------------------------------------------------------- calls and wishes
 
   beginCall(part: BodyFilter, response: boolean): void {
-    this.#begin((part as Part).filter, response)
-  }
-
-  #begin(filter: ConnectionFilter, response: boolean): void {
-    this.#current = filter
-    this.#currentResponse = response
-    this.continued = false
+    this.begin((part as Part).filter, response)
   }
 
   endCall(): boolean {
-    this.#current = null
+    this.current = null
     return (this.#asked !== NOTHING && this.#takeAsked()) || this.#stopped
   }
 
@@ -201,10 +189,10 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
     const asked = this.#asked
     this.#asked = NOTHING
     this.stop()
-    this.#busy++
+    this.work()
     if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterClose()
-    this.#settle()
+    this.settle()
     return true
   }
 
@@ -222,40 +210,22 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   #ask(what: number): void {
     if (this.#asked !== NOTHING || this.#stopped) return
     this.#asked = what
-    if (this.#current === null) this.#takeAsked()
+    if (this.current === null) this.#takeAsked()
   }
 
   continueDownstream(filter: ConnectionFilter): void {
-    this.#continue(filter, false)
+    this.goOn(filter, false)
   }
 
   continueUpstream(filter: ConnectionFilter): void {
-    this.#continue(filter, true)
+    this.goOn(filter, true)
   }
 
-  #continue(filter: ConnectionFilter, response: boolean): void {
-    if (this.#stopped) return
-    if (this.#current === filter && this.#currentResponse === response) {
-      this.continued = true
-      return
-    }
-    this.#resumes.push({ filter, response })
-    if (this.#busy > 0) return
-    this.#busy++
-    this.#settle()
+  protected get over(): boolean {
+    return this.#stopped
   }
 
-  // Ends one piece of work; after the outermost, what filters have continued meanwhile goes on.
-  #settle(): void {
-    this.#busy--
-    const resumes = this.#resumes
-    if (resumes.length === 0 || this.#busy > 0) return
-    this.#busy++
-    for (let next = resumes.shift(); next !== undefined && !this.#stopped; next = resumes.shift()) this.#resume(next.filter, next.response)
-    this.#busy--
-  }
-
-  #resume(filter: ConnectionFilter, response: boolean): void {
+  protected resume(filter: ConnectionFilter, response: boolean): void {
     if (!response && this.#paused?.filter === filter) {
       this.#paused = null
       this.#next()
@@ -294,7 +264,7 @@ export class NetworkChain implements ConnectionStream, PipelineOwner {
   closed(upstream: boolean, type: CloseType): void {
     for (const part of this.#parts) {
       if (part === null) continue
-      this.#begin(part.filter, upstream)
+      this.begin(part.filter, upstream)
       if (upstream) part.filter.onUpstreamClose(type)
       else part.filter.onDownstreamClose(type)
       this.endCall()

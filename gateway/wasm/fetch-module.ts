@@ -1,6 +1,8 @@
 // Fetches a module from a URL. What comes is not trusted: it is bounded in size and time, and used only when it has the
 // digest that the configuration names.
 
+import { collect } from "../http/collect.ts"
+
 /** ms for the whole transfer. */
 const FETCH_TIMEOUT = 30_000
 
@@ -18,21 +20,7 @@ export async function fetchModule(url: string, maxOctets: number, timeout: numbe
       await response.body.cancel()
       return tooLarge
     }
-    const parts: Uint8Array[] = []
-    let length = 0
-    for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
-      length += part.length
-      // Leaving the loop cancels the transfer.
-      if (length > maxOctets) return tooLarge
-      parts.push(part)
-    }
-    const bytes = new Uint8Array(length)
-    let at = 0
-    for (const part of parts) {
-      bytes.set(part, at)
-      at += part.length
-    }
-    return bytes
+    return (await collect(response.body, maxOctets)) ?? tooLarge
   } catch (error) {
     if (signal.aborted) return `${url} could not be fetched within ${timeout / 1000} s`
     const { message, cause } = error as Error & { cause?: { message?: string; code?: string } }

@@ -76,8 +76,7 @@ test.each(guests)(
       for (const response of await Promise.all(asked)) {
         // Null: cut off in the middle of its response.
         if (response === null) continue
-        // 504: on a busy machine what these guests do may outlast their route's time.
-        expect([...statuses, FAILED, 504]).toContain(response.status)
+        expect([...statuses, FAILED]).toContain(response.status)
         expect(response.header("x-split")).toBeNull()
       }
     }

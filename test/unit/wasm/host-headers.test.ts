@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
-import { decodePairs, encodedLength, encodePairs } from "../../../gateway/wasm/proxy-wasm/pairs.ts"
 import { OCTETS_PER_MICROSECOND } from "../../../gateway/wasm/proxy-wasm/results.ts"
 import { Direct, OUT, OUT2 } from "./support/direct.ts"
+import { encoded, pairsOf, remove, write } from "./support/header-calls.ts"
 import { FakeStream, TestHost } from "./support/host.ts"
 import { guest } from "./support/wat.ts"
 
@@ -11,25 +11,6 @@ const BAD_ARGUMENT = 2
 const INVALID_MEMORY_ACCESS = 6
 const REQUEST = 0
 const RESPONSE = 2
-
-function encoded(...flat: string[]): Uint8Array {
-  const bytes = new Uint8Array(encodedLength(flat))
-  encodePairs(flat, bytes, 0)
-  return bytes
-}
-
-function pairsOf(direct: Direct, map: number): string[] | null {
-  expect(direct.call("proxy_get_header_map_pairs", map, OUT, OUT2)).toBe(OK)
-  return decodePairs(direct.vm.memory.bytes, direct.word(OUT), direct.word(OUT2))
-}
-
-function write(direct: Direct, how: "add" | "replace", map: number, name: string, value: string): number {
-  return direct.call(`proxy_${how}_header_map_value`, map, ...direct.put(name), ...direct.put(value))
-}
-
-function remove(direct: Direct, map: number, name: string): number {
-  return direct.call("proxy_remove_header_map_value", map, ...direct.put(name))
-}
 
 describe("reading headers", () => {
   test("a value by any spelling of its name", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest"
 import type { CalloutResponse } from "../../../gateway/filter/filter.ts"
 import { Fields } from "../../../gateway/http/fields.ts"
-import { decodePairs, encodedLength, encodePairs } from "../../../gateway/wasm/proxy-wasm/pairs.ts"
 import { ChainExchange } from "./support/chain.ts"
 import { Direct, OUT, OUT2 } from "./support/direct.ts"
+import { encoded, pairsOf, remove, write } from "./support/header-calls.ts"
 import { TestHost } from "./support/host.ts"
 import { guest, Script } from "./support/wat.ts"
 
@@ -15,25 +15,6 @@ const REQUEST_TRAILERS = 1
 const RESPONSE_TRAILERS = 3
 const CALL_HEADERS = 6
 const CALL_TRAILERS = 7
-
-function encoded(...flat: string[]): Uint8Array {
-  const bytes = new Uint8Array(encodedLength(flat))
-  encodePairs(flat, bytes, 0)
-  return bytes
-}
-
-function pairsOf(direct: Direct, map: number): string[] | null {
-  expect(direct.call("proxy_get_header_map_pairs", map, OUT, OUT2)).toBe(OK)
-  return decodePairs(direct.vm.memory.bytes, direct.word(OUT), direct.word(OUT2))
-}
-
-function write(direct: Direct, how: "add" | "replace", map: number, name: string, value: string): number {
-  return direct.call(`proxy_${how}_header_map_value`, map, ...direct.put(name), ...direct.put(value))
-}
-
-function remove(direct: Direct, map: number, name: string): number {
-  return direct.call("proxy_remove_header_map_value", map, ...direct.put(name))
-}
 
 describe.each([
   ["request", REQUEST_TRAILERS],
