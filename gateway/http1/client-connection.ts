@@ -2,7 +2,7 @@
 // whether it can be used again. Bytes beyond a response poison it: they can't be told from an answer to the next request.
 
 import type { Socket } from "node:net"
-import type { BodyTransfer, UpstreamHandler } from "../http/exchange.ts"
+import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
@@ -40,7 +40,7 @@ export interface ClientConnectionOwner {
   onClosed(connection: ClientConnection): void
 }
 
-export class ClientConnection implements ChunkSink, DeadlineOwner {
+export class ClientConnection implements UpstreamStream, ChunkSink, DeadlineOwner {
   /** Requests it has carried. */
   uses = 0
   /** ms of the wheel's clock when it was made. */
@@ -136,6 +136,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     let transfer: BodyTransfer = "none"
     if (head.body === "length") transfer = head.fields.has("content-length") ? "plain" : "encode"
     else if (head.body === "chunked") transfer = "chunked"
+    else if (head.body === "close") transfer = "encode"
     this.#requestSent = transfer === "none"
     this.#writer.begin(serializeRequest(head, authority, transfer === "encode" || transfer === "chunked"), transfer)
     return transfer

@@ -130,6 +130,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     return this.#writer.writable
   }
 
+  get takesChunks(): boolean {
+    return this.#parser.head.minor === 1
+  }
+
   get requestComplete(): boolean {
     return this.#state >= COMPLETE
   }

@@ -4,11 +4,10 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
-import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
+import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
-import type { ClientConnection } from "../http1/client-connection.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
@@ -55,7 +54,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #phase = FILTERING
   #matchedPrefix = ""
   #chain: ChainRun | null = null
-  #connection: ClientConnection | null = null
+  #connection: UpstreamStream | null = null
   #tried: Endpoint[] | null = null
   #retried = false
   #isHead = false
@@ -262,7 +261,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     endpoint.acquire(this, fresh)
   }
 
-  onConnection(connection: ClientConnection): void {
+  onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     this.#phase = WAITING
     const head = this.head
@@ -399,7 +398,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
   }
 
-  #sendFiltered(connection: ClientConnection, body: FilteredBody): void {
+  #sendFiltered(connection: UpstreamStream, body: FilteredBody): void {
     this.#bodyStarted = true
     body.sent = true
     const { bytes } = body.waiting
@@ -410,7 +409,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (connection.writable && !body.held) this.stream.resumeRequest()
   }
 
-  #endFiltered(connection: ClientConnection, body: FilteredBody): void {
+  #endFiltered(connection: UpstreamStream, body: FilteredBody): void {
     this.#requestBody = null
     connection.sendEnd(body.trailers)
   }
@@ -449,7 +448,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A filter that holds the head back may yet want to see the body.
     this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
-    return head.body === "chunked" && this.head.minor === 1 && !this.#plainBody
+    return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody
   }
 
   onResponseFiltered(): void {

@@ -3,6 +3,7 @@
 
 import { connect } from "node:net"
 import type { ErrorCode } from "../errors.ts"
+import type { UpstreamStream } from "../http/exchange.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../http1/client-connection.ts"
 import type { HeadLimits } from "../http1/head-reader.ts"
@@ -21,7 +22,7 @@ export interface PoolSettings {
 
 /** Who wants a connection. Exactly one of its methods is called, unless it gives up first. */
 export interface ConnectionWaiter {
-  onConnection(connection: ClientConnection): void
+  onConnection(connection: UpstreamStream): void
   onNoConnection(code: ErrorCode, details: string): void
 }
 
