@@ -107,7 +107,7 @@ export class HpackDecoder {
       } else at++
       let name: string | null
       if (index === 0) {
-        name = this.#string(buffer, at, to, false)
+        name = this.#string(buffer, at, to, true)
         if (name === null) return false
         at = this.#at
       } else if (index >= FIRST_DYNAMIC) {
@@ -117,7 +117,8 @@ export class HpackDecoder {
       } else if (index > 0) name = STATIC_NAMES[index]
       else return false
 
-      const value = this.#string(buffer, at, to, never)
+      // What its sender puts into the table is new to it, and so to us.
+      const value = this.#string(buffer, at, to, !indexed && !never)
       if (value === null) return false
       at = this.#at
       const kind = classify(name, value)
@@ -148,8 +149,8 @@ export class HpackDecoder {
     return value
   }
 
-  /** The string at `at` (RFC 7541 §5.2); null when it is cut short or no Huffman code. */
-  #string(buffer: Buffer, at: number, to: number, secret: boolean): string | null {
+  /** The string at `at` (RFC 7541 §5.2); null when it is cut short or no Huffman code. `common`: it may well have come before. */
+  #string(buffer: Buffer, at: number, to: number, common: boolean): string | null {
     if (at >= to) return null
     const huffman = buffer[at] >= 0x80
     let length = buffer[at] & 0x7f
@@ -161,6 +162,6 @@ export class HpackDecoder {
     const end = at + length
     if (end > to) return null
     this.#at = end
-    return secret ? literalText(buffer, at, end, huffman) : commonLiteralText(buffer, at, end, huffman)
+    return common ? commonLiteralText(buffer, at, end, huffman) : literalText(buffer, at, end, huffman)
   }
 }

@@ -6,19 +6,23 @@ import { decodedRoom, decodeHuffman } from "./hpack-huffman.ts"
 
 /** Strings remembered; a new one takes the place of another whose octets hash to the same slot. */
 const SLOTS = 512
-/** Coded octets of the longest string worth remembering. */
-const LONGEST = 63
-/** Octets of a slot: one for form and length, then those of the string. */
-const STRIDE = 1 + LONGEST
+/** Coded octets of the longest string worth remembering, and the words they take. */
+const LONGEST = 64
+const WORDS = LONGEST / 4
+/** The same for octets that aren't Huffman-coded: making a string of more takes no longer than to look for it. */
+const LONGEST_RAW = 16
 /** Room for strings of up to 4 KiB; longer ones get memory of their own. */
 const SCRATCH = Buffer.allocUnsafeSlow(decodedRoom(4096))
 
 /** Hashes of what was met last, by slot: only what is met twice is remembered, so that random strings cost one hash. */
 const met = new Int32Array(SLOTS)
-/** What is remembered: the hash (which holds the length too), the octets, the string. */
+/** What is remembered: the hash, the form (length, Huffman or not; 0 = nothing yet), the octets in words, the string. */
 const hashes = new Int32Array(SLOTS)
-const coded = new Uint8Array(SLOTS * STRIDE)
+const forms = new Uint8Array(SLOTS)
+const coded = new Int32Array(SLOTS * WORDS)
 const texts: string[] = new Array<string>(SLOTS).fill("")
+/** The octets at hand, in words. */
+const words = new Int32Array(WORDS)
 
 /** The string coded by `buffer[start, end)`; null when that is no Huffman code. */
 export function literalText(buffer: Buffer, start: number, end: number, huffman: boolean): string | null {
@@ -32,23 +36,37 @@ export function literalText(buffer: Buffer, start: number, end: number, huffman:
 /** As {@link literalText}; the same string object for the same octets, if they came not long ago. */
 export function commonLiteralText(buffer: Buffer, start: number, end: number, huffman: boolean): string | null {
   const length = end - start
-  if (length > LONGEST || length === 0) return literalText(buffer, start, end, huffman)
-  let hash = huffman ? length | 0x80 : length
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ buffer[i], 0x01000193)
-  hash ^= hash >>> 15
+  if (length === 0 || length > (huffman ? LONGEST : LONGEST_RAW)) return literalText(buffer, start, end, huffman)
+  const form = huffman ? length | 0x80 : length
+  let hash = form
+  let count = 0
+  let i = start
+  for (; i + 4 <= end; i += 4) {
+    const word = buffer[i] | (buffer[i + 1] << 8) | (buffer[i + 2] << 16) | (buffer[i + 3] << 24)
+    words[count++] = word
+    hash = Math.imul(hash ^ word, 0x9e3779b1)
+    hash ^= hash >>> 15
+  }
+  if (i < end) {
+    let word = buffer[i]
+    if (i + 1 < end) word |= buffer[i + 1] << 8
+    if (i + 2 < end) word |= buffer[i + 2] << 16
+    words[count++] = word
+    hash = Math.imul(hash ^ word, 0x9e3779b1)
+    hash ^= hash >>> 15
+  }
   const slot = hash & (SLOTS - 1)
-  const base = slot * STRIDE
-  if (hashes[slot] === hash) {
-    let i = 0
-    // The first octet says in which of the two forms the others are, and how many they are.
-    if (coded[base] === (huffman ? length | 0x80 : length)) while (i < length && coded[base + 1 + i] === buffer[start + i]) i++
-    if (i === length) return texts[slot]
+  const base = slot * WORDS
+  if (hashes[slot] === hash && forms[slot] === form) {
+    let word = 0
+    while (word < count && coded[base + word] === words[word]) word++
+    if (word === count) return texts[slot]
   }
   const text = literalText(buffer, start, end, huffman)
   if (met[slot] === hash && text !== null) {
     hashes[slot] = hash
-    coded[base] = huffman ? length | 0x80 : length
-    for (let i = 0; i < length; i++) coded[base + 1 + i] = buffer[start + i]
+    forms[slot] = form
+    for (let word = 0; word < count; word++) coded[base + word] = words[word]
     texts[slot] = text
   }
   met[slot] = hash
