@@ -121,6 +121,12 @@ export class Fields {
     else added.push(name, value)
   }
 
+  /** As {@link add}, for codecs that read one field after the other: none has been added as text. */
+  append(name: string, value: string): void {
+    if (this.#added === null) this.#added = [name, value]
+    else this.#added.push(name, value)
+  }
+
   /**
    * Appends fields in the form they are sent in: each `name: value CRLF`, names lower case, none of them there yet, all of
    * them in `names`. Once a message.

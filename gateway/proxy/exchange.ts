@@ -10,10 +10,11 @@ import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
-import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../upstream/pool.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { FilteredBody } from "./filtered-body.ts"
-import type { Reply } from "./local-reply.ts"
+import { isGrpc, type Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
@@ -259,6 +260,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#arm()
     }
     endpoint.acquire(this, fresh)
+  }
+
+  needsHttp2(): boolean {
+    return isGrpc(this.head)
   }
 
   onConnection(connection: UpstreamStream): void {
@@ -620,13 +625,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
-    if (
-      errors[code].retryable === "if-idempotent" &&
-      unanswered &&
-      !this.#retried &&
-      !this.#bodyStarted &&
-      IDEMPOTENT.test(this.head.method)
-    ) {
+    // What was refused unseen may be repeated whatever it is.
+    const { retryable } = errors[code]
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.head.method))
+    if (repeatable && !this.#retried && !this.#bodyStarted) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
