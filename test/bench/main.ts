@@ -107,6 +107,13 @@ async function startContender(contender: Contender, scenario: Scenario, surround
 
 type Shared = Omit<Surroundings, "folder">
 
+/** For a sentence: what a gateway gave as its reason in the log that a message ends with, or else the message's first line. */
+function firstReason(message: string): string {
+  const logged = /"reason":"((?:[^"\\]|\\.)*)"/.exec(message)
+  const reason: string = logged === null ? message : JSON.parse(`"${logged[1]}"`)
+  return reason.split("\n")[0].slice(0, 200)
+}
+
 interface Measured {
   readonly series: readonly Series[]
   /** Contenders that could not do what the scenario asks, and why. */
@@ -125,7 +132,7 @@ async function runScenario(scenario: Scenario, proxies: readonly Contender[], sh
       } catch (error) {
         for (const entry of own) await entry.running.stop()
         console.error(`${scenario.name}: ${contender.name} is left out: ${(error as Error).message}`)
-        failed.push(`${contender.name} (${(error as Error).message.split("\n")[0].slice(0, 200)})`)
+        failed.push(`${contender.name} (${firstReason((error as Error).message)})`)
       }
     }
     if (Number(values.warmup) > 0) for (const entry of entries) await measure(entry, scenario, Number(values.warmup))

@@ -15,7 +15,9 @@ origin are good for without one.
 /** Sections of a file by their title. */
 function sectionsOf(text: string): Map<string, string> {
   const sections = new Map<string, string>()
-  for (const part of text.split(/^(?=### )/m).slice(1)) sections.set(part.slice(4, part.indexOf("\n")), `${part.trimEnd()}\n`)
+  for (const part of text.split(/^(?=### )/m)) {
+    if (part.startsWith("### ")) sections.set(part.slice(4, part.indexOf("\n")), `${part.trimEnd()}\n`)
+  }
   return sections
 }
 
