@@ -14,7 +14,7 @@ import { contenders, custom } from "./contenders.ts"
 import { defaultLoadTool, describeLoad, type LoadTool, runLoad } from "./load.ts"
 import { Origins } from "./origins.ts"
 import { cpuBetween, cpuTimes, findProgram, residentMemory } from "./processes.ts"
-import { environment, type Sample, type Series, scenarioTable } from "./report.ts"
+import { describeSample, environment, type Sample, type Series, scenarioTable } from "./report.ts"
 import { writeResults } from "./results.ts"
 import { featureOf, neededPrograms, type Scenario, scenarios, withoutFeature } from "./scenarios.ts"
 import { sluiceCommand } from "./sluice.ts"
@@ -121,36 +121,46 @@ interface Measured {
 }
 
 async function runScenario(scenario: Scenario, proxies: readonly Contender[], shared: Shared): Promise<Measured> {
-  const entries: Entry[] = []
+  const byContender = new Map<string, Entry[]>()
   const failed: string[] = []
+  /** Does something with a contender's entries; one that can't do its part is out, and the others go on. */
+  const attempt = async (name: string, work: (entries: Entry[]) => Promise<void>): Promise<void> => {
+    const entries = byContender.get(name) ?? []
+    try {
+      await work(entries)
+    } catch (error) {
+      byContender.delete(name)
+      for (const entry of entries) await entry.running.stop()
+      console.error(`${scenario.name}: ${name} is left out: ${(error as Error).message}`)
+      failed.push(`${name} (${firstReason((error as Error).message)})`)
+    }
+  }
   try {
     for (const contender of proxies.filter((each) => each.suits(scenario))) {
-      const own: Entry[] = []
-      try {
-        await startContender(contender, scenario, shared, own)
-        entries.push(...own)
-      } catch (error) {
-        for (const entry of own) await entry.running.stop()
-        console.error(`${scenario.name}: ${contender.name} is left out: ${(error as Error).message}`)
-        failed.push(`${contender.name} (${firstReason((error as Error).message)})`)
+      byContender.set(contender.name, [])
+      await attempt(contender.name, (entries) => startContender(contender, scenario, shared, entries))
+    }
+    if (Number(values.warmup) > 0) {
+      for (const name of [...byContender.keys()]) {
+        await attempt(name, async (entries) => {
+          for (const entry of entries) await measure(entry, scenario, Number(values.warmup))
+        })
       }
     }
-    if (Number(values.warmup) > 0) for (const entry of entries) await measure(entry, scenario, Number(values.warmup))
     for (let round = 0; round < Number(values.rounds); round++) {
-      for (const entry of entries) {
-        const sample = await measure(entry, scenario, Number(values.seconds))
-        entry.samples.push(sample)
-        const busy = Math.round((sample.cpu * sample.perSecond) / 1e4)
-        const each = scenario.unit === "octet" ? "MB" : scenario.unit
-        const scale = scenario.unit === "octet" ? 1e6 : 1
-        console.log(
-          `${scenario.name} round ${round + 1} ${entry.name}: ${(sample.cpu * scale).toFixed(1)} µs/${each}, ${Math.round(sample.perSecond / scale)}/s, core ${busy} % busy, ${sample.errors} errors`,
-        )
+      for (const name of [...byContender.keys()]) {
+        await attempt(name, async (entries) => {
+          for (const entry of entries) {
+            const sample = await measure(entry, scenario, Number(values.seconds))
+            entry.samples.push(sample)
+            console.log(`${scenario.name} round ${round + 1} ${entry.name}: ${describeSample(scenario, sample)}`)
+          }
+        })
       }
     }
-    return { series: entries, failed }
+    return { series: [...byContender.values()].flat(), failed }
   } finally {
-    for (const entry of entries) await entry.running.stop()
+    for (const entry of [...byContender.values()].flat()) await entry.running.stop()
   }
 }
 

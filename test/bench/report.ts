@@ -42,6 +42,13 @@ function difference(series: Series, base: Series): number {
   return median(series.samples.map((sample, round) => sample.cpu - base.samples[round].cpu))
 }
 
+/** One run in a line, while the bench runs. */
+export function describeSample({ unit }: Scenario, { cpu, perSecond, errors }: Sample): string {
+  const [name, size] = unit === "octet" ? ["MB", 1e6] : [unit, 1]
+  const busy = Math.round((cpu * perSecond) / 1e4)
+  return `${(cpu * size).toFixed(1)} µs/${name}, ${Math.round(perSecond / size)}/s, core ${busy} % busy, ${errors} errors`
+}
+
 /** A column: its title, and a cell of it for each series. */
 type Column = readonly [title: string, cell: (series: Series) => string]
 
