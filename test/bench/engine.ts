@@ -116,6 +116,7 @@ const exchanges = new Exchanges({
   name: "edge",
   port: 8080,
   config: config.listeners[0] as HttpListenerConfig,
+  tls: null,
   router: new Router([{ route: config.routes[0], target: route }], "edge"),
   listenerSlots,
   noRouteSlots: slots,
