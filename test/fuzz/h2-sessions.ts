@@ -317,6 +317,7 @@ function client(random: Random, tally: Tally, wheel: TimerWheel, frames: number)
     },
     60_000,
     wheel.now + 1000,
+    false,
   )
   const more = (): void => {
     while (session.capacity > 0 && attempts.length < 400 && random.below(4) !== 0) {
