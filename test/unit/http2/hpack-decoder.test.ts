@@ -138,6 +138,25 @@ describe("HPACK decoder", () => {
       expect(reader.values).toEqual(["\x07"])
     }
   })
+
+  test("literals whose octets hash alike are told apart", () => {
+    // As the table of common literals hashes: two words, the second of which makes up for what the first changed.
+    const step = (hash: number, word: number): number => {
+      const product = Math.imul(hash ^ word, 0x9e3779b1)
+      return product ^ (product >>> 15)
+    }
+    const one = Buffer.from("/abcdefg")
+    const other = Buffer.from("/xyz....")
+    const length = one.length
+    other.writeInt32LE(step(length, one.readInt32LE(0)) ^ one.readInt32LE(4) ^ step(length, other.readInt32LE(0)), 4)
+    const hashes = [one, other].map((octets) => step(step(length, octets.readInt32LE(0)), octets.readInt32LE(4)))
+    expect(hashes[0]).toBe(hashes[1])
+    const reader = new Reader()
+    for (const octets of [one, one, one, other, other, other, one, other, one]) {
+      expect(reader.read(`0408${octets.toString("hex")}`)).toBe(true)
+      expect(reader.values).toEqual([octets.toString("latin1")])
+    }
+  })
 })
 
 /** `value` in groups of seven bits, hexadecimal. */

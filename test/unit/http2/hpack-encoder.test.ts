@@ -226,6 +226,19 @@ describe("HPACK encoder", () => {
     expect(Buffer.from(out.subarray(end - 200, end)).toString("latin1")).toBe(value)
   })
 
+  test("a name stays in use for as long as any of its entries, though older ones are driven out", () => {
+    const link = new Link()
+    const old: Field = ["x-mine", "old"]
+    const recent: Field = ["x-mine", "recent"]
+    for (let i = 0; i < 2; i++) link.send([old])
+    for (let i = 0; link.encoder.tableSize < 3500; i++) link.send([["vary", `${i}`.repeat(300).slice(0, 400)]])
+    for (let i = 0; i < 2; i++) link.send([recent])
+    for (let i = 0; link.send([recent]) === 1 && i < 2; i++) link.send([["vary", `more-${i}`.repeat(60)]])
+    expect(link.send([recent])).toBeLessThanOrEqual(2)
+    expect(link.send([["x-mine", "unseen"]])).toBe(2 + 1 + "unseen".length)
+    expect(link.encoder.tableSize).toBeGreaterThan(3500)
+  })
+
   test("names of one connection come and go without end", () => {
     const link = new Link()
     for (let i = 0; i < 3000; i++) {
