@@ -6,8 +6,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
-import type { ServerConnection } from "./http1/server-connection.ts"
-import { Listener, type ListenerMeans } from "./listener/listener.ts"
+import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
@@ -269,7 +268,7 @@ class Worker {
   }
 
   // A request that never became an exchange is counted and logged like one.
-  #onRefused(listener: Listener, connection: ServerConnection, code: ErrorCode, head: RequestHead): void {
+  #onRefused(listener: Listener, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
     const plane = this.#bound.get(listener.name)?.plane() ?? null
     if (plane === null) return
     const { status, flag } = errors[code]
@@ -282,7 +281,7 @@ class Worker {
       method: head.method,
       path: head.target,
       authority: head.authority,
-      protocol: "HTTP/1.1",
+      protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
       flag,
       flagDetails: code,

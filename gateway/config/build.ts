@@ -69,6 +69,7 @@ function listener(written: WrittenListener, i: number): ListenerConfig {
       head: limits.head ?? 32_768,
       fields: limits.fields ?? 100,
       body: limits.body ?? 0,
+      streams: limits.streams ?? 100,
       connections: limits.connections,
     },
     timeouts: {

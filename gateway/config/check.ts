@@ -19,7 +19,7 @@ type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
 
 const ONLY_HTTP = "belongs to http listeners, for a tcp listener reads no requests; leave it out"
 const HTTP_KEYS = [
-  ["limits", ["requestLine", "head", "fields", "body"]],
+  ["limits", ["requestLine", "head", "fields", "body", "streams"]],
   ["timeouts", ["head", "halfClose", "tunnelIdle"]],
 ] as const
 

@@ -40,6 +40,8 @@ export interface HttpListenerConfig {
     readonly fields: number
     /** Octets of a request body; 0 = no limit (default). Over it: 413. */
     readonly body: number
+    /** Requests at once on one HTTP/2 connection; default 100. Over it: refused. */
+    readonly streams: number
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
     readonly connections: number
   }
@@ -95,7 +97,8 @@ export interface EndpointConfig {
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
-  readonly protocol: "http1"
+  /** Version of HTTP it is spoken to in; `auto`: HTTP/2 for gRPC, else HTTP/1.1. Default http1. */
+  readonly protocol: "http1" | "h2" | "auto"
   /** ms; default 5 s. */
   readonly connectTimeout: number
   readonly pool: {

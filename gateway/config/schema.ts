@@ -35,7 +35,9 @@ export const listenerSchema = object(
     address: address(0).describe("host:port to listen on; IPv6 in brackets; port 0 lets the system choose."),
     protocol: choice(["http", "tcp"])
       .default("http")
-      .describe("http: HTTP/1.1, whose requests routes take further. tcp: connections are carried to backends as they are. Default http."),
+      .describe(
+        "http: HTTP/1.1 and HTTP/2, whose requests routes take further. tcp: connections are carried to backends as they are. Default http.",
+      ),
     backends: tcpBackends.optional().describe("tcp: services the listener's connections go to, by weight."),
     filters: filterUses.optional().describe("tcp: filters the listener's connections pass, in order."),
     limits: object(
@@ -46,6 +48,9 @@ export const listenerSchema = object(
           .describe("http: octets of a request head; over it: 431. Default 32KiB."),
         fields: integer(1, 10_000).optional().describe("http: fields in a request head; over it: 431. Default 100."),
         body: size(0, maxTransfer).optional().describe("http: octets of a request body, 0 = no limit; over it: 413. Default 0."),
+        streams: integer(1, 10_000)
+          .optional()
+          .describe("http: requests at once on one HTTP/2 connection; over it they are refused. Default 100."),
         connections: integer(1, 10_000_000)
           .default(65536)
           .describe("Open connections; over it a new one is closed at once. Default 65536."),
@@ -106,7 +111,9 @@ export const serviceSchema = object(
     loadBalancing: choice(["roundRobin", "random", "leastRequest"])
       .default("leastRequest")
       .describe("How an endpoint is chosen. Default leastRequest."),
-    protocol: choice(["http1"]).default("http1").describe("http1: HTTP/1.1."),
+    protocol: choice(["http1", "h2", "auto"])
+      .default("http1")
+      .describe("http1: HTTP/1.1. h2: HTTP/2. auto: HTTP/2 for gRPC requests, HTTP/1.1 for the rest. Default http1."),
     connectTimeout: duration().default(5000).describe("For a connection to be made. Default 5s."),
     pool: object(
       {

@@ -49,7 +49,7 @@ export interface StreamInfo {
   readonly elapsed: number
   /** Milliseconds from the start to the response's head; −1 before. */
   readonly timeToFirstByte: number
-  /** `HTTP/1.0`, `HTTP/1.1`. */
+  /** `HTTP/1.0`, `HTTP/1.1`, `HTTP/2`; `TCP`. */
   readonly protocol: string
   /** Peer and own address of the downstream connection. */
   readonly sourceAddress: string

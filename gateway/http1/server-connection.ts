@@ -118,7 +118,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#parser = new RequestParser(limits.head)
     this.deadline = new Deadline(wheel, this)
     this.deadline.set(wheel.now + limits.idleTimeout)
-    socket.on("data", (bytes: Buffer) => this.#onData(bytes))
+    socket.on("data", (bytes: Buffer) => this.receive(bytes))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#onDrain())
     // What went wrong is told by `close`, which follows.
@@ -128,6 +128,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   get writable(): boolean {
     return this.#writer.writable
+  }
+
+  get takesChunks(): boolean {
+    return this.#parser.head.minor === 1
   }
 
   get requestComplete(): boolean {
@@ -143,7 +147,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     return this.#exchange !== null
   }
 
-  #onData(bytes: Buffer): void {
+  /** Octets have come. */
+  receive(bytes: Buffer): void {
     if (this.#kept !== null || this.#paused) {
       // Read ahead of a pause: kept until it is over.
       this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])

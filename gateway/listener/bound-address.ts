@@ -39,6 +39,11 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect }, (socket) => this.#accept(socket))
   }
 
+  /** No more connections are accepted, and those there are should end. */
+  protected get draining(): boolean {
+    return this.#draining
+  }
+
   /** Takes a connection over and adds it to {@link open}. */
   protected abstract begin(socket: Socket, id: number): void
 

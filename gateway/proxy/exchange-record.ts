@@ -48,6 +48,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     return this.stream.connectionId
   }
   get protocol(): string {
+    if (this.head.major === 2) return "HTTP/2"
     return this.head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0"
   }
   get sourceAddress(): string {

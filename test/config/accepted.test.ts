@@ -46,7 +46,7 @@ test("the smallest useful file has every default filled in", () => {
         name: "listener-0",
         address: { host: "127.0.0.1", port: 8080 },
         protocol: "http",
-        limits: { requestLine: 8192, head: 32_768, fields: 100, body: 0, connections: 65_536 },
+        limits: { requestLine: 8192, head: 32_768, fields: 100, body: 0, streams: 100, connections: 65_536 },
         timeouts: { head: 10_000, idle: 60_000, halfClose: 1000, tunnelIdle: 3_600_000 },
         trustedHops: 0,
         path: { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true },
