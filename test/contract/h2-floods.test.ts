@@ -145,7 +145,6 @@ describe("frames that move nothing end the connection", () => {
   const hold = headers(1, requestFields("/hold", "POST"), { end: false })
   const floods: readonly [string, Flood][] = [
     ["PING", { wave: () => times(500, () => ping("12345678")), waves: 400 }],
-    ["PING, whose answers are not read", { options: { updateWindows: false }, wave: () => times(500, () => ping("12345678")), waves: 400 }],
     ["answers to PING", { wave: () => times(500, () => ping("12345678", true)), waves: 400 }],
     ["SETTINGS", { wave: () => times(500, () => settings()), waves: 400 }],
     [
@@ -228,7 +227,6 @@ describe("streams opened to be thrown away", () => {
     ],
     ["malformed requests", (stream) => headers(stream, [...requestFields("/hold"), ["Bad", "name"]])],
     ["requests without a field", (stream) => headers(stream, Buffer.alloc(0))],
-    ["requests that are refused with a status", (stream) => headers(stream, requestFields("/hold", "TRACE"))],
   ]
   test.each(resets)("%s ends the connection", async (_name, stream) => {
     const before = origin.arrivals.filter(({ target }) => target === "/hold").length
@@ -247,7 +245,6 @@ describe("streams opened to be thrown away", () => {
       () => origin.arrivals.every(({ target, socket, body }) => target !== "/hold" || socket.destroyed || body.complete),
       "closed connections",
     )
-    await until(() => origin.open < 60, "few open connections")
   })
 })
 

@@ -160,7 +160,10 @@ describe.each(pairings)("HTTP/%s to %s", (version, service) => {
     const seen = services.one(path)
     expect(seen.authority).toBe("a")
     const names = new Set(fields.map(([name]) => name))
-    expect(seen.fields.filter(([name]) => names.has(name))).toEqual(fields)
+    // Crumbs may have become one cookie, in a place of its own.
+    const ordered = (of: readonly Field[]): Field[] => of.filter(([name]) => names.has(name) && name !== "cookie")
+    expect(ordered(seen.fields)).toEqual(ordered(fields))
+    expect(values(seen.fields, "cookie")).toEqual(["a=1; b=2"])
     expect(value(seen.fields, "x-forwarded-for")).toBe("127.0.0.1")
     expect(value(seen.fields, "x-forwarded-proto")).toBe("http")
     expect(value(seen.fields, "x-forwarded-host")).toBe("a")

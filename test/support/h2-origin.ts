@@ -66,8 +66,14 @@ export class H2Arrival {
   /** A whole response in one write, when its body fits in the windows; longer ones follow them. */
   reply(status: number, body: string | Uint8Array = "", fields: readonly Field[] = []): void {
     const bytes = typeof body === "string" ? Buffer.from(body, "latin1") : body
-    this.head(status, fields, bytes.length === 0)
-    if (bytes.length > 0) this.peer.sendBody(this.id, bytes).catch(() => {})
+    const head = headers(this.id, [[":status", String(status)], ...fields], { end: bytes.length === 0 })
+    if (bytes.length <= Math.min(16_384, this.stream.sendWindow, this.peer.sendWindow)) {
+      this.peer.take(bytes.length, this.id)
+      this.peer.send(head, ...(bytes.length === 0 ? [] : [data(this.id, bytes, { end: true })]))
+    } else {
+      this.peer.send(head)
+      this.peer.sendBody(this.id, bytes).catch(() => {})
+    }
   }
 
   data(bytes: string | Uint8Array, end = false): void {

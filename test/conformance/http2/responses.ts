@@ -211,7 +211,12 @@ const bad: readonly ResponseCase[] = [
   malformedField("§8.1.1 content-length that is no number", ["content-length", "x"]),
   malformedField("§8.1.1 content-length of a response that ends with its head", ["content-length", "5"]),
   { name: "§8.1 DATA before the head", send: (id) => [data(id, "x", { end: true })], status: 502 },
-  { name: "§6.4 RST_STREAM instead of a response", send: (id) => [rstStream(id, "INTERNAL_ERROR")], status: 502 },
+  {
+    name: "§6.4 RST_STREAM instead of a response to what can't be repeated",
+    method: "POST",
+    send: (id) => [rstStream(id, "INTERNAL_ERROR")],
+    status: 502,
+  },
   {
     name: "§8.1.1 a body longer than content-length",
     send: (id) => [head(id, [["content-length", "3"]]), data(id, "answer", { end: true })],
@@ -281,7 +286,13 @@ const fatal: readonly ResponseCase[] = [
   ends("§5.1 DATA on a stream that nobody opened", () => [data(2, "x")]),
   ends("§6.1 DATA on stream 0", () => [data(0, "x")]),
   ends("§6.2 HEADERS on stream 0", () => [frame(HEADERS, END_HEADERS, 0, indexed(8))]),
-  ends("§6.8 GOAWAY of a server that has processed nothing and says why", () => [goaway(0, "INTERNAL_ERROR")]),
+  {
+    name: "§6.8 GOAWAY of a server that has processed nothing: the request is sent again elsewhere",
+    send: () => [goaway(0, "INTERNAL_ERROR")],
+    status: 200,
+    body: "probe",
+    connection: "ends",
+  },
 ]
 
 export const responseCases: readonly ResponseCase[] = [...shapes, ...ignored, ...bad, ...fatal]
