@@ -94,6 +94,7 @@ class Worker {
       nextConnectionId: () => ++this.#connections,
       onRefused: (...refused) => this.#onRefused(...refused),
       onFault: (error) => this.#onFault(error),
+      onHandshakeError: (listener, code) => this.#logger.log("debug", "TLS handshake failed", { listener, code }),
     }
     this.#services = new Services({
       wheel: this.#wheel,
@@ -191,14 +192,14 @@ class Worker {
 
   #bind(plane: Plane): Bound {
     const exchanges = new Exchanges(plane)
-    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans)
+    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans, plane.tls)
     return {
       listener,
       address: addressOf(plane),
       update: (snapshot) => {
         const next = snapshot.planes.get(listener.name) as Plane
         exchanges.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => exchanges.plane,
     }
@@ -206,14 +207,14 @@ class Worker {
 
   #bindTcp(plane: TcpPlane): Bound {
     const sessions = new TcpSessions(plane)
-    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans)
+    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans, plane.tls)
     return {
       listener,
       address: addressOf(plane),
       update: (snapshot) => {
         const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
         sessions.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => null,
     }

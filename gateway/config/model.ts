@@ -25,12 +25,52 @@ export interface Config {
 
 export type ListenerConfig = HttpListenerConfig | TcpListenerConfig
 
+/** Whether a listener carries connections, not requests. */
+export function carriesConnections(listener: ListenerConfig): listener is TcpListenerConfig {
+  return listener.protocol === "tcp" || listener.protocol === "tls"
+}
+
+/** TLS as a listener speaks it. Paths are absolute. */
+export interface ListenerTlsConfig {
+  /** Never empty; the first is the default. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[]
+  readonly minVersion: "1.2" | "1.3"
+  /** Offered to clients, the best first; empty = none (tls). */
+  readonly alpn: readonly ("h2" | "http/1.1")[]
+  /** Authorities of client certificates; "" = clients aren't asked for one. */
+  readonly clientCa: string
+  readonly clientCertificate: "require" | "optional"
+  /** Services are told of the client's certificate in `x-forwarded-client-cert`. */
+  readonly forwardClientCert: boolean
+  /** ms; default 10 s. */
+  readonly handshakeTimeout: number
+  /** Handshakes at a time in each worker; default 1024. Over it: closed at once. */
+  readonly maxHandshakes: number
+}
+
+/** TLS as it is spoken to a service. Paths are absolute. */
+export interface ServiceTlsConfig {
+  /** Authorities of its certificate; "" = the system's. */
+  readonly ca: string
+  /** Shown to it; "" = none. Both or neither. */
+  readonly cert: string
+  readonly key: string
+  /** "" = the endpoint's host. */
+  readonly serverName: string
+  /** SPIFFE ID its certificate must have; "" = its name is looked for instead. */
+  readonly identity: string
+  readonly insecureSkipVerify: boolean
+  readonly minVersion: "1.2" | "1.3"
+}
+
 /** A listener whose connections carry requests, which routes take further. */
 export interface HttpListenerConfig {
   /** Unique; default `listener-<index>`. */
   readonly name: string
   readonly address: Address
-  readonly protocol: "http"
+  readonly protocol: "http" | "https"
+  /** Of https; null for http. */
+  readonly tls: ListenerTlsConfig | null
   readonly limits: {
     /** Octets of the request line; default 8 KiB. Over it: 414. */
     readonly requestLine: number
@@ -74,7 +114,9 @@ export interface HttpListenerConfig {
 export interface TcpListenerConfig {
   readonly name: string
   readonly address: Address
-  readonly protocol: "tcp"
+  readonly protocol: "tcp" | "tls"
+  /** Of tls, which ends here; null for tcp. */
+  readonly tls: ListenerTlsConfig | null
   /** Services by weight. May name one that does not exist: its share of connections is closed. */
   readonly backends: readonly { readonly service: string; readonly weight: number }[]
   readonly filters: readonly RouteFilterConfig[]
@@ -99,6 +141,8 @@ export interface ServiceConfig {
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
   /** Version of HTTP it is spoken to in; `auto`: HTTP/2 for gRPC, else HTTP/1.1. Default http1. */
   readonly protocol: "http1" | "h2" | "auto"
+  /** Null: no TLS. */
+  readonly tls: ServiceTlsConfig | null
   /** ms; default 5 s. */
   readonly connectTimeout: number
   readonly pool: {

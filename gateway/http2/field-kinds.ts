@@ -35,6 +35,7 @@ const KINDS: ReadonlyMap<string, number> = new Map([
   ["x-forwarded-for", FORWARDED],
   ["x-forwarded-proto", FORWARDED],
   ["x-forwarded-host", FORWARDED],
+  ["x-forwarded-client-cert", FORWARDED],
   ["x-request-id", FORWARDED],
   ["traceparent", FORWARDED],
   ["tracestate", FORWARDED],

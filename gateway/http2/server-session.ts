@@ -3,6 +3,7 @@
 
 import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import { RequestHead, ResponseHead } from "../http/message.ts"
 import { plainAddress } from "../http/plain-address.ts"
@@ -40,6 +41,7 @@ export interface ServerSessionOwner {
 
 export class ServerSession extends Session {
   readonly connectionId: number
+  readonly security: ConnectionSecurity | null
   readonly sourceAddress: string
   readonly sourcePort: number
   readonly destinationAddress: string
@@ -66,6 +68,7 @@ export class ServerSession extends Session {
     exchanges: ExchangeFactory,
     owner: ServerSessionOwner,
     key: () => string,
+    security: ConnectionSecurity | null = null,
   ) {
     const settings = [
       h2.SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -77,6 +80,7 @@ export class ServerSession extends Session {
     ]
     super(socket, wheel, { headerList: limits.head.head, settings }, null)
     this.connectionId = id
+    this.security = security
     this.sourceAddress = plainAddress(socket.remoteAddress)
     this.sourcePort = socket.remotePort ?? 0
     this.destinationAddress = plainAddress(socket.localAddress)
@@ -84,7 +88,7 @@ export class ServerSession extends Session {
     this.exchanges = exchanges
     this.#limits = limits
     this.#owner = owner
-    this.#section = new RequestSection(limits.head, new RequestHead(), key)
+    this.#section = new RequestSection(limits.head, new RequestHead(), key, this.decoder)
     this.deadline.set(wheel.now + limits.headTimeout)
     socket.on("data", (bytes: Buffer) => this.receive(bytes))
   }
@@ -173,15 +177,10 @@ export class ServerSession extends Session {
     if (refusal !== null) return this.#refuse(stream, refusal, section.malformed !== "", endStream)
     const { head } = stream
     if (this.#limits.body > 0 && head.contentLength > this.#limits.body) return this.#refuse(stream, "bodyTooLarge", false, endStream)
-    head.scheme = this.scheme
+    head.scheme = this.security === null ? "http" : "https"
     this.streams.set(id, stream)
     if (this.streams.size === 1) this.#arm()
     stream.begin(endStream)
-  }
-
-  /** Of the listener. */
-  protected get scheme(): string {
-    return "http"
   }
 
   // Trailers end a request (RFC 9113 §8.1).

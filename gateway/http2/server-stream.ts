@@ -1,6 +1,7 @@
 // One request of an HTTP/2 client and its response: the downstream side of an exchange.
 
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type BodyKind, RequestHead, type ResponseHead } from "../http/message.ts"
@@ -36,6 +37,9 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
     this.deadline = new Deadline(wheel, this)
   }
 
+  get security(): ConnectionSecurity | null {
+    return this.#connection.security
+  }
   get connectionId(): number {
     return this.#connection.connectionId
   }
