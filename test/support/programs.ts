@@ -64,6 +64,10 @@ export class RunningProgram {
     })
   }
 
+  static spawn(path: string, args: readonly string[]): RunningProgram {
+    return new RunningProgram(path, args)
+  }
+
   /** Starts a server and waits until its port of 127.0.0.1 takes connections. */
   static async start(path: string, args: readonly string[], port: number): Promise<RunningProgram> {
     const server = new RunningProgram(path, args)
