@@ -5,8 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { Authority } from "../support/certs.ts"
 import { Gateway } from "../support/gateway.ts"
-import { h2Get } from "../support/h2-client.ts"
+import { H2Client, h2Get } from "../support/h2-client.ts"
 import { ask, EchoServices } from "../support/pairing.ts"
 import { freePort } from "../support/ports.ts"
 import { program, RunningProgram, runProgram } from "../support/programs.ts"
@@ -24,12 +25,16 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "sluice-interop-"))
   writeFileSync(join(folder, "large.bin"), large)
   services = await EchoServices.start()
+  const { cert, key } = new Authority().issue({ commonName: "localhost", names: ["localhost", "127.0.0.1"] })
   gateway = await Gateway.start({
     config: {
       admin: false,
       workers: 2,
       accessLog: "off",
-      listeners: [{ address: "127.0.0.1:0" }],
+      listeners: [
+        { name: "plain", address: "127.0.0.1:0" },
+        { name: "tls", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [{ cert: "./cert.pem", key: "./key.pem" }] } },
+      ],
       services: { h1: { endpoints: [services.h1.address] }, h2: { endpoints: [services.h2.address], protocol: "h2" } },
       routes: [
         { match: { path: "/h1" }, backends: "h1" },
@@ -37,6 +42,7 @@ beforeAll(async () => {
         { match: { path: "/direct" }, respond: { status: 200, body: "direct" } },
       ],
     },
+    files: { "cert.pem": cert, "key.pem": key },
   })
 })
 
@@ -46,7 +52,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const at = (path: string): string => `http://127.0.0.1:${gateway.port()}${path}`
+const at = (path: string): string => `http://127.0.0.1:${gateway.port("plain")}${path}`
 
 describe("curl", () => {
   const curl = program("curl")
@@ -80,6 +86,49 @@ describe("curl", () => {
     expect(h2.stdout.toString()).toMatch(/^HTTP\/2 103 [\s\S]*HTTP\/2 200 [\s\S]*x-service: h2[\s\S]*x-sum: 42/)
     const h1 = await runProgram(curl, ["-sSi", "--http1.1", at("/h2/curl-http1?length")])
     expect(h1.stdout.toString()).toMatch(/^HTTP\/1\.1 200 /)
+  })
+})
+
+describe("over TLS", () => {
+  const curl = program("curl")
+  const nghttp = program("nghttp")
+  const tls = { rejectUnauthorized: false }
+
+  test("ALPN: h2 when the client offers it, HTTP/1.1 when it doesn't", async (context) => {
+    if (curl === null) return context.skip("needs curl")
+    const url = `https://127.0.0.1:${gateway.port("tls")}/h2/tls?length`
+    for (const [version, shown] of [
+      ["--http2", "2"],
+      ["--http1.1", "1.1"],
+      ["--no-alpn", "1.1"],
+    ]) {
+      const args = ["-skS", version, "--data-binary", `@${join(folder, "large.bin")}`, "-w", "%{stderr}%{http_version} %{http_code}", url]
+      const { stdout, stderr, code } = await runProgram(curl, args)
+      expect([code, stderr]).toEqual([0, `${shown} 200`])
+      expect(digest(stdout)).toBe(digest(large))
+    }
+  })
+
+  test("nghttp", async (context) => {
+    if (nghttp === null) return context.skip("needs nghttp")
+    const { stdout, code } = await runProgram(nghttp, ["-v", "-n", `https://127.0.0.1:${gateway.port("tls")}/direct`])
+    expect([code, /:status: 200/.test(stdout.toString())]).toEqual([0, true])
+  })
+
+  test("services are told https; a request that says http in its :scheme is not believed", async () => {
+    const client = await H2Client.connect(gateway.port("tls"), { tls })
+    expect((await client.ask({ path: "/h2/scheme?length" })).status).toBe(200)
+    const seen = services.one("/h2/scheme?length")
+    expect(seen.fields.find(([name]) => name === "x-forwarded-proto")).toEqual(["x-forwarded-proto", "https"])
+    client.destroy()
+  })
+
+  test("many streams and large bodies", async () => {
+    const client = await H2Client.connect(gateway.port("tls"), { tls })
+    const ids = Array.from({ length: 50 }, (_, i) => client.request({ path: `/h1/tls-${i}?length`, body: large.subarray(0, i * 3000) }))
+    for (const [i, id] of ids.entries()) expect((await client.response(id)).body.length).toBe(i * 3000)
+    expect(client.problems).toEqual([])
+    client.destroy()
   })
 })
 
