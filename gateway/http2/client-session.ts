@@ -103,11 +103,6 @@ export class ClientSession extends Session {
   /** The stream's request begins. */
   begin(stream: ClientStream, head: RequestHead, authority: string, endStream: boolean): void {
     this.#reserved--
-    if (!this.open) {
-      stream.onLost("closed", false)
-      stream.release()
-      return
-    }
     stream.id = this.#nextStream
     this.#nextStream += 2
     this.streams.set(stream.id, stream)

@@ -609,6 +609,9 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     if (this.#state !== OPEN) return
     this.#failure ||= `${h2.errorName(code)}: ${reason}`
     this.sendGoaway(this.lastPeerStream, code, reason)
+    this.output.flush()
+    // Whoever is told may want another stream at once: not of this connection.
+    this.#state = CLOSING
     this.#loseAll(code !== h2.NO_ERROR)
     this.#finish()
   }
@@ -617,13 +620,13 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   protected finish(reason: string): void {
     if (this.#state !== OPEN) return
     this.sendGoaway(this.lastPeerStream, h2.NO_ERROR, reason)
+    this.output.flush()
     this.#reader.stopped = true
+    this.#state = CLOSING
     this.#finish()
   }
 
   #finish(): void {
-    this.output.flush()
-    this.#state = CLOSING
     this.output.close()
     this.deadline.set(this.wheel.now + LINGER)
     this.socket.end()
