@@ -297,6 +297,7 @@ class Worker {
       source: sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`,
       requestId: "",
       userAgent: "",
+      security: connection.security,
     })
   }
 
