@@ -1,109 +1,111 @@
 // What services of HTTP/2 may ask of the gateway as their client: few streams, small windows, another connection.
 
-import { describe, expect, test } from "vitest"
+import { createServer, type Server } from "node:net"
+import { afterAll, beforeAll, expect, test } from "vitest"
 import { Gateway } from "../support/gateway.ts"
 import { goaway, settingIds } from "../support/h2-frames.ts"
-import { type H2Arrival, H2Origin, type H2Script } from "../support/h2-origin.ts"
+import { type H2Arrival, H2Origin } from "../support/h2-origin.ts"
 import { ask } from "../support/pairing.ts"
-import { StreamOrigin } from "../support/stream-origin.ts"
+import { listen } from "../support/ports.ts"
 
-describe("what a service of HTTP/2 asks for", () => {
-  async function inFrontOf(
-    options: Parameters<typeof H2Origin.start>[1],
-    script: H2Script,
-    run: (origin: H2Origin, port: number) => Promise<void>,
-  ): Promise<void> {
-    const origin = await H2Origin.start(script, options)
-    const own = await Gateway.start({
-      config: {
-        admin: false,
-        workers: 1,
-        listeners: [{ address: "127.0.0.1:0" }],
-        services: { h2: { endpoints: [origin.address], protocol: "h2" } },
-        routes: [{ backends: "h2" }],
-      },
-    })
-    try {
-      await run(origin, own.port())
-      expect(origin.problems).toEqual([])
-    } finally {
-      await own.kill()
-      await origin.stop()
-    }
+/** Takes two streams at once on a connection. */
+let narrow: H2Origin
+/** Gives windows of 10 octets, and has no dynamic table. */
+let small: H2Origin
+/** Ends its first connection with GOAWAY before anything was asked. */
+let leaving: H2Origin
+/** Answers in HTTP/1.1 whatever it is asked. */
+let other: Server
+let gateway: Gateway
+
+const held: H2Arrival[] = []
+let most = 0
+
+beforeAll(async () => {
+  narrow = await H2Origin.start(
+    (arrival) => {
+      held.push(arrival)
+      most = Math.max(most, held.filter(({ peer }) => peer === arrival.peer).length)
+      setTimeout(() => {
+        held.splice(held.indexOf(arrival), 1)
+        arrival.reply(200, "answer")
+      }, 20)
+    },
+    { settings: [[settingIds.MAX_CONCURRENT_STREAMS, 2]] },
+  )
+  small = await H2Origin.start(
+    (arrival) => {
+      arrival.complete(20_000).then(
+        () => arrival.reply(200, arrival.stream.body),
+        () => {},
+      )
+    },
+    {
+      settings: [
+        [settingIds.INITIAL_WINDOW_SIZE, 10],
+        [settingIds.HEADER_TABLE_SIZE, 0],
+      ],
+    },
+  )
+  leaving = await H2Origin.start((arrival) => arrival.reply(200, "answer"), {
+    onConnection: (peer, index) => {
+      if (index === 0) peer.send(goaway(0, "NO_ERROR"))
+    },
+  })
+  other = createServer((socket) => {
+    socket.on("error", () => {})
+    socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+  })
+  const { port } = await listen(other)
+  const service = (address: string): object => ({ endpoints: [address], protocol: "h2" })
+  const services = {
+    narrow: service(narrow.address),
+    small: service(small.address),
+    leaving: service(leaving.address),
+    other: service(`127.0.0.1:${port}`),
   }
-
-  test("MAX_CONCURRENT_STREAMS: no connection has more, and all are answered", async () => {
-    const held: H2Arrival[] = []
-    let most = 0
-    await inFrontOf(
-      { settings: [[settingIds.MAX_CONCURRENT_STREAMS, 2]] },
-      (arrival) => {
-        held.push(arrival)
-        for (const peer of new Set(held.map((each) => each.peer))) most = Math.max(most, held.filter((each) => each.peer === peer).length)
-        setTimeout(() => {
-          held.splice(held.indexOf(arrival), 1)
-          arrival.reply(200, "answer")
-        }, 20)
-      },
-      async (origin, port) => {
-        // The first connection's SETTINGS are known before the crowd comes.
-        await ask("2", port, { path: "/first" })
-        const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask("2", port, { path: `/${i}` })))
-        expect(answers.map(({ status }) => status)).toEqual(Array<number>(20).fill(200))
-        expect(most).toBeLessThanOrEqual(2)
-        expect(origin.arrivals.length).toBeGreaterThanOrEqual(21)
-      },
-    )
+  gateway = await Gateway.start({
+    config: {
+      admin: false,
+      workers: 1,
+      listeners: [{ address: "127.0.0.1:0" }],
+      services,
+      routes: Object.keys(services).map((name) => ({ match: { path: `/${name}` }, backends: name, timeout: { request: "8s" } })),
+    },
   })
+})
 
-  test("small windows and frames: the request's body keeps to them", async () => {
-    await inFrontOf(
-      {
-        settings: [
-          [settingIds.INITIAL_WINDOW_SIZE, 10],
-          [settingIds.HEADER_TABLE_SIZE, 0],
-        ],
-      },
-      (arrival) => {
-        // The window is given back as the body comes, octets at a time.
-        arrival.complete(20_000).then(
-          () => arrival.reply(200, arrival.stream.body),
-          () => {},
-        )
-      },
-      async (origin, port) => {
-        const sent = Buffer.alloc(3000, "0123456789")
-        for (let i = 0; i < 3; i++) expect((await ask("2", port, { path: `/${i}`, body: sent })).body.equals(sent)).toBe(true)
-        expect(origin.peers[0].hpack.entries).toBe(0)
-      },
-    )
-  })
+afterAll(async () => {
+  await gateway?.kill()
+  for (const origin of [narrow, small, leaving]) await origin?.stop()
+  other?.close()
+})
 
-  test("a connection that ends with GOAWAY before anything was asked, and one that is closed while idle", async () => {
-    await inFrontOf(
-      { onConnection: (peer, index) => index === 0 && peer.send(goaway(0, "NO_ERROR")) },
-      (arrival) => arrival.reply(200, "answer"),
-      async (origin, port) => {
-        expect((await ask("2", port, { path: "/1" })).status).toBe(200)
-        origin.dropConnections()
-        expect((await ask("1.1", port, { path: "/2" })).status).toBe(200)
-      },
-    )
-  })
+test("MAX_CONCURRENT_STREAMS: no connection has more, and all are answered", async () => {
+  // The first connection's SETTINGS are known before the crowd comes.
+  await ask("2", gateway.port(), { path: "/narrow/first" })
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask("2", gateway.port(), { path: `/narrow/${i}` })))
+  expect(answers.map(({ status }) => status)).toEqual(Array<number>(20).fill(200))
+  expect(most).toBeLessThanOrEqual(2)
+  expect(narrow.arrivals.length).toBeGreaterThanOrEqual(21)
+  expect(narrow.problems).toEqual([])
+})
 
-  test("a service that speaks another protocol: 502 or 503, and no hanging", async () => {
-    const other = await StreamOrigin.start(({ socket }) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"))
-    const own = await Gateway.start({
-      config: {
-        admin: false,
-        workers: 1,
-        listeners: [{ address: "127.0.0.1:0" }],
-        services: { h2: { endpoints: [other.address], protocol: "h2" } },
-        routes: [{ backends: "h2", timeout: { request: "5s" } }],
-      },
-    })
-    expect((await ask("2", own.port(), { path: "/" })).status).toBeGreaterThanOrEqual(502)
-    await own.kill()
-    await other.stop()
-  })
+test("small windows: the request's body keeps to them", async () => {
+  const sent = Buffer.alloc(3000, "0123456789")
+  for (let i = 0; i < 3; i++) expect((await ask("2", gateway.port(), { path: `/small/${i}`, body: sent })).body.equals(sent)).toBe(true)
+  expect(small.peers[0].hpack.entries).toBe(0)
+  expect(small.problems).toEqual([])
+})
+
+test("GOAWAY before anything was asked, and a connection that is closed while idle", async () => {
+  expect((await ask("2", gateway.port(), { path: "/leaving/1" })).status).toBe(200)
+  leaving.dropConnections()
+  expect((await ask("1.1", gateway.port(), { path: "/leaving/2" })).status).toBe(200)
+  expect(leaving.problems).toEqual([])
+})
+
+test("a service that speaks HTTP/1.1 after all: 502 or 503, and no waiting for ever", async () => {
+  const { status } = await ask("2", gateway.port(), { path: "/other" })
+  expect([502, 503]).toContain(status)
 })
