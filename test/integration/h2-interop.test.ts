@@ -92,7 +92,7 @@ describe("curl", () => {
 describe("over TLS", () => {
   const curl = program("curl")
   const nghttp = program("nghttp")
-  const tls = { rejectUnauthorized: false }
+  const tls = { rejectUnauthorized: false, servername: "localhost" }
 
   test("ALPN: h2 when the client offers it, HTTP/1.1 when it doesn't", async (context) => {
     if (curl === null) return context.skip("needs curl")
@@ -117,7 +117,7 @@ describe("over TLS", () => {
 
   test("services are told https; a request that says http in its :scheme is not believed", async () => {
     const client = await H2Client.connect(gateway.port("tls"), { tls })
-    expect((await client.ask({ path: "/h2/scheme?length" })).status).toBe(200)
+    expect((await client.ask({ path: "/h2/scheme?length", authority: "localhost" })).status).toBe(200)
     const seen = services.one("/h2/scheme?length")
     expect(seen.fields.find(([name]) => name === "x-forwarded-proto")).toEqual(["x-forwarded-proto", "https"])
     client.destroy()
@@ -125,7 +125,9 @@ describe("over TLS", () => {
 
   test("many streams and large bodies", async () => {
     const client = await H2Client.connect(gateway.port("tls"), { tls })
-    const ids = Array.from({ length: 50 }, (_, i) => client.request({ path: `/h1/tls-${i}?length`, body: large.subarray(0, i * 3000) }))
+    const ids = Array.from({ length: 50 }, (_, i) =>
+      client.request({ path: `/h1/tls-${i}?length`, authority: "localhost", body: large.subarray(0, i * 3000) }),
+    )
     for (const [i, id] of ids.entries()) expect((await client.response(id)).body.length).toBe(i * 3000)
     expect(client.problems).toEqual([])
     client.destroy()
