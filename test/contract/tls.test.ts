@@ -22,7 +22,7 @@ const ALICE = clients.issue({
   subject: [["2.5.4.10", 'Acme, "Inc"; Ltd']],
 })
 
-const files: Record<string, string> = { "clients.pem": clients.cert }
+const files: Record<string, string> = { "clients.pem": clients.cert, "strangers.pem": stranger.cert }
 
 function pair(name: string, options: CertificateOptions): { cert: string; key: string } {
   const { cert, key } = authority.issue(options)
@@ -80,6 +80,7 @@ beforeAll(async () => {
           protocol: "https",
           tls: { certificates: [shop], clientCa: "clients.pem", clientCertificate: "optional", forwardClientCert: true },
         },
+        { name: "strangers", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], clientCa: "strangers.pem" } },
         { name: "slow", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], handshakeTimeout: "300ms" } },
         { name: "few", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], maxHandshakes: 2 } },
         { name: "raw", address: "127.0.0.1:0", protocol: "tls", tls: { certificates: [shop], clientCa: "clients.pem" }, backends: "echo" },
@@ -317,6 +318,41 @@ describe("client certificates", () => {
     expect(seen(bob.text(), "x-forwarded-client-cert")[0]).toMatch(/;Subject="CN=bob"$/)
     await expect(getSecurely(port, "shop.test", shows(stranger.issue({ commonName: "eve" })))).rejects.toThrow()
     expect(await handshakes("optional", "certificate")).toBe(1)
+  })
+
+  test.for(["-tls1_2", "-tls1_3"])("are those of the session, where a client goes on with one (%s)", async (version, context) => {
+    if (process.versions.bun !== undefined && version === "-tls1_3") return context.skip("Bun gives no TLS 1.3 sessions")
+    gateway.writeFile("alice.pem", ALICE.cert)
+    gateway.writeFile("alice.key", ALICE.key)
+    const session = join(gateway.folder, `alice${version}`)
+    const cert = ["-cert", join(gateway.folder, "alice.pem"), "-key", join(gateway.folder, "alice.key")]
+    const ask = (path: string, args: readonly string[]): Promise<string | null> =>
+      openssl(gateway.port("mutual"), [version, ...args], `GET ${path} HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n`, /never/)
+    expect(await ask("/begun", [...cert, "-sess_out", session])).toContain("HTTP/1.1 200")
+    const said = await ask(`/gone-on${version}`, ["-sess_in", session])
+    expect(said).toContain("Reused, TLSv1")
+    expect(said).toContain(`URI=${SPIFFE}`)
+    const line = await gateway.accessLine(({ path }) => path === `/gone-on${version}`, "the session")
+    expect(line.peer).toBe(SPIFFE)
+  })
+
+  test.each(["-tls1_2", "-tls1_3"])("can't be smuggled in by a session that another listener has begun (%s)", async (version) => {
+    const eve = stranger.issue({ commonName: "alice", uris: [SPIFFE] })
+    gateway.writeFile("eve.pem", eve.cert)
+    gateway.writeFile("eve.key", eve.key)
+    const request = "GET / HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n"
+    for (const [i, first] of ["strangers", "optional", "main"].entries()) {
+      const session = join(gateway.folder, `session${i}${version}`)
+      const shown = ["-cert", join(gateway.folder, "eve.pem"), "-key", join(gateway.folder, "eve.key")]
+      await openssl(gateway.port(first), [version, ...shown, "-sess_out", session], request, /never/)
+      for (const second of ["mutual", "raw", "optional"]) {
+        const said = await openssl(gateway.port(second), [version, "-sess_in", session], request, /never/)
+        if (first === "strangers") expect(said).toContain("CONNECTED")
+        // Without a certificate it is welcome where that is optional.
+        if (second !== "optional") expect(said).not.toMatch(/HTTP\/1\.1 |GET \//)
+        else expect(said ?? "").not.toContain("alice")
+      }
+    }
   })
 
   test("are never believed when a client writes of them, on a plain listener neither", async () => {
