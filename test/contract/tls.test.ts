@@ -400,6 +400,21 @@ describe("other programs", () => {
   })
 })
 
+test("421 answers a request for another certificate's host over HTTP/2 too, and it strips what clients say of certificates", async () => {
+  gateway.writeFile("ca.pem", authority.cert)
+  const port = gateway.port("main")
+  const ask = async (...args: string[]): Promise<string[]> => {
+    const to = ["--http2", "--cacert", join(gateway.folder, "ca.pem"), "--resolve", `shop.test:${port}:127.0.0.1`]
+    const result = await curl([...to, "--write-out", "\n%{http_version} %{http_code}", ...args, `https://shop.test:${port}/`])
+    return (result?.text ?? "").split("\n")
+  }
+  expect((await ask("-H", "host: other.test")).at(-1)).toBe("2 421")
+  const [body, status] = await ask("-H", "x-forwarded-client-cert: Hash=00")
+  expect(status).toBe("2 200")
+  expect(seen(body, "x-forwarded-client-cert")).toEqual([])
+  expect(seen(body, "x-forwarded-proto")).toEqual(["https"])
+})
+
 describe("certificates that change", () => {
   test("are swapped in under live connections; broken ones are not, and the gateway says so", async () => {
     const own = new Authority()
