@@ -1,12 +1,14 @@
 import { rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
 import { join } from "node:path"
 import type { ConnectionOptions } from "node:tls"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { Authority, type Certificate, type CertificateOptions } from "../support/certs.ts"
-import { until } from "../support/deadline.ts"
+import { sleep, until } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
+import { listen } from "../support/ports.ts"
 import { get, RawClient } from "../support/raw-client.ts"
 import { TcpOrigin } from "../support/tcp-origin.ts"
 import { curl, getSecurely, openssl, secure } from "../support/tls-client.ts"
@@ -215,6 +217,38 @@ describe("an https listener", () => {
     for (const client of waiting) client.destroy()
     await until(async () => (await handshakes("few", "failed")) === 2, "the end of both")
     expect((await getSecurely(port, "shop.test")).status).toBe(200)
+  })
+
+  test("reads a ClientHello however it is cut, and shows its keys to nobody", async () => {
+    const cutting = createServer((client) => {
+      const server = connect(gateway.port("main"), "127.0.0.1")
+      server.setNoDelay(true)
+      client.on("error", () => {})
+      server.on("error", () => {})
+      server.on("data", (bytes) => client.write(bytes))
+      client.once("data", async (hello: Buffer) => {
+        client.pause()
+        let from = 0
+        for (const to of [1, 4, 5, 6, 9, 40, 90, hello.length]) {
+          await new Promise<void>((resolve) => server.write(hello.subarray(from, to), () => resolve()))
+          await sleep(2)
+          from = to
+        }
+        client.on("data", (bytes: Buffer) => server.write(bytes))
+        client.resume()
+      })
+      client.on("close", () => server.destroy())
+    })
+    const { port } = await listen(cutting)
+    try {
+      expect((await getSecurely(port, "a.apps.test")).status).toBe(200)
+    } finally {
+      cutting.close()
+    }
+    const config = (await get(gateway.adminPort, "/config")).text()
+    expect(config).toContain("shop-rsa.key")
+    expect(config).not.toContain("PRIVATE")
+    expect(gateway.logText()).not.toContain("PRIVATE")
   })
 
   test("survives hostile ClientHellos", async () => {
