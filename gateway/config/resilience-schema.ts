@@ -43,7 +43,12 @@ export const healthCheck = object(
       .optional()
       .describe("An endpoint is well when it answers GET of this path with 2xx. One of path and grpc."),
     grpc: object(
-      { service: string("a text", "the name of a gRPC service").max(256, { error: "is longer than 256 characters" }).default("") },
+      {
+        service: string("a text", "the name of a gRPC service")
+          .max(256, { error: "is longer than 256 characters" })
+          .default("")
+          .describe("Name of the gRPC service asked for; empty = the whole server."),
+      },
       "{} or { service: shop.Cart }",
     )
       .optional()
