@@ -1,6 +1,7 @@
 // One exchange as one line of JSON. What came from the network arrives here as latin1 text and leaves as valid JSON
 // without a control character in it.
 
+import { OTHER_STATUS } from "../http/grpc-status.ts"
 import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 
 /** Characters kept of a path, and of any other text. */
@@ -27,6 +28,12 @@ function milliseconds(value: number): number {
   return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
 }
 
+// Its number; as a text what has none.
+function grpcStatus(code: number): string {
+  if (code < OTHER_STATUS) return String(code)
+  return code === OTHER_STATUS ? '"other"' : '"none"'
+}
+
 /** Makes lines. Keeps the text of the current second, since making a date costs more than the rest of the line. */
 export class AccessFormat {
   #second = Number.NaN
@@ -48,6 +55,7 @@ export class AccessFormat {
   /** The line of an exchange, with its newline. Fields that have no value are left out, but for the main ones. */
   line(entry: AccessEntry): string {
     let line = `{"time":"${this.#time(entry.startTime)}","method":${jsonText(entry.method, MAX_TEXT)},"path":${jsonText(entry.path, MAX_PATH)},"authority":${jsonText(entry.authority, MAX_TEXT)},"protocol":${jsonText(entry.protocol, MAX_TEXT)},"status":${entry.status}`
+    if (entry.grpcStatus >= 0) line += `,"grpcStatus":${grpcStatus(entry.grpcStatus)}`
     if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
     if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
     line += `,"durationMs":${milliseconds(entry.duration)}`

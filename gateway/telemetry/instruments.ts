@@ -2,6 +2,7 @@
 // compiles a snapshot; they travel to the workers as plain numbers inside it.
 
 import { errors } from "../errors.ts"
+import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
@@ -78,6 +79,8 @@ export interface RouteSlots {
   readonly duration: number
   /** Counters; add {@link flagIndex}. */
   readonly flags: number
+  /** Counters of gRPC calls; add a code, OTHER_STATUS or NO_STATUS. */
+  readonly grpc: number
   /** Counters of body octets received from and sent to the client. */
   readonly requestBytes: number
   readonly responseBytes: number
@@ -201,6 +204,13 @@ export class Instruments {
         help: "Finished requests with a response flag",
         labels: ["route"],
         across: { label: "flag", values: responseFlags },
+        ...byRoute,
+      }),
+      grpc: registry.counter({
+        name: "sluice_grpc_requests_total",
+        help: "Finished gRPC calls by their status",
+        labels: ["listener", "route", "service"],
+        across: { label: "code", values: [...grpcCodes, "other", "none"] },
         ...byRoute,
       }),
       requestBytes: registry.counter({
@@ -336,11 +346,12 @@ export class Instruments {
 
   /** `route` or `service` is {@link NONE} for requests no route matched, redirects, direct responses and missing services. */
   route(listener: string, route: string, service: string): RouteSlots {
-    const { requests, duration, flags, requestBytes, responseBytes } = this.#route
+    const { requests, duration, flags, grpc, requestBytes, responseBytes } = this.#route
     return {
       requests: requests.slot(listener, route, service),
       duration: duration.slot(route, service),
       flags: flags.slot(route),
+      grpc: grpc.slot(listener, route, service),
       requestBytes: requestBytes.slot(route, service),
       responseBytes: responseBytes.slot(route, service),
     }
