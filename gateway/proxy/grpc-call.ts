@@ -15,6 +15,8 @@ export class GrpcCall {
   status: number = NO_STATUS
   /** ms its client waits: 0 = it has stopped already, infinite = it didn't say, −1 = what it says is malformed. */
   readonly timeout: number
+  /** Its response is gRPC's. */
+  #answered = false
   /** Trailers can still be put behind what has been sent. */
   #takesTrailers = false
 
@@ -43,12 +45,13 @@ export class GrpcCall {
   /** Its response begins: one of trailers alone has the status already. */
   onHead(head: ResponseHead): void {
     this.status = parseGrpcStatus(head.fields.get("grpc-status"))
+    this.#answered = isGrpcType(head.fields.get("content-type"))
   }
 
   /** The head has left, and the body follows as `transfer` says. */
   onSent(request: RequestHead, head: ResponseHead, transfer: BodyTransfer): void {
     const framed = transfer === "encode" || (request.major === 2 && transfer !== "none" && !head.fields.has("content-length"))
-    this.#takesTrailers = framed && isGrpcType(head.fields.get("content-type"))
+    this.#takesTrailers = framed && this.#answered
   }
 
   onTrailers(trailers: Fields | null): void {
