@@ -1,12 +1,13 @@
 // One version of the whole configuration, compiled for one worker. Exchanges pin the snapshot they began with; when the
 // last one of a replaced snapshot ends, its filters are let go.
 
-import type { Config } from "./config/model.ts"
+import { type Config, carriesConnections } from "./config/model.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
+import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
@@ -30,6 +31,7 @@ export interface SnapshotSpec {
   readonly config: Config
   readonly filters: PreparedFilters
   readonly slots: SnapshotSlots
+  readonly tls: TlsMaterials
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -52,7 +54,7 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services)
+    const built = services.build(spec.config.services, spec.tls.services)
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
@@ -61,11 +63,12 @@ export class Snapshot implements SnapshotPin {
     const planes = new Map<string, Plane>()
     const tcpPlanes = new Map<string, TcpPlane>()
     for (const [i, listener] of spec.config.listeners.entries()) {
-      if (listener.protocol === "tcp") {
+      if (carriesConnections(listener)) {
         const plane = new TcpPlane(listener, {
           means,
           snapshot: this,
           port: spec.ports[listener.name],
+          tls: spec.tls.listeners[listener.name] ?? null,
           listenerSlots: spec.slots.listeners[listener.name],
           slots: spec.slots.tcp[listener.name],
           filters: spec.filters.listeners[i].map((index) => filters[index] as WasmFilter),
@@ -91,6 +94,7 @@ export class Snapshot implements SnapshotPin {
         name: listener.name,
         port: spec.ports[listener.name],
         config: listener,
+        tls: spec.tls.listeners[listener.name] ?? null,
         router: new Router(entries, listener.name),
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],

@@ -6,8 +6,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
-import type { ServerConnection } from "./http1/server-connection.ts"
-import { Listener, type ListenerMeans } from "./listener/listener.ts"
+import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
@@ -95,6 +94,7 @@ class Worker {
       nextConnectionId: () => ++this.#connections,
       onRefused: (...refused) => this.#onRefused(...refused),
       onFault: (error) => this.#onFault(error),
+      onHandshakeError: (listener, code) => this.#logger.log("debug", "TLS handshake failed", { listener, code }),
     }
     this.#services = new Services({
       wheel: this.#wheel,
@@ -192,14 +192,14 @@ class Worker {
 
   #bind(plane: Plane): Bound {
     const exchanges = new Exchanges(plane)
-    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans)
+    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans, plane.tls)
     return {
       listener,
       address: addressOf(plane),
       update: (snapshot) => {
         const next = snapshot.planes.get(listener.name) as Plane
         exchanges.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => exchanges.plane,
     }
@@ -207,14 +207,14 @@ class Worker {
 
   #bindTcp(plane: TcpPlane): Bound {
     const sessions = new TcpSessions(plane)
-    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans)
+    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans, plane.tls)
     return {
       listener,
       address: addressOf(plane),
       update: (snapshot) => {
         const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
         sessions.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => null,
     }
@@ -269,7 +269,7 @@ class Worker {
   }
 
   // A request that never became an exchange is counted and logged like one.
-  #onRefused(listener: Listener, connection: ServerConnection, code: ErrorCode, head: RequestHead): void {
+  #onRefused(listener: Listener, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
     const plane = this.#bound.get(listener.name)?.plane() ?? null
     if (plane === null) return
     const { status, flag } = errors[code]
@@ -282,7 +282,7 @@ class Worker {
       method: head.method,
       path: head.target,
       authority: head.authority,
-      protocol: "HTTP/1.1",
+      protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
       grpcStatus: -1,
       flag,

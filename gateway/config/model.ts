@@ -25,12 +25,52 @@ export interface Config {
 
 export type ListenerConfig = HttpListenerConfig | TcpListenerConfig
 
+/** Whether a listener carries connections, not requests. */
+export function carriesConnections(listener: ListenerConfig): listener is TcpListenerConfig {
+  return listener.protocol === "tcp" || listener.protocol === "tls"
+}
+
+/** TLS as a listener speaks it. Paths are absolute. */
+export interface ListenerTlsConfig {
+  /** Never empty; the first is the default. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[]
+  readonly minVersion: "1.2" | "1.3"
+  /** Offered to clients, the best first; empty = none (tls). */
+  readonly alpn: readonly ("h2" | "http/1.1")[]
+  /** Authorities of client certificates; "" = clients aren't asked for one. */
+  readonly clientCa: string
+  readonly clientCertificate: "require" | "optional"
+  /** Services are told of the client's certificate in `x-forwarded-client-cert`. */
+  readonly forwardClientCert: boolean
+  /** ms; default 10 s. */
+  readonly handshakeTimeout: number
+  /** Handshakes at a time in each worker; default 1024. Over it: closed at once. */
+  readonly maxHandshakes: number
+}
+
+/** TLS as it is spoken to a service. Paths are absolute. */
+export interface ServiceTlsConfig {
+  /** Authorities of its certificate; "" = the system's. */
+  readonly ca: string
+  /** Shown to it; "" = none. Both or neither. */
+  readonly cert: string
+  readonly key: string
+  /** "" = the endpoint's host. */
+  readonly serverName: string
+  /** SPIFFE ID its certificate must have; "" = its name is looked for instead. */
+  readonly identity: string
+  readonly insecureSkipVerify: boolean
+  readonly minVersion: "1.2" | "1.3"
+}
+
 /** A listener whose connections carry requests, which routes take further. */
 export interface HttpListenerConfig {
   /** Unique; default `listener-<index>`. */
   readonly name: string
   readonly address: Address
-  readonly protocol: "http"
+  readonly protocol: "http" | "https"
+  /** Of https; null for http. */
+  readonly tls: ListenerTlsConfig | null
   readonly limits: {
     /** Octets of the request line; default 8 KiB. Over it: 414. */
     readonly requestLine: number
@@ -40,6 +80,8 @@ export interface HttpListenerConfig {
     readonly fields: number
     /** Octets of a request body; 0 = no limit (default). Over it: 413. */
     readonly body: number
+    /** Requests at once on one HTTP/2 connection; default 100. Over it: refused. */
+    readonly streams: number
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
     readonly connections: number
   }
@@ -72,7 +114,9 @@ export interface HttpListenerConfig {
 export interface TcpListenerConfig {
   readonly name: string
   readonly address: Address
-  readonly protocol: "tcp"
+  readonly protocol: "tcp" | "tls"
+  /** Of tls, which ends here; null for tcp. */
+  readonly tls: ListenerTlsConfig | null
   /** Services by weight. May name one that does not exist: its share of connections is closed. */
   readonly backends: readonly { readonly service: string; readonly weight: number }[]
   readonly filters: readonly RouteFilterConfig[]
@@ -108,7 +152,10 @@ export interface HealthCheckConfig {
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
-  readonly protocol: "http1"
+  /** Version of HTTP it is spoken to in; `auto`: HTTP/2 for gRPC, else HTTP/1.1. Default http1. */
+  readonly protocol: "http1" | "h2" | "auto"
+  /** Null: no TLS. */
+  readonly tls: ServiceTlsConfig | null
   /** ms; default 5 s. */
   readonly connectTimeout: number
   readonly pool: {

@@ -2,6 +2,7 @@
 // an upstream codec the other way round. Bodies pass as the buffers they arrived in.
 
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSecurity } from "./connection-security.ts"
 import type { Fields } from "./fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "./message.ts"
 import type { Deadline } from "./timer-wheel.ts"
@@ -24,6 +25,8 @@ export interface DownstreamStream {
   readonly destinationAddress: string
   readonly destinationPort: number
   readonly connectionId: number
+  /** TLS of the connection; null = it has none. */
+  readonly security: ConnectionSecurity | null
   /** The exchange's own while it runs. */
   readonly deadline: Deadline
   /** Text that exchanges of this connection have made for the next ones; see ForwardedFields. */

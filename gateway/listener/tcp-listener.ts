@@ -2,20 +2,33 @@
 
 import type { Socket } from "node:net"
 import type { TcpListenerConfig } from "../config/model.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
 import type { ListenerSlots } from "../telemetry/instruments.ts"
-import { BoundAddress, type BoundAddressMeans } from "./bound-address.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
+import { BoundAddress, type BoundAddressMeans, type ListenerTls } from "./bound-address.ts"
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
 
-  constructor(config: TcpListenerConfig, slots: ListenerSlots, factory: TcpConnectionFactory, means: BoundAddressMeans) {
-    super(config, slots, means, true)
+  /** `material`: of a listener at which TLS ends. */
+  constructor(
+    config: TcpListenerConfig,
+    slots: ListenerSlots,
+    factory: TcpConnectionFactory,
+    means: BoundAddressMeans,
+    material: ServerMaterial | null,
+  ) {
+    super(config, slots, means, tlsOf(config, material), true)
     this.#factory = factory
   }
 
-  protected begin(socket: Socket, id: number): void {
-    const connection = this.#factory.begin(socket, id, this)
+  take(config: TcpListenerConfig, slots: ListenerSlots, material: ServerMaterial | null): void {
+    this.update(config, slots, tlsOf(config, material))
+  }
+
+  protected begin(socket: Socket, id: number, security: ConnectionSecurity | null): void {
+    const connection = this.#factory.begin(socket, id, this, security)
     this.open.add(connection)
     try {
       connection.start()
@@ -32,11 +45,15 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
   async drain(limit: number): Promise<void> {
     this.close()
     const emptied = this.emptied()
-    if (limit === 0 || this.open.size === 0) return emptied
+    if (limit === 0) return emptied
     const timer = setTimeout(() => {
       for (const connection of [...this.open]) connection.cut()
     }, limit)
     await emptied
     clearTimeout(timer)
   }
+}
+
+function tlsOf(config: TcpListenerConfig, material: ServerMaterial | null): ListenerTls | null {
+  return config.tls === null || material === null ? null : { config: config.tls, material, codecs: [] }
 }

@@ -1,6 +1,7 @@
 // What is known of one exchange: the part of it that filters, metrics and the access log read.
 
 import type { StreamInfo } from "../filter/filter.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "../telemetry/access-log.ts"
@@ -46,6 +47,9 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
 
   get startTime(): number {
     return this.plane.means.epoch + this.started
+  }
+  get security(): ConnectionSecurity | null {
+    return this.stream.security
   }
   get connectionId(): number {
     return this.stream.connectionId

@@ -10,7 +10,8 @@ import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
-import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../upstream/pool.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { FilteredBody } from "./filtered-body.ts"
 import { GrpcCall } from "./grpc-call.ts"
@@ -294,6 +295,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     endpoint.acquire(this, fresh)
   }
 
+  needsHttp2(): boolean {
+    return this.grpc !== null
+  }
+
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     this.#phase = WAITING
@@ -506,6 +511,13 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#clockRead = true
     this.#lastActivity = wheel.now
     this.#tryAt = NEVER
+    if (head.status < 300 && this.head.upgrade !== "" && this.head.major === 2 && head.status !== 101) {
+      // A client of HTTP/2 would take it for its WebSocket.
+      const where = this.endpoint?.address ?? ""
+      this.#releaseUpstream()
+      this.#fail("upstreamProtocol", `${where} no upgrade`)
+      return false
+    }
     this.#response = head
     const backend = this.backend as Backend
     if (!backend.response.empty) backend.response.apply(head.fields)
@@ -699,13 +711,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
-    if (
-      errors[code].retryable === "if-idempotent" &&
-      unanswered &&
-      !this.#retried &&
-      !this.#bodyStarted &&
-      IDEMPOTENT.test(this.head.method)
-    ) {
+    // What was refused unseen may be repeated whatever it is.
+    const { retryable } = errors[code]
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.head.method))
+    if (repeatable && !this.#retried && !this.#bodyStarted) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)

@@ -59,6 +59,9 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
   get connectionId(): number {
     return this.#stream.connectionId
   }
+  get security(): DownstreamStream["security"] {
+    return this.#stream.security
+  }
   get deadline(): Deadline {
     return this.#stream.deadline
   }

@@ -4,6 +4,7 @@ import type { TcpListenerConfig } from "../config/model.ts"
 import type { NetworkFilter } from "../filter/network-filter.ts"
 import { WeightedSplit } from "../router/split.ts"
 import type { ListenerSlots, TcpSlots } from "../telemetry/instruments.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { SnapshotPin, WorkerMeans } from "./plane.ts"
 
@@ -19,6 +20,8 @@ export interface TcpPlaneParts {
   readonly means: WorkerMeans
   readonly snapshot: SnapshotPin
   readonly port: number
+  /** Certificates of a listener at which TLS ends; null = it doesn't. */
+  readonly tls: ServerMaterial | null
   readonly listenerSlots: ListenerSlots
   /** By service, and "-" for none. */
   readonly slots: Readonly<Record<string, TcpSlots>>
@@ -32,6 +35,7 @@ export class TcpPlane {
   readonly config: TcpListenerConfig
   readonly name: string
   readonly port: number
+  readonly tls: ServerMaterial | null
   readonly means: WorkerMeans
   readonly snapshot: SnapshotPin
   readonly listenerSlots: ListenerSlots
@@ -47,6 +51,7 @@ export class TcpPlane {
     this.config = config
     this.name = config.name
     this.port = parts.port
+    this.tls = parts.tls
     this.means = parts.means
     this.snapshot = parts.snapshot
     this.listenerSlots = parts.listenerSlots

@@ -1,6 +1,7 @@
 // What is known of one TCP connection: the part of it that filters, metrics and the access log read.
 
 import type { StreamInfo } from "../filter/filter.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { SocketAddresses } from "../tcp/addresses.ts"
 import type { TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
@@ -9,6 +10,7 @@ import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
 /** The state of a connection that others may look at. */
 export class TcpRecord implements StreamInfo, TcpAccessEntry {
   readonly connectionId: number
+  readonly security: ConnectionSecurity | null
   protected readonly plane: TcpPlane
   protected readonly addresses: SocketAddresses
   /** Of the wheel's clock, ms. */
@@ -26,10 +28,11 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   receivedBytes = 0
   sentBytes = 0
 
-  constructor(plane: TcpPlane, id: number, addresses: SocketAddresses) {
+  constructor(plane: TcpPlane, id: number, addresses: SocketAddresses, security: ConnectionSecurity | null) {
     this.plane = plane
     this.connectionId = id
     this.addresses = addresses
+    this.security = security
     this.started = plane.means.wheel.refresh()
   }
 

@@ -5,6 +5,7 @@ import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import { NetworkChain, type NetworkChainOwner } from "../filter/network-chain.ts"
 import { CLOSED_BY_PEER, CLOSED_HERE } from "../filter/network-filter.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
 import { addressesOf } from "../tcp/addresses.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
@@ -41,8 +42,8 @@ export class TcpSessions implements TcpConnectionFactory {
     this.plane = plane
   }
 
-  begin(socket: Socket, id: number, owner: TcpConnectionOwner): TcpConnection {
-    return new TcpSession(socket, id, this.plane, owner)
+  begin(socket: Socket, id: number, owner: TcpConnectionOwner, security: ConnectionSecurity | null): TcpConnection {
+    return new TcpSession(socket, id, this.plane, owner, security)
   }
 }
 
@@ -65,8 +66,8 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
   /** A filter keeps as much as it may. */
   #held = 0
 
-  constructor(socket: Socket, id: number, plane: TcpPlane, owner: TcpConnectionOwner) {
-    super(plane, id, addressesOf(socket))
+  constructor(socket: Socket, id: number, plane: TcpPlane, owner: TcpConnectionOwner, security: ConnectionSecurity | null) {
+    super(plane, id, addressesOf(socket), security)
     this.#owner = owner
     this.#idle = plane.config.timeouts.idle
     this.#deadline = new Deadline(plane.means.wheel, this)

@@ -9,7 +9,8 @@ import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import type { ConnectionWaiter, Endpoint } from "./endpoint.ts"
+import type { Endpoint } from "./endpoint.ts"
+import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
 
 /** ms, when the callout names no other. */
@@ -92,6 +93,10 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     this.#endpoint = endpoint
     endpoint.active++
     endpoint.acquire(this, fresh)
+  }
+
+  needsHttp2(): boolean {
+    return false
   }
 
   onConnection(connection: UpstreamStream): void {

@@ -12,7 +12,8 @@ import { decodeGrpcMessage, grpcStatusOfHttp, NO_STATUS, OTHER_STATUS, parseGrpc
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import type { CalloutCount } from "./callout.ts"
-import type { ConnectionWaiter, Endpoint } from "./endpoint.ts"
+import type { Endpoint } from "./endpoint.ts"
+import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
 
 /** Octets of one message from a service. */
@@ -99,6 +100,10 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     this.#endpoint = endpoint
     endpoint.active++
     endpoint.acquire(this, false)
+  }
+
+  needsHttp2(): boolean {
+    return true
   }
 
   onConnection(connection: UpstreamStream): void {

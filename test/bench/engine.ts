@@ -3,7 +3,6 @@
 // exchange passes through it. Run: `bun test/bench/engine.ts [exchanges a round]`.
 
 import { randomBytes } from "node:crypto"
-import { EventEmitter } from "node:events"
 import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
@@ -21,41 +20,14 @@ import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
-import type { ConnectionWaiter, Endpoint } from "../../gateway/upstream/endpoint.ts"
+import type { Endpoint } from "../../gateway/upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../../gateway/upstream/pool.ts"
 import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
 import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
 import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
+import { FakeSocket } from "../support/fake-socket.ts"
 import { requestFields } from "./scenarios.ts"
-
-class FakeSocket extends EventEmitter {
-  remoteAddress = "127.0.0.1"
-  remotePort = 50000
-  localAddress = "127.0.0.1"
-  localPort = 8080
-  writableLength = 0
-  written = 0
-  onWrite: ((bytes: string | Buffer) => void) | null = null
-  write(bytes: string | Buffer): boolean {
-    this.written += bytes.length
-    this.onWrite?.(bytes)
-    return true
-  }
-  cork(): void {}
-  uncork(): void {}
-  pause(): this {
-    return this
-  }
-  resume(): this {
-    return this
-  }
-  end(): this {
-    return this
-  }
-  destroy(): this {
-    return this
-  }
-}
 
 const loaded = validateConfig(
   {
@@ -79,8 +51,6 @@ const wheel = new TimerWheel()
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
 const owner: ClientConnectionOwner = {
-  onConnected: () => {},
-  onConnectFailed: () => {},
   onReusable: () => {},
   onClosed: () => {},
   onFault: () => {},
@@ -91,8 +61,7 @@ const endpoint = {
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
 } as unknown as Endpoint
-connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner, 0)
-upstreamSocket.emit("connect")
+connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
 function filterFrom(file: string): HttpFilter {
   const prepared = prepareModule(readFileSync(file), { memory: 16 << 20 })
@@ -147,6 +116,7 @@ const exchanges = new Exchanges({
   name: "edge",
   port: 8080,
   config: config.listeners[0] as HttpListenerConfig,
+  tls: null,
   router: new Router([{ route: config.routes[0], target: route }], "edge"),
   listenerSlots,
   noRouteSlots: slots,
@@ -172,7 +142,8 @@ function run(count: number): number {
   const start = process.cpuUsage()
   for (let i = 0; i < count; i++) {
     downstreamSocket.emit("data", Buffer.from(request, "latin1"))
-    upstreamSocket.emit("data", Buffer.from(response, "latin1"))
+    const bytes = Buffer.from(response, "latin1")
+    connection.onRead(bytes, bytes.length)
   }
   const used = process.cpuUsage(start)
   return ((used.user + used.system) * 1000) / count

@@ -60,7 +60,7 @@ export class ExchangeServer {
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()
     const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault: (error: unknown) => console.error(error) }
-    const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services)
+    const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
     const entries = config.routes.map((route) => ({
       route,
       target: new Route(route, { service: (name) => services.get(name) ?? null, slots: () => slots, filters }),
@@ -92,6 +92,7 @@ export class ExchangeServer {
       name: "edge",
       port: 8080,
       config: config.listeners[0] as HttpListenerConfig,
+      tls: null,
       router: new Router(entries, "edge"),
       listenerSlots: instruments.listener("edge"),
       noRouteSlots: slots,

@@ -52,6 +52,7 @@ function service(ports: readonly number[], pool: Partial<ServiceConfig["pool"]> 
     endpoints: ports.map((port) => ({ address: { host: "127.0.0.1", port }, weight: 1 })) as ServiceConfig["endpoints"],
     loadBalancing: "roundRobin",
     protocol: "http1",
+    tls: null,
     connectTimeout: 5000,
     pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0, ...pool },
     limits: { head: 65_536, fields: 200 },
@@ -76,7 +77,7 @@ class Bench {
   })
 
   swap(config: Readonly<Record<string, ServiceConfig>>): void {
-    this.services.retire(this.services.build(config).endpoints)
+    this.services.retire(this.services.build(config, {}).endpoints)
   }
 
   /** Attempts under way at the service's endpoints: what balancers go by. */
@@ -361,7 +362,7 @@ describe("a new snapshot's services", () => {
   test("are found while it is being made, if their names are new", async () => {
     const { bench: made, peer } = await bench((_request, connection) => connection.reply(200))
     const other = await origin((_request, connection) => connection.reply(202))
-    const built = made.services.build({ api: service([other.port]), fresh: service([other.port]) })
+    const built = made.services.build({ api: service([other.port]), fresh: service([other.port]) }, {})
     expect((await made.ask()).response?.status).toBe(200)
     expect((await made.ask({ service: "fresh" })).response?.status).toBe(202)
     made.services.retire(built.endpoints)
@@ -371,7 +372,7 @@ describe("a new snapshot's services", () => {
 
   test("are forgotten when it never comes into force", async () => {
     const { bench: made, peer } = await bench((_request, connection) => connection.reply(200))
-    made.services.build({ fresh: service([peer.port]) })
+    made.services.build({ fresh: service([peer.port]) }, {})
     made.services.abandon()
     expect([made.caller.has("fresh"), made.caller.has("api")]).toEqual([false, true])
   })

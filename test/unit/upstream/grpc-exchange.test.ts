@@ -6,8 +6,8 @@ import type { UpstreamHandler, UpstreamStream } from "../../../gateway/http/exch
 import { Fields } from "../../../gateway/http/fields.ts"
 import { type RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
-import type { ConnectionWaiter } from "../../../gateway/upstream/endpoint.ts"
 import { GrpcExchange, type GrpcOwner } from "../../../gateway/upstream/grpc-exchange.ts"
+import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
 import { frame, messagesOf } from "../../support/grpc-messages.ts"
 
