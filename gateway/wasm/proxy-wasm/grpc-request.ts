@@ -3,7 +3,7 @@
 
 import type { Buffer } from "node:buffer"
 import { isFieldValue } from "../../http/fields.ts"
-import { readMessage } from "../foreign/protobuf.ts"
+import { readMessage } from "../../http/protobuf.ts"
 import { FIELD, headerName } from "./header-names.ts"
 
 /** Longest value of a field. */
