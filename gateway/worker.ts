@@ -298,6 +298,7 @@ class Worker {
       source: sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`,
       requestId: "",
       userAgent: "",
+      security: connection.security,
     })
   }
 

@@ -3,6 +3,7 @@
 
 import type { Fields } from "../http/fields.ts"
 import { DATA, END_STREAM, FRAME_HEAD, MAX_PAYLOAD, MAX_WINDOW } from "./frames.ts"
+import { EARN_DATA, EARNING_DATA } from "./patience.ts"
 import type { Session } from "./session.ts"
 
 /** Octets the receiving window of a stream that is always read at once grows to. */
@@ -193,17 +194,19 @@ export abstract class Stream {
     const { output } = session
     let at = from
     const end = from + allowed
-    while (at < end) {
+    while (at < end && output.writable) {
       const length = Math.min(end - at, MAX_PAYLOAD)
       const place = output.frame(length, DATA, 0, this.id)
       buffer.copy(output.buffer, place, at, at + length)
       this.#lastFrame = place - FRAME_HEAD
       at += length
+      if (length >= EARNING_DATA) session.patience.earn(EARN_DATA)
     }
     this.#lastEpoch = output.epoch
-    this.#sendWindow -= allowed
-    session.sendWindow -= allowed
-    return allowed
+    const sent = at - from
+    this.#sendWindow -= sent
+    session.sendWindow -= sent
+    return sent
   }
 
   /** Ends the message, behind what waits. */

@@ -1,6 +1,7 @@
 // One exchange as one line of JSON. What came from the network arrives here as latin1 text and leaves as valid JSON
 // without a control character in it.
 
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { OTHER_STATUS } from "../http/grpc-status.ts"
 import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 
@@ -32,6 +33,11 @@ function milliseconds(value: number): number {
 function grpcStatus(code: number): string {
   if (code < OTHER_STATUS) return String(code)
   return code === OTHER_STATUS ? '"other"' : '"none"'
+}
+
+function security({ version, peerIdentity }: ConnectionSecurity): string {
+  const peer = peerIdentity === "" ? "" : `,"peer":${jsonText(peerIdentity, MAX_TEXT)}`
+  return `,"tlsVersion":${jsonText(version, MAX_TEXT)}${peer}`
 }
 
 /** Makes lines. Keeps the text of the current second, since making a date costs more than the rest of the line. */
@@ -66,6 +72,7 @@ export class AccessFormat {
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
     line += `,"source":${jsonText(entry.source, MAX_TEXT)}`
+    if (entry.security !== null) line += security(entry.security)
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
     if (entry.userAgent !== "") line += `,"userAgent":${jsonText(entry.userAgent, MAX_TEXT)}`
     return `${line}}\n`
@@ -81,6 +88,7 @@ export class AccessFormat {
     line += `,"receivedBytes":${entry.receivedBytes},"sentBytes":${entry.sentBytes},"listener":${jsonText(entry.listener, MAX_TEXT)}`
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
-    return `${line},"source":${jsonText(entry.source, MAX_TEXT)}}\n`
+    line += `,"source":${jsonText(entry.source, MAX_TEXT)}`
+    return `${line}${entry.security === null ? "" : security(entry.security)}}\n`
   }
 }

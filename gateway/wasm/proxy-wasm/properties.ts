@@ -63,6 +63,7 @@ import {
   UPSTREAM_FAILURE,
   UPSTREAM_PORT,
 } from "./property-paths.ts"
+import { securityText } from "./security-properties.ts"
 
 /** Longest property path, octets. */
 export const MAX_PATH = 1024
@@ -280,7 +281,7 @@ export class PropertyValue {
         this.#of(UINT, info.connectionId)
         return
       case CONNECTION_MTLS:
-        this.#of(BOOL, 0)
+        this.#of(BOOL, (info.security?.peer ?? null) === null ? 0 : 1)
         return
       case UPSTREAM_ADDRESS:
         this.#known(info.upstreamAddress)
@@ -307,6 +308,7 @@ export class PropertyValue {
         this.#known(info.serviceName)
         return
     }
+    if (info.security !== null) this.#known(securityText(info.security, attribute))
   }
 
   #pseudo(vm: HostVm, name: string, value: string): void {
