@@ -68,7 +68,7 @@ beforeAll(async () => {
     },
     startLimit: 60_000,
   })
-})
+}, 60_000)
 
 beforeEach(() => {
   text.say = (call, answer) => answer(null, `${call.metadata.get("x-from")[0]} says ${call.request}`)
