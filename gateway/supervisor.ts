@@ -19,6 +19,7 @@ import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
+import { HealthChecker } from "./upstream/health-checker.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -60,6 +61,11 @@ export class Supervisor {
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
+  readonly #health = new HealthChecker({
+    random: Math.random,
+    onHealth: (...known) => this.#onHealth(...known),
+    fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
+  })
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -185,6 +191,7 @@ export class Supervisor {
     } catch (error) {
       await this.#pool.terminate()
       this.#compiler.close()
+      this.#health.close()
       this.#changes?.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
@@ -209,14 +216,23 @@ export class Supervisor {
   async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
     const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, slots: this.#slots(config) }
+    const health = this.#health.slots(config)
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots: this.#slots(config) }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    this.#health.use(config, tls.services)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(spec.generation, Date.now())
+  }
+
+  #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
+    this.#instruments.endpointHealthy(service, endpoint, well)
+    if (!changed) return
+    if (well) this.#logger.log("info", "endpoint is well again", { service, endpoint })
+    else this.#logger.log("warn", "endpoint is unwell", { service, endpoint, failure })
   }
 
   #countsOf({ slots }: SnapshotSpec): ReadonlyMap<string, VersionCounts> {
@@ -474,6 +490,7 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#compiler.close()
+    this.#health.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
     this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
@@ -489,6 +506,7 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#compiler.close()
+    this.#health.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

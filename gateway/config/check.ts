@@ -167,6 +167,14 @@ class Checker implements Checked, Reporter {
           "is empty, so requests for this service are answered with 503; write at least one host:port",
         )
       }
+      if (!isKnown(service) || !isKnown(service.healthCheck)) continue
+      const { interval, timeout } = service.healthCheck
+      if (timeout > interval) {
+        this.error(
+          ["services", name, "healthCheck", "timeout"],
+          "is longer than interval, so probes would overtake each other; write a shorter one, or a longer interval",
+        )
+      }
     }
   }
 
@@ -243,6 +251,16 @@ class Checker implements Checked, Reporter {
       this.#action(route, i)
       this.#paths(route, i)
       this.#timeouts(route, i)
+      this.#forwardsOnly(route, i)
+    }
+  }
+
+  /** Settings that mean nothing where nothing is sent on. */
+  #forwardsOnly(route: WrittenRoute, i: number): void {
+    if (route.redirect === undefined && route.respond === undefined) return
+    for (const key of ["retry", "grpcWeb"] as const) {
+      if (!isKnown(route[key]) || route[key] === false) continue
+      this.error(["routes", i, key], "belongs to routes with backends, for this one sends nothing on; leave it out", "key")
     }
   }
 

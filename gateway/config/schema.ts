@@ -3,6 +3,7 @@
 
 import * as z from "zod"
 import { permissionsSchema } from "./permissions.ts"
+import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
   address,
@@ -115,7 +116,9 @@ export const serviceSchema = object(
       .describe("How an endpoint is chosen. Default leastRequest."),
     protocol: choice(["http1", "h2", "auto"])
       .default("http1")
-      .describe("http1: HTTP/1.1. h2: HTTP/2. auto: over TLS what the service takes, else HTTP/2 for gRPC requests and HTTP/1.1 for the rest. Default http1."),
+      .describe(
+        "http1: HTTP/1.1. h2: HTTP/2. auto: over TLS what the service takes, else HTTP/2 for gRPC requests and HTTP/1.1 for the rest. Default http1.",
+      ),
     tls: serviceTls.optional().describe("Connections to the service are made with TLS. true = with the system's authorities."),
     connectTimeout: duration().default(5000).describe("For a connection to be made. Default 5s."),
     pool: object(
@@ -144,6 +147,7 @@ export const serviceSchema = object(
     )
       .prefault({})
       .describe("What the service may send."),
+    healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )

@@ -5,6 +5,7 @@ import { connect } from "node:net"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
+import { startGreeter } from "../../examples/grpc/greeter.ts"
 import { startService } from "../../examples/quickstart/services.ts"
 import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { until, within } from "../support/deadline.ts"
@@ -158,6 +159,42 @@ describe("example", () => {
       await gateway.stop()
       app.stop()
       auth.stop()
+    }
+  })
+
+  test("grpc: a busy instance goes unnoticed, deadlines hold, and browsers get their answer", async () => {
+    const busy = await startGreeter(0, true)
+    const well = await startGreeter(0, false)
+    const config = configuration("grpc", {}).replace(":9061", `:${busy.port}`).replace(":9062", `:${well.port}`)
+    const gateway = await Gateway.start({ config })
+    const say = async (...args: string[]): Promise<string> => {
+      const { command, args: all } = runtimeCommand(`${folder("grpc")}client.ts`, args)
+      const child = spawn(command, all, { env: { ...process.env, GREETER: `127.0.0.1:${gateway.port()}` } })
+      let said = ""
+      child.stdout.on("data", (bytes: Buffer) => {
+        said += bytes.toString()
+      })
+      await within(new Promise((resolve) => child.on("close", resolve)), "end of the client", 20_000)
+      return said.trim()
+    }
+    try {
+      expect(await say("alice")).toBe("hello alice")
+      expect(await say("nobody", "300")).toMatch(/^4: /)
+      const frame = "AAAAAAVhbGljZQ=="
+      const web = await exchange(
+        gateway.port(),
+        `POST /hello.Greeter/Say HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web-text\r\ncontent-length: ${frame.length}\r\n\r\n${frame}`,
+        "POST",
+      )
+      const segments = web.text().match(/[A-Za-z0-9+/]+={0,2}/g) ?? []
+      const body = segments.map((segment) => Buffer.from(segment, "base64").toString("latin1")).join("")
+      expect(body).toContain("hello alice")
+      expect(body).toContain("grpc-status: 0")
+      expect(gateway.log.filter((line) => line.level === "warn")).toEqual([])
+    } finally {
+      await gateway.stop()
+      busy.stop()
+      well.stop()
     }
   })
 
