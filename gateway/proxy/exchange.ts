@@ -9,6 +9,7 @@ import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHand
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
+import { ONLY_REFUSED } from "../resilience/retry.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
@@ -208,8 +209,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       head.path = this.#rewrite(backend.rewrite, head.path)
       this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
     }
-    if (route.retry !== null) {
-      this.#retry = new RetryRun(route.retry, IDEMPOTENT.test(head.method))
+    const retry = route.retry ?? (head.body !== "none" && backend.service.mayBeHttp2 ? ONLY_REFUSED : null)
+    if (retry !== null) {
+      this.#retry = new RetryRun(retry, IDEMPOTENT.test(head.method))
       // Kept to be sent again, perhaps in another framing, so not in chunks.
       if (head.body === "chunked") head.body = "close"
     }

@@ -75,3 +75,9 @@ export class RetryPolicy {
     return code >= 0 && code < 31 && (this.#grpc & (1 << code)) !== 0
   }
 }
+
+/**
+ * Of requests with a body to services of HTTP/2 whose route has none: a peer that leaves, or has too much to do, says which
+ * requests it has not looked at (RFC 9113 §8.7), and its client shouldn't be the one to hear of it.
+ */
+export const ONLY_REFUSED: RetryPolicy = new RetryPolicy({ attempts: 1, on: ["refused"] })

@@ -13,6 +13,8 @@ export interface Service {
   readonly name: string
   readonly balancer: LoadBalancer
   readonly endpoints: readonly Endpoint[]
+  /** Its connections are, or may turn out to be, of HTTP/2. */
+  readonly mayBeHttp2: boolean
 }
 
 /** What services need of their worker. */
@@ -71,7 +73,7 @@ export class Services {
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
-      services.set(name, { name, endpoints: list, balancer: createLoadBalancer(service.loadBalancing, list, random) })
+      services.set(name, { name, endpoints: list, mayBeHttp2: service.protocol !== "http1", balancer: createLoadBalancer(service.loadBalancing, list, random) })
     }
     this.#next = services
     return { services, endpoints }

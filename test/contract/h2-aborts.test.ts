@@ -216,6 +216,19 @@ describe("requests that may be sent again", () => {
     expect(seen.length).toBe(2)
   })
 
+  test.each([
+    ["REFUSED_STREAM", (arrival) => arrival.reset("REFUSED_STREAM")],
+    ["GOAWAY", (arrival) => arrival.goaway(Math.max(0, arrival.id - 2))],
+  ] as [string, H2Script][])("%s: with the body it had begun with", async (_, refuse) => {
+    const path = target("h2")
+    const seen = scripts(path, refuse)
+    const body = Buffer.from("all of it ".repeat(3000))
+    expect((await ask("2", gateway.port(), { path, body })).body.toString()).toBe("answer")
+    expect(seen.length).toBe(2)
+    await until(() => seen[1].stream.ended, "the end of the request")
+    expect(seen[1].stream.body).toEqual(body)
+  })
+
   test("REFUSED_STREAM for ever: the client is told, after few attempts", async () => {
     const path = target("h2")
     const refuse: H2Script = (arrival) => arrival.reset("REFUSED_STREAM")
