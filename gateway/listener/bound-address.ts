@@ -111,8 +111,10 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   }
 
   onOpened(opening: Opening, socket: Socket, security: ConnectionSecurity | null): void {
-    this.#opening.delete(opening)
     this.begin(socket, opening.id, security)
+    this.#opening.delete(opening)
+    // It may be closed already.
+    if (this.#empty) this.#onEmpty?.()
   }
 
   onNotOpened(opening: Opening): void {

@@ -63,10 +63,8 @@ export class Listener
   protected begin(socket: Socket, id: number, security: ConnectionSecurity | null): void {
     const { wheel } = this.#means
     if (security === null) this.open.add(new HttpStart(socket, id, wheel, this.#limits.idleTimeout, this))
-    else {
-      this.#serve(socket, id, security.protocol === "h2", security)
-      socket.resume()
-    }
+    else this.#serve(socket, id, security.protocol === "h2", security)
+    if (socket.isPaused()) socket.resume()
   }
 
   onStarted(start: HttpStart, socket: Socket, http2: boolean, first: Buffer): void {

@@ -10,6 +10,8 @@ import { BoundAddress, type BoundAddressMeans, type ListenerTls } from "./bound-
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
+  /** The time to drain is over. */
+  #late = false
 
   /** `material`: of a listener at which TLS ends. */
   constructor(
@@ -32,6 +34,7 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     this.open.add(connection)
     try {
       connection.start()
+      if (this.#late) connection.cut()
     } catch (error) {
       this.onFault(error)
       connection.destroy()
@@ -47,6 +50,7 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     const emptied = this.emptied()
     if (limit === 0) return emptied
     const timer = setTimeout(() => {
+      this.#late = true
       for (const connection of [...this.open]) connection.cut()
     }, limit)
     await emptied

@@ -7,10 +7,12 @@ import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 import { startGreeter } from "../../examples/grpc/greeter.ts"
 import { startService } from "../../examples/quickstart/services.ts"
+import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
 import { staticOrigin } from "../support/origin.ts"
 import { exchange, get, type Response } from "../support/raw-client.ts"
+import { getSecurely } from "../support/tls-client.ts"
 
 const folder = (name: string): string => fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url))
 
@@ -239,6 +241,28 @@ describe("example", () => {
     } finally {
       await gateway.stop()
       api.stop()
+    }
+  })
+
+  test("tls: a client is known by its certificate, where that is optional and where it is not", async () => {
+    const shop = await service(
+      (request) => `${request.headers["x-forwarded-proto"]}, ${request.headers["x-forwarded-client-cert"] ?? "none"}`,
+    )
+    const files = makeCertificates()
+    const gateway = await Gateway.start({ config: configuration("tls", { shop: shop.port }), files })
+    const anyone = { ca: files["ca.pem"], rejectUnauthorized: true }
+    const alice = { ...anyone, cert: files["alice.pem"], key: files["alice.key"] }
+    try {
+      expect((await getSecurely(gateway.port("public"), "shop.localhost", anyone)).text()).toBe("https, none")
+      for (const listener of ["public", "partners"]) {
+        const told = (await getSecurely(gateway.port(listener), "eu.shop.localhost", alice)).text()
+        expect(told).toMatch(/^https, Hash=[0-9a-f]{64};Subject="CN=alice";URI=spiffe:\/\/shop\.example\/user\/alice$/)
+      }
+      await expect(getSecurely(gateway.port("partners"), "shop.localhost", anyone)).rejects.toThrow()
+      expect(gateway.log.filter((line) => line.level === "warn" || line.level === "error")).toEqual([])
+    } finally {
+      await gateway.stop()
+      shop.stop()
     }
   })
 
