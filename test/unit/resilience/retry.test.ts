@@ -26,6 +26,8 @@ describe("after a failure", () => {
     ["a connect that failed, when listed", ["connectFailure"], "connectFailure", true],
     ["a connect that took too long, when listed", ["connectFailure"], "connectTimeout", true],
     ["a connect that failed, when not", ["refused", "reset", "5xx", 503], "connectFailure", false],
+    ["a stream that was refused, when listed", ["refused"], "upstreamRefused", true],
+    ["a stream that was refused, when not", ["connectFailure", "reset", "5xx", 503], "upstreamRefused", false],
     ["a connection that closed, when listed", ["reset"], "upstreamClosed", true],
     ["a connection that closed, when not", ["connectFailure", 502], "upstreamClosed", false],
     ["an answer that breaks the protocol", everything, "upstreamProtocol", false],
@@ -43,6 +45,7 @@ describe("after a failure", () => {
 
   test("a method that may not be repeated is, only when nothing was done", () => {
     expect(policy(...everything).onFailure("connectFailure", false, true)).toBe(true)
+    expect(policy(...everything).onFailure("upstreamRefused", false, true)).toBe(true)
     expect(policy(...everything).onFailure("upstreamClosed", false, true)).toBe(false)
     expect(policy("5xx").onFailure("perTryTimeout", false, true)).toBe(false)
     expect(policy(504).onFailure("perTryTimeout", false, true)).toBe(true)
