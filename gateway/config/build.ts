@@ -12,6 +12,7 @@ import type {
   MatchConfig,
   RouteConfig,
   ServiceConfig,
+  TcpListenerConfig,
 } from "./model.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute } from "./schema.ts"
 import { isUrl } from "./units.ts"
@@ -30,7 +31,8 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services)) services[name] = service
+  for (const [name, service] of Object.entries(written.services))
+    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "" }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -49,21 +51,34 @@ export function build(written: Written, baseDir: string): Config {
 function listener(written: WrittenListener, i: number): ListenerConfig {
   const { address, limits, timeouts } = written
   const name = listenerName(written.name, i)
-  if (written.protocol === "tcp") {
+  const proxyProtocol = written.proxyProtocol ?? null
+  if (written.protocol === "auto") {
+    const http = listener({ ...written, protocol: "http", name }, i) as HttpListenerConfig
+    const tcp = listener(
+      { ...written, protocol: "tls", name, timeouts: { ...timeouts, idle: timeouts.tunnelIdle } },
+      i,
+    ) as TcpListenerConfig
+    const { connections } = limits
+    return { name, address, protocol: "auto", proxyProtocol, limits: { connections }, timeouts: { detect: tcp.timeouts.detect }, http, tcp }
+  }
+  if (written.protocol === "tcp" || written.protocol === "tls") {
     return {
       name,
       address,
-      protocol: "tcp",
+      protocol: written.protocol,
+      proxyProtocol,
+      serverNames: written.serverNames ?? [],
       backends: written.backends ?? [],
       filters: written.filters ?? [],
       limits: { connections: limits.connections },
-      timeouts: { idle: timeouts.idle ?? 3_600_000 },
+      timeouts: { idle: timeouts.idle ?? 3_600_000, detect: timeouts.detect ?? 10_000 },
     }
   }
   return {
     name,
     address,
     protocol: "http",
+    proxyProtocol,
     limits: {
       requestLine: limits.requestLine ?? 8192,
       head: limits.head ?? 32_768,

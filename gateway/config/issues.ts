@@ -72,6 +72,13 @@ function unknownKey(key: string, known: readonly string[]): string {
 /** Stands in a salvaged document for what was wrong. */
 export const FAILED: unique symbol = Symbol("failed")
 
+/** Every part of a salvaged document may be missing or {@link FAILED}. */
+export type Salvaged<T> = T | undefined | typeof FAILED
+
+export function isKnown<T>(value: Salvaged<T>): value is T {
+  return value !== undefined && (value as unknown) !== FAILED
+}
+
 /** The parts of `value` that are valid by themselves, {@link FAILED} where they are not. */
 export function salvage(schema: z.core.$ZodType, value: unknown): unknown {
   const result = z.safeParse(schema, value)

@@ -23,7 +23,28 @@ export interface Config {
   readonly routes: readonly RouteConfig[]
 }
 
-export type ListenerConfig = HttpListenerConfig | TcpListenerConfig
+export type ListenerConfig = HttpListenerConfig | TcpListenerConfig | AutoListenerConfig
+
+/** Whose connections begin with a PROXY header that says where they come from. */
+export interface ProxyProtocolConfig {
+  /** Ranges of IP addresses, in one spelling; connections from elsewhere have no header. */
+  readonly trusted: readonly string[]
+  /** ms for the header to arrive; default 5 s. */
+  readonly timeout: number
+}
+
+/** A service by its name, and its share of connections. */
+export interface ConnectionBackendConfig {
+  readonly service: string
+  readonly weight: number
+}
+
+/** Where connections go whose clients ask for one of these names. */
+export interface ServerNameConfig {
+  /** Lower case, exact or `*.suffix`; never empty. */
+  readonly hosts: readonly string[]
+  readonly backends: readonly ConnectionBackendConfig[]
+}
 
 /** A listener whose connections carry requests, which routes take further. */
 export interface HttpListenerConfig {
@@ -31,6 +52,8 @@ export interface HttpListenerConfig {
   readonly name: string
   readonly address: Address
   readonly protocol: "http"
+  /** Null: every connection is its client's own. */
+  readonly proxyProtocol: ProxyProtocolConfig | null
   readonly limits: {
     /** Octets of the request line; default 8 KiB. Over it: 414. */
     readonly requestLine: number
@@ -72,9 +95,13 @@ export interface HttpListenerConfig {
 export interface TcpListenerConfig {
   readonly name: string
   readonly address: Address
-  readonly protocol: "tcp"
-  /** Services by weight. May name one that does not exist: its share of connections is closed. */
-  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  /** tls: the client's ClientHello is read for the name it asks for, and passed on with the rest. */
+  readonly protocol: "tcp" | "tls"
+  readonly proxyProtocol: ProxyProtocolConfig | null
+  /** Of tls; no host appears twice. */
+  readonly serverNames: readonly ServerNameConfig[]
+  /** Services by weight, for connections that no server name has. May name one that does not exist: its share of connections is closed. */
+  readonly backends: readonly ConnectionBackendConfig[]
   readonly filters: readonly RouteFilterConfig[]
   readonly limits: {
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
@@ -83,7 +110,26 @@ export interface TcpListenerConfig {
   readonly timeouts: {
     /** ms without an octet in either direction; default 1 h. */
     readonly idle: number
+    /** ms for the ClientHello of a tls listener; default 10 s. */
+    readonly detect: number
   }
+}
+
+/** A listener that finds out what each of its connections speaks. */
+export interface AutoListenerConfig {
+  readonly name: string
+  readonly address: Address
+  readonly protocol: "auto"
+  readonly proxyProtocol: ProxyProtocolConfig | null
+  readonly limits: { readonly connections: number }
+  readonly timeouts: {
+    /** ms until a client that has said nothing telling is taken for one of another protocol; default 10 s. */
+    readonly detect: number
+  }
+  /** For connections that carry HTTP requests. */
+  readonly http: HttpListenerConfig
+  /** For all others: TLS by its server name. */
+  readonly tcp: TcpListenerConfig
 }
 
 export interface EndpointConfig {
@@ -96,6 +142,8 @@ export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
   readonly protocol: "http1"
+  /** Every connection to it begins with a PROXY header of this version; "" = none. Only for connections that are carried as they are. */
+  readonly proxyProtocol: "" | "v1" | "v2"
   /** ms; default 5 s. */
   readonly connectTimeout: number
   readonly pool: {

@@ -3,8 +3,10 @@
 import type { Socket } from "node:net"
 import type { TcpListenerConfig } from "../config/model.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
+import type { Opened } from "../tcp/opened.ts"
 import type { ListenerSlots } from "../telemetry/instruments.ts"
 import { BoundAddress, type BoundAddressMeans } from "./bound-address.ts"
+import type { Look } from "./opening.ts"
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
@@ -14,8 +16,16 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     this.#factory = factory
   }
 
-  protected begin(socket: Socket, id: number): void {
-    const connection = this.#factory.begin(socket, id, this)
+  protected override get look(): Look {
+    return this.config.protocol === "tls" ? "serverName" : "nothing"
+  }
+
+  protected override get detectTimeout(): number {
+    return this.config.timeouts.detect
+  }
+
+  protected begin(socket: Socket, id: number, opened: Opened): void {
+    const connection = this.#factory.begin(socket, id, opened, this)
     this.open.add(connection)
     try {
       connection.start()
@@ -32,8 +42,9 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
   async drain(limit: number): Promise<void> {
     this.close()
     const emptied = this.emptied()
-    if (limit === 0 || this.open.size === 0) return emptied
+    if (limit === 0 || this.empty) return emptied
     const timer = setTimeout(() => {
+      this.destroyOpenings()
       for (const connection of [...this.open]) connection.cut()
     }, limit)
     await emptied

@@ -62,6 +62,9 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   get destinationPort(): number {
     return this.stream.destinationPort
   }
+  get requestedServerName(): string {
+    return ""
+  }
   get listenerName(): string {
     return this.plane.name
   }

@@ -1,7 +1,8 @@
 // What is known of one TCP connection: the part of it that filters, metrics and the access log read.
 
 import type { StreamInfo } from "../filter/filter.ts"
-import type { SocketAddresses } from "../tcp/addresses.ts"
+import type { SocketAddresses } from "../http/socket-addresses.ts"
+import type { Opened } from "../tcp/opened.ts"
 import type { TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
@@ -11,6 +12,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   readonly connectionId: number
   protected readonly plane: TcpPlane
   protected readonly addresses: SocketAddresses
+  readonly requestedServerName: string
+  /** What a proxy in front calls the connection. */
+  readonly requestId: string
   /** Of the wheel's clock, ms. */
   protected readonly started: number
   protected backend: TcpBackend | null = null
@@ -26,10 +30,12 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   receivedBytes = 0
   sentBytes = 0
 
-  constructor(plane: TcpPlane, id: number, addresses: SocketAddresses) {
+  constructor(plane: TcpPlane, id: number, opened: Opened) {
     this.plane = plane
     this.connectionId = id
-    this.addresses = addresses
+    this.addresses = opened.addresses
+    this.requestedServerName = opened.serverName
+    this.requestId = opened.proxyId
     this.started = plane.means.wheel.refresh()
   }
 
@@ -66,9 +72,6 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   get upstreamAddress(): string {
     return this.endpoint?.address ?? this.lastUpstream
   }
-  get requestId(): string {
-    return ""
-  }
   get requestBytes(): number {
     return this.receivedBytes
   }
@@ -89,6 +92,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   }
   get upstream(): string {
     return this.upstreamAddress
+  }
+  get serverName(): string {
+    return this.requestedServerName
   }
   get source(): string {
     const { sourceAddress: address, sourcePort: port } = this.addresses

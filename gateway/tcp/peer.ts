@@ -25,15 +25,18 @@ export class Peer {
   readonly #socket: Socket
   readonly #owner: PeerOwner
   /** It has ended its sending side, and all it sent was handed over. */
-  #ended = false
+  #ended: boolean
   /** We have ended ours. */
   #ending = false
   #gone = false
   #failure = ""
 
-  constructor(socket: Socket, owner: PeerOwner) {
+  /** `ended`: it has ended its sending side already. */
+  constructor(socket: Socket, owner: PeerOwner, ended = false) {
     this.#socket = socket
     this.#owner = owner
+    this.#ended = ended
+    this.endedFirst = ended
     socket.on("connect", () => this.#guard(0))
     socket.on("data", (bytes: Buffer) => this.onRead(bytes, bytes.length))
     socket.on("end", () => this.#onEnd())

@@ -5,7 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse, ServiceCaller } from "../filter/filter.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type CalloutCount, CalloutExchange, type CalloutOwner } from "./callout.ts"
-import type { Services } from "./services.ts"
+import type { Service, Services } from "./services.ts"
 
 /** Callouts under way in one worker. */
 const MAX_CALLOUTS = 1024
@@ -42,11 +42,16 @@ export class Caller implements ServiceCaller, CalloutOwner {
   }
 
   has(service: string): boolean {
-    return this.#dependencies.services.find(service) !== undefined
+    return this.#service(service) !== undefined
+  }
+
+  #service(name: string): Service | undefined {
+    const service = this.#dependencies.services.find(name)
+    return service?.proxyProtocol === "" ? service : undefined
   }
 
   call(callout: Callout, handler: CalloutHandler): (() => void) | null {
-    const service = this.#dependencies.services.find(callout.service)
+    const service = this.#service(callout.service)
     if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
     const name = callout.filter ?? ""
     const share = this.#shares.get(name) ?? new Share(this, () => this.#shares.delete(name))

@@ -81,10 +81,13 @@ export class Endpoint implements ClientConnectionOwner {
     return this.#settings.connectTimeout
   }
 
-  /** A connection beside the pool is being made: counts it. Followed by one of the next two. */
-  begins(): void {
+  /** A connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the next two. */
+  begins(): boolean {
+    if (this.#connections >= this.#settings.maxConnections) return false
+    this.#connections++
     this.#counters.connects(1)
     this.#counters.active(1)
+    return true
   }
 
   begun(): void {
@@ -94,12 +97,15 @@ export class Endpoint implements ClientConnectionOwner {
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
     this.#counters.connectFailures(1)
-    this.#counters.active(-1)
+    this.ends()
   }
 
   /** A connection beside the pool has ended. */
   ends(): void {
+    this.#connections--
     this.#counters.active(-1)
+    // Someone may have waited for a place under the cap.
+    if (this.#waiters.length > 0) this.#open()
   }
 
   /** Hands a connection to `waiter`, at once when one is idle. `fresh`: not one that was used before. */

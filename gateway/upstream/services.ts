@@ -10,6 +10,8 @@ export interface Service {
   readonly name: string
   readonly balancer: LoadBalancer
   readonly endpoints: readonly Endpoint[]
+  /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
+  readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
 
 /** What services need of their worker. */
@@ -60,7 +62,8 @@ export class Services {
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
-      services.set(name, { name, endpoints: list, balancer: createLoadBalancer(service.loadBalancing, list, random) })
+      const { proxyProtocol } = service
+      services.set(name, { name, endpoints: list, balancer: createLoadBalancer(service.loadBalancing, list, random), proxyProtocol })
     }
     this.#next = services
     return { services, endpoints }

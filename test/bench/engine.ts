@@ -129,7 +129,7 @@ function filterFrom(file: string): HttpFilter {
 const file = process.env.FILTER
 const filters = file === undefined ? [] : [filterFrom(file)]
 const route = new Route(config.routes[0], {
-  service: () => ({ name: "origin", endpoints: [endpoint], balancer: { next: () => endpoint } }),
+  service: () => ({ name: "origin", endpoints: [endpoint], proxyProtocol: "" as const, balancer: { next: () => endpoint } }),
   slots: () => slots,
   filters,
 })

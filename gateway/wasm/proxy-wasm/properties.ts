@@ -42,6 +42,7 @@ import {
   REQUEST_TRAILERS,
   REQUEST_URL_PATH,
   REQUEST_USERAGENT,
+  REQUESTED_SERVER_NAME,
   RESPONSE_BACKEND_LATENCY,
   RESPONSE_CODE,
   RESPONSE_CODE_DETAILS,
@@ -278,6 +279,9 @@ export class PropertyValue {
         return
       case CONNECTION_ID:
         this.#of(UINT, info.connectionId)
+        return
+      case REQUESTED_SERVER_NAME:
+        this.#known(info.requestedServerName)
         return
       case CONNECTION_MTLS:
         this.#of(BOOL, 0)

@@ -59,6 +59,7 @@ export const UPSTREAM_ADDRESS = 56
 export const UPSTREAM_PORT = 57
 export const UPSTREAM_ATTEMPTS = 58
 export const UPSTREAM_FAILURE = 59
+export const REQUESTED_SERVER_NAME = 60
 
 export const LISTENER_NAME = 70
 export const LISTENER_DIRECTION = 71
@@ -67,7 +68,6 @@ export const CLUSTER_NAME = 73
 
 /** What a connection says of its TLS, by {@link TLS_NAMES}; both sides. */
 const TLS_NAMES = [
-  "requested_server_name",
   "tls_version",
   "subject_local_certificate",
   "subject_peer_certificate",
@@ -123,10 +123,12 @@ export const attributeNames: ReadonlyMap<string, number> = new Map<string, numbe
   ["connection.id", CONNECTION_ID],
   ["connection_id", CONNECTION_ID],
   ["connection.mtls", CONNECTION_MTLS],
+  ["connection.requested_server_name", REQUESTED_SERVER_NAME],
   ["connection.termination_details", ABSENT],
   ["upstream.address", UPSTREAM_ADDRESS],
   ["upstream.port", UPSTREAM_PORT],
   ["upstream.local_address", ABSENT],
+  ["upstream.requested_server_name", ABSENT],
   ["upstream.request_attempt_count", UPSTREAM_ATTEMPTS],
   ["upstream.transport_failure_reason", UPSTREAM_FAILURE],
   ...TLS_NAMES.flatMap((name): [string, number][] => [
