@@ -40,7 +40,7 @@ function row(
 /**
  * Response flags follow Envoy's letters where Envoy has the same case: DC client gone, DPE client broke the protocol,
  * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
- * closed, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
+ * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
  * its limit, LR reply by a filter. DT a connection outlived the drain time-out.
  */
@@ -66,6 +66,8 @@ export const errors = {
   connectTimeout: row("upstream", "yes", 503, 14, "UF,CT", false, "upstream connect timed out"),
   upstreamClosed: row("upstream", "if-idempotent", 502, 14, "UC", false, "upstream closed the connection"),
   upstreamProtocol: row("upstream", "no", 502, 13, "UPE", false, "upstream sent an invalid response"),
+  upstreamReset: row("upstream", "if-idempotent", 502, 14, "UR", false, "upstream reset the stream"),
+  upstreamRefused: row("upstream", "yes", 503, 14, "UR", false, "upstream refused the stream"),
   upstreamTruncated: row("upstream", "no", 0, 14, "UC,TR", true, "upstream response was cut short"),
   perTryTimeout: row("upstream", "no", 504, 4, "UT,PT", false, "upstream attempt timed out"),
   responseTimeout: row("upstream", "no", 504, 4, "UT", false, "upstream request timed out"),

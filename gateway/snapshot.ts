@@ -8,6 +8,7 @@ import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
+import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
@@ -31,6 +32,7 @@ export interface SnapshotSpec {
   readonly config: Config
   readonly filters: PreparedFilters
   readonly slots: SnapshotSlots
+  readonly tls: TlsMaterials
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -73,6 +75,7 @@ export class Snapshot implements SnapshotPin {
           means,
           snapshot: this,
           port: spec.ports[listener.name],
+          tls: spec.tls.listeners[listener.name] ?? null,
           listenerSlots: spec.slots.listeners[listener.name],
           slots: spec.slots.tcp[listener.name],
           filters: spec.filters.listeners[i].map((index) => filters[index] as WasmFilter),
@@ -99,6 +102,7 @@ export class Snapshot implements SnapshotPin {
         name: listener.name,
         port: spec.ports[listener.name],
         config: requests,
+        tls: spec.tls.listeners[listener.name] ?? null,
         router: new Router(entries, listener.name),
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],

@@ -18,6 +18,7 @@ import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots, type TcpSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { expiryText, sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -45,6 +46,9 @@ export interface SupervisorOptions {
   readonly watch?: boolean
 }
 
+/** ms after which sessions of TLS clients are sealed with another key, so that old ones can't be opened for ever. */
+const TICKET_KEY_LIFE = 12 * 3_600_000
+
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
 
@@ -58,6 +62,8 @@ export class Supervisor {
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
+  readonly #tls = new TlsFiles()
+  #ticketTimer: ReturnType<typeof setInterval> | null = null
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -114,6 +120,8 @@ export class Supervisor {
     this.#unitsPerMs = unitsPerMs
     const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
     this.#filters = store
+    const tls = this.#tls.read(config)
+    if (tls.problems.length > 0) throw new StartError(tls.problems.join("\n"))
     const prepared = await store.prepare(config)
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     const size = config.workers === "auto" ? availableParallelism() : config.workers
@@ -122,6 +130,7 @@ export class Supervisor {
     const guestMetrics = createGuestMetrics()
     const defined = new GuestMetricsTable(guestMetrics)
     this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
+    this.#registry.include(() => expiryText(this.#tls.expiries))
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -144,8 +153,9 @@ export class Supervisor {
       onCount: (running) => this.#instruments.workersRunning(running),
     })
     try {
-      await this.#apply(config, prepared.filters)
+      await this.#apply(config, prepared.filters, tls.materials)
       prepared.commit()
+      this.#warnOfExpiry()
       const changes = this.#filterChanges(store)
       this.#changes = changes
       changes.look(performance.now())
@@ -178,6 +188,11 @@ export class Supervisor {
       this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
     }
     if (this.#options.watch !== false) this.#watchFiles()
+    this.#ticketTimer = setInterval(() => {
+      this.#tls.rotate()
+      void this.#inTurn(() => this.#certificatesChanged("new ticket keys"))
+    }, TICKET_KEY_LIFE)
+    this.#ticketTimer.unref()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))
     if (modules.some((module) => module.endsWith(".ts"))) this.#compiler.warm()
     this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
@@ -190,10 +205,10 @@ export class Supervisor {
 
   // ------------------------------------------------------------------------------------------------------- snapshots
 
-  async #apply(config: Config, filters: PreparedFilters): Promise<void> {
+  async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
     const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, slots: this.#slots(config) }
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, slots: this.#slots(config) }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
@@ -312,11 +327,14 @@ export class Supervisor {
     }
     const prepared = await (this.#filters as FilterStore).prepare(config)
     if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    const tls = this.#readTls(config)
+    if (tls === null) return
     if (prepared.kept !== null) {
       const { names, problems } = prepared.kept
       this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
     }
-    if (prepared.names.length === 0 && JSON.stringify(config) === JSON.stringify(before)) {
+    const sameMaterials = sameTls(tls, (this.#spec as SnapshotSpec).tls)
+    if (prepared.names.length === 0 && sameMaterials && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
       this.#showFilters()
       this.#watch?.update(this.#filesToWatch())
@@ -327,7 +345,7 @@ export class Supervisor {
     }
     const addresses = this.addresses
     try {
-      await this.#apply(config, prepared.filters)
+      await this.#apply(config, prepared.filters, tls)
     } catch (error) {
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
@@ -356,7 +374,7 @@ export class Supervisor {
       logger: this.#logger,
       config: () => inForce().config,
       apply: async (filters) => {
-        await this.#apply(inForce().config, filters)
+        await this.#apply(inForce().config, filters, inForce().tls)
         return this.#generation
       },
       inTurn: (change) =>
@@ -379,6 +397,32 @@ export class Supervisor {
     this.#watch?.update(this.#filesToWatch())
   }
 
+  /** Null: the configuration was refused, because of files that are bad and never were good. */
+  #readTls(config: Config): TlsMaterials | null {
+    const { materials, problems } = this.#tls.read(config)
+    if (problems.length > 0) {
+      this.#refused(problems.join("\n"))
+      return null
+    }
+    for (const [file, reason] of this.#tls.refused)
+      this.#logger.log("error", "certificate refused; the one in force stays", { file, reason })
+    this.#warnOfExpiry()
+    return materials
+  }
+
+  #warnOfExpiry(): void {
+    for (const warning of this.#tls.warnings(Date.now())) this.#logger.log("warn", warning)
+  }
+
+  // Files of certificates have changed, or it is time for other ticket keys.
+  async #certificatesChanged(why: string): Promise<void> {
+    const { config, filters, tls } = this.#spec as SnapshotSpec
+    const materials = this.#readTls(config)
+    if (materials === null || sameTls(materials, tls)) return
+    await this.#apply(config, filters, materials)
+    this.#logger.log("info", "certificates taken", { generation: this.#generation, why })
+  }
+
   // In metrics, what isn't counted but is so.
   #showFilters(): void {
     const store = this.#filters
@@ -392,12 +436,15 @@ export class Supervisor {
   }
 
   #filesToWatch(): string[] {
-    return [this.#file, ...(this.#filters?.files() ?? [])]
+    const { config } = this.#spec as SnapshotSpec
+    return [this.#file, ...(this.#filters?.files() ?? []), ...TlsFiles.paths(config)]
   }
 
   #watchFiles(): void {
     this.#watch = watchFiles(this.#filesToWatch(), (path) => {
       if (path === this.#file) void this.reload("file changed")
+      else if (TlsFiles.paths((this.#spec as SnapshotSpec).config).includes(path))
+        void this.#inTurn(() => this.#certificatesChanged("file changed"))
       else void this.#inTurn(() => this.#filterChanged(path))
     })
   }
@@ -420,6 +467,7 @@ export class Supervisor {
       }
       if (reasons.length > before) filtersInTrouble.push(name)
     }
+    for (const file of this.#tls.refused.keys()) reasons.push(`the newest content of ${file} was refused; the certificate before serves`)
     if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
     return {
       ready: !this.#stopping && running > 0,
@@ -452,6 +500,7 @@ export class Supervisor {
     if (this.#stopping) return false
     this.#stopping = true
     this.#watch?.close()
+    clearInterval(this.#ticketTimer ?? undefined)
     this.#changes?.close()
     this.#compiler.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
@@ -466,6 +515,7 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#stopping = true
     this.#watch?.close()
+    clearInterval(this.#ticketTimer ?? undefined)
     this.#changes?.close()
     this.#compiler.close()
     await this.#pool?.terminate()

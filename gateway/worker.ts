@@ -8,9 +8,8 @@ import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
 import type { SocketAddresses } from "./http/socket-addresses.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
-import type { ServerConnection } from "./http1/server-connection.ts"
 import { AutoListener } from "./listener/auto-listener.ts"
-import { Listener, type ListenerMeans } from "./listener/listener.ts"
+import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
@@ -97,8 +96,9 @@ class Worker {
       metrics: this.#metrics,
       nextConnectionId: () => ++this.#connections,
       onRefused: (...refused) => this.#onRefused(...refused),
-      onOpeningFailed: (...failed) => this.#onOpeningFailed(...failed),
+      onOpeningRefused: (...refused) => this.#onOpeningRefused(...refused),
       onFault: (error) => this.#onFault(error),
+      onHandshakeError: (listener, code) => this.#logger.log("debug", "TLS handshake failed", { listener, code }),
     }
     this.#services = new Services({
       wheel: this.#wheel,
@@ -205,14 +205,14 @@ class Worker {
 
   #bindHttp(address: string, plane: Plane): Bound {
     const exchanges = new Exchanges(plane)
-    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans)
+    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans, plane.tls)
     return {
       listener,
       address,
       update: (snapshot) => {
         const next = snapshot.planes.get(listener.name) as Plane
         exchanges.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => exchanges.plane,
     }
@@ -221,7 +221,7 @@ class Worker {
   #bindAuto(config: AutoListenerConfig, address: string, plane: Plane, tcpPlane: TcpPlane): Bound {
     const exchanges = new Exchanges(plane)
     const sessions = new TcpSessions(tcpPlane)
-    const listener = new AutoListener(config, plane.listenerSlots, exchanges, sessions, this.#listenerMeans)
+    const listener = new AutoListener(config, plane.listenerSlots, exchanges, sessions, this.#listenerMeans, plane.tls)
     return {
       listener,
       address,
@@ -229,7 +229,7 @@ class Worker {
         exchanges.plane = snapshot.planes.get(listener.name) as Plane
         sessions.plane = snapshot.tcpPlanes.get(listener.name) as TcpPlane
         const next = snapshot.config.listeners.find(({ name }) => name === listener.name) as AutoListenerConfig
-        listener.update(next, exchanges.plane.listenerSlots)
+        listener.take(next, exchanges.plane.listenerSlots, exchanges.plane.tls)
       },
       plane: () => exchanges.plane,
     }
@@ -237,14 +237,14 @@ class Worker {
 
   #bindTcp(address: string, plane: TcpPlane): Bound {
     const sessions = new TcpSessions(plane)
-    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans)
+    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans, plane.tls)
     return {
       listener,
       address,
       update: (snapshot) => {
         const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
         sessions.plane = next
-        listener.update(next.config, next.listenerSlots)
+        listener.take(next.config, next.listenerSlots, next.tls)
       },
       plane: () => null,
     }
@@ -299,7 +299,7 @@ class Worker {
   }
 
   // A request that never became an exchange is counted and logged like one.
-  #onRefused(listener: string, connection: ServerConnection, code: ErrorCode, head: RequestHead): void {
+  #onRefused(listener: string, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
     const plane = this.#bound.get(listener)?.plane() ?? null
     if (plane === null) return
     const { status, flag } = errors[code]
@@ -312,7 +312,7 @@ class Worker {
       method: head.method,
       path: head.target,
       authority: head.authority,
-      protocol: "HTTP/1.1",
+      protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
       flag,
       flagDetails: code,
@@ -331,7 +331,7 @@ class Worker {
   }
 
   // A connection that nobody carried is counted and logged like one that was.
-  #onOpeningFailed(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void {
+  #onOpeningRefused(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void {
     const { flag } = errors[code]
     const connections = this.#snapshot?.tcpPlanes.get(listener)?.noServiceSlots
     const requests = this.#snapshot?.planes.get(listener)?.noRouteSlots

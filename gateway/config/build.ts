@@ -9,16 +9,20 @@ import type {
   HeaderEdits,
   HttpListenerConfig,
   ListenerConfig,
+  ListenerTlsConfig,
   MatchConfig,
   RouteConfig,
   ServiceConfig,
+  ServiceTlsConfig,
   TcpListenerConfig,
 } from "./model.ts"
-import type { Written, WrittenFilter, WrittenListener, WrittenRoute } from "./schema.ts"
+import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
 const EVERY_REQUEST: MatchConfig = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
+
+const HTTP_PROTOCOLS: ListenerTlsConfig["alpn"] = ["h2", "http/1.1"]
 
 const PATH_POLICIES: HttpListenerConfig["path"] = {
   encodedSlash: "keep",
@@ -32,7 +36,7 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
   for (const [name, service] of Object.entries(written.services))
-    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "" }
+    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "", tls: serviceTls(service.tls, baseDir) }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -41,31 +45,42 @@ export function build(written: Written, baseDir: string): Config {
     log: written.log,
     accessLog: written.accessLog,
     drain: written.drain,
-    listeners: written.listeners.map(listener),
+    listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
     routes: written.routes.map(route),
   }
 }
 
-function listener(written: WrittenListener, i: number): ListenerConfig {
+function listener(written: WrittenListener, i: number, baseDir: string): ListenerConfig {
   const { address, limits, timeouts } = written
   const name = listenerName(written.name, i)
+  const { protocol } = written
   const proxyProtocol = written.proxyProtocol ?? null
-  if (written.protocol === "auto") {
-    const http = listener({ ...written, protocol: "http", name }, i) as HttpListenerConfig
-    const tcp = listener(
-      { ...written, protocol: "tls", name, timeouts: { ...timeouts, idle: timeouts.tunnelIdle } },
-      i,
-    ) as TcpListenerConfig
-    const { connections } = limits
-    return { name, address, protocol: "auto", proxyProtocol, limits: { connections }, timeouts: { detect: tcp.timeouts.detect }, http, tcp }
-  }
-  if (written.protocol === "tcp" || written.protocol === "tls") {
+  if (protocol === "auto") {
+    const { tls: _, ...plain } = written
+    const http = listener({ ...plain, protocol: "http", name }, i, baseDir) as HttpListenerConfig
+    const idle = { ...timeouts, idle: timeouts.tunnelIdle }
+    const tcp = listener({ ...plain, protocol: "tls", name, timeouts: idle }, i, baseDir) as TcpListenerConfig
     return {
       name,
       address,
-      protocol: written.protocol,
+      protocol,
+      tls: listenerTls(written.tls, true, baseDir),
+      proxyProtocol,
+      limits: { connections: limits.connections },
+      timeouts: { detect: tcp.timeouts.detect },
+      http,
+      tcp,
+    }
+  }
+  const tls = protocol === "https" || protocol === "tls" ? listenerTls(written.tls, protocol === "https", baseDir) : null
+  if (protocol === "tcp" || protocol === "tls") {
+    return {
+      name,
+      address,
+      protocol,
+      tls,
       proxyProtocol,
       serverNames: written.serverNames ?? [],
       backends: written.backends ?? [],
@@ -77,13 +92,15 @@ function listener(written: WrittenListener, i: number): ListenerConfig {
   return {
     name,
     address,
-    protocol: "http",
+    protocol,
+    tls,
     proxyProtocol,
     limits: {
       requestLine: limits.requestLine ?? 8192,
       head: limits.head ?? 32_768,
       fields: limits.fields ?? 100,
       body: limits.body ?? 0,
+      streams: limits.streams ?? 100,
       connections: limits.connections,
     },
     timeouts: {
@@ -95,6 +112,27 @@ function listener(written: WrittenListener, i: number): ListenerConfig {
     trustedHops: written.trustedHops ?? 0,
     path: written.path ?? PATH_POLICIES,
   }
+}
+
+function listenerTls(written: WrittenListener["tls"], http: boolean, baseDir: string): ListenerTlsConfig | null {
+  if (written === undefined) return null
+  const { clientCa, clientCertificate = "require", forwardClientCert = false, alpn = HTTP_PROTOCOLS, certificates, ...rest } = written
+  return {
+    ...rest,
+    certificates: certificates.map(({ cert, key }) => ({ cert: resolve(baseDir, cert), key: resolve(baseDir, key) })),
+    alpn: http ? [...new Set(alpn)] : [],
+    clientCa: clientCa === undefined ? "" : resolve(baseDir, clientCa),
+    clientCertificate,
+    forwardClientCert,
+  }
+}
+
+function serviceTls(written: WrittenService["tls"], baseDir: string): ServiceTlsConfig | null {
+  if (written === undefined) return null
+  const given: Exclude<typeof written, true> | Record<string, never> = written === true ? {} : written
+  const { ca, cert, key, serverName = "", identity = "", insecureSkipVerify = false, minVersion = "1.2" } = given
+  const path = (text: string | undefined): string => (text === undefined ? "" : resolve(baseDir, text))
+  return { ca: path(ca), cert: path(cert), key: path(key), serverName, identity, insecureSkipVerify, minVersion }
 }
 
 function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {

@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkServerNames } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
@@ -21,7 +22,7 @@ type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
 const onlyHttp = (protocol: string): string => `belongs to http listeners, for a ${protocol} listener reads no requests; leave it out`
 const ONLY_DETECTING = "belongs to tls and auto listeners, for others have nothing to find out; leave it out"
 const HTTP_KEYS = [
-  ["limits", ["requestLine", "head", "fields", "body"]],
+  ["limits", ["requestLine", "head", "fields", "body", "streams"]],
   ["timeouts", ["head", "halfClose", "tunnelIdle"]],
 ] as const
 
@@ -40,14 +41,14 @@ export function versionName(name: string | undefined, index: number): string {
 /** `written` may hold {@link FAILED} anywhere. `baseDir`: modules are relative to it. */
 export function check(written: Written, baseDir: string): Checked {
   const checker = new Checker(written)
-  checker.listeners()
-  checker.services()
+  checker.listeners(baseDir)
+  checker.services(baseDir)
   checker.filters(baseDir)
   checker.routes()
   return checker
 }
 
-class Checker implements Checked {
+class Checker implements Checked, Reporter {
   readonly errors: Finding[] = []
   readonly warnings: Finding[] = []
   readonly #written: Written
@@ -67,11 +68,11 @@ class Checker implements Checked {
     this.#serviceNames = isKnown(written.services) ? new Set(Object.keys(written.services)) : undefined
   }
 
-  #error(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
+  error(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
     this.errors.push({ path, at, message })
   }
 
-  #warn(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
+  warn(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
     this.warnings.push({ path, at, message })
   }
 
@@ -83,7 +84,7 @@ class Checker implements Checked {
     return isKnown(service) && isKnown(service.proxyProtocol)
   }
 
-  listeners(): void {
+  listeners(baseDir: string): void {
     const { listeners, admin } = this.#written
     if (!isKnown(listeners)) return
     const addresses = new Map<string, string>()
@@ -97,11 +98,12 @@ class Checker implements Checked {
         const name = listenerName(listener.name, i)
         const first = names.get(name)
         if (first !== undefined)
-          this.#error(["listeners", i, "name"], `${quote(name)} is the name of listeners[${first}] too; write another one`)
+          this.error(["listeners", i, "name"], `${quote(name)} is the name of listeners[${first}] too; write another one`)
         else names.set(name, i)
         this.#listenerNames.add(name)
         if (listener.protocol === "tcp" || listener.protocol === "tls") this.#tcpNames.add(name)
       }
+      checkListenerTls(listener, i, baseDir, this)
       if (listener.protocol === "tcp" || listener.protocol === "tls" || listener.protocol === "auto") this.#tcp(listener, i)
       else if ((listener.protocol as unknown) !== FAILED) this.#http(listener, i)
       if (listener.protocol !== "tcp" && listener.protocol !== "tls") this.#requests = true
@@ -109,23 +111,23 @@ class Checker implements Checked {
       if (!isKnown(listener.address) || listener.address.port === 0) continue
       const shown = formatAddress(listener.address)
       const taken = addresses.get(shown)
-      if (taken !== undefined) this.#error(["listeners", i, "address"], `${shown} is the address of ${taken} too; write another one`)
+      if (taken !== undefined) this.error(["listeners", i, "address"], `${shown} is the address of ${taken} too; write another one`)
       else addresses.set(shown, `listeners[${i}]`)
     }
   }
 
   #http(listener: WrittenListener, i: number): void {
     if (listener.serverNames !== undefined)
-      this.#error(
+      this.error(
         ["listeners", i, "serverNames"],
         "belongs to tls and auto listeners, for requests have hosts; write hosts in a route",
         "key",
       )
     if (isKnown(listener.timeouts) && listener.timeouts.detect !== undefined)
-      this.#error(["listeners", i, "timeouts", "detect"], ONLY_DETECTING, "key")
+      this.error(["listeners", i, "timeouts", "detect"], ONLY_DETECTING, "key")
     for (const key of ["backends", "filters"] as const) {
       if (listener[key] === undefined) continue
-      this.#error(
+      this.error(
         ["listeners", i, key],
         `belongs to tcp, tls and auto listeners; write it in a route, such as routes: [{ listeners: ${isKnown(listener.name) ? listener.name : listenerName(undefined, i)}, ${key}: … }], or write protocol: tcp`,
         "key",
@@ -138,20 +140,20 @@ class Checker implements Checked {
     const { backends, filters, protocol, serverNames, timeouts } = listener
     if (protocol !== "auto") {
       const wrong = onlyHttp(protocol)
-      for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.#error([...path, key], wrong, "key")
+      for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
       for (const [section, keys] of HTTP_KEYS) {
         const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
-        if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.#error([...path, section, key], wrong, "key")
+        if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.error([...path, section, key], wrong, "key")
       }
     }
     if (protocol === "tcp" && isKnown(timeouts) && timeouts.detect !== undefined)
-      this.#error([...path, "timeouts", "detect"], ONLY_DETECTING, "key")
+      this.error([...path, "timeouts", "detect"], ONLY_DETECTING, "key")
     if (backends === undefined && protocol === "tcp")
-      this.#error(path, "has no backends; write the service its connections go to, such as backends: db")
+      this.error(path, "has no backends; write the service its connections go to, such as backends: db")
     else if (backends === undefined && protocol === "tls" && serverNames === undefined)
-      this.#error(path, "has neither serverNames nor backends; write where its connections go, such as backends: db")
+      this.error(path, "has neither serverNames nor backends; write where its connections go, such as backends: db")
     if (serverNames !== undefined && protocol === "tcp")
-      this.#error(
+      this.error(
         [...path, "serverNames"],
         "belongs to tls and auto listeners, for a tcp listener reads no names; write protocol: tls, or leave it out",
         "key",
@@ -166,16 +168,18 @@ class Checker implements Checked {
     if (filters === undefined) return
     uses.forEach(({ use }, j) => {
       if (!filters.has(use))
-        this.#error([...path, j], () => `there is no filter ${quote(use)}${didYouMean(use, filters) || "; add it to filters"}`)
+        this.error([...path, j], () => `there is no filter ${quote(use)}${didYouMean(use, filters) || "; add it to filters"}`)
     })
   }
 
-  services(): void {
+  services(baseDir: string): void {
     const { services } = this.#written
     if (!isKnown(services)) return
     for (const [name, service] of Object.entries(services)) {
+      if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
+        checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
-        this.#warn(
+        this.warn(
           ["services", name, "endpoints"],
           "is empty, so requests for this service are answered with 503; write at least one host:port",
         )
@@ -190,16 +194,16 @@ class Checker implements Checked {
       if (!isKnown(filter)) continue
       const path = ["filters", name]
       if (filter.module !== undefined && filter.versions !== undefined) {
-        this.#error(
+        this.error(
           [...path, "versions"],
           "has module and versions, but a filter has one of them; move module into versions, or leave it out",
           "key",
         )
       } else if (filter.module === undefined && filter.versions === undefined) {
-        this.#error(path, "has neither module nor versions; write the path of a .ts or .wasm file as its module")
+        this.error(path, "has neither module nor versions; write the path of a .ts or .wasm file as its module")
       }
       if (filter.sha256 !== undefined && filter.versions !== undefined)
-        this.#error([...path, "sha256"], "belongs to a module; write it in the version it is of", "key")
+        this.error([...path, "sha256"], "belongs to a module; write it in the version it is of", "key")
       this.#module(path, filter, baseDir)
       if (isKnown(filter.versions)) this.#versions(path, filter.versions, baseDir)
     }
@@ -209,15 +213,15 @@ class Checker implements Checked {
     if (!isKnown(module)) return
     if (isUrl(module)) {
       const wrong = wrongUrl(module)
-      if (wrong !== undefined) this.#error([...path, "module"], wrong)
+      if (wrong !== undefined) this.error([...path, "module"], wrong)
       else if (sha256 === undefined)
-        this.#error([...path, "module"], "is a URL, which is used only with the SHA-256 of what it must hold; write sha256 beside it")
+        this.error([...path, "module"], "is a URL, which is used only with the SHA-256 of what it must hold; write sha256 beside it")
       return
     }
     const wrong = wrongModule(module, baseDir)
-    if (wrong !== undefined) this.#error([...path, "module"], wrong)
+    if (wrong !== undefined) this.error([...path, "module"], wrong)
     else if (sha256 !== undefined && module.endsWith(".ts"))
-      this.#error([...path, "sha256"], "can't be of a .ts file; build it (sluice filter build) and name the .wasm file", "key")
+      this.error([...path, "sha256"], "can't be of a .ts file; build it (sluice filter build) and name the .wasm file", "key")
   }
 
   #versions(path: Path, versions: readonly WrittenVersion[], baseDir: string): void {
@@ -230,18 +234,18 @@ class Checker implements Checked {
       const name = versionName(version.name, i)
       const first = names.get(name)
       if (first !== undefined)
-        this.#error([...path, "versions", i, "name"], `${quote(name)} is the name of versions[${first}] too; write another one`)
+        this.error([...path, "versions", i, "name"], `${quote(name)} is the name of versions[${first}] too; write another one`)
       else names.set(name, i)
     }
     if (versions.length > 0 && versions.every((version) => isKnown(version) && version.weight === 0))
-      this.#error([...path, "versions"], "every weight is 0, so no version would ever run; give one a weight above 0")
+      this.error([...path, "versions"], "every weight is 0, so no version would ever run; give one a weight above 0")
   }
 
   routes(): void {
     const { routes } = this.#written
     if (!isKnown(routes)) return
     if (routes.length === 0 && this.#requests)
-      this.#warn(["routes"], "there is no route, so every request is answered with 404; write one, such as - backends: NAME", "key")
+      this.warn(["routes"], "there is no route, so every request is answered with 404; write one, such as - backends: NAME", "key")
     const names = new Map<string, number>()
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]
@@ -249,7 +253,7 @@ class Checker implements Checked {
       if ((route.name as unknown) !== FAILED) {
         const name = routeName(route.name, i)
         const first = names.get(name)
-        if (first !== undefined) this.#error(["routes", i, "name"], `${quote(name)} is the name of routes[${first}] too; write another one`)
+        if (first !== undefined) this.error(["routes", i, "name"], `${quote(name)} is the name of routes[${first}] too; write another one`)
         else names.set(name, i)
       }
       this.#references(route, i)
@@ -263,13 +267,13 @@ class Checker implements Checked {
     if (isKnown(route.listeners) && isKnown(this.#written.listeners)) {
       for (const name of route.listeners) {
         if (this.#tcpNames.has(name)) {
-          this.#error(
+          this.error(
             ["routes", i, "listeners"],
             `${quote(name)} carries connections, and so has no requests to route; write backends and filters in the listener`,
           )
         }
         if (this.#listenerNames.has(name)) continue
-        this.#error(
+        this.error(
           ["routes", i, "listeners"],
           () => `there is no listener ${quote(name)}${didYouMean(name, this.#listenerNames) || "; write the name of one of listeners"}`,
         )
@@ -280,13 +284,13 @@ class Checker implements Checked {
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {
         if (this.#proxied(service)) {
-          this.#error(
+          this.error(
             ["routes", i, "backends", j],
             `${quote(service)} has proxyProtocol, which is for services of tcp, tls and auto listeners: connections that carry requests are shared by clients; use a service without it`,
           )
         }
         if (services.has(service)) return
-        this.#warn(
+        this.warn(
           ["routes", i, "backends", j],
           () =>
             `there is no service ${quote(service)}, so its share of requests is answered with 500${didYouMean(service, services) || "; add it to services"}`,
@@ -298,22 +302,22 @@ class Checker implements Checked {
   #action(route: WrittenRoute, i: number): void {
     const given = (["backends", "redirect", "respond"] as const).filter((key) => route[key] !== undefined)
     if (given.length > 1) {
-      this.#error(
+      this.error(
         ["routes", i, given[1]],
         `has ${given.join(" and ")}, but a route does one of them; keep one, or write a route for each`,
         "key",
       )
     } else if (given.length === 0) {
-      this.#warn(["routes", i], "has none of backends, redirect and respond, so its requests are answered with 500; write one of them")
+      this.warn(["routes", i], "has none of backends, redirect and respond, so its requests are answered with 500; write one of them")
     }
     if (isKnown(route.backends)) {
       if (route.backends.length === 0)
-        this.#warn(["routes", i, "backends"], "is empty, so the route's requests are answered with 500; write the name of a service")
+        this.warn(["routes", i, "backends"], "is empty, so the route's requests are answered with 500; write the name of a service")
       else if (route.backends.every(({ weight }) => weight === 0))
-        this.#warn(["routes", i, "backends"], "every weight is 0, so the route's requests are answered with 500; give one a weight above 0")
+        this.warn(["routes", i, "backends"], "every weight is 0, so the route's requests are answered with 500; give one a weight above 0")
     }
     if (route.rewrite !== undefined && given.length > 0 && route.backends === undefined) {
-      this.#error(
+      this.error(
         ["routes", i, "rewrite"],
         `a route with ${given[0]} sends nothing on, so there is nothing to rewrite; ${given[0] === "redirect" ? "write prefix, path or host in redirect" : "leave it out"}`,
         "key",
@@ -327,19 +331,19 @@ class Checker implements Checked {
     const other = route.match?.find((match) => match.path.kind !== "prefix")
     if (other !== undefined) {
       const remedy = `can't replace a prefix: a match of this route is ${other.path.kind === "exact" ? "an exact path" : "a regular expression"}; write path instead, or match prefixes only`
-      if (isKnown(route.rewrite) && route.rewrite.prefix !== undefined) this.#error(["routes", i, "rewrite", "prefix"], remedy)
-      if (isKnown(route.redirect) && route.redirect.prefix !== undefined) this.#error(["routes", i, "redirect", "prefix"], remedy)
+      if (isKnown(route.rewrite) && route.rewrite.prefix !== undefined) this.error(["routes", i, "rewrite", "prefix"], remedy)
+      if (isKnown(route.redirect) && route.redirect.prefix !== undefined) this.error(["routes", i, "redirect", "prefix"], remedy)
       if (isKnown(route.backends)) {
         route.backends.forEach((backend, j) => {
           if ("rewrite" in backend && backend.rewrite?.prefix !== undefined)
-            this.#error(["routes", i, "backends", j, "rewrite", "prefix"], remedy)
+            this.error(["routes", i, "backends", j, "rewrite", "prefix"], remedy)
         })
       }
     }
     if (!this.#merging || route.match === undefined) return
     route.match.forEach((match: MatchConfig, j) => {
       if (match.path.kind === "regex" || !match.path.value.includes("//")) return
-      this.#warn(
+      this.warn(
         ["routes", i, "match", j, "path"],
         `${quote(match.path.value)} never matches: listeners merge slashes; write one slash, or path: { mergeSlashes: false } in the listener`,
       )
@@ -350,7 +354,7 @@ class Checker implements Checked {
     if (!isKnown(route.timeout)) return
     const { request = 15_000, perTry = 0 } = route.timeout
     if (request > 0 && perTry >= request)
-      this.#warn(["routes", i, "timeout", "perTry"], "never comes into play, for request ends first; write a shorter one")
+      this.warn(["routes", i, "timeout", "perTry"], "never comes into play, for request ends first; write a shorter one")
   }
 }
 

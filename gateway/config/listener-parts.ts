@@ -1,6 +1,6 @@
 // What a listener does with requests and what it does with connections: one of the two, or both by what a client speaks.
 
-import type { HttpListenerConfig, ListenerConfig, TcpListenerConfig } from "./model.ts"
+import { carriesConnections, type HttpListenerConfig, type ListenerConfig, type TcpListenerConfig } from "./model.ts"
 
 /** Null: it has no requests. */
 export function httpPart(listener: ListenerConfig): HttpListenerConfig | null {
@@ -12,9 +12,4 @@ export function httpPart(listener: ListenerConfig): HttpListenerConfig | null {
 export function tcpPart(listener: ListenerConfig): TcpListenerConfig | null {
   if (listener.protocol === "auto") return listener.tcp
   return carriesConnections(listener) ? listener : null
-}
-
-/** Whether a listener carries connections, not requests. */
-export function carriesConnections(listener: ListenerConfig): listener is TcpListenerConfig {
-  return listener.protocol === "tcp" || listener.protocol === "tls"
 }

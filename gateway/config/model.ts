@@ -46,12 +46,52 @@ export interface ServerNameConfig {
   readonly backends: readonly ConnectionBackendConfig[]
 }
 
+/** Whether a listener carries connections, not requests. */
+export function carriesConnections(listener: ListenerConfig): listener is TcpListenerConfig {
+  return listener.protocol === "tcp" || listener.protocol === "tls"
+}
+
+/** TLS as a listener speaks it. Paths are absolute. */
+export interface ListenerTlsConfig {
+  /** Never empty; the first is the default. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[]
+  readonly minVersion: "1.2" | "1.3"
+  /** Offered to clients, the best first; empty = none (tls). */
+  readonly alpn: readonly ("h2" | "http/1.1")[]
+  /** Authorities of client certificates; "" = clients aren't asked for one. */
+  readonly clientCa: string
+  readonly clientCertificate: "require" | "optional"
+  /** Services are told of the client's certificate in `x-forwarded-client-cert`. */
+  readonly forwardClientCert: boolean
+  /** ms; default 10 s. */
+  readonly handshakeTimeout: number
+  /** Handshakes at a time in each worker; default 1024. Over it: closed at once. */
+  readonly maxHandshakes: number
+}
+
+/** TLS as it is spoken to a service. Paths are absolute. */
+export interface ServiceTlsConfig {
+  /** Authorities of its certificate; "" = the system's. */
+  readonly ca: string
+  /** Shown to it; "" = none. Both or neither. */
+  readonly cert: string
+  readonly key: string
+  /** "" = the endpoint's host. */
+  readonly serverName: string
+  /** SPIFFE ID its certificate must have; "" = its name is looked for instead. */
+  readonly identity: string
+  readonly insecureSkipVerify: boolean
+  readonly minVersion: "1.2" | "1.3"
+}
+
 /** A listener whose connections carry requests, which routes take further. */
 export interface HttpListenerConfig {
   /** Unique; default `listener-<index>`. */
   readonly name: string
   readonly address: Address
-  readonly protocol: "http"
+  readonly protocol: "http" | "https"
+  /** Of https; null for http. */
+  readonly tls: ListenerTlsConfig | null
   /** Null: every connection is its client's own. */
   readonly proxyProtocol: ProxyProtocolConfig | null
   readonly limits: {
@@ -63,6 +103,8 @@ export interface HttpListenerConfig {
     readonly fields: number
     /** Octets of a request body; 0 = no limit (default). Over it: 413. */
     readonly body: number
+    /** Requests at once on one HTTP/2 connection; default 100. Over it: refused. */
+    readonly streams: number
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
     readonly connections: number
   }
@@ -95,8 +137,10 @@ export interface HttpListenerConfig {
 export interface TcpListenerConfig {
   readonly name: string
   readonly address: Address
-  /** tls: the client's ClientHello is read for the name it asks for, and passed on with the rest. */
+  /** tls: TLS ends here, or goes on to the service when there are no certificates; its server name chooses the service. */
   readonly protocol: "tcp" | "tls"
+  /** Null: tcp, or TLS that is passed through: its ClientHello is read, and goes on with the rest. */
+  readonly tls: ListenerTlsConfig | null
   readonly proxyProtocol: ProxyProtocolConfig | null
   /** Of tls; no host appears twice. */
   readonly serverNames: readonly ServerNameConfig[]
@@ -120,6 +164,8 @@ export interface AutoListenerConfig {
   readonly name: string
   readonly address: Address
   readonly protocol: "auto"
+  /** TLS ends here, and what is in it is looked at in turn; null: it goes on to a service. */
+  readonly tls: ListenerTlsConfig | null
   readonly proxyProtocol: ProxyProtocolConfig | null
   readonly limits: { readonly connections: number }
   readonly timeouts: {
@@ -141,7 +187,10 @@ export interface EndpointConfig {
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
-  readonly protocol: "http1"
+  /** Version of HTTP it is spoken to in; `auto`: HTTP/2 for gRPC, else HTTP/1.1. Default http1. */
+  readonly protocol: "http1" | "h2" | "auto"
+  /** Null: no TLS. */
+  readonly tls: ServiceTlsConfig | null
   /** Every connection to it begins with a PROXY header of this version; "" = none. Only for connections that are carried as they are. */
   readonly proxyProtocol: "" | "v1" | "v2"
   /** ms; default 5 s. */

@@ -23,6 +23,7 @@ import {
   size,
   string,
 } from "./schema-kit.ts"
+import { listenerTls, serviceTls } from "./tls-schema.ts"
 import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
@@ -34,11 +35,12 @@ export const listenerSchema = object(
   {
     name: listenerName.optional().describe("Unique; appears in metrics and logs. Default listener-<index>."),
     address: address(0).describe("host:port to listen on; IPv6 in brackets; port 0 lets the system choose."),
-    protocol: choice(["http", "tcp", "tls", "auto"])
+    protocol: choice(["http", "https", "tcp", "tls", "auto"])
       .default("http")
       .describe(
-        "http: HTTP/1.1, whose requests routes take further. tcp: connections are carried to backends as they are. tls: the same, by the server name clients ask for. auto: each of these by what a client speaks. Default http.",
+        "http: HTTP/1.1 and HTTP/2, whose requests routes take further. https: the same over TLS. tcp: connections are carried to backends as they are. tls: with certificates, TLS ends here, and what is in it is carried like tcp; without, it is carried to a service by its server name. auto: each of these by what a client speaks. Default http.",
       ),
+    tls: listenerTls.optional().describe("https, tls and auto: certificates, and what clients must show."),
     proxyProtocol: proxyProtocolSchema
       .optional()
       .describe("Proxies in front that tell where a connection comes from by the PROXY protocol, v1 or v2."),
@@ -57,6 +59,9 @@ export const listenerSchema = object(
           .describe("http: octets of a request head; over it: 431. Default 32KiB."),
         fields: integer(1, 10_000).optional().describe("http: fields in a request head; over it: 431. Default 100."),
         body: size(0, maxTransfer).optional().describe("http: octets of a request body, 0 = no limit; over it: 413. Default 0."),
+        streams: integer(1, 10_000)
+          .optional()
+          .describe("http: requests at once on one HTTP/2 connection; over it they are refused. Default 100."),
         connections: integer(1, 10_000_000)
           .default(65536)
           .describe("Open connections; over it a new one is closed at once. Default 65536."),
@@ -122,7 +127,10 @@ export const serviceSchema = object(
     loadBalancing: choice(["roundRobin", "random", "leastRequest"])
       .default("leastRequest")
       .describe("How an endpoint is chosen. Default leastRequest."),
-    protocol: choice(["http1"]).default("http1").describe("http1: HTTP/1.1."),
+    protocol: choice(["http1", "h2", "auto"])
+      .default("http1")
+      .describe("http1: HTTP/1.1. h2: HTTP/2. auto: HTTP/2 for gRPC requests, HTTP/1.1 for the rest. Default http1."),
+    tls: serviceTls.optional().describe("Connections to the service are made with TLS. true = with the system's authorities."),
     proxyProtocol: proxyVersion
       .optional()
       .describe("Connections to the service begin with a PROXY header, v1 or v2. For services of tcp, tls and auto listeners only."),
@@ -331,6 +339,8 @@ export type ConfigInput = z.input<typeof configSchema>
 export type Written = z.output<typeof configSchema>
 export type WrittenFilter = z.output<typeof filterSchema>
 export type WrittenListener = z.output<typeof listenerSchema>
+export type WrittenListenerTls = z.output<typeof listenerTls>
+export type WrittenService = z.output<typeof serviceSchema>
 export type WrittenRoute = z.output<typeof routeSchema>
 
 /** JSON Schema (draft 2020-12) of what users write, for editors. */

@@ -2,6 +2,7 @@
 // by acting on its stream. Nothing here is asynchronous: a filter that must wait pauses and continues later.
 
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import type { BodyBuffer } from "./body-buffer.ts"
@@ -49,8 +50,10 @@ export interface StreamInfo {
   readonly elapsed: number
   /** Milliseconds from the start to the response's head; −1 before. */
   readonly timeToFirstByte: number
-  /** `HTTP/1.0`, `HTTP/1.1`. */
+  /** `HTTP/1.0`, `HTTP/1.1`, `HTTP/2`; `TCP`. */
   readonly protocol: string
+  /** TLS of the downstream connection; null = it has none. */
+  readonly security: ConnectionSecurity | null
   /** Peer and own address of the downstream connection. */
   readonly sourceAddress: string
   readonly sourcePort: number

@@ -2,6 +2,7 @@
 // an upstream codec the other way round. Bodies pass as the buffers they arrived in.
 
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSecurity } from "./connection-security.ts"
 import type { Fields } from "./fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "./message.ts"
 import type { Deadline } from "./timer-wheel.ts"
@@ -24,6 +25,8 @@ export interface DownstreamStream {
   readonly destinationAddress: string
   readonly destinationPort: number
   readonly connectionId: number
+  /** TLS of the connection; null = it has none. */
+  readonly security: ConnectionSecurity | null
   /** The exchange's own while it runs. */
   readonly deadline: Deadline
   /** Text that exchanges of this connection have made for the next ones; see ForwardedFields. */
@@ -32,6 +35,8 @@ export interface DownstreamStream {
   readonly writable: boolean
   /** The request has arrived whole. */
   readonly requestComplete: boolean
+  /** The client understands chunked coding, so that a body which came in it can stay in it. */
+  readonly takesChunks: boolean
   /** The rest of the request is small enough to be read and thrown away, so that the connection can go on. */
   readonly requestSkippable: boolean
   /** Delivers the request's body from now on; before this call nothing of it is delivered. `chunked`: reframed, see {@link BodyTransfer}. */
@@ -79,6 +84,33 @@ export interface DownstreamHandler {
 /** Makes an exchange of a request head; `stream` and `head` are its own until it ends. */
 export interface ExchangeFactory {
   begin(stream: DownstreamStream, head: RequestHead): DownstreamHandler
+}
+
+/**
+ * One attempt's way upstream, as its exchange uses it: an HTTP/1.1 connection while it carries the request, or a stream of an
+ * HTTP/2 one.
+ */
+export interface UpstreamStream {
+  /** Requests its connection has carried before. */
+  readonly uses: number
+  /** False after writes the peer has not taken yet; `onUpstreamWritable` follows. */
+  readonly writable: boolean
+  /**
+   * Sends the request's head; it leaves with the first bytes of its body, or at {@link flush}. Says how the body is to be
+   * handed over.
+   */
+  send(handler: UpstreamHandler, head: RequestHead, authority: string): BodyTransfer
+  /** Octets `[from, to)` of `buffer`, which is not kept. */
+  sendBytes(buffer: Buffer, from: number, to: number): void
+  flush(): void
+  /** Ends the request. */
+  sendEnd(trailers: Fields | null): void
+  pauseResponse(): void
+  resumeResponse(): void
+  /** Gives the attempt up. No further call reaches the handler. */
+  cancel(): void
+  /** Ends our sending side of a tunnel. */
+  endTunnel(): void
 }
 
 /** One attempt, as its upstream codec drives it. */

@@ -3,6 +3,7 @@
 
 const REMOVED = -1
 const NO_NAMES: ReadonlySet<string> = new Set()
+const NO_OFFSETS = new Int32Array(0)
 /** Int32 slots a field takes in {@link Fields.at}: name start, name end, value start, value end. */
 export const SLOTS = 4
 
@@ -14,8 +15,8 @@ export const SLOTS = 4
 export class Fields {
   /** Text the offsets refer to. */
   text = ""
-  /** Offsets, {@link SLOTS} a field; a removed field has name start −1. */
-  at: Int32Array = new Int32Array(SLOTS * 32)
+  /** Offsets, {@link SLOTS} a field; a removed field has name start −1. A codec that reads text gives it room. */
+  at: Int32Array = NO_OFFSETS
   /** Fields in {@link at}, removed ones included. */
   count = 0
   /** False when some field is not spelled exactly `name: value CRLF`, so that runs can't be sent as they came. */
@@ -118,6 +119,12 @@ export class Fields {
     const added = this.#beside(name)
     if (added === null) this.#added = [name, value]
     else added.push(name, value)
+  }
+
+  /** As {@link add}, for codecs that read one field after the other: none has been added as text. */
+  append(name: string, value: string): void {
+    if (this.#added === null) this.#added = [name, value]
+    else this.#added.push(name, value)
   }
 
   /**

@@ -3,7 +3,10 @@
 
 import { Fields } from "./fields.ts"
 
-/** How a message's body is delimited on the wire it came by. */
+/**
+ * How a message's body is delimited on the wire it came by. `close`: by the end of its connection (HTTP/1 responses) or of
+ * its stream (HTTP/2), its length not being known.
+ */
 export type BodyKind = "none" | "length" | "chunked" | "close"
 
 /** One request's head. Reused by its connection for the next request: keep no reference past the exchange. */
@@ -23,7 +26,9 @@ export class RequestHead {
   host = ""
   /** `http` or `https`, by the listener. */
   scheme = "http"
-  /** Minor version of HTTP/1: 0 or 1. */
+  /** Version it came by: 1 or 2. */
+  major = 1
+  /** Minor version of HTTP/1: 0 or 1; 1 for HTTP/2. */
   minor = 1
   body: BodyKind = "none"
   /** Octets of the body when {@link body} is "length". */

@@ -2,8 +2,9 @@
 // came: only size lines that carry extensions, are oddly spelled or were cut are written anew.
 
 import { Fields } from "../http/fields.ts"
+import { isTrailerField } from "../http/trailers.ts"
 import { HeadReader, MORE } from "./head-reader.ts"
-import { isTrailerField, OTHER } from "./known-fields.ts"
+import { OTHER } from "./known-fields.ts"
 import { CR, HEX, LF, VALUE } from "./octets.ts"
 
 /** Where decoded bytes go: ranges of the buffer that was fed, or of a fresh one for a rewritten size line. */

@@ -2,45 +2,40 @@
 // whether it can be used again. Bytes beyond a response poison it: they can't be told from an answer to the next request.
 
 import type { Socket } from "node:net"
-import type { BodyTransfer, UpstreamHandler } from "../http/exchange.ts"
+import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead } from "../http/message.ts"
+import { readBuffer } from "../http/scratch.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import { ChunkedDecoder, type ChunkSink, DONE, UNFINISHED } from "./chunked.ts"
 import type { HeadLimits } from "./head-reader.ts"
 import { MessageWriter } from "./message-writer.ts"
 import { NEED_MORE, REFUSED } from "./request-parser.ts"
 import { ResponseParser } from "./response-parser.ts"
-import { readBuffer } from "./scratch.ts"
 import { serializeRequest } from "./serialize.ts"
 
 /** 1xx heads one response may begin with. */
 const INFORMATIONAL_LIMIT = 16
 
-const CONNECTING = 0
-const IDLE = 1
-const HEAD = 2
-const BODY_LENGTH = 3
-const BODY_CHUNKED = 4
-const BODY_CLOSE = 5
-const TUNNEL = 6
-const CLOSED = 7
+const IDLE = 0
+const HEAD = 1
+const BODY_LENGTH = 2
+const BODY_CHUNKED = 3
+const BODY_CLOSE = 4
+const TUNNEL = 5
+const CLOSED = 6
 
 /** The pool a connection belongs to. */
 export interface ClientConnectionOwner {
-  /** The connection is established and idle. */
-  onConnected(connection: ClientConnection): void
-  /** It could not be established. */
-  onConnectFailed(connection: ClientConnection, timedOut: boolean, details: string): void
   /** Its response is complete and it can carry another request. */
   onReusable(connection: ClientConnection): void
   /** A programming error, which costs this connection and its exchange and no other. */
   onFault(error: unknown): void
-  /** It is gone, from whatever state but connecting. */
+  /** It is gone. */
   onClosed(connection: ClientConnection): void
 }
 
-export class ClientConnection implements ChunkSink, DeadlineOwner {
+export class ClientConnection implements UpstreamStream, ChunkSink, DeadlineOwner {
   /** Requests it has carried. */
   uses = 0
   /** ms of the wheel's clock when it was made. */
@@ -54,7 +49,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   readonly #parser: ResponseParser
   #decoder: ChunkedDecoder | null = null
   #handler: UpstreamHandler | null = null
-  #state = CONNECTING
+  #state = IDLE
   #method = ""
   #upgrade = ""
   #requestSent = false
@@ -69,23 +64,18 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   /** A tunnel's socket has closed in order, with bytes still kept for the client. */
   #gone = false
 
-  /** `socket` tells what it reads by `data`, or by {@link onRead}. */
-  constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner, connectTimeout: number) {
+  /** `socket` is connected; what it reads is told by {@link onRead}. */
+  constructor(socket: Socket, limits: HeadLimits, wheel: TimerWheel, owner: ClientConnectionOwner) {
     this.#socket = socket
     this.#writer = new MessageWriter(socket)
     this.#owner = owner
     this.#parser = new ResponseParser(limits)
     this.createdAt = wheel.now
     this.deadline = new Deadline(wheel, this)
-    if (connectTimeout > 0) this.deadline.set(wheel.refresh() + connectTimeout)
-    socket.on("connect", () => this.#onConnect())
-    socket.on("data", (bytes: Buffer) => this.onRead(bytes, bytes.length))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#onDrain())
     socket.on("error", (error: Error & { code?: string }) => {
       this.#failure = error.code ?? error.message
-      // Some runtimes report a failed connect here and leave out `close`.
-      if (this.#state === CONNECTING) this.#connectFailed(false)
     })
     socket.on("close", () => this.#onClose())
   }
@@ -99,24 +89,9 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     return this.#state === IDLE
   }
 
-  #onConnect(): void {
-    if (this.#state !== CONNECTING) return
-    this.#state = IDLE
-    this.deadline.clear()
-    this.#owner.onConnected(this)
-  }
-
-  #connectFailed(timedOut: boolean): void {
-    this.#state = CLOSED
-    this.deadline.release()
-    this.#socket.destroy()
-    this.#owner.onConnectFailed(this, timedOut, this.#failure)
-  }
-
-  /** Connect time-out, or its time in the pool is over. While a request runs its exchange keeps the time. */
+  /** Its time in the pool is over. While a request runs its exchange keeps the time. */
   onDeadline(): void {
-    if (this.#state === CONNECTING) this.#connectFailed(true)
-    else if (this.#state === IDLE) this.destroy()
+    if (this.#state === IDLE) this.destroy()
   }
 
   /**
@@ -136,6 +111,7 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
     let transfer: BodyTransfer = "none"
     if (head.body === "length") transfer = head.fields.has("content-length") ? "plain" : "encode"
     else if (head.body === "chunked") transfer = "chunked"
+    else if (head.body === "close") transfer = "encode"
     this.#requestSent = transfer === "none"
     this.#writer.begin(serializeRequest(head, authority, transfer === "encode" || transfer === "chunked"), transfer)
     return transfer
@@ -199,12 +175,11 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   /** Closes at once. */
   destroy(): void {
     if (this.#state === CLOSED) return
-    const connecting = this.#state === CONNECTING
     this.#state = CLOSED
     this.deadline.release()
     this.#kept = null
     this.#socket.destroy()
-    if (!connecting) this.#owner.onClosed(this)
+    this.#owner.onClosed(this)
   }
 
   /** The first `length` octets of `bytes` have come. */
@@ -364,7 +339,6 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #onEnd(): void {
     this.#ended = true
     switch (this.#state) {
-      case CONNECTING:
       case CLOSED:
         return
       case TUNNEL:
@@ -390,9 +364,6 @@ export class ClientConnection implements ChunkSink, DeadlineOwner {
   #onClose(): void {
     switch (this.#state) {
       case CLOSED:
-        return
-      case CONNECTING:
-        this.#connectFailed(false)
         return
       case HEAD:
         this.#fail("upstreamClosed", this.#failure === "" ? "closed" : this.#failure)

@@ -66,6 +66,7 @@ export class HeadReader {
     this.#lineOctets = kind === "request" ? REQUEST_LINE : VALUE
     this.#state = kind === "request" ? START : kind === "response" ? LINE : FIELD
     this.known = new Uint8Array(limits.fields)
+    fields.at = new Int32Array(SLOTS * 32)
   }
 
   /** Ready for the next head. */

@@ -99,34 +99,3 @@ const connectionMayNotName = new Set([
 export function isConnectionOption(token: string): boolean {
   return token.charCodeAt(0) !== 58 && !connectionMayNotName.has(token)
 }
-
-const notInTrailers = new Set([
-  "authorization",
-  "cache-control",
-  "connection",
-  "content-encoding",
-  "content-length",
-  "content-range",
-  "content-type",
-  "cookie",
-  "expect",
-  "host",
-  "keep-alive",
-  "max-forwards",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "range",
-  "set-cookie",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "www-authenticate",
-  "x-request-id",
-])
-
-/** Whether a (lower-case) field may stand in a trailer section: framing, routing and authentication may not (RFC 9110 §6.5.1). */
-export function isTrailerField(name: string): boolean {
-  return !notInTrailers.has(name) && !name.startsWith("x-forwarded-") && !name.startsWith("if-")
-}

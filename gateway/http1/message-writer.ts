@@ -5,9 +5,9 @@ import type { Socket } from "node:net"
 import type { BodyTransfer } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { latin1 } from "../http/latin1.ts"
+import { writeBuffers } from "../http/scratch.ts"
 import { chunkHead, lastChunk } from "./chunked.ts"
 import { CR, LF } from "./octets.ts"
-import { writeBuffers } from "./scratch.ts"
 
 /** Octets up to which a body leaves in one string with its head and its last chunk. */
 const JOIN_LIMIT = 16 * 1024

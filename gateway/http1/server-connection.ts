@@ -3,6 +3,7 @@
 
 import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
@@ -62,6 +63,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   readonly destinationAddress: string
   readonly destinationPort: number
   readonly deadline: Deadline
+  readonly security: ConnectionSecurity | null
   readonly memo = { authority: "", text: "" }
   readonly #socket: Socket
   readonly #writer: MessageWriter
@@ -103,10 +105,12 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     wheel: TimerWheel,
     exchanges: ExchangeFactory,
     owner: ServerConnectionOwner,
+    security: ConnectionSecurity | null = null,
     /** Those of the connection behind a proxy, if it is known. */
     addresses: SocketAddresses = addressesOf(socket),
   ) {
     this.#socket = socket
+    this.security = security
     this.#writer = new MessageWriter(socket)
     this.connectionId = id
     this.sourceAddress = addresses.sourceAddress
@@ -118,9 +122,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#exchanges = exchanges
     this.#owner = owner
     this.#parser = new RequestParser(limits.head)
+    if (security !== null) this.#parser.head.scheme = "https"
     this.deadline = new Deadline(wheel, this)
     this.deadline.set(wheel.now + limits.idleTimeout)
-    socket.on("data", (bytes: Buffer) => this.#onData(bytes))
+    socket.on("data", (bytes: Buffer) => this.receive(bytes))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#onDrain())
     // What went wrong is told by `close`, which follows.
@@ -130,6 +135,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   get writable(): boolean {
     return this.#writer.writable
+  }
+
+  get takesChunks(): boolean {
+    return this.#parser.head.minor === 1
   }
 
   get requestComplete(): boolean {
@@ -145,7 +154,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     return this.#exchange !== null
   }
 
-  #onData(bytes: Buffer): void {
+  /** Octets have come. */
+  receive(bytes: Buffer): void {
     if (this.#kept !== null || this.#paused) {
       // Read ahead of a pause: kept until it is over.
       this.#kept = this.#kept === null ? bytes : Buffer.concat([this.#kept, bytes])

@@ -1,18 +1,20 @@
-// One bound address in one worker: accepts connections within its limit, has their first octets looked at where that is
-// asked for, counts them, and knows when the last is gone. Every worker listens on the same port; the kernel shares
-// connections out (SO_REUSEPORT).
+// One bound address in one worker: accepts connections within its limit, counts them, and knows when the last is gone. Every
+// worker listens on the same port; the kernel shares connections out (SO_REUSEPORT).
 
 import { createServer, type Server, type Socket } from "node:net"
-import type { ListenerConfig } from "../config/model.ts"
+import type { ListenerConfig, ListenerTlsConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
 import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
-import { type Detected, UNDECIDED } from "../tcp/detect-protocol.ts"
+import { type Detected, TLS, UNDECIDED } from "../tcp/detect-protocol.ts"
 import { IpRanges } from "../tcp/ip-ranges.ts"
 import { type Opened, unopened } from "../tcp/opened.ts"
-import type { ListenerSlots } from "../telemetry/instruments.ts"
+import { handshakeIndex, type ListenerSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
-import { type Look, Opening, type OpeningOwner } from "./opening.ts"
+import { TlsAcceptor } from "../tls/tls-acceptor.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
+import { FirstOctets, type Look } from "./first-octets.ts"
+import { Opening, type OpeningOwner, type Step } from "./opening.ts"
 
 /** Connections the system keeps for us to accept. */
 const BACKLOG = 4096
@@ -23,10 +25,19 @@ export interface BoundAddressMeans {
   readonly metrics: MetricsWriter
   /** A number for the next connection, unique in this worker. */
   nextConnectionId(): number
-  /** A connection to the listener of this name was closed before it was carried. `started`: of the wheel's clock, ms. */
-  onOpeningFailed(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void
   /** A programming error showed in one connection, which was closed; the others go on. */
   onFault(error: unknown): void
+  /** Why a TLS handshake failed, as the runtime tells it. */
+  onHandshakeError(listener: string, code: string): void
+  /** A connection was closed before it was carried. `started`: of the wheel's clock, ms. */
+  onOpeningRefused(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void
+}
+
+/** TLS of a listener: what is configured, what certificates that came to, and the protocols its codecs speak. */
+export interface ListenerTls {
+  readonly config: ListenerTlsConfig
+  readonly material: ServerMaterial
+  readonly codecs: readonly string[]
 }
 
 export abstract class BoundAddress<Config extends ListenerConfig, Connection extends { destroy(): void }> implements OpeningOwner {
@@ -34,36 +45,67 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   config: Config
   slots: ListenerSlots
   protected readonly open = new Set<Connection>()
+  readonly #opening = new Set<Opening>()
+  /** Proxies whose connections begin with a PROXY header. */
+  #trusted: IpRanges | null
+  /** Looks at the first octets of a connection; where it is one of those proxies'; and inside of TLS. */
+  readonly #plain: Step
+  readonly #proxied: Step
+  readonly #secured: Step
+  readonly #tls: TlsAcceptor | null
   readonly #means: BoundAddressMeans
   readonly #server: Server
-  /** Connections whose first octets are being looked at, and when they were accepted. */
-  readonly #openings = new Map<Opening, number>()
-  #trusted: IpRanges | null
   #draining = false
   #onEmpty: (() => void) | null = null
 
   /** `pauseOnConnect`: nothing is read of a connection before it asks for it. */
-  constructor(config: Config, slots: ListenerSlots, means: BoundAddressMeans, pauseOnConnect: boolean) {
+  constructor(config: Config, slots: ListenerSlots, means: BoundAddressMeans, tls: ListenerTls | null, pauseOnConnect: boolean) {
     this.name = config.name
     this.config = config
     this.slots = slots
     this.#means = means
+    this.#tls = tls === null ? null : this.#acceptor(tls)
     this.#trusted = trustedBy(config)
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect }, (socket) => this.#accept(socket))
+    const octets = (proxy: boolean, look: () => Look): Step => ({ begin: (socket, opening) => this.#look(socket, opening, proxy, look()) })
+    this.#plain = octets(false, () => this.look)
+    this.#proxied = octets(true, () => this.look)
+    this.#secured = octets(false, () => "protocol")
+    const paused = pauseOnConnect || this.#tls !== null
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: paused }, (socket) => this.#accept(socket))
+  }
+
+  #acceptor({ config, material, codecs }: ListenerTls): TlsAcceptor {
+    const { wheel, metrics, onFault } = this.#means
+    return new TlsAcceptor(config, material, codecs, {
+      wheel,
+      onResult: (result) => metrics.add(this.slots.handshakes + handshakeIndex(result), 1),
+      onDetails: (code) => this.#means.onHandshakeError(this.name, code),
+      onFault,
+    })
   }
 
   /**
-   * Takes a connection over and adds it to {@link open}. One that was looked at is paused. `protocol`: what its client
-   * speaks; {@link UNDECIDED} if that wasn't looked for.
+   * Takes a connection over and adds it to {@link open}. It is paused if the listener asked for that, or if something of it was
+   * looked at. `protocol`: what its client speaks; {@link UNDECIDED} if that wasn't looked for.
    */
   protected abstract begin(socket: Socket, id: number, opened: Opened, protocol: Detected): void
 
-  /** What is looked for in the first octets of a connection, and for how long. */
+  /** What is looked for in the first octets of a connection, and for how long (ms). */
   protected get look(): Look {
     return "nothing"
   }
   protected get detectTimeout(): number {
     return 0
+  }
+
+  #look(socket: Socket, opening: Opening, proxy: boolean, look: Look): FirstOctets {
+    const plan = { proxy, proxyTimeout: this.config.proxyProtocol?.timeout ?? 0, look, detectTimeout: this.detectTimeout }
+    return new FirstOctets(socket, plan, this.#means.wheel, opening)
+  }
+
+  /** Whether TLS ends here. */
+  protected get endsTls(): boolean {
+    return this.#tls !== null
   }
 
   /** Binds `port` (not 0), shared with the other workers. Rejects with the system's error. */
@@ -80,19 +122,16 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   }
 
   /** Takes new settings; connections already open keep theirs. */
-  update(config: Config, slots: ListenerSlots): void {
+  update(config: Config, slots: ListenerSlots, tls: ListenerTls | null): void {
     this.config = config
     this.slots = slots
     this.#trusted = trustedBy(config)
-  }
-
-  protected get draining(): boolean {
-    return this.#draining
+    if (tls !== null) this.#tls?.update(tls.config, tls.material)
   }
 
   #accept(socket: Socket): void {
     const { metrics, wheel } = this.#means
-    if (this.open.size + this.#openings.size >= this.config.limits.connections || this.#draining) {
+    if (this.open.size + this.#opening.size >= this.config.limits.connections || this.#draining) {
       metrics.add(this.slots.connectionsRefused, 1)
       socket.on("error", () => {})
       socket.destroy()
@@ -103,25 +142,36 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     const now = wheel.refresh()
     const id = this.#means.nextConnectionId()
     const addresses = addressesOf(socket)
-    const proxy = this.#trusted?.has(addresses.sourceAddress) ?? false
-    const { look, detectTimeout } = this
-    if (!proxy && look === "nothing") return this.begin(socket, id, unopened(addresses), UNDECIDED)
-    const plan = { proxy, proxyTimeout: this.config.proxyProtocol?.timeout ?? 0, look, detectTimeout }
-    this.#openings.set(new Opening(socket, id, addresses, plan, wheel, this), now)
+    const first = this.#firstStep(addresses.sourceAddress)
+    if (first === null) return this.begin(socket, id, unopened(addresses), UNDECIDED)
+    const opening = new Opening(id, now, addresses, this)
+    this.#opening.add(opening)
+    opening.start(socket, first)
   }
 
-  onOpened(opening: Opening, socket: Socket, opened: Opened, protocol: Detected): void {
-    this.#openings.delete(opening)
-    this.begin(socket, opening.id, opened, protocol)
+  #firstStep(from: string): Step | null {
+    if (this.#trusted?.has(from)) return this.#proxied
+    return this.look === "nothing" ? this.#tls : this.#plain
   }
 
-  onOpeningFailed(opening: Opening, code: ErrorCode, details: string): void {
-    this.#means.onOpeningFailed(this.name, opening.addresses, this.#openings.get(opening) ?? 0, code, details)
-    this.onOpeningLeft(opening)
+  // TLS comes behind what reads the socket itself; where protocols are told apart, what is in it is looked at again.
+  nextStep({ security, protocol }: Opening): Step | null {
+    const detects = this.look === "protocol" || this.look === "protocolAndServerName"
+    if (security === null) return this.#tls !== null && (!detects || protocol === TLS) ? this.#tls : null
+    return detects && security.protocol === "" && protocol === UNDECIDED ? this.#secured : null
   }
 
-  onOpeningLeft(opening: Opening): void {
-    if (this.#openings.delete(opening)) this.#left()
+  onOpened(opening: Opening, socket: Socket): void {
+    this.#opening.delete(opening)
+    this.begin(socket, opening.id, opening, opening.protocol)
+  }
+
+  onRefusedOpening({ addresses, started }: Opening, code: ErrorCode, details: string): void {
+    this.#means.onOpeningRefused(this.name, addresses, started, code, details)
+  }
+
+  onNotOpened(opening: Opening): void {
+    if (this.#opening.delete(opening)) this.#left()
   }
 
   onFault(error: unknown): void {
@@ -134,11 +184,11 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
 
   #left(): void {
     this.#means.metrics.add(this.slots.connections, -1)
-    if (this.empty) this.#onEmpty?.()
+    if (this.#empty) this.#onEmpty?.()
   }
 
-  protected get empty(): boolean {
-    return this.open.size === 0 && this.#openings.size === 0
+  get #empty(): boolean {
+    return this.open.size + this.#opening.size === 0
   }
 
   /** Accepts no more. */
@@ -147,9 +197,14 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.#server.close()
   }
 
+  /** No more connections are accepted, and those there are, or that open only now, should end. */
+  protected get draining(): boolean {
+    return this.#draining
+  }
+
   /** Resolves when no connection is open. */
   protected emptied(): Promise<void> {
-    if (this.empty) return Promise.resolve()
+    if (this.#empty) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onEmpty = resolve
     })
@@ -158,13 +213,16 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   /** Closes everything at once. */
   destroy(): void {
     this.close()
-    this.destroyOpenings()
+    this.breakOff()
     for (const connection of [...this.open]) connection.destroy()
   }
 
-  /** Closes those that are still being looked at. */
-  protected destroyOpenings(): void {
-    for (const opening of [...this.#openings.keys()]) opening.destroy()
+  /** Closes those that aren't open yet. */
+  protected breakOff(): void {
+    for (const opening of [...this.#opening]) {
+      opening.destroy()
+      this.onNotOpened(opening)
+    }
   }
 }
 

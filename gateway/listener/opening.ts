@@ -1,247 +1,110 @@
-// A connection of which the first octets are looked at before anyone carries it: the PROXY header of a trusted proxy, the
-// server name in a ClientHello, or what it is that the client speaks. It answers nothing, and hands on all it doesn't use up.
+// What a new connection passes before its codec gets it: steps, one after the other, that look at its first octets (a PROXY
+// header, what it speaks) or put TLS on it. With no steps there is no opening.
 
 import type { Socket } from "node:net"
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
-import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import { ClientHelloReader } from "../tcp/client-hello.ts"
-import { type Detected, OTHER, ProtocolDetector, TLS, UNDECIDED } from "../tcp/detect-protocol.ts"
+import { type Detected, UNDECIDED } from "../tcp/detect-protocol.ts"
 import type { Opened } from "../tcp/opened.ts"
-import { readProxyHeader, UNFINISHED } from "../tcp/proxy-protocol.ts"
+import type { FirstOctetsOwner } from "./first-octets.ts"
 
-/** What is looked for behind a PROXY header. */
-export type Look = "nothing" | "serverName" | "protocol" | "protocolAndServerName"
-
-export interface OpeningPlan {
-  /** A PROXY header is to come first. */
-  readonly proxy: boolean
-  /** ms for it. */
-  readonly proxyTimeout: number
-  readonly look: Look
-  /** ms for what is looked for. */
-  readonly detectTimeout: number
+/** A step under way; it can be broken off. The socket is closed with it. */
+export interface StepRun {
+  destroy(): void
 }
 
-/** Whom an opening belongs to. Exactly one of the first three is called, once. */
+export interface Step {
+  /**
+   * Takes a socket of which nothing was read since the step before, paused. Either hands a socket on, paused; or closes it
+   * and says so. Never both, and neither before it returns.
+   */
+  begin(socket: Socket, opening: Opening): StepRun
+}
+
+export interface StepOwner {
+  /** `security`: of the TLS that this step has put on the connection; null = none. */
+  onStepPassed(socket: Socket, security: ConnectionSecurity | null): void
+  onStepFailed(): void
+}
+
+/** Whom an opening belongs to. */
 export interface OpeningOwner {
-  /** The socket is paused and has no listeners left. `protocol`: {@link UNDECIDED} if it wasn't looked for. */
-  onOpened(opening: Opening, socket: Socket, opened: Opened, protocol: Detected): void
-  /** It may not go on; the socket is closed. */
-  onOpeningFailed(opening: Opening, code: ErrorCode, details: string): void
-  /** It has ended without a word, as probes of load balancers do. */
-  onOpeningLeft(opening: Opening): void
-  /** A programming error, which costs this connection; {@link onOpeningLeft} follows. */
+  /** The step that comes after those that have been passed; null = the connection is open. */
+  nextStep(opening: Opening): Step | null
+  onOpened(opening: Opening, socket: Socket): void
+  /** It was refused: why. {@link onNotOpened} follows. */
+  onRefusedOpening(opening: Opening, code: ErrorCode, details: string): void
+  /** The connection is closed, or about to be. */
+  onNotOpened(opening: Opening): void
   onFault(error: unknown): void
 }
 
-const PROXY = 0
-const PROTOCOL = 1
-const SERVER_NAME = 2
-const OVER = 3
-
-/** Octets room is made for when a beginning comes in pieces; it doubles, up to what the readers take. */
-const ROOM = 512
-
-export class Opening implements DeadlineOwner {
+export class Opening implements Opened, FirstOctetsOwner {
   readonly id: number
-  readonly #socket: Socket
-  readonly #plan: OpeningPlan
-  readonly #wheel: TimerWheel
+  /** Of the wheel's clock, ms. */
+  readonly started: number
+  /** Filled in by the steps. */
+  addresses: SocketAddresses
+  security: ConnectionSecurity | null = null
+  serverName = ""
+  proxyId = ""
+  protocol: Detected = UNDECIDED
+  early: Buffer | null = null
+  ended = false
   readonly #owner: OpeningOwner
-  readonly #deadline: Deadline
-  #addresses: SocketAddresses
-  #stage: number
-  /** What has come and isn't used up: octets `[0, length)`. */
-  #bytes: Buffer | null = null
-  #length = 0
-  #seen = false
-  #ended = false
-  #serverName = ""
-  #proxyId = ""
-  #protocol: Detected = UNDECIDED
-  #detector: ProtocolDetector | null = null
-  #hello: ClientHelloReader | null = null
-  readonly #onData = (bytes: Buffer): void => this.#guard(bytes)
-  readonly #onEnd = (): void => {
-    this.#ended = true
-    this.#guard(null)
-  }
-  // What went wrong is told by `close`, which follows.
-  readonly #onError = (): void => {}
-  readonly #onClose = (): void => {
-    if (this.#seen) this.#fail("clientGone", "")
-    else this.#leave()
-  }
+  #run: StepRun | null = null
 
-  constructor(socket: Socket, id: number, addresses: SocketAddresses, plan: OpeningPlan, wheel: TimerWheel, owner: OpeningOwner) {
-    this.#socket = socket
+  constructor(id: number, started: number, addresses: SocketAddresses, owner: OpeningOwner) {
     this.id = id
-    this.#addresses = addresses
-    this.#plan = plan
-    this.#wheel = wheel
+    this.started = started
+    this.addresses = addresses
     this.#owner = owner
-    this.#deadline = new Deadline(wheel, this)
-    this.#stage = PROXY
-    if (!plan.proxy) this.#look()
-    else this.#deadline.set(wheel.now + plan.proxyTimeout)
-    socket.on("data", this.#onData)
-    socket.on("end", this.#onEnd)
-    socket.on("error", this.#onError)
-    socket.on("close", this.#onClose)
-    socket.resume()
   }
 
-  get addresses(): SocketAddresses {
-    return this.#addresses
+  start(socket: Socket, first: Step): void {
+    this.#run = first.begin(socket, this)
   }
 
-  // The stage behind the PROXY header.
-  #look(): void {
-    this.#stage = this.#plan.look === "serverName" ? SERVER_NAME : PROTOCOL
-    this.#deadline.set(this.#wheel.now + this.#plan.detectTimeout)
-  }
-
-  #guard(bytes: Buffer | null): void {
-    if (this.#stage === OVER) return
+  onStepPassed(socket: Socket, security: ConnectionSecurity | null): void {
+    if (security !== null) {
+      this.security = security
+      // What speaks inside of it is another question.
+      this.protocol = UNDECIDED
+      if (security.serverName !== "") this.serverName = security.serverName
+    }
     try {
-      if (bytes !== null) this.#keep(bytes)
-      this.#read()
+      const step = this.#owner.nextStep(this)
+      if (step === null) return this.#owner.onOpened(this, socket)
+      this.putBack(socket)
+      this.#run = step.begin(socket, this)
     } catch (error) {
       this.#owner.onFault(error)
-      this.destroy()
+      socket.destroy()
+      this.#owner.onNotOpened(this)
     }
   }
 
-  #keep(bytes: Buffer): void {
-    this.#seen = true
-    const kept = this.#bytes
-    const length = this.#length + bytes.length
-    if (kept === null || this.#length === 0) {
-      this.#bytes = bytes
-    } else if (length <= kept.length) {
-      bytes.copy(kept, this.#length)
-    } else {
-      const room = Buffer.allocUnsafe(Math.max(ROOM, 2 * length))
-      kept.copy(room, 0, 0, this.#length)
-      bytes.copy(room, this.#length)
-      this.#bytes = room
-    }
-    this.#length = length
+  /** What was read is read again. */
+  putBack(socket: Socket): void {
+    if (this.early !== null) socket.unshift(this.early)
+    this.early = null
   }
 
-  // As far as what has come allows.
-  #read(): void {
-    const stage = this.#stage
-    if (stage === PROXY) this.#readProxy()
-    else if (stage === PROTOCOL) this.#readProtocol()
-    else if (stage === SERVER_NAME) this.#readServerName()
-    if (this.#stage !== stage && this.#stage !== OVER) this.#read()
-    else if (this.#ended && this.#stage !== OVER) this.#endedEarly()
+  onStepFailed(): void {
+    this.#owner.onNotOpened(this)
   }
 
-  #readProxy(): void {
-    const bytes = this.#bytes
-    if (bytes === null) return
-    const header = readProxyHeader(bytes, 0, this.#length)
-    if (header === UNFINISHED) return
-    if (typeof header === "string") return this.#fail("proxyHeader", header)
-    if (header.addresses !== null) this.#addresses = header.addresses
-    this.#serverName = header.authority
-    this.#proxyId = header.uniqueId
-    this.#bytes = header.length === this.#length ? null : bytes.subarray(header.length, this.#length)
-    this.#length -= header.length
-    if (this.#plan.look === "nothing") this.#finish()
-    else this.#look()
+  onRefused(code: ErrorCode, details: string): void {
+    this.#owner.onRefusedOpening(this, code, details)
   }
 
-  #readProtocol(): void {
-    if (this.#bytes === null) return
-    this.#detector ??= new ProtocolDetector()
-    this.#protocol = this.#detector.read(this.#bytes, this.#length)
-    if (this.#protocol === UNDECIDED) return
-    if (this.#protocol === TLS && this.#plan.look === "protocolAndServerName") this.#stage = SERVER_NAME
-    else this.#finish()
+  onFault(error: unknown): void {
+    this.#owner.onFault(error)
   }
 
-  #readServerName(): void {
-    if (this.#bytes === null) return
-    this.#hello ??= new ClientHelloReader()
-    const hello = this.#hello.read(this.#bytes, this.#length)
-    if (hello === UNFINISHED) return
-    if (typeof hello === "string") return this.#fail("clientHello", hello)
-    this.#serverName = hello.serverName
-    this.#protocol = TLS
-    this.#finish()
-  }
-
-  // Nothing more will come.
-  #endedEarly(): void {
-    if (!this.#seen) {
-      this.#socket.destroy()
-      this.#leave()
-    } else if (this.#stage === PROXY) this.#fail("proxyHeader", "ended in the header")
-    else if (this.#stage === SERVER_NAME) {
-      if (this.#length > 0) this.#fail("clientHello", "ended in the ClientHello")
-      else {
-        this.#socket.destroy()
-        this.#leave()
-      }
-    } else this.#other()
-  }
-
-  #other(): void {
-    this.#protocol = OTHER
-    this.#finish()
-  }
-
-  onDeadline(): void {
-    if (this.#stage === PROTOCOL) this.#other()
-    else this.#fail("openingTimeout", this.#stage === PROXY ? "PROXY header" : "ClientHello")
-  }
-
-  #finish(): void {
-    const socket = this.#socket
-    this.#release()
-    socket.pause()
-    const early = this.#bytes === null || this.#length === 0 ? null : this.#bytes.subarray(0, this.#length)
-    this.#bytes = null
-    const opened = { addresses: this.#addresses, serverName: this.#serverName, proxyId: this.#proxyId, early, ended: this.#ended }
-    this.#owner.onOpened(this, socket, opened, this.#protocol)
-  }
-
-  #fail(code: ErrorCode, details: string): void {
-    if (this.#stage === OVER) return
-    this.#end()
-    this.#owner.onOpeningFailed(this, code, details)
-  }
-
-  #leave(): void {
-    if (this.#stage === OVER) return
-    this.#end()
-    this.#owner.onOpeningLeft(this)
-  }
-
-  #end(): void {
-    const socket = this.#socket
-    this.#release()
-    this.#bytes = null
-    socket.on("error", this.#onError)
-    socket.destroy()
-  }
-
-  #release(): void {
-    const socket = this.#socket
-    this.#stage = OVER
-    this.#deadline.release()
-    socket.removeListener("data", this.#onData)
-    socket.removeListener("end", this.#onEnd)
-    socket.removeListener("error", this.#onError)
-    socket.removeListener("close", this.#onClose)
-  }
-
-  /** Closes it at once. */
+  /** Breaks it off. */
   destroy(): void {
-    this.#leave()
+    this.#run?.destroy()
   }
 }

@@ -5,19 +5,32 @@ import type { TcpListenerConfig } from "../config/model.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
 import type { Opened } from "../tcp/opened.ts"
 import type { ListenerSlots } from "../telemetry/instruments.ts"
-import { BoundAddress, type BoundAddressMeans } from "./bound-address.ts"
-import type { Look } from "./opening.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
+import { BoundAddress, type BoundAddressMeans, type ListenerTls } from "./bound-address.ts"
+import type { Look } from "./first-octets.ts"
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
 
-  constructor(config: TcpListenerConfig, slots: ListenerSlots, factory: TcpConnectionFactory, means: BoundAddressMeans) {
-    super(config, slots, means, true)
+  /** `material`: of a listener at which TLS ends. */
+  constructor(
+    config: TcpListenerConfig,
+    slots: ListenerSlots,
+    factory: TcpConnectionFactory,
+    means: BoundAddressMeans,
+    material: ServerMaterial | null,
+  ) {
+    super(config, slots, means, tlsOf(config, material), true)
     this.#factory = factory
   }
 
+  take(config: TcpListenerConfig, slots: ListenerSlots, material: ServerMaterial | null): void {
+    this.update(config, slots, tlsOf(config, material))
+  }
+
+  // Where TLS ends here, it tells the server name.
   protected override get look(): Look {
-    return this.config.protocol === "tls" ? "serverName" : "nothing"
+    return this.config.protocol === "tls" && !this.endsTls ? "serverName" : "nothing"
   }
 
   protected override get detectTimeout(): number {
@@ -42,12 +55,16 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
   async drain(limit: number): Promise<void> {
     this.close()
     const emptied = this.emptied()
-    if (limit === 0 || this.empty) return emptied
+    if (limit === 0) return emptied
     const timer = setTimeout(() => {
-      this.destroyOpenings()
+      this.breakOff()
       for (const connection of [...this.open]) connection.cut()
     }, limit)
     await emptied
     clearTimeout(timer)
   }
+}
+
+function tlsOf(config: TcpListenerConfig, material: ServerMaterial | null): ListenerTls | null {
+  return config.tls === null || material === null ? null : { config: config.tls, material, codecs: [] }
 }

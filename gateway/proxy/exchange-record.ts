@@ -1,6 +1,7 @@
 // What is known of one exchange: the part of it that filters, metrics and the access log read.
 
 import type { StreamInfo } from "../filter/filter.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "../telemetry/access-log.ts"
@@ -44,10 +45,14 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   get startTime(): number {
     return this.plane.means.epoch + this.started
   }
+  get security(): ConnectionSecurity | null {
+    return this.stream.security
+  }
   get connectionId(): number {
     return this.stream.connectionId
   }
   get protocol(): string {
+    if (this.head.major === 2) return "HTTP/2"
     return this.head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0"
   }
   get sourceAddress(): string {
@@ -63,7 +68,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     return this.stream.destinationPort
   }
   get requestedServerName(): string {
-    return ""
+    return this.stream.security?.serverName ?? ""
   }
   get listenerName(): string {
     return this.plane.name

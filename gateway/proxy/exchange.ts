@@ -4,17 +4,17 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
-import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler } from "../http/exchange.ts"
+import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
-import type { ClientConnection } from "../http1/client-connection.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
-import type { ConnectionWaiter, Endpoint } from "../upstream/endpoint.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../upstream/pool.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { FilteredBody } from "./filtered-body.ts"
-import type { Reply } from "./local-reply.ts"
+import { isGrpc, type Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
@@ -55,7 +55,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #phase = FILTERING
   #matchedPrefix = ""
   #chain: ChainRun | null = null
-  #connection: ClientConnection | null = null
+  #connection: UpstreamStream | null = null
   #tried: Endpoint[] | null = null
   #retried = false
   #isHead = false
@@ -262,7 +262,11 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     endpoint.acquire(this, fresh)
   }
 
-  onConnection(connection: ClientConnection): void {
+  needsHttp2(): boolean {
+    return isGrpc(this.head)
+  }
+
+  onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     this.#phase = WAITING
     const head = this.head
@@ -399,7 +403,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
   }
 
-  #sendFiltered(connection: ClientConnection, body: FilteredBody): void {
+  #sendFiltered(connection: UpstreamStream, body: FilteredBody): void {
     this.#bodyStarted = true
     body.sent = true
     const { bytes } = body.waiting
@@ -410,7 +414,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (connection.writable && !body.held) this.stream.resumeRequest()
   }
 
-  #endFiltered(connection: ClientConnection, body: FilteredBody): void {
+  #endFiltered(connection: UpstreamStream, body: FilteredBody): void {
     this.#requestBody = null
     connection.sendEnd(body.trailers)
   }
@@ -449,7 +453,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A filter that holds the head back may yet want to see the body.
     this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
-    return head.body === "chunked" && this.head.minor === 1 && !this.#plainBody
+    return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody
   }
 
   onResponseFiltered(): void {
@@ -621,13 +625,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
-    if (
-      errors[code].retryable === "if-idempotent" &&
-      unanswered &&
-      !this.#retried &&
-      !this.#bodyStarted &&
-      IDEMPOTENT.test(this.head.method)
-    ) {
+    // What was refused unseen may be repeated whatever it is.
+    const { retryable } = errors[code]
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.head.method))
+    if (repeatable && !this.#retried && !this.#bodyStarted) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)

@@ -39,6 +39,16 @@ export class ForwardedFields {
     const span = this.#digits.slice(this.#at + ID, this.#at + ID + SPAN)
     this.#at += ID + SPAN
     if (head.saysForwarded) return revise(head, stream.sourceAddress, trustedHops > 0, id, span)
+    if (head.major === 2) {
+      // Fields of HTTP/2 are not text: one by one their values are the same strings every time, as far as they can be.
+      const { fields } = head
+      fields.append("x-forwarded-for", stream.sourceAddress)
+      fields.append("x-forwarded-proto", head.scheme)
+      if (head.authority !== "") fields.append("x-forwarded-host", head.authority)
+      fields.append("x-request-id", id)
+      fields.append("traceparent", `00-${id}-${span}-00`)
+      return id
+    }
     const { memo } = stream
     if (memo.text === "" || memo.authority !== head.authority) {
       const host = head.authority === "" ? "" : `x-forwarded-host: ${head.authority}\r\n`

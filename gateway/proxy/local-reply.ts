@@ -15,7 +15,7 @@ const EMPTY = Buffer.alloc(0)
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
 
-function isGrpc(request: RequestHead): boolean {
+export function isGrpc(request: RequestHead): boolean {
   const type = request.fields.get("content-type")
   return type !== undefined && /^application\/grpc(?:$|[+;])/i.test(type)
 }

@@ -6,6 +6,7 @@ import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { ForwardedFields } from "./forwarded.ts"
 import type { LocalReplies } from "./local-reply.ts"
@@ -37,6 +38,8 @@ export interface Plane {
   readonly name: string
   readonly port: number
   readonly config: HttpListenerConfig
+  /** Certificates of an https listener; null for http. */
+  readonly tls: ServerMaterial | null
   readonly router: Router<Route>
   readonly listenerSlots: ListenerSlots
   /** Metrics of exchanges that no route matched. */

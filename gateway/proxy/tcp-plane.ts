@@ -5,6 +5,7 @@ import type { NetworkFilter } from "../filter/network-filter.ts"
 import { ServerNames } from "../router/server-names.ts"
 import { WeightedSplit } from "../router/split.ts"
 import type { ListenerSlots, TcpSlots } from "../telemetry/instruments.ts"
+import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { SnapshotPin, WorkerMeans } from "./plane.ts"
 
@@ -36,6 +37,8 @@ export interface TcpPlaneParts {
   readonly means: WorkerMeans
   readonly snapshot: SnapshotPin
   readonly port: number
+  /** Certificates of a listener at which TLS ends; null = it doesn't. */
+  readonly tls: ServerMaterial | null
   readonly listenerSlots: ListenerSlots
   /** By service, and "-" for none. */
   readonly slots: Readonly<Record<string, TcpSlots>>
@@ -49,6 +52,7 @@ export class TcpPlane {
   readonly config: TcpListenerConfig
   readonly name: string
   readonly port: number
+  readonly tls: ServerMaterial | null
   readonly means: WorkerMeans
   readonly snapshot: SnapshotPin
   readonly listenerSlots: ListenerSlots
@@ -64,6 +68,7 @@ export class TcpPlane {
     this.config = config
     this.name = config.name
     this.port = parts.port
+    this.tls = parts.tls
     this.means = parts.means
     this.snapshot = parts.snapshot
     this.listenerSlots = parts.listenerSlots

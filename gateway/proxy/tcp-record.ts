@@ -1,6 +1,7 @@
 // What is known of one TCP connection: the part of it that filters, metrics and the access log read.
 
 import type { StreamInfo } from "../filter/filter.ts"
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
 import type { Opened } from "../tcp/opened.ts"
 import type { TcpAccessEntry } from "../telemetry/access-log.ts"
@@ -10,6 +11,7 @@ import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
 /** The state of a connection that others may look at. */
 export class TcpRecord implements StreamInfo, TcpAccessEntry {
   readonly connectionId: number
+  readonly security: ConnectionSecurity | null
   protected readonly plane: TcpPlane
   protected readonly addresses: SocketAddresses
   readonly requestedServerName: string
@@ -34,6 +36,7 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
     this.plane = plane
     this.connectionId = id
     this.addresses = opened.addresses
+    this.security = opened.security
     this.requestedServerName = opened.serverName
     this.requestId = opened.proxyId
     this.started = plane.means.wheel.refresh()

@@ -1,10 +1,13 @@
 // What is known of an accepted connection when it is handed to those who carry it.
 
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
 
 export interface Opened {
   /** Of the connection, or of the one behind it if a proxy in front said so. */
   readonly addresses: SocketAddresses
+  /** Of the TLS that ended at the listener; null = none. */
+  readonly security: ConnectionSecurity | null
   /** Name of the server the client asks for, lower case: in its ClientHello, or as a PROXY header says; "" = none. */
   readonly serverName: string
   /** What a proxy in front calls the connection; "" = nothing. */
@@ -17,5 +20,5 @@ export interface Opened {
 
 /** Of a connection of which nothing was read. */
 export function unopened(addresses: SocketAddresses): Opened {
-  return { addresses, serverName: "", proxyId: "", early: null, ended: false }
+  return { addresses, security: null, serverName: "", proxyId: "", early: null, ended: false }
 }

@@ -2,7 +2,7 @@
 // octets of its own: what the socket can't take yet is its only buffer, and its reader is told to wait.
 
 import { connect, type Socket } from "node:net"
-import { readBuffer, writeBuffers } from "../http1/scratch.ts"
+import { readBuffer, writeBuffers } from "../http/scratch.ts"
 
 /** Who drives a peer. None of its methods is called after `onPeerGone`, or after {@link Peer.destroy} or {@link Peer.reset}. */
 export interface PeerOwner {

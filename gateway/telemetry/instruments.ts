@@ -2,6 +2,7 @@
 // compiles a snapshot; they travel to the workers as plain numbers inside it.
 
 import { errors } from "../errors.ts"
+import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
 import { Buckets } from "./buckets.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
@@ -58,6 +59,11 @@ export const EXCHANGE_ERROR = 1
 /** The filter trapped in it, or there was no instance; whatever its `onError` made of that. */
 export const EXCHANGE_FAILED = 2
 
+/** Offset of a result in the slots of {@link ListenerSlots.handshakes}. */
+export function handshakeIndex(result: HandshakeResult): number {
+  return handshakeResults.indexOf(result)
+}
+
 /** Slots of a listener. */
 export interface ListenerSlots {
   /** Gauge: open downstream connections. */
@@ -68,6 +74,8 @@ export interface ListenerSlots {
   readonly connectionsRefused: number
   /** Gauge: exchanges in progress. */
   readonly requestsActive: number
+  /** Counters; add {@link handshakeIndex}. */
+  readonly handshakes: number
 }
 
 /** Slots of the exchanges of one listener that took one route to one service. */
@@ -179,6 +187,13 @@ export class Instruments {
         labels: listener,
       }),
       requestsActive: registry.gauge({ name: "sluice_requests_active", help: "Requests in progress", labels: listener }),
+      handshakes: registry.counter({
+        name: "sluice_tls_handshakes_total",
+        help: "TLS handshakes with clients that have ended",
+        labels: listener,
+        across: { label: "result", values: handshakeResults },
+        omitZero: true,
+      }),
     }
     const byRoute = { maxSeries: ROUTE_SERIES, omitZero: true }
     this.#route = {

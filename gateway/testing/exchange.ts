@@ -356,6 +356,9 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
   get upstreamAddress(): string {
     return this.#upstreamHead === null ? "" : "192.0.2.100:8080"
   }
+  get security(): null {
+    return null
+  }
   get attempts(): number {
     return this.#upstreamHead === null ? 0 : 1
   }

@@ -5,12 +5,12 @@ import { Buffer } from "node:buffer"
 import { type ErrorCode, errors } from "../errors.ts"
 import { BodyBuffer } from "../filter/body-buffer.ts"
 import type { Callout, CalloutHandler, CalloutResponse } from "../filter/filter.ts"
-import type { UpstreamHandler } from "../http/exchange.ts"
+import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import type { ClientConnection } from "../http1/client-connection.ts"
-import type { ConnectionWaiter, Endpoint } from "./endpoint.ts"
+import type { Endpoint } from "./endpoint.ts"
+import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
 
 /** ms, when the callout names no other. */
@@ -51,7 +51,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #retried = false
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
-  #connection: ClientConnection | null = null
+  #connection: UpstreamStream | null = null
   #starting = false
   #ended = false
   #status = 0
@@ -95,7 +95,11 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     endpoint.acquire(this, fresh)
   }
 
-  onConnection(connection: ClientConnection): void {
+  needsHttp2(): boolean {
+    return false
+  }
+
+  onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout

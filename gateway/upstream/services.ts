@@ -3,8 +3,9 @@
 
 import type { ServiceConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
-import { Endpoint, type UpstreamCounters } from "./endpoint.ts"
+import { Endpoint } from "./endpoint.ts"
 import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
+import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
   readonly name: string
@@ -54,11 +55,11 @@ export class Services {
       }
       const list: Endpoint[] = []
       for (const { address, weight } of service.endpoints) {
-        const key = JSON.stringify([name, address.host, address.port, weight, settings])
+        const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, settings])
         const endpoint =
           endpoints.get(key) ??
           this.#endpoints.get(key) ??
-          new Endpoint(address.host, address.port, weight, settings, wheel, counters(name))
+          new Endpoint(address.host, address.port, weight, service.protocol, settings, wheel, counters(name))
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }

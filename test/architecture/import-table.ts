@@ -20,6 +20,7 @@ const rows: readonly (readonly string[])[] = [
 
 /** Within a row, besides a part's own files. */
 const sameRow: Readonly<Record<string, readonly string[]>> = {
+  tls: ["identity"],
   "worker-messages.ts": ["snapshot.ts"],
   "worker.ts": ["snapshot.ts", "worker-messages.ts"],
   "worker-pool.ts": ["snapshot.ts", "worker-messages.ts", "worker.ts"],

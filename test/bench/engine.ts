@@ -21,7 +21,8 @@ import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
-import type { ConnectionWaiter, Endpoint } from "../../gateway/upstream/endpoint.ts"
+import type { Endpoint } from "../../gateway/upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../../gateway/upstream/pool.ts"
 import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
 import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
@@ -79,8 +80,6 @@ const wheel = new TimerWheel()
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
 const owner: ClientConnectionOwner = {
-  onConnected: () => {},
-  onConnectFailed: () => {},
   onReusable: () => {},
   onClosed: () => {},
   onFault: () => {},
@@ -91,8 +90,7 @@ const endpoint = {
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
 } as unknown as Endpoint
-connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner, 0)
-upstreamSocket.emit("connect")
+connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
 function filterFrom(file: string): HttpFilter {
   const prepared = prepareModule(readFileSync(file), { memory: 16 << 20 })
@@ -147,6 +145,7 @@ const exchanges = new Exchanges({
   name: "edge",
   port: 8080,
   config: config.listeners[0] as HttpListenerConfig,
+  tls: null,
   router: new Router([{ route: config.routes[0], target: route }], "edge"),
   listenerSlots,
   noRouteSlots: slots,
@@ -172,7 +171,8 @@ function run(count: number): number {
   const start = process.cpuUsage()
   for (let i = 0; i < count; i++) {
     downstreamSocket.emit("data", Buffer.from(request, "latin1"))
-    upstreamSocket.emit("data", Buffer.from(response, "latin1"))
+    const bytes = Buffer.from(response, "latin1")
+    connection.onRead(bytes, bytes.length)
   }
   const used = process.cpuUsage(start)
   return ((used.user + used.system) * 1000) / count

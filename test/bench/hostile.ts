@@ -8,8 +8,8 @@ import { parseArgs } from "node:util"
 import { sleep } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { type HostileGuest, hostileGuests } from "../support/hostile-guests.ts"
-import { sluiceCommand } from "./contenders.ts"
 import { markdownTable, median } from "./report.ts"
+import { sluiceCommand } from "./sluice.ts"
 
 const usage = `node test/bench/hostile.ts -- [options]
   --runtimes a,b   of: bun, node, deno; default bun

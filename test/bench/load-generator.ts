@@ -1,7 +1,8 @@
-// The load where wrk is missing: keep-alive connections on raw sockets, one request at a time on each. Run as a child by
+// The load where wrk is missing: keep-alive connections on sockets, one request at a time on each. Run as a child by
 // load.ts with its task as JSON; prints one RESULT line.
 
 import { connect } from "node:net"
+import { connect as connectTls } from "node:tls"
 import { requestFields, type Scenario } from "./scenarios.ts"
 
 const task = JSON.parse(process.argv[2]) as { scenario: Scenario; port: number; connections: number; seconds: number }
@@ -21,7 +22,9 @@ const start = performance.now()
 const end = start + task.seconds * 1000
 
 function run(): void {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true })
+  const socket = scenario.tls
+    ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }).setNoDelay()
+    : connect({ port, host: "127.0.0.1", noDelay: true })
   open++
   let sent = 0
   /** Octets of the current response still to come; -1 while its head is incomplete. */
@@ -33,7 +36,7 @@ function run(): void {
     head = ""
     socket.write(request)
   }
-  socket.on("connect", send)
+  socket.on(scenario.tls ? "secureConnect" : "connect", send)
   socket.on("data", (chunk: Buffer) => {
     let size = chunk.length
     if (left < 0) {
@@ -75,7 +78,7 @@ function report(): void {
   latencies.sort((a, b) => a - b)
   const at = (share: number): number => Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 1000)
   const duration = (performance.now() - start) / 1000
-  console.log(`RESULT ${JSON.stringify({ requests, duration, errors, p50: at(0.5), p99: at(0.99) })}`)
+  console.log(`RESULT ${JSON.stringify({ count: requests, duration, errors, p50: at(0.5), p99: at(0.99) })}`)
 }
 
 // Requests that get no answer end with this.

@@ -1,31 +1,37 @@
-// `npm run bench`: proxies side by side in one run, in interleaved rounds; CPU per request is what counts, since it does not
-// depend on how busy the other core is. Writes test/bench/RESULTS.md. Numbers are only worth anything on an idle machine.
+// `npm run bench`: proxies side by side in one run, in interleaved rounds; CPU per request (handshake, call, octet) is what counts,
+// since it does not depend on how busy the other core is. Writes test/bench/RESULTS.md. Numbers want an idle machine.
 
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { get } from "../support/raw-client.ts"
-import { type Contender, contenders, custom, type Running, sluiceCommand, startOrigin } from "./contenders.ts"
-import { defaultLoadTool, type LoadTool, runLoad } from "./load.ts"
-import { cpuBetween, cpuTimes, residentMemory } from "./processes.ts"
-import { environment, type Sample, type Series, scenarioTable } from "./report.ts"
-import { featureOf, requestFields, type Scenario, scenarios, withoutFeature } from "./scenarios.ts"
+import { checkAnswer } from "./answers.ts"
+import { type Certificate, makeCertificate } from "./certificate.ts"
+import type { Contender, Running, Surroundings } from "./contender.ts"
+import { contenders, custom } from "./contenders.ts"
+import { defaultLoadTool, describeLoad, type LoadTool, runLoad } from "./load.ts"
+import { Origins } from "./origins.ts"
+import { cpuBetween, cpuTimes, findProgram, residentMemory } from "./processes.ts"
+import { describeSample, environment, type Sample, type Series, scenarioTable } from "./report.ts"
+import { writeResults } from "./results.ts"
+import { featureOf, neededPrograms, type Scenario, scenarios, withoutFeature } from "./scenarios.ts"
+import { sluiceCommand } from "./sluice.ts"
 
 const usage = `npm run bench -- [options]
-  --scenarios a,b     of: ${scenarios.map((scenario) => scenario.name).join(", ")}; default all
+  --scenarios a,b     default all of:
+${scenarios.map(({ name, title }) => `                        ${name.padEnd(10)} ${title}`).join("\n")}
   --proxies a,b       of: ${contenders()
     .map((contender) => contender.name)
     .join(", ")}; default all that are there
   --rounds N          default 5
   --seconds N         length of one measured run, default 4
   --warmup N          seconds of load before the first round, default 3
-  --connections N     default 64
-  --load wrk|node     default wrk if it is on the PATH
-  --cmd NAME=COMMAND  one more proxy; {port}, {origin}, {folder} are filled in
-  --out FILE          default test/bench/RESULTS.md; - only prints`
+  --connections N     of HTTP/1.1, default 64
+  --load wrk|node     for HTTP/1.1, default wrk if it is on the PATH
+  --cmd NAME=COMMAND  one more proxy, for plain HTTP/1.1; {port}, {origin}, {folder} are filled in
+  --out FILE          default test/bench/RESULTS.md, whose other sections stay; - only prints`
 
 const { values } = parseArgs({
   options: {
@@ -67,19 +73,6 @@ function newFolder(): string {
   return path
 }
 
-/** One answer looked at closely before thousands are counted. */
-async function checkAnswer(name: string, scenario: Scenario, port: number): Promise<void> {
-  const fields = Object.fromEntries(requestFields(`127.0.0.1:${port}`))
-  const response = await get(port, scenario.target, fields)
-  if (response.status !== 200 || response.body.length !== scenario.responseBody) {
-    throw new Error(`${name} answered ${response.status} with ${response.body.length} octets`)
-  }
-  if (!scenario.filter) return
-  const { "x-api-key": _, ...others } = fields
-  const refused = await get(port, scenario.target, others)
-  if (refused.status !== 401) throw new Error(`${name} answered ${refused.status} to a request without x-api-key`)
-}
-
 async function measure(entry: Entry, scenario: Scenario, seconds: number): Promise<Sample> {
   const before = cpuTimes(entry.running.pid)
   const load = await runLoad(values.load as LoadTool, {
@@ -89,51 +82,85 @@ async function measure(entry: Entry, scenario: Scenario, seconds: number): Promi
     seconds,
     folder,
   })
-  const cpu = cpuBetween(before, cpuTimes(entry.running.pid)) / load.requests
+  if (load.count === 0) throw new Error(`${entry.name} did nothing under load; ${load.errors} errors`)
   return {
-    cpu,
-    requestsPerSecond: load.requests / load.duration,
-    requests: load.requests,
+    cpu: cpuBetween(before, cpuTimes(entry.running.pid)) / load.count,
+    perSecond: load.count / load.duration,
     errors: load.errors,
-    p50: load.latency.p50,
-    p99: load.latency.p99,
+    latency: load.latency,
     memory: residentMemory(entry.running.pid),
   }
 }
 
-async function runScenario(scenario: Scenario, proxies: readonly Contender[], originPort: number): Promise<Series[]> {
-  const entries: Entry[] = []
+/** The contender, without and with what the scenario is about; added to `entries` as soon as each runs. */
+async function startContender(contender: Contender, scenario: Scenario, surroundings: Shared, entries: Entry[]): Promise<void> {
+  const twin = withoutFeature(scenario)
+  const variants = [...(twin === null ? [] : [twin]), scenario]
+  for (const of of variants) {
+    const featured = twin !== null && of === scenario
+    const name = featured ? `${contender.name} + ${featureOf(scenario)}` : contender.name
+    const running = await contender.start(of, { ...surroundings, folder: newFolder() })
+    entries.push({ name, contender: contender.name, featured, running, samples: [] })
+    await checkAnswer(of, running.port, surroundings.certificate?.pem)
+  }
+}
+
+type Shared = Omit<Surroundings, "folder">
+
+/** For a sentence: what a gateway gave as its reason in the log that a message ends with, or else the message's first line. */
+function firstReason(message: string): string {
+  const logged = /"reason":"((?:[^"\\]|\\.)*)"/.exec(message)
+  const reason: string = logged === null ? message : JSON.parse(`"${logged[1]}"`)
+  return reason.split("\n")[0].slice(0, 200)
+}
+
+interface Measured {
+  readonly series: readonly Series[]
+  /** Contenders that could not do what the scenario asks, and why. */
+  readonly failed: readonly string[]
+}
+
+async function runScenario(scenario: Scenario, proxies: readonly Contender[], shared: Shared): Promise<Measured> {
+  const byContender = new Map<string, Entry[]>()
+  const failed: string[] = []
+  /** Does something with a contender's entries; one that can't do its part is out, and the others go on. */
+  const attempt = async (name: string, work: (entries: Entry[]) => Promise<void>): Promise<void> => {
+    const entries = byContender.get(name) ?? []
+    try {
+      await work(entries)
+    } catch (error) {
+      byContender.delete(name)
+      for (const entry of entries) await entry.running.stop()
+      console.error(`${scenario.name}: ${name} is left out: ${(error as Error).message}`)
+      failed.push(`${name} (${firstReason((error as Error).message)})`)
+    }
+  }
   try {
-    const twin = withoutFeature(scenario)
-    for (const contender of proxies) {
-      if (!contender.suits(scenario)) continue
-      const variants =
-        twin === null
-          ? [{ of: scenario, featured: false }]
-          : [
-              { of: twin, featured: false },
-              { of: scenario, featured: true },
-            ]
-      for (const { of, featured } of variants) {
-        const name = featured ? `${contender.name} + ${featureOf(scenario)}` : contender.name
-        const running = await contender.start(of, originPort, newFolder())
-        entries.push({ name, contender: contender.name, featured, running, samples: [] })
-        await checkAnswer(name, of, running.port)
+    for (const contender of proxies.filter((each) => each.suits(scenario))) {
+      byContender.set(contender.name, [])
+      await attempt(contender.name, (entries) => startContender(contender, scenario, shared, entries))
+    }
+    if (Number(values.warmup) > 0) {
+      for (const name of [...byContender.keys()]) {
+        await attempt(name, async (entries) => {
+          for (const entry of entries) await measure(entry, scenario, Number(values.warmup))
+        })
       }
     }
-    if (Number(values.warmup) > 0) for (const entry of entries) await measure(entry, scenario, Number(values.warmup))
     for (let round = 0; round < Number(values.rounds); round++) {
-      for (const entry of entries) {
-        const sample = await measure(entry, scenario, Number(values.seconds))
-        entry.samples.push(sample)
-        console.log(
-          `${scenario.name} round ${round + 1} ${entry.name}: ${sample.cpu.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s, ${sample.errors} errors`,
-        )
+      for (const name of [...byContender.keys()]) {
+        await attempt(name, async (entries) => {
+          for (const entry of entries) {
+            const sample = await measure(entry, scenario, Number(values.seconds))
+            entry.samples.push(sample)
+            console.log(`${scenario.name} round ${round + 1} ${entry.name}: ${describeSample(scenario, sample)}`)
+          }
+        })
       }
     }
-    return entries
+    return { series: [...byContender.values()].flat(), failed }
   } finally {
-    for (const entry of entries) await entry.running.stop()
+    for (const entry of [...byContender.values()].flat()) await entry.running.stop()
   }
 }
 
@@ -148,16 +175,30 @@ async function main(): Promise<void> {
   const wanted = values.proxies === undefined ? all : [...chosen(contenders(), values.proxies), ...all.slice(contenders().length)]
   const proxies = wanted.filter((contender) => contender.missing === null)
   for (const { name, missing } of wanted) if (missing !== null) console.log(`${name}: left out, ${missing}`)
-  const tables: string[] = []
-  const origin = await startOrigin(newFolder())
+  const origins = new Origins(newFolder)
+  const sections: string[] = []
+  let certificate: Certificate | null = null
   try {
     for (const scenario of chosen(scenarios, values.scenarios)) {
-      const table = scenarioTable(scenario, await runScenario(scenario, proxies, origin.port))
-      console.log(`\n${table}`)
-      tables.push(table)
+      const missing = neededPrograms(scenario).filter((program) => findProgram(program) === null)
+      if (missing.length > 0) {
+        console.log(`${scenario.name}: left out, no ${missing.join(" and no ")} on the PATH`)
+        continue
+      }
+      if (scenario.tls) certificate ??= makeCertificate(newFolder())
+      const shared = { originPort: await origins.port(scenario), certificate: scenario.tls ? certificate : null }
+      const busy = loadavg()[0].toFixed(1)
+      const { series, failed } = await runScenario(scenario, proxies, shared)
+      if (failed.length > 0) process.exitCode = 1
+      const load = describeLoad(values.load as LoadTool, scenario, Number(values.connections))
+      const run = `${new Date().toISOString().slice(0, 10)}; ${values.rounds} rounds of ${values.seconds} s, ${load}; load average ${busy}.`
+      const leftOut = failed.length === 0 ? "" : ` Left out: ${failed.join("; ")}.`
+      const section = `${scenarioTable(scenario, series)}\n${run}${leftOut}\n`
+      console.log(`\n${section}`)
+      sections.push(section)
     }
   } finally {
-    await origin.stop()
+    await origins.stop()
   }
   if (values.out === "-") return
   const runtimes = ["bun", "node", "deno"].map((name): [string, string] => {
@@ -165,16 +206,7 @@ async function main(): Promise<void> {
     const said = command === null ? "none" : spawnSync(command[0], ["--version"], { encoding: "utf8" }).stdout
     return [name, said.replace(/^deno /, "").split(/[\s(]/)[0]]
   })
-  const options = `${values.rounds} rounds of ${values.seconds} s, ${values.connections} keep-alive connections from ${values.load}, requests of ten fields`
-  const text = `# Results of \`npm run bench\`
-
-${new Date().toISOString().slice(0, 10)}; ${options}. CPU is user and system time of all of a proxy's processes and threads, divided by the
-requests answered. Values are medians over interleaved rounds; ratios and differences are medians of those within a round. RSS is read after the last round.
-
-${environment(runtimes)}
-
-${tables.join("\n")}`
-  writeFileSync(values.out, text)
+  writeResults(values.out, environment(runtimes), sections)
   console.log(`written to ${values.out}`)
 }
 

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { freePort } from "../support/ports.ts"
-import { sluiceCommand } from "./contenders.ts"
+import { sluiceCommand } from "./sluice.ts"
 
 const LIMIT = 60_000
 const runtime = process.argv[2] ?? "bun"

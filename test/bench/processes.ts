@@ -79,6 +79,27 @@ async function stopChild(child: ChildProcess, exited: Promise<void>): Promise<vo
   }
 }
 
+/** All that a program says until it ends, which is expected about `seconds` from now. */
+export function output(command: readonly string[], seconds: number): Promise<string> {
+  const [program, ...args] = command
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] })
+  let text = ""
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8")
+    stream.on("data", (chunk: string) => {
+      text += chunk
+    })
+  }
+  const ended = new Promise<string>((resolve, reject) => {
+    child.on("error", reject)
+    child.on("close", () => resolve(text))
+  })
+  return within(ended, `end of ${program}`, (seconds + 30) * 1000).catch((error) => {
+    child.kill("SIGKILL")
+    throw error
+  })
+}
+
 const clockTicks = Number(spawnSync("getconf", ["CLK_TCK"], { encoding: "utf8" }).stdout) || 100
 
 /** The process and all processes below it. */

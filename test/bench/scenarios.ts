@@ -1,8 +1,16 @@
-// What the bench measures: the requests sent and what the proxies are configured to do with them.
+// What the bench measures: what is sent and what the proxies are configured to do with it.
 
 export interface Scenario {
   readonly name: string
   readonly title: string
+  /** What one measured unit is: CPU is given for one of it, or how many of them a second of CPU is good for. */
+  readonly unit: "request" | "handshake" | "call" | "octet"
+  /** Spoken by the load. HTTP/2 without TLS is by prior knowledge. */
+  readonly downstream: Protocol
+  /** TLS 1.3 between load and proxy. */
+  readonly tls: boolean
+  /** Spoken to the origin, always without TLS. */
+  readonly upstream: Protocol
   readonly method: "GET" | "POST"
   /** Target of every request. */
   readonly target: string
@@ -16,7 +24,13 @@ export interface Scenario {
   readonly filter: boolean
 }
 
+export type Protocol = "http1" | "h2" | "tcp"
+
 const plain: Omit<Scenario, "name" | "title"> = {
+  unit: "request",
+  downstream: "http1",
+  tls: false,
+  upstream: "http1",
   method: "GET",
   target: "/1k",
   requestBody: 0,
@@ -27,9 +41,20 @@ const plain: Omit<Scenario, "name" | "title"> = {
 
 export const routeCount = 10_000
 
+/** Of the gRPC scenario: at this rate, whatever becomes of the calls before. */
+export const callsPerSecond = 1000
+export const callPath = "/bench.Echo/Say"
+/** Octets of its request and of its response, gRPC's five of framing included. */
+export const callSize = 105
+
 /** Prefix of a route: a few segments, as in a real table. */
 export function routePrefix(index: number): string {
   return `/team-${index % 100}/service-${index}`
+}
+
+/** One for each of the scenario's routes. */
+export function routePrefixes({ routes }: Scenario): string[] {
+  return Array.from({ length: routes }, (_, index) => routePrefix(index))
 }
 
 /** The same requests without the routes or the filter, or null when there is nothing to leave out: run beside it to show the difference. */
@@ -54,7 +79,48 @@ export const scenarios: readonly Scenario[] = [
     routes: routeCount,
   },
   { ...plain, name: "post", title: "POST 1 KiB, 1 KiB response", method: "POST", requestBody: 1024 },
+  { ...plain, name: "h2", title: "HTTP/2 → HTTP/2, GET, 1 KiB response", downstream: "h2", upstream: "h2" },
+  { ...plain, name: "h2-h1", title: "HTTP/2 → HTTP/1.1, GET, 1 KiB response", downstream: "h2" },
+  { ...plain, name: "tls", title: "HTTP/1.1 over TLS 1.3, keep-alive, GET, 1 KiB response", tls: true },
+  { ...plain, name: "tls-h2", title: "HTTP/2 over TLS 1.3 → HTTP/1.1, GET, 1 KiB response", tls: true, downstream: "h2" },
+  { ...plain, name: "handshake", title: "TLS 1.3 handshakes, P-256, no resumption, one request each", tls: true, unit: "handshake" },
+  {
+    ...plain,
+    name: "grpc",
+    title: `gRPC, unary, ${callsPerSecond} calls/s`,
+    unit: "call",
+    downstream: "h2",
+    upstream: "h2",
+    method: "POST",
+    target: callPath,
+    requestBody: callSize,
+    responseBody: callSize,
+  },
+  { ...plain, name: "tcp", title: "TCP, 64 KiB writes, 4 connections each way", unit: "octet", downstream: "tcp", upstream: "tcp" },
 ]
+
+/** Spoken on both sides, and nothing is asked of the proxy that a plain one can't do. */
+export function isPlainHttp1({ downstream, upstream, tls, filter, routes }: Scenario): boolean {
+  return downstream === "http1" && upstream === "http1" && !tls && !filter && routes === 0
+}
+
+/** What has to be on the PATH for it, beside proxies. nginx is the origin of the others. */
+export function neededPrograms({ unit, downstream, upstream, tls }: Scenario): string[] {
+  if (unit === "call" || unit === "octet") return []
+  return [
+    ...(downstream === "h2" || unit === "handshake" ? ["h2load"] : []),
+    upstream === "h2" ? "nghttpd" : "nginx",
+    ...(tls ? ["openssl"] : []),
+  ]
+}
+
+/** One gRPC message: not compressed, its length in four octets, its octets. */
+export function callBody(): Buffer {
+  const body = Buffer.alloc(callSize, "x")
+  body.writeUInt8(0, 0)
+  body.writeUInt32BE(callSize - 5, 1)
+  return body
+}
 
 /** Ten fields, as a browser's `fetch` sends them. `host` is the first. */
 export function requestFields(host: string): [name: string, value: string][] {

@@ -12,9 +12,9 @@ import { sleep, until, within } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { freePort } from "../support/ports.ts"
 import { get, type Response } from "../support/raw-client.ts"
-import { sluiceCommand } from "./contenders.ts"
 import { residentMemory } from "./processes.ts"
 import { markdownTable, median } from "./report.ts"
+import { sluiceCommand } from "./sluice.ts"
 import { abortRequests, SoakClient } from "./soak-client.ts"
 
 const phaseNames = ["memory", "reload", "swap", "swap-ts", "worker", "endpoint", "drain", "runaway"] as const

@@ -92,6 +92,7 @@ export class ExchangeServer {
       name: "edge",
       port: 8080,
       config: config.listeners[0] as HttpListenerConfig,
+      tls: null,
       router: new Router(entries, "edge"),
       listenerSlots: instruments.listener("edge"),
       noRouteSlots: slots,

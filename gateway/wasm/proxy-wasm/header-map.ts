@@ -5,7 +5,7 @@ import { hostOf } from "../../http/authority.ts"
 import { type Fields, isFieldValue, isToken } from "../../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../../http/message.ts"
 import { normalizePath, type PathPolicy } from "../../http/path.ts"
-import { isTrailerField } from "../../http1/known-fields.ts"
+import { isTrailerField } from "../../http/trailers.ts"
 import {
   AUTHORITY,
   CONNECTION_FIELD,

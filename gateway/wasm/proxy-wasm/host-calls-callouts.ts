@@ -2,7 +2,7 @@
 // checked here, so that no callout can split its message or change its framing.
 
 import { isFieldValue, isToken } from "../../http/fields.ts"
-import { isTrailerField } from "../../http1/known-fields.ts"
+import { isTrailerField } from "../../http/trailers.ts"
 import { Status } from "./enums.ts"
 import { AUTHORITY, CONNECTION_FIELD, CONTENT_LENGTH, FIELD, HOST, headerName, METHOD, PATH, SCHEME } from "./header-names.ts"
 import { type HostVm, restricted } from "./host.ts"

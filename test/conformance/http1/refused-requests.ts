@@ -75,7 +75,7 @@ export const refusedRequests: readonly RequestCase[] = [
     "version: 0.9 spelled out": "GET /x HTTP/0.9\r\nHost: a\r\n\r\n",
     "version: 2.0": "GET /x HTTP/2.0\r\nHost: a\r\n\r\n",
     "version: 3": "GET /x HTTP/3\r\nHost: a\r\n\r\n",
-    "version: the HTTP/2 preface on a listener without HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "version: nearly the HTTP/2 preface": "PRI * HTTP/2.0\r\nHost: a\r\n\r\nSM\r\n\r\n",
   }),
   ...refused(405, {
     "method: CONNECT": "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",

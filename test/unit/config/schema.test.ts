@@ -51,6 +51,6 @@ describe("configJsonSchema", () => {
 test("defineConfig returns its argument and is typed by what may be written", () => {
   const config = { listeners: [{ address: "127.0.0.1:8080" }], routes: [{ backends: ["a", { service: "b", weight: 2 }], timeout: "5s" }] }
   expect(defineConfig(config)).toBe(config)
-  expectTypeOf<{ listeners: [{ address: string; protocol: "https" }] }>().not.toExtend<ConfigInput>()
+  expectTypeOf<{ listeners: [{ address: string; protocol: "quic" }] }>().not.toExtend<ConfigInput>()
   expectTypeOf<{ services: object }>().not.toExtend<ConfigInput>()
 })

@@ -53,6 +53,7 @@ function service(ports: readonly number[], pool: Partial<ServiceConfig["pool"]> 
     loadBalancing: "roundRobin",
     protocol: "http1",
     proxyProtocol: "",
+    tls: null,
     connectTimeout: 5000,
     pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0, ...pool },
     limits: { head: 65_536, fields: 200 },

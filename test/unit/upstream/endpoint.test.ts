@@ -1,11 +1,11 @@
 import { createServer, type Server, type Socket } from "node:net"
 import { afterEach, describe, expect, test } from "vitest"
 import type { ErrorCode } from "../../../gateway/errors.ts"
-import type { UpstreamHandler } from "../../../gateway/http/exchange.ts"
+import type { UpstreamHandler, UpstreamStream } from "../../../gateway/http/exchange.ts"
 import { RequestHead } from "../../../gateway/http/message.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
-import type { ClientConnection } from "../../../gateway/http1/client-connection.ts"
-import { type ConnectionWaiter, Endpoint, type PoolSettings } from "../../../gateway/upstream/endpoint.ts"
+import { Endpoint } from "../../../gateway/upstream/endpoint.ts"
+import type { ConnectionWaiter, PoolSettings } from "../../../gateway/upstream/pool.ts"
 import { until, within } from "../../support/deadline.ts"
 import { freePort, listen } from "../../support/ports.ts"
 
@@ -43,7 +43,7 @@ class Counts {
 
 /** One who wants a connection, and uses it for one request. */
 class Client implements ConnectionWaiter, UpstreamHandler {
-  connection: ClientConnection | null = null
+  connection: UpstreamStream | null = null
   refusal: ErrorCode | null = null
   body = ""
   complete = false
@@ -52,11 +52,14 @@ class Client implements ConnectionWaiter, UpstreamHandler {
   slow = false
   #wake: () => void = () => {}
 
-  onConnection(connection: ClientConnection): void {
+  onConnection(connection: UpstreamStream): void {
     this.connection = connection
     this.#wake()
   }
   onResponseComplete(): void {}
+  needsHttp2(): boolean {
+    return false
+  }
   onNoConnection(code: ErrorCode): void {
     this.refusal = code
     this.#wake()
@@ -77,7 +80,7 @@ class Client implements ConnectionWaiter, UpstreamHandler {
     const head = new RequestHead()
     head.method = "GET"
     head.path = path
-    const connection = this.connection as ClientConnection
+    const connection = this.connection as UpstreamStream
     connection.send(this, head, "a")
     connection.flush()
     await until(() => this.complete || this.failure !== null, "a response", 5000)
@@ -142,7 +145,7 @@ function endpoint(port: number, changed: Partial<PoolSettings> = {}): { pool: En
   const counts = new Counts()
   const wheel = new TimerWheel()
   wheels.push(wheel)
-  const pool = new Endpoint("127.0.0.1", port, 1, { ...settings, ...changed }, wheel, counts)
+  const pool = new Endpoint("127.0.0.1", port, 1, "http1", { ...settings, ...changed }, wheel, counts)
   endpoints.push(pool)
   return { pool, counts, wheel }
 }
@@ -291,7 +294,7 @@ describe("connects that fail", () => {
     await listen(server, port)
     const client = await acquire(pool).settled()
     expect([client.refusal, pool.suspect]).toEqual([null, false])
-    client.connection?.destroy()
+    client.connection?.cancel()
     server.close()
   })
 })
@@ -315,7 +318,8 @@ describe("connections that are kept", () => {
     const { port } = await peer()
     const { pool, counts, wheel } = endpoint(port, { maxAge: 30 })
     const client = await acquire(pool).settled()
-    await until(() => wheel.refresh() - (client.connection?.createdAt ?? 0) >= 30, "age")
+    const madeAt = wheel.now
+    await until(() => wheel.refresh() - madeAt >= 30, "age")
     expect(counts.open).toBe(1)
     expect(await client.exchange()).toBe("ok")
     expect(counts.open).toBe(0)

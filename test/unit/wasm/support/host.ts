@@ -32,6 +32,7 @@ export class FakeStream implements FilterStream {
     elapsed: -1,
     timeToFirstByte: -1,
     protocol: "HTTP/1.1",
+    security: null,
     sourceAddress: "10.1.2.3",
     sourcePort: 40_000,
     destinationAddress: "::1",

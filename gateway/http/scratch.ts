@@ -9,20 +9,21 @@ const WRITE_SIZE = READ_SIZE + 8 * 1024
 /** What upstream sockets read into. Its octets are good until the callback that was told of them returns. */
 export const readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_SIZE)
 
-/** Hands out one buffer to write from, again and again: to the next as soon as the system has taken what the last wrote. */
+/** Buffers kept for the next writes. HTTP/1 needs one at a time; HTTP/2 one for each connection with frames to send. */
+const SPARES = 16
+
+/** Hands out buffers to write from, again and again: to the next as soon as the system has taken what the last wrote. */
 export class WriteBuffers {
-  #spare: Buffer | null = null
+  readonly #spares: Buffer[] = []
 
   /** A buffer of at least `size` octets; {@link giveBack} it when they have left. One whose octets wait is left to its writer. */
   take(size: number): Buffer {
-    const spare = this.#spare
-    if (spare === null || size > WRITE_SIZE) return Buffer.allocUnsafeSlow(Math.max(size, WRITE_SIZE))
-    this.#spare = null
-    return spare
+    if (size > WRITE_SIZE) return Buffer.allocUnsafeSlow(size)
+    return this.#spares.pop() ?? Buffer.allocUnsafeSlow(WRITE_SIZE)
   }
 
   giveBack(buffer: Buffer): void {
-    if (buffer.length === WRITE_SIZE) this.#spare = buffer
+    if (buffer.length === WRITE_SIZE && this.#spares.length < SPARES) this.#spares.push(buffer)
   }
 }
 

@@ -3,8 +3,9 @@
 
 /** Octets a ClientHello may take up, with the heads of its records. */
 export const CLIENT_HELLO_LIMIT = 16384
-/** Protocols a client may offer (ALPN). */
+/** Protocols a client may offer (ALPN), and signatures. */
 const PROTOCOLS_LIMIT = 64
+const SIGNATURES_LIMIT = 128
 
 /** What has come so far can become a ClientHello. */
 export const UNFINISHED = 0
@@ -14,6 +15,13 @@ export interface ClientHello {
   readonly serverName: string
   /** Protocols it offers, the best first (ALPN, RFC 7301). */
   readonly protocols: readonly string[]
+  /** Signatures it can check (RFC 8446 §4.2.3), the best first; empty = it didn't say. */
+  readonly signatures: readonly number[]
+  /** It speaks TLS 1.3. */
+  readonly tls13: boolean
+  /** Of its suites for TLS 1.2, some are for ECDSA certificates, and some for RSA ones. */
+  readonly ecdsaSuites: boolean
+  readonly rsaSuites: boolean
 }
 
 const HANDSHAKE = 22
@@ -83,7 +91,21 @@ export class ClientHelloReader {
 }
 
 const SERVER_NAME = 0
+const SIGNATURE_ALGORITHMS = 13
 const ALPN = 16
+const SUPPORTED_VERSIONS = 43
+const TLS13 = 0x0304
+
+// Bits of the extensions seen.
+const BITS: Readonly<Record<number, number>> = { [SERVER_NAME]: 1, [ALPN]: 2, [SIGNATURE_ALGORITHMS]: 4, [SUPPORTED_VERSIONS]: 8 }
+
+/** ECDHE_ECDSA suites for TLS 1.2 that some runtime has: AES-GCM, ChaCha20, AES-CBC, AES-CCM. */
+const ECDSA_SUITES: ReadonlySet<number> = new Set([0xc02b, 0xc02c, 0xcca9, 0xc009, 0xc00a, 0xc023, 0xc024, 0xc0ac, 0xc0ad, 0xc0ae, 0xc0af])
+/** The same of ECDHE_RSA, DHE_RSA and RSA. */
+const RSA_SUITES: ReadonlySet<number> = new Set([
+  0xc02f, 0xc030, 0xcca8, 0xc013, 0xc014, 0xc027, 0xc028, 0x009c, 0x009d, 0x002f, 0x0035, 0x003c, 0x003d, 0x009e, 0x009f, 0xccaa, 0x0033,
+  0x0039, 0x0067, 0x006b,
+])
 
 /** The message in octets `[from, to)`. */
 function parseHello(bytes: Buffer, from: number, to: number): ClientHello | string {
@@ -94,17 +116,28 @@ function parseHello(bytes: Buffer, from: number, to: number): ClientHello | stri
   at += 1 + session
   if (session > 32 || at + 2 > to) return MALFORMED
   const suites = bytes.readUInt16BE(at)
-  at += 2 + suites
+  const firstSuite = at + 2
+  at = firstSuite + suites
   if (suites < 2 || suites % 2 !== 0 || at + 1 > to) return MALFORMED
+  let ecdsaSuites = false
+  let rsaSuites = false
+  for (let i = firstSuite; i < at; i += 2) {
+    const suite = bytes.readUInt16BE(i)
+    ecdsaSuites ||= ECDSA_SUITES.has(suite)
+    rsaSuites ||= RSA_SUITES.has(suite)
+  }
   const methods = bytes[at]
   at += 1 + methods
   if (methods < 1 || at > to) return MALFORMED
-  // TLS 1.2 and before may have no extensions at all.
-  if (at === to) return { serverName: "", protocols: [] }
-  if (at + 2 > to || at + 2 + bytes.readUInt16BE(at) !== to) return MALFORMED
-  at += 2
   let serverName = ""
   let protocols: readonly string[] = []
+  let signatures: readonly number[] = []
+  let tls13 = false
+  // TLS 1.2 and before may have no extensions at all.
+  if (at < to) {
+    if (at + 2 > to || at + 2 + bytes.readUInt16BE(at) !== to) return MALFORMED
+    at += 2
+  }
   let seen = 0
   while (at < to) {
     if (at + 4 > to) return MALFORMED
@@ -112,20 +145,38 @@ function parseHello(bytes: Buffer, from: number, to: number): ClientHello | stri
     const body = at + 4
     at = body + bytes.readUInt16BE(at + 2)
     if (at > to) return MALFORMED
-    if (type !== SERVER_NAME && type !== ALPN) continue
-    const bit = type === SERVER_NAME ? 1 : 2
+    const bit = BITS[type]
+    if (bit === undefined) continue
     if ((seen & bit) !== 0) return "extension given twice"
     seen |= bit
     if (type === SERVER_NAME) {
       serverName = parseServerName(bytes, body, at)
       if (serverName === "") return "server name that is none"
-    } else {
+    } else if (type === ALPN) {
       const found = parseProtocols(bytes, body, at)
       if (found === null) return MALFORMED
       protocols = found
+    } else if (type === SIGNATURE_ALGORITHMS) {
+      const found = parseNumbers(bytes, body, at, 2)
+      if (found === null || found.length > SIGNATURES_LIMIT) return MALFORMED
+      signatures = found
+    } else {
+      const versions = parseNumbers(bytes, body, at, 1)
+      if (versions === null) return MALFORMED
+      tls13 = versions.includes(TLS13)
     }
   }
-  return { serverName, protocols }
+  return { serverName, protocols, signatures, tls13, ecdsaSuites, rsaSuites }
+}
+
+/** Numbers of two octets, behind a length of `head` octets. */
+function parseNumbers(bytes: Buffer, from: number, to: number, head: 1 | 2): number[] | null {
+  if (to - from < head + 2) return null
+  const length = head === 1 ? bytes[from] : bytes.readUInt16BE(from)
+  if (length % 2 !== 0 || from + head + length !== to) return null
+  const numbers: number[] = []
+  for (let i = from + head; i < to; i += 2) numbers.push(bytes.readUInt16BE(i))
+  return numbers
 }
 
 const MALFORMED = "malformed ClientHello"

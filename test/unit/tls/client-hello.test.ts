@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { CLIENT_HELLO_LIMIT, ClientHelloReader, UNFINISHED } from "../../../gateway/tcp/client-hello.ts"
+import { CLIENT_HELLO_LIMIT, ClientHelloReader, UNFINISHED } from "../../../gateway/tls/client-hello.ts"
 import { extension, helloMessage, protocolNames, rawHello, records, serverNames } from "../../support/client-hello.ts"
 
 const sized = (body: Buffer): Buffer => Buffer.concat([Buffer.from([body.length >> 8, body.length & 255]), body])
@@ -111,18 +111,18 @@ const refused: readonly (readonly [string, Buffer, string])[] = [
 
 describe("a ClientHello", () => {
   test.each(accepted)("is read: %s", (_what, octets, hello) => {
-    expect(new ClientHelloReader().read(octets, octets.length)).toEqual(hello)
+    expect(new ClientHelloReader().read(octets, octets.length)).toMatchObject(hello)
     // What follows it, as early data does, is not looked at.
     const more = Buffer.concat([octets, Buffer.from([23, 3, 3, 0, 1, 0])])
-    expect(new ClientHelloReader().read(more, more.length)).toEqual(hello)
+    expect(new ClientHelloReader().read(more, more.length)).toMatchObject(hello)
     // Octet by octet, and cut once, anywhere.
     const dripping = new ClientHelloReader()
     for (let end = 0; end < octets.length; end++) if (dripping.read(octets, end) !== UNFINISHED) throw new Error(`read at ${end}`)
-    expect(dripping.read(octets, octets.length)).toEqual(hello)
+    expect(dripping.read(octets, octets.length)).toMatchObject(hello)
     for (let cut = 0; cut < octets.length; cut += octets.length > 2000 ? 97 : 1) {
       const reader = new ClientHelloReader()
       expect(reader.read(octets, cut)).toBe(UNFINISHED)
-      expect(reader.read(octets, octets.length)).toEqual(hello)
+      expect(reader.read(octets, octets.length)).toMatchObject(hello)
     }
   })
 

@@ -1,0 +1,671 @@
+// One HTTP/2 connection, whichever side of it we are: frames in and out, settings, both levels of flow control, pings, and the
+// end (RFC 9113 §§4–6). What breaks the protocol ends it with GOAWAY, what is merely useless is counted. Which messages its
+// streams carry is the matter of its two subclasses.
+
+import type { Socket } from "node:net"
+import type { Fields } from "../http/fields.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { classify } from "./field-kinds.ts"
+import { FrameOutput } from "./frame-output.ts"
+import { FrameReader, type FrameSink } from "./frame-reader.ts"
+import * as h2 from "./frames.ts"
+import { HeadWriter } from "./head-writer.ts"
+import { HeaderBlock } from "./header-block.ts"
+import { HpackDecoder } from "./hpack-decoder.ts"
+import { COST_FRAME, COST_RESET, EARN_DATA, Patience } from "./patience.ts"
+import type { Stream } from "./stream.ts"
+import { workerHold } from "./worker-hold.ts"
+
+/** Octets the peer may send on the whole connection before it hears that some were taken. */
+const CONNECTION_WINDOW = 1024 * 1024
+/** Octets that streams nobody reads may hold before the connection's window stays closed. */
+const HOLD_LIMIT = 4 * 1024 * 1024
+/** Octets by which the windows of a connection's streams may be widened together. */
+const SPARE_WINDOW = 4 * 1024 * 1024
+/** Octets that wait for a peer that doesn't read; over it nothing is read of it either. */
+const UNSENT_LIMIT = 1024 * 1024
+/** Streams that we have reset lately: what the peer sent on them before it knew is no fault. */
+const RESETS_KEPT = 128
+/** ms that what was sent last has to leave once the connection is being closed. */
+const LINGER = 1000
+/** ms without progress after which a peer that doesn't read is given up. */
+const STALL = 30_000
+
+const OPEN = 0
+/** GOAWAY was sent for good; what is left is sent, nothing is read. */
+const CLOSING = 1
+const CLOSED = 2
+
+/** What one side allows the other. */
+export interface SessionSettings {
+  /** Octets of one decoded header section, counted as SETTINGS_MAX_HEADER_LIST_SIZE does. */
+  readonly headerList: number
+  /** Settings as they are sent: identifier, value, identifier, value … */
+  readonly settings: readonly number[]
+}
+
+export abstract class Session implements FrameSink, DeadlineOwner {
+  /** @internal */ readonly output: FrameOutput
+  /** @internal Octets the peer takes on the whole connection. */
+  sendWindow = h2.DEFAULT_WINDOW
+  /** @internal Octets it takes on a new stream. */
+  peerWindow = h2.DEFAULT_WINDOW
+  /** @internal Octets we take on a new stream. */
+  readonly streamWindow = h2.DEFAULT_WINDOW
+  protected readonly socket: Socket
+  protected readonly wheel: TimerWheel
+  protected readonly deadline: Deadline
+  protected readonly streams = new Map<number, Stream>()
+  protected readonly heads: HeadWriter
+  protected readonly patience: Patience
+  /** The newest stream of the peer that was looked at. */
+  protected lastPeerStream = 0
+  /** ms of the wheel's clock when something was read last. */
+  protected lastRead: number
+  readonly #reader: FrameReader
+  readonly #decoder: HpackDecoder
+  readonly #block: HeaderBlock
+  readonly #resets = new Set<number>()
+  #state = OPEN
+  #settingsSeen = false
+  /** The peer's first settings are in force. */
+  #settled = false
+  #waiting: Stream[] = []
+  #touched: Stream[] = []
+  /** Of the DATA frame being read: its stream (null: nobody takes it), what of its octets was not data, END_STREAM. */
+  #dataStream: Stream | null = null
+  #dataLeft = 0
+  #dataEnds = false
+  #receiveWindow = CONNECTION_WINDOW
+  #received = 0
+  #held = 0
+  #spare = SPARE_WINDOW
+  /** Nothing is read, because the peer doesn't. */
+  #choked = false
+  #unsentBefore = 0
+  #failure = ""
+
+  /** `first`: octets sent before our settings. `ourStream`: whether an identifier is of our making. */
+  constructor(socket: Socket, wheel: TimerWheel, settings: SessionSettings, first: Buffer | null) {
+    this.socket = socket
+    this.wheel = wheel
+    this.output = new FrameOutput(socket)
+    this.heads = new HeadWriter(this.output)
+    this.patience = new Patience(wheel.now)
+    this.lastRead = wheel.now
+    this.deadline = new Deadline(wheel, this)
+    this.#reader = new FrameReader(this)
+    this.#decoder = new HpackDecoder(4096, classify)
+    this.#block = new HeaderBlock(settings.headerList)
+    this.#sendSettings(settings.settings, first)
+    socket.on("drain", () => this.#guarded(DRAIN))
+    socket.on("error", (error: Error & { code?: string }) => {
+      this.#failure ||= error.code ?? error.message
+    })
+    socket.on("end", () => this.#guarded(END))
+    socket.on("close", () => this.#guarded(CLOSE))
+  }
+
+  #sendSettings(settings: readonly number[], first: Buffer | null): void {
+    const { output } = this
+    if (first !== null) {
+      output.reserve(first.length)
+      output.length += first.copy(output.buffer, output.length)
+    }
+    let at = output.frame(settings.length * 3, h2.SETTINGS, 0, 0)
+    for (let i = 0; i < settings.length; i += 2) {
+      output.buffer[at] = settings[i] >>> 8
+      output.buffer[at + 1] = settings[i]
+      h2.writeUint32(output.buffer, at + 2, settings[i + 1])
+      at += 6
+    }
+    this.sendWindowUpdate(0, CONNECTION_WINDOW - h2.DEFAULT_WINDOW)
+  }
+
+  // ------------------------------------------------------------------------------------------------- for subclasses
+
+  /** A header section has come, whole; `block` reads it with {@link decode}. */
+  protected abstract onHeaders(stream: number, endStream: boolean, buffer: Buffer, from: number, to: number): void
+  /** Whether no stream of that identifier was ever opened. */
+  protected abstract isIdle(stream: number): boolean
+  protected abstract onSetting(identifier: number, value: number): void
+  protected abstract onGoaway(lastStream: number, code: number): void
+  protected abstract onPong(): void
+  /** The peer's first settings are in force. */
+  protected onSettled(): void {}
+  /** The peer has reset a stream, which is forgotten already. */
+  protected abstract onPeerReset(stream: Stream, code: number): void
+  /** The connection is over. Its streams have been told. */
+  protected abstract onClosed(failure: string): void
+  protected abstract onFault(error: unknown): void
+  /** A stream is forgotten: the last one may have been waited for. */
+  protected abstract onStreamGone(): void
+  protected abstract onDue(): void
+
+  protected get open(): boolean {
+    return this.#state === OPEN
+  }
+
+  /** Decodes a header section into {@link Session.section}; false: the connection was closed for it. */
+  protected decode(buffer: Buffer, from: number, to: number, sink: Parameters<HpackDecoder["decode"]>[3]): boolean {
+    if (this.#decoder.decode(buffer, from, to, sink)) return true
+    this.fail(h2.COMPRESSION_ERROR, "header section can't be decompressed")
+    return false
+  }
+
+  // -------------------------------------------------------------------------------------------------------- streams
+
+  /** False while the connection takes nothing more. */
+  get writable(): boolean {
+    return this.output.writable && this.#state === OPEN
+  }
+
+  /** @internal That stream waits for the connection or a window. */
+  wait(stream: Stream): void {
+    if (stream.waiting) return
+    stream.waiting = true
+    this.#waiting.push(stream)
+  }
+
+  /** @internal So many octets more are kept for slow readers. */
+  held(octets: number): void {
+    this.#held += octets
+    workerHold.add(octets)
+    if (octets < 0) this.#announceConnectionWindow()
+  }
+
+  /** @internal Takes from what windows may be widened by. */
+  spare(octets: number): number {
+    const taken = Math.min(octets, this.#spare)
+    this.#spare -= taken
+    return taken
+  }
+
+  /** @internal */
+  sendWindowUpdate(stream: number, increment: number): void {
+    if (this.#state !== OPEN || increment <= 0) return
+    const at = this.output.frame(4, h2.WINDOW_UPDATE, 0, stream)
+    h2.writeUint32(this.output.buffer, at, increment)
+  }
+
+  /** @internal */
+  sendTrailers(stream: number, trailers: Fields): void {
+    this.heads.trailers(stream, trailers)
+  }
+
+  /** @internal Both sides have ended: the stream is none of the connection's any more. */
+  forget(stream: Stream): void {
+    if (!this.streams.delete(stream.id)) return
+    this.onStreamGone()
+  }
+
+  /** Resets a stream, and lets go of it. */
+  resetStream(stream: Stream, code: number): void {
+    if (stream.closed) return
+    const known = this.streams.delete(stream.id)
+    stream.release()
+    if (!known) return
+    this.sendReset(stream.id, code)
+    this.onStreamGone()
+  }
+
+  protected sendReset(stream: number, code: number): void {
+    if (this.#state !== OPEN) return
+    const at = this.output.frame(4, h2.RST_STREAM, 0, stream)
+    h2.writeUint32(this.output.buffer, at, code)
+    this.#resets.add(stream)
+    // A set keeps its order: the first is the oldest.
+    if (this.#resets.size > RESETS_KEPT) this.#resets.delete(this.#resets.values().next().value as number)
+  }
+
+  /** The peer has broken the protocol in one stream. */
+  protected streamError(id: number, code: number, details: string): void {
+    const stream = this.streams.get(id)
+    this.spend(COST_RESET)
+    if (this.#state !== OPEN) return
+    if (stream === undefined) return this.sendReset(id, code)
+    this.streams.delete(id)
+    this.sendReset(id, code)
+    stream.onLost(details, true)
+    stream.release()
+    this.onStreamGone()
+  }
+
+  /** Useless or abusive work: too much of it ends the connection. */
+  protected spend(cost: number): void {
+    if (!this.patience.spend(cost, this.wheel.now)) this.fail(h2.ENHANCE_YOUR_CALM, "too much work for nothing")
+  }
+
+  // -------------------------------------------------------------------------------------------------------- reading
+
+  /** The first `length` octets of `bytes` have come. */
+  onRead(bytes: Buffer, length: number): void {
+    if (this.#state !== OPEN) return
+    this.lastRead = this.wheel.now
+    try {
+      this.#reader.read(bytes, length)
+      this.#endTurn()
+      this.#choke()
+    } catch (error) {
+      this.onFault(error)
+      this.fail(h2.INTERNAL_ERROR, "fault")
+    }
+  }
+
+  #endTurn(): void {
+    const touched = this.#touched
+    if (touched.length === 0) return
+    for (const stream of touched) {
+      stream.touched = false
+      if (!stream.closed) stream.onTurnEnd()
+    }
+    touched.length = 0
+  }
+
+  // A peer that asks without reading the answers is read no further until it does.
+  #choke(): void {
+    if (this.#choked || this.output.unsent < UNSENT_LIMIT || this.#state !== OPEN) return
+    this.output.flush()
+    if (this.output.writable) return
+    this.#choked = true
+    this.#unsentBefore = this.output.unsent
+    this.socket.pause()
+    this.deadline.set(this.wheel.now + STALL)
+  }
+
+  onFrame(type: number, flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
+    if (this.#block.stream !== 0 && (type !== h2.CONTINUATION || stream !== this.#block.stream))
+      return this.fail(h2.PROTOCOL_ERROR, "header section interrupted")
+    if (!this.#settingsSeen) {
+      if (type !== h2.SETTINGS || (flags & h2.ACK) !== 0) return this.fail(h2.PROTOCOL_ERROR, "no settings first")
+      this.#settingsSeen = true
+    }
+    switch (type) {
+      case h2.HEADERS:
+        return this.#onHeaders(flags, stream, buffer, from, to)
+      case h2.CONTINUATION:
+        return this.#onContinuation(flags, stream, buffer, from, to)
+      case h2.WINDOW_UPDATE:
+        return this.#onWindowUpdate(stream, buffer, from, to)
+      case h2.RST_STREAM:
+        return this.#onReset(stream, buffer, from, to)
+      case h2.SETTINGS:
+        return this.#onSettings(flags, stream, buffer, from, to)
+      case h2.PING:
+        return this.#onPing(flags, stream, buffer, from, to)
+      case h2.GOAWAY:
+        if (stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "GOAWAY on a stream")
+        if (to - from < 8) return this.fail(h2.FRAME_SIZE_ERROR, "GOAWAY too short")
+        this.spend(COST_FRAME)
+        return this.onGoaway(h2.readUint31(buffer, from), h2.readUint32(buffer, from + 4))
+      case h2.PRIORITY:
+        if (stream === 0) return this.fail(h2.PROTOCOL_ERROR, "PRIORITY on the connection")
+        if (to - from !== 5) return this.streamError(stream, h2.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
+        if (h2.readUint31(buffer, from) === stream) return this.streamError(stream, h2.PROTOCOL_ERROR, "stream depends on itself")
+        return this.spend(COST_FRAME)
+      case h2.PUSH_PROMISE:
+        return this.fail(h2.PROTOCOL_ERROR, "PUSH_PROMISE")
+      default:
+        // Unknown types are ignored (RFC 9113 §5.5).
+        this.spend(COST_FRAME)
+    }
+  }
+
+  #onHeaders(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
+    if (stream === 0) return this.fail(h2.PROTOCOL_ERROR, "HEADERS on the connection")
+    let start = from
+    let end = to
+    if ((flags & h2.PADDED) !== 0) {
+      end -= from < to ? buffer[from] : 1
+      start++
+    }
+    let selfish = false
+    if ((flags & h2.PRIORITY_FLAG) !== 0) {
+      selfish = start + 4 < end && h2.readUint31(buffer, start) === stream
+      start += 5
+    }
+    if (start > end) return this.fail(h2.PROTOCOL_ERROR, "padding longer than its frame")
+    const endStream = (flags & h2.END_STREAM) !== 0
+    if ((flags & h2.END_HEADERS) === 0) {
+      if (!this.#block.begin(stream, endStream, selfish, buffer, start, end)) this.fail(h2.ENHANCE_YOUR_CALM, "header section too large")
+      else this.onBlockBegun()
+      return
+    }
+    this.#header(stream, endStream, selfish, buffer, start, end)
+  }
+
+  /** A header section has begun whose rest has not come. */
+  protected onBlockBegun(): void {}
+
+  #onContinuation(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
+    const block = this.#block
+    if (block.stream === 0) return this.fail(h2.PROTOCOL_ERROR, "CONTINUATION of nothing")
+    if (!block.append(buffer, from, to)) return this.fail(h2.ENHANCE_YOUR_CALM, "header section too large")
+    if ((flags & h2.END_HEADERS) === 0) return
+    const { bytes, length, endStream, selfish } = block
+    block.end()
+    this.#header(stream, endStream, selfish, bytes, 0, length)
+  }
+
+  #header(stream: number, endStream: boolean, selfish: boolean, buffer: Buffer, from: number, to: number): void {
+    this.onHeaders(stream, endStream, buffer, from, to)
+    if (selfish && this.#state === OPEN) this.streamError(stream, h2.PROTOCOL_ERROR, "stream depends on itself")
+  }
+
+  /** A frame, or header section, of a stream that is over. `fatal`: when we have not reset it, the peer can't be right about the connection. */
+  protected onLate(stream: number, fatal: boolean): void {
+    if (this.#resets.has(stream)) return this.spend(COST_FRAME)
+    if (fatal) this.fail(h2.STREAM_CLOSED, "frame on a closed stream")
+    else this.streamError(stream, h2.STREAM_CLOSED, "frame on a closed stream")
+  }
+
+  onDataStart(flags: number, id: number, length: number): void {
+    this.#dataStream = null
+    if (this.#block.stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "header section interrupted")
+    if (id === 0) return this.fail(h2.PROTOCOL_ERROR, "DATA on the connection")
+    if (!this.#settingsSeen) return this.fail(h2.PROTOCOL_ERROR, "no settings first")
+    this.#receiveWindow -= length
+    if (this.#receiveWindow < 0) return this.fail(h2.FLOW_CONTROL_ERROR, "more than the connection's window")
+    this.#received += length
+    this.#announceConnectionWindow()
+    const stream = this.streams.get(id)
+    if (stream === undefined) {
+      if (this.isIdle(id)) this.fail(h2.PROTOCOL_ERROR, "DATA on an idle stream")
+      else this.onLate(id, false)
+      return
+    }
+    if (stream.remoteClosed) return this.streamError(id, h2.STREAM_CLOSED, "DATA behind the end")
+    if (!stream.takeFromWindow(length)) return this.streamError(id, h2.FLOW_CONTROL_ERROR, "more than the stream's window")
+    this.#dataStream = stream
+    this.#dataLeft = length
+    this.#dataEnds = (flags & h2.END_STREAM) !== 0
+    if (length > 0) this.patience.earn(EARN_DATA)
+    else if (!this.#dataEnds) this.spend(COST_FRAME * 4)
+  }
+
+  onDataBytes(buffer: Buffer, from: number, to: number): void {
+    const stream = this.#dataStream
+    if (stream === null || stream.closed) return
+    this.#dataLeft -= to - from
+    this.touch(stream)
+    stream.receive(buffer, from, to)
+  }
+
+  /** The stream is told when all that has come was looked at. */
+  protected touch(stream: Stream): void {
+    if (stream.touched) return
+    stream.touched = true
+    this.#touched.push(stream)
+  }
+
+  onDataEnd(): void {
+    const stream = this.#dataStream
+    this.#dataStream = null
+    if (stream === null || stream.closed) return
+    if (this.#dataLeft > 0) stream.skip(this.#dataLeft)
+    if (this.#dataEnds) this.endRemote(stream, null)
+  }
+
+  /** The peer has ended its side of a stream. */
+  protected endRemote(stream: Stream, trailers: Fields | null): void {
+    stream.receiveEnd(trailers)
+    if (stream.localClosed && stream.remoteClosed && !stream.closed) this.forget(stream)
+  }
+
+  #announceConnectionWindow(): void {
+    if (this.#received < CONNECTION_WINDOW >> 1 || this.#held > (workerHold.full ? this.streamWindow : HOLD_LIMIT)) return
+    this.sendWindowUpdate(0, this.#received)
+    this.#receiveWindow += this.#received
+    this.#received = 0
+  }
+
+  #onWindowUpdate(id: number, buffer: Buffer, from: number, to: number): void {
+    if (to - from !== 4) return this.fail(h2.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
+    const increment = h2.readUint31(buffer, from)
+    this.spend(COST_FRAME)
+    if (id === 0) {
+      if (increment === 0) return this.fail(h2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+      this.sendWindow += increment
+      if (this.sendWindow > h2.MAX_WINDOW) return this.fail(h2.FLOW_CONTROL_ERROR, "window too large")
+      return this.#pump()
+    }
+    const stream = this.streams.get(id)
+    if (stream === undefined) {
+      if (this.isIdle(id)) this.fail(h2.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
+      return
+    }
+    if (increment === 0) return this.streamError(id, h2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+    if (!stream.widen(increment)) return this.streamError(id, h2.FLOW_CONTROL_ERROR, "window too large")
+    if (stream.waiting) this.#pump()
+  }
+
+  #onReset(id: number, buffer: Buffer, from: number, to: number): void {
+    if (id === 0) return this.fail(h2.PROTOCOL_ERROR, "RST_STREAM on the connection")
+    if (to - from !== 4) return this.fail(h2.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
+    const stream = this.streams.get(id)
+    if (stream === undefined) {
+      if (this.isIdle(id)) return this.fail(h2.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
+      return this.spend(COST_FRAME)
+    }
+    this.streams.delete(id)
+    const code = h2.readUint32(buffer, from)
+    this.onPeerReset(stream, code)
+    stream.onReset(code, h2.errorName(code))
+    stream.release()
+    this.onStreamGone()
+  }
+
+  #onSettings(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
+    if (stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "SETTINGS on a stream")
+    if ((flags & h2.ACK) !== 0) {
+      if (to > from) this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
+      return
+    }
+    if ((to - from) % 6 !== 0) return this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
+    this.spend(COST_FRAME * 8)
+    for (let i = from; i < to && this.#state === OPEN; i += 6)
+      this.#onSetting((buffer[i] << 8) | buffer[i + 1], h2.readUint32(buffer, i + 2))
+    if (this.#state !== OPEN) return
+    this.output.frame(0, h2.SETTINGS, h2.ACK, 0)
+    if (!this.#settled) {
+      this.#settled = true
+      this.onSettled()
+    }
+    if (this.#waiting.length > 0) this.#pump()
+  }
+
+  #onSetting(identifier: number, value: number): void {
+    switch (identifier) {
+      case h2.SETTINGS_HEADER_TABLE_SIZE:
+        this.heads.setMaxTableSize(value)
+        return
+      case h2.SETTINGS_INITIAL_WINDOW_SIZE: {
+        if (value > h2.MAX_WINDOW) return this.fail(h2.FLOW_CONTROL_ERROR, "initial window too large")
+        const difference = value - this.peerWindow
+        this.peerWindow = value
+        if (difference === 0) return
+        for (const stream of this.streams.values()) {
+          if (!stream.widen(difference)) return this.fail(h2.FLOW_CONTROL_ERROR, "window too large")
+        }
+        return
+      }
+      case h2.SETTINGS_MAX_FRAME_SIZE:
+        if (value < h2.MAX_PAYLOAD || value > 0xffffff) this.fail(h2.PROTOCOL_ERROR, "frame size out of range")
+        return
+      case h2.SETTINGS_ENABLE_PUSH:
+      case h2.SETTINGS_ENABLE_CONNECT_PROTOCOL:
+        if (value > 1) return this.fail(h2.PROTOCOL_ERROR, "setting out of range")
+    }
+    this.onSetting(identifier, value)
+  }
+
+  #onPing(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
+    if (stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "PING on a stream")
+    if (to - from !== 8) return this.fail(h2.FRAME_SIZE_ERROR, "PING of a wrong size")
+    if ((flags & h2.ACK) !== 0) return this.onPong()
+    this.spend(COST_FRAME * 2)
+    if (this.#state !== OPEN) return
+    const at = this.output.frame(8, h2.PING, h2.ACK, 0)
+    buffer.copy(this.output.buffer, at, from, to)
+  }
+
+  protected sendPing(): void {
+    const at = this.output.frame(8, h2.PING, 0, 0)
+    this.output.buffer.fill(0, at, at + 8)
+  }
+
+  protected sendGoaway(lastStream: number, code: number, reason: string): void {
+    const at = this.output.frame(8 + reason.length, h2.GOAWAY, 0, 0)
+    h2.writeUint32(this.output.buffer, at, lastStream)
+    h2.writeUint32(this.output.buffer, at + 4, code)
+    this.output.buffer.write(reason, at + 8, "latin1")
+  }
+
+  onFrameError(code: number, reason: string): void {
+    this.fail(code, reason)
+  }
+
+  // -------------------------------------------------------------------------------------------------------- sending
+
+  // Gives every waiting stream its turn, a frame each, as long as windows and the connection take them.
+  #pump(): void {
+    if (!this.writable) return
+    for (let progress = true; progress && this.sendWindow > 0; ) {
+      progress = false
+      for (const stream of this.#waiting) {
+        if (stream.pump()) progress = true
+        if (!this.writable) return
+      }
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    const free: Stream[] = []
+    for (const stream of waiting) {
+      if (stream.closed || stream.writable) {
+        stream.waiting = false
+        free.push(stream)
+      } else this.#waiting.push(stream)
+    }
+    for (const stream of free) stream.notifyWritable()
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- the end
+
+  #guarded(event: number): void {
+    try {
+      if (event === DRAIN) this.#onDrain()
+      else if (event === END) this.#onEnd()
+      else this.#onClose()
+    } catch (error) {
+      this.onFault(error)
+      this.destroy()
+    }
+  }
+
+  #onDrain(): void {
+    if (!this.output.drained() || this.#state !== OPEN) return
+    if (this.#choked) {
+      this.#choked = false
+      this.socket.resume()
+      this.onUnchoked()
+    }
+    this.#pump()
+  }
+
+  /** Reading goes on: the deadline is the subclass's again. */
+  protected abstract onUnchoked(): void
+
+  #onEnd(): void {
+    // HTTP/2 has no half-closed connections.
+    if (this.#state === OPEN) this.#abandon("closed")
+    else this.destroy()
+  }
+
+  #onClose(): void {
+    if (this.#state === OPEN) this.#abandon(this.#failure === "" ? "closed" : this.#failure)
+    else this.#over()
+  }
+
+  // The connection is lost: all of its streams are.
+  #abandon(failure: string): void {
+    this.#state = CLOSING
+    this.#failure ||= failure
+    this.#loseAll(false)
+    this.destroy()
+  }
+
+  #loseAll(broken: boolean): void {
+    this.#reader.stopped = true
+    const streams = [...this.streams.values()]
+    this.streams.clear()
+    for (const stream of streams) {
+      stream.onLost(this.#failure === "" ? "closed" : this.#failure, broken)
+      stream.release()
+    }
+  }
+
+  /** Ends the connection with GOAWAY; its streams are lost. */
+  protected fail(code: number, reason: string): void {
+    if (this.#state !== OPEN) return
+    this.#failure ||= `${h2.errorName(code)}: ${reason}`
+    this.sendGoaway(this.lastPeerStream, code, reason)
+    this.#loseAll(code !== h2.NO_ERROR)
+    this.#finish()
+  }
+
+  /** Ends the connection in order: no stream is left. */
+  protected finish(reason: string): void {
+    if (this.#state !== OPEN) return
+    this.sendGoaway(this.lastPeerStream, h2.NO_ERROR, reason)
+    this.#reader.stopped = true
+    this.#finish()
+  }
+
+  #finish(): void {
+    this.output.flush()
+    this.#state = CLOSING
+    this.output.close()
+    this.deadline.set(this.wheel.now + LINGER)
+    this.socket.end()
+    // What the peer still sends is thrown away: unread, it would reset the connection and lose our last words.
+    this.socket.resume()
+  }
+
+  onDeadline(): void {
+    try {
+      if (this.#state !== OPEN) this.destroy()
+      else if (!this.#choked) this.onDue()
+      else if (this.output.unsent < this.#unsentBefore) {
+        this.#unsentBefore = this.output.unsent
+        this.deadline.set(this.wheel.now + STALL)
+      } else this.#abandon("the peer doesn't read")
+    } catch (error) {
+      this.onFault(error)
+      this.destroy()
+    }
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    if (this.#state === CLOSED) return
+    if (this.#state === OPEN) {
+      this.#state = CLOSING
+      this.#loseAll(false)
+    }
+    this.#over()
+  }
+
+  #over(): void {
+    if (this.#state === CLOSED) return
+    this.#state = CLOSED
+    this.deadline.release()
+    this.output.close()
+    this.socket.destroy()
+    this.onClosed(this.#failure)
+  }
+}
+
+// Events of the socket.
+const DRAIN = 0
+const END = 1
+const CLOSE = 2

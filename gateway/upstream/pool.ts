@@ -1,0 +1,271 @@
+// The connections of one worker to one endpoint. HTTP/1.1: last used first, so that spare ones go idle and end. HTTP/2: as few
+// as carry the requests there are, each as full as its peer allows. Who finds none free waits in a bounded queue.
+
+import type { Socket } from "node:net"
+import type { ErrorCode } from "../errors.ts"
+import type { UpstreamStream } from "../http/exchange.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import { ClientConnection, type ClientConnectionOwner } from "../http1/client-connection.ts"
+import type { HeadLimits } from "../http1/head-reader.ts"
+import { ClientSession, type ClientSessionOwner } from "../http2/client-session.ts"
+import { Dial, type DialOwner } from "./dial.ts"
+
+/** What a pool may do; in one worker. Times in ms. */
+export interface PoolSettings {
+  readonly connectTimeout: number
+  readonly maxConnections: number
+  readonly maxPending: number
+  readonly idleTimeout: number
+  /** 0 = no limit. */
+  readonly maxAge: number
+  readonly head: HeadLimits
+}
+
+/** Who wants a connection. Exactly one of its methods is called, unless it gives up first. */
+export interface ConnectionWaiter {
+  /** It can be sent in HTTP/2 alone. Asked where the service leaves the choice. */
+  needsHttp2(): boolean
+  onConnection(connection: UpstreamStream): void
+  onNoConnection(code: ErrorCode, details: string): void
+}
+
+/** Counts of one service's connections; the worker points them at its metrics. */
+export interface UpstreamCounters {
+  connects(n: number): void
+  connectFailures(n: number): void
+  active(n: number): void
+  /** `n` more, or fewer, requests wait for a connection. */
+  pending(n: number): void
+  /** A programming error showed in one connection. */
+  fault(error: unknown): void
+}
+
+/** What a pool tells its endpoint. */
+export interface PoolOwner {
+  /** A connection was made, or could not be. */
+  onConnect(failed: boolean): void
+}
+
+/** Requests one HTTP/2 connection is expected to take while it is being made. */
+const EXPECTED_STREAMS = 100
+
+export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwner {
+  readonly #host: string
+  readonly #port: number
+  readonly #http2: boolean
+  readonly #settings: PoolSettings
+  readonly #wheel: TimerWheel
+  readonly #counters: UpstreamCounters
+  readonly #owner: PoolOwner
+  readonly #idle: ClientConnection[] = []
+  /** Those that take requests, and those whose settings have not come. */
+  readonly #sessions: ClientSession[] = []
+  readonly #greeting = new Set<ClientSession>()
+  readonly #waiters: ConnectionWaiter[] = []
+  #connections = 0
+  #connecting = 0
+  #closed = false
+
+  constructor(
+    host: string,
+    port: number,
+    http2: boolean,
+    settings: PoolSettings,
+    wheel: TimerWheel,
+    counters: UpstreamCounters,
+    owner: PoolOwner,
+  ) {
+    this.#host = host
+    this.#port = port
+    this.#http2 = http2
+    this.#settings = settings
+    this.#wheel = wheel
+    this.#counters = counters
+    this.#owner = owner
+  }
+
+  get connections(): number {
+    return this.#connections
+  }
+
+  /** Hands a connection to `waiter`, at once when one is free. `fresh`: not one of HTTP/1.1 that was used before. */
+  acquire(waiter: ConnectionWaiter, fresh: boolean): void {
+    if (this.#http2) {
+      const session = this.#spacious()
+      if (session !== undefined) return waiter.onConnection(session.stream())
+    } else if (!fresh) {
+      const connection = this.#idle.pop()
+      if (connection !== undefined) return waiter.onConnection(connection)
+    }
+    // Those for whom a connection is being made wait for no other's.
+    const { maxConnections, maxPending } = this.#settings
+    if (this.#connections >= maxConnections && this.#waiters.length - this.#expected >= maxPending) {
+      waiter.onNoConnection("overflow", "pool queue full")
+      return
+    }
+    // A fresh connection goes to the request that insists on one.
+    if (fresh) this.#waiters.unshift(waiter)
+    else this.#waiters.push(waiter)
+    this.#counters.pending(1)
+    this.#open()
+  }
+
+  /** A waiter gives up; whether it waited here. */
+  abandon(waiter: ConnectionWaiter): boolean {
+    const i = this.#waiters.indexOf(waiter)
+    if (i < 0) return false
+    this.#waiters.splice(i, 1)
+    this.#counters.pending(-1)
+    return true
+  }
+
+  // The first that takes another request: the others fall idle when there are too many.
+  #spacious(): ClientSession | undefined {
+    const sessions = this.#sessions
+    for (let i = 0; i < sessions.length; i++) if (sessions[i].capacity > 0) return sessions[i]
+    return undefined
+  }
+
+  /** Requests that connections being made will take. */
+  get #expected(): number {
+    return this.#http2 ? this.#connecting * EXPECTED_STREAMS : this.#connecting
+  }
+
+  #open(): void {
+    if (this.#expected >= this.#waiters.length || this.#connections >= this.#settings.maxConnections) return
+    this.#connecting++
+    this.#connections++
+    this.#counters.connects(1)
+    this.#counters.active(1)
+    new Dial(this.#host, this.#port, this.#wheel, this.#settings.connectTimeout, this)
+  }
+
+  // ------------------------------------------------------------------------------------------------------- connecting
+
+  onDialed(dial: Dial, socket: Socket): void {
+    const { head, idleTimeout } = this.#settings
+    if (this.#http2) {
+      const session = new ClientSession(socket, head, this.#wheel, this, idleTimeout, dial.until)
+      dial.reader = session
+      this.#greeting.add(session)
+      return
+    }
+    this.#connecting--
+    this.#owner.onConnect(false)
+    const connection = new ClientConnection(socket, head, this.#wheel, this)
+    dial.reader = connection
+    this.#serve(connection)
+  }
+
+  onDialFailed(_dial: Dial, timedOut: boolean, details: string): void {
+    this.#connectFailed(timedOut ? "connectTimeout" : "connectFailure", details)
+  }
+
+  #connectFailed(code: ErrorCode, details: string): void {
+    this.#connecting--
+    this.#connections--
+    this.#owner.onConnect(true)
+    this.#counters.connectFailures(1)
+    this.#counters.active(-1)
+    // Those that one connection would have carried fail with it.
+    for (let n = this.#http2 ? EXPECTED_STREAMS : 1; n > 0 && this.#waiters.length > this.#expected; n--) {
+      this.#nextWaiter()?.onNoConnection(code, details)
+    }
+    // Under the cap others may have waited for this one connection.
+    this.#open()
+  }
+
+  onFault(error: unknown): void {
+    this.#counters.fault(error)
+  }
+
+  #nextWaiter(): ConnectionWaiter | undefined {
+    if (this.#waiters.length === 0) return undefined
+    this.#counters.pending(-1)
+    return this.#waiters.shift()
+  }
+
+  // --------------------------------------------------------------------------------------------------------- HTTP/1.1
+
+  onReusable(connection: ClientConnection): void {
+    if (this.#closed || this.#aged(connection)) connection.destroy()
+    else this.#serve(connection)
+  }
+
+  #aged({ createdAt }: { readonly createdAt: number }): boolean {
+    const { maxAge } = this.#settings
+    return maxAge > 0 && this.#wheel.now - createdAt >= maxAge
+  }
+
+  // A connection is free: for whoever waits longest, or for the pool.
+  #serve(connection: ClientConnection): void {
+    const waiter = this.#nextWaiter()
+    if (waiter !== undefined) {
+      waiter.onConnection(connection)
+      return
+    }
+    if (this.#closed) {
+      connection.destroy()
+      return
+    }
+    // Ends before its peer would end it, so that no request meets a connection that is closing.
+    let keep = this.#settings.idleTimeout
+    if (connection.peerKeepAlive >= 0) keep = Math.min(keep, Math.max(0, connection.peerKeepAlive * 1000 - 500))
+    if (keep === 0) {
+      connection.destroy()
+      return
+    }
+    connection.deadline.set(this.#wheel.now + keep)
+    this.#idle.push(connection)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- HTTP/2
+
+  onReady(session: ClientSession): void {
+    if (!this.#greeting.delete(session)) return
+    this.#connecting--
+    this.#owner.onConnect(false)
+    this.#sessions.push(session)
+    this.onCapacity(session)
+    if (this.#closed) session.close()
+  }
+
+  onCapacity(session: ClientSession): void {
+    if (this.#aged(session)) return session.close()
+    while (this.#waiters.length > 0 && session.capacity > 0) this.#nextWaiter()?.onConnection(session.stream())
+    this.#open()
+  }
+
+  onLeaving(session: ClientSession): void {
+    const i = this.#sessions.indexOf(session)
+    if (i >= 0) this.#sessions.splice(i, 1)
+    this.#open()
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- end
+
+  onClosed(connection: ClientConnection | ClientSession, failure = ""): void {
+    if (connection instanceof ClientSession) {
+      if (this.#greeting.delete(connection)) {
+        this.#connectFailed(failure.includes("in time") ? "connectTimeout" : "connectFailure", failure)
+        return
+      }
+      const i = this.#sessions.indexOf(connection)
+      if (i >= 0) this.#sessions.splice(i, 1)
+    } else {
+      const i = this.#idle.lastIndexOf(connection)
+      if (i >= 0) this.#idle.splice(i, 1)
+    }
+    this.#connections--
+    this.#counters.active(-1)
+    // Someone may have waited for a place under the cap.
+    if (this.#waiters.length > 0) this.#open()
+  }
+
+  /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
+  close(): void {
+    this.#closed = true
+    for (const connection of this.#idle.splice(0)) connection.destroy()
+    for (const session of this.#sessions.slice()) session.close()
+  }
+}
