@@ -29,6 +29,8 @@ export class Peer {
   /** We have ended ours. */
   #ending = false
   #gone = false
+  /** A buffer whose octets the system hasn't taken yet. */
+  #lent: Buffer | null = null
   #failure = ""
 
   /** `ended`: it has ended its sending side already. */
@@ -67,8 +69,11 @@ export class Peer {
   #guard(event: 0 | 1): void {
     if (this.#gone) return
     try {
-      if (event === 0) this.#owner.onPeerConnected(this)
-      else this.#owner.onPeerDrain(this)
+      if (event === 0) return this.#owner.onPeerConnected(this)
+      const lent = this.#lent
+      this.#lent = null
+      if (lent !== null && this.#socket.writableLength === 0) writeBuffers.giveBack(lent)
+      this.#owner.onPeerDrain(this)
     } catch (error) {
       this.#owner.onPeerFault(this, error)
     }
@@ -124,6 +129,7 @@ export class Peer {
     buffer.copy(bytes, 0, from, to)
     const taken = socket.write(bytes.length === size ? bytes : bytes.subarray(0, size))
     if (socket.writableLength === 0) writeBuffers.giveBack(bytes)
+    else this.#lent = bytes
     return taken
   }
 
