@@ -42,7 +42,7 @@ function row(
  * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
  * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
- * its limit, LR reply by a filter. DT a connection outlived the drain time-out.
+ * its limit, LR reply by a filter, MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
  */
 export const errors = {
   badRequest: row("downstream", "no", 400, 3, "DPE", true, "bad request"),
@@ -57,6 +57,7 @@ export const errors = {
   proxyHeader: row("downstream", "no", 0, 3, "DPE", true, "connection began without a valid PROXY header"),
   clientHello: row("downstream", "no", 0, 3, "DPE", true, "connection began without a valid ClientHello"),
   openingTimeout: row("downstream", "no", 0, 4, "RT", true, "connection took too long to begin"),
+  misdirected: row("downstream", "no", 421, 14, "MR", false, "this connection was made for another host"),
   clientGone: row("downstream", "no", 0, 1, "DC", true, "client closed the connection"),
   noRoute: row("gateway", "no", 404, 12, "NR", false, "no route matches this request"),
   noService: row("gateway", "no", 500, 13, "NC", false, "the route has no such backend"),

@@ -327,6 +327,7 @@ class Worker {
       source: withPort(sourceAddress, sourcePort),
       requestId: "",
       userAgent: "",
+      security: connection.security,
     })
   }
 
@@ -353,6 +354,7 @@ class Worker {
       service: "",
       upstream: "",
       requestId: "",
+      security: null,
       source: withPort(from.sourceAddress, from.sourcePort),
     })
   }

@@ -12,7 +12,7 @@ export const TE = 7
 export const UPGRADE = 8
 export const EXPECT = 9
 export const HTTP2_SETTINGS = 10
-/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, x-request-id, traceparent, tracestate. */
+/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, -client-cert, x-request-id, traceparent, tracestate. */
 export const FORWARDED = 11
 
 const names: readonly string[] = [
@@ -32,6 +32,7 @@ const forwardedNames: readonly Uint8Array[] = [
   "x-forwarded-for",
   "x-forwarded-proto",
   "x-forwarded-host",
+  "x-forwarded-client-cert",
   "x-request-id",
   "traceparent",
   "tracestate",
@@ -75,6 +76,7 @@ export function classify(buffer: Uint8Array, start: number, length: number): num
     case 11:
     case 12:
     case 15:
+    case 23:
       return isForwarded(buffer, start, length)
     case 16:
       return buffer[start] === 112 ? is(PROXY_CONNECTION, buffer, start) : isForwarded(buffer, start, length)

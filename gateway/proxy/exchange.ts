@@ -4,6 +4,7 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
+import { isMisdirected } from "../http/connection-security.ts"
 import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
@@ -105,6 +106,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     head.path = path
     head.query = mark === -1 ? undefined : target.slice(mark + 1)
     this.requestId = plane.means.forwarded.complete(head, this.stream, plane.config.trustedHops)
+    const { security } = this.stream
+    if (security !== null && isMisdirected(security, head.host)) return this.#fail("misdirected", security.serverName)
     const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
     if (match === null) return this.#fail("noRoute", "")
     const route = match.target

@@ -1,11 +1,14 @@
 // What a request says about its way here: x-forwarded-*, x-request-id and traceparent. Only what trusted proxies in front
-// wrote is believed; the rest is made anew (W3C Trace Context §3.2 for traceparent).
+// wrote is believed; the rest is made anew (W3C Trace Context §3.2 for traceparent). x-forwarded-client-cert is never believed.
 
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { RequestHead } from "../http/message.ts"
 
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 const NAMES: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"])
+const CLIENT_CERT = "x-forwarded-client-cert"
+const NAMES_WITH_CERT: ReadonlySet<string> = new Set([...NAMES, CLIENT_CERT])
 /** Hex digits of a request id, which is also its trace id; and of a span id. */
 const ID = 32
 const SPAN = 16
@@ -15,6 +18,7 @@ const BATCH = 128
 /** The connection a request came by. */
 export interface ForwardedSource {
   readonly sourceAddress: string
+  readonly security: ConnectionSecurity | null
   readonly memo: { authority: string; text: string }
 }
 
@@ -38,13 +42,19 @@ export class ForwardedFields {
     const id = this.#digits.slice(this.#at, this.#at + ID)
     const span = this.#digits.slice(this.#at + ID, this.#at + ID + SPAN)
     this.#at += ID + SPAN
-    if (head.saysForwarded) return revise(head, stream.sourceAddress, trustedHops > 0, id, span)
+    const certificate = stream.security === null ? "" : stream.security.forwardedClientCert
+    if (head.saysForwarded) {
+      head.fields.remove(CLIENT_CERT)
+      if (certificate !== "") head.fields.set(CLIENT_CERT, certificate)
+      return revise(head, stream.sourceAddress, trustedHops > 0, id, span)
+    }
     if (head.major === 2) {
       // Fields of HTTP/2 are not text: one by one their values are the same strings every time, as far as they can be.
       const { fields } = head
       fields.append("x-forwarded-for", stream.sourceAddress)
       fields.append("x-forwarded-proto", head.scheme)
       if (head.authority !== "") fields.append("x-forwarded-host", head.authority)
+      if (certificate !== "") fields.append(CLIENT_CERT, certificate)
       fields.append("x-request-id", id)
       fields.append("traceparent", `00-${id}-${span}-00`)
       return id
@@ -52,12 +62,13 @@ export class ForwardedFields {
     const { memo } = stream
     if (memo.text === "" || memo.authority !== head.authority) {
       const host = head.authority === "" ? "" : `x-forwarded-host: ${head.authority}\r\n`
-      const text = `x-forwarded-for: ${stream.sourceAddress}\r\nx-forwarded-proto: ${head.scheme}\r\n${host}x-request-id: `
+      const client = certificate === "" ? "" : `${CLIENT_CERT}: ${certificate}\r\n`
+      const text = `x-forwarded-for: ${stream.sourceAddress}\r\nx-forwarded-proto: ${head.scheme}\r\n${host}${client}x-request-id: `
       memo.authority = head.authority
       // In one piece: it is copied with every request.
       memo.text = Buffer.from(text, "latin1").toString("latin1")
     }
-    head.fields.addLines(`${memo.text}${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`, NAMES)
+    head.fields.addLines(`${memo.text}${id}\r\ntraceparent: 00-${id}-${span}-00\r\n`, certificate === "" ? NAMES : NAMES_WITH_CERT)
     return id
   }
 }

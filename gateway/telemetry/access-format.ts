@@ -1,6 +1,7 @@
 // One exchange as one line of JSON. What came from the network arrives here as latin1 text and leaves as valid JSON
 // without a control character in it.
 
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 
 /** Characters kept of a path, and of any other text. */
@@ -25,6 +26,11 @@ export function jsonText(text: string, limit: number): string {
 // Milliseconds with microseconds; finite whatever comes.
 function milliseconds(value: number): number {
   return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
+}
+
+function security({ version, peerIdentity }: ConnectionSecurity): string {
+  const peer = peerIdentity === "" ? "" : `,"peer":${jsonText(peerIdentity, MAX_TEXT)}`
+  return `,"tlsVersion":${jsonText(version, MAX_TEXT)}${peer}`
 }
 
 /** Makes lines. Keeps the text of the current second, since making a date costs more than the rest of the line. */
@@ -58,6 +64,7 @@ export class AccessFormat {
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
     line += `,"source":${jsonText(entry.source, MAX_TEXT)}`
+    if (entry.security !== null) line += security(entry.security)
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
     if (entry.userAgent !== "") line += `,"userAgent":${jsonText(entry.userAgent, MAX_TEXT)}`
     return `${line}}\n`
@@ -75,6 +82,7 @@ export class AccessFormat {
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
-    return `${line},"source":${jsonText(entry.source, MAX_TEXT)}}\n`
+    line += `,"source":${jsonText(entry.source, MAX_TEXT)}`
+    return `${line}${entry.security === null ? "" : security(entry.security)}}\n`
   }
 }

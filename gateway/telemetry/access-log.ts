@@ -1,6 +1,7 @@
 // The access log's side in a worker: one JSON line an exchange, gathered and handed to the main thread in batches. It
 // never waits: when the main thread can't write as fast as lines come, lines are dropped and counted.
 
+import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { AccessFormat } from "./access-format.ts"
 
 /** One finished exchange. The exchange itself may have this shape: nothing is kept of it. */
@@ -34,6 +35,8 @@ export interface AccessEntry {
   readonly source: string
   readonly requestId: string
   readonly userAgent: string
+  /** TLS of the client's connection; null = it has none. */
+  readonly security: ConnectionSecurity | null
 }
 
 /** One finished TCP connection. */
@@ -56,6 +59,7 @@ export interface TcpAccessEntry {
   readonly service: string
   readonly upstream: string
   readonly source: string
+  readonly security: ConnectionSecurity | null
 }
 
 export interface AccessLogOptions {

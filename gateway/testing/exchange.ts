@@ -77,7 +77,7 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
     this.#content = contentOf(request)
     this.#started = means.now()
     fillHead(this.#head, request, this.#content)
-    const source = { sourceAddress: this.#peer.address, memo: { authority: "", text: "" } }
+    const source = { sourceAddress: this.#peer.address, memo: { authority: "", text: "" }, security: null }
     this.requestId = means.forwarded.complete(this.#head, source, this.#peer.trustedHops)
     for (const chunk of this.#content.chunks) this.requestBytes += chunk.length
     this.#isHead = this.#head.method === "HEAD"

@@ -6,7 +6,6 @@ import type { TLSSocket } from "node:tls"
 import type { ListenerTlsConfig } from "../config/model.ts"
 import type { ConnectionSecurity, HandshakeResult } from "../http/connection-security.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
-import { type CertificateNames, readCertificate } from "../identity/certificate.ts"
 import { CLIENT_HELLO_LIMIT, type ClientHello, ClientHelloReader, UNFINISHED } from "./client-hello.ts"
 import { ConnectionTls } from "./connection-tls.ts"
 import { idOf, type ServedCertificate, type ServerMaterial, TlsServers } from "./tls-server.ts"
@@ -148,15 +147,9 @@ class Handshake implements DeadlineOwner {
 
   /** @internal The runtime is done. */
   onSecured(socket: TLSSocket): void {
-    let peer: CertificateNames | null = null
-    if (this.#servers.config.clientCa !== "") {
-      const shown = socket.getPeerX509Certificate()
-      if (shown !== undefined) {
-        peer = readCertificate(shown.raw)
-        // A session that goes on was checked when it began.
-        if (!socket.authorized || peer === null || !(peer.expires > Date.now())) return this.#refuse(socket)
-      } else if (this.#servers.config.clientCertificate === "require") return this.#refuse(socket)
-    }
+    const { clients } = this.#servers
+    const peer = clients === null ? null : clients.judge(socket, Date.now())
+    if (peer === undefined) return this.#refuse(socket)
     const raw = this.#socket
     raw.removeListener("close", this.#onEnd)
     // Not every runtime can reset a connection through its TLS.

@@ -6,6 +6,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls"
 import type { ListenerTlsConfig } from "../config/model.ts"
 import { CertificateStore, type ServedPair, type StoredCertificate } from "./certificate-store.ts"
 import type { ClientHello } from "./client-hello.ts"
+import { ClientPolicy } from "./client-policy.ts"
 
 /** What the main thread hands to workers for one listener. Plain data. */
 export interface ServerMaterial {
@@ -32,6 +33,8 @@ export class TlsServers {
   readonly config: ListenerTlsConfig
   /** Two of the same serve alike. */
   readonly id: string
+  /** Of client certificates; null = clients aren't asked for one. */
+  readonly clients: ClientPolicy | null
   readonly #material: ServerMaterial
   readonly #alpn: readonly string[]
   readonly #store: CertificateStore<Server>
@@ -41,6 +44,7 @@ export class TlsServers {
   constructor(config: ListenerTlsConfig, material: ServerMaterial, alpn: readonly string[], events: ServerEvents) {
     this.config = config
     this.id = idOf(config, material)
+    this.clients = material.clientCa === "" ? null : new ClientPolicy(material.clientCa, config.clientCertificate === "require")
     this.#material = material
     this.#alpn = alpn
     this.#events = events

@@ -36,6 +36,11 @@ export class RawClient {
     socket.on("close", () => this.#finish("end"))
   }
 
+  /** A client on a connection that is open already, over TLS, say. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   /** Connects to 127.0.0.1. The client's side stays open when the server ends its own, until `end` or `destroy`. */
   static connect(port: number, host: string = "127.0.0.1"): Promise<RawClient> {
     const socket = connect({ port, host, noDelay: true, allowHalfOpen: true })

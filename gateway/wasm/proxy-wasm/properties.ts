@@ -12,6 +12,7 @@ import {
   CLUSTER_NAME,
   CONNECTION_ID,
   CONNECTION_MTLS,
+  CONNECTION_SERVER_NAME,
   DESTINATION_ADDRESS,
   DESTINATION_PORT,
   LISTENER_DIRECTION,
@@ -42,7 +43,6 @@ import {
   REQUEST_TRAILERS,
   REQUEST_URL_PATH,
   REQUEST_USERAGENT,
-  REQUESTED_SERVER_NAME,
   RESPONSE_BACKEND_LATENCY,
   RESPONSE_CODE,
   RESPONSE_CODE_DETAILS,
@@ -64,6 +64,7 @@ import {
   UPSTREAM_FAILURE,
   UPSTREAM_PORT,
 } from "./property-paths.ts"
+import { securityText } from "./security-properties.ts"
 
 /** Longest property path, octets. */
 export const MAX_PATH = 1024
@@ -280,11 +281,11 @@ export class PropertyValue {
       case CONNECTION_ID:
         this.#of(UINT, info.connectionId)
         return
-      case REQUESTED_SERVER_NAME:
+      case CONNECTION_SERVER_NAME:
         this.#known(info.requestedServerName)
         return
       case CONNECTION_MTLS:
-        this.#of(BOOL, 0)
+        this.#of(BOOL, (info.security?.peer ?? null) === null ? 0 : 1)
         return
       case UPSTREAM_ADDRESS:
         this.#known(info.upstreamAddress)
@@ -311,6 +312,7 @@ export class PropertyValue {
         this.#known(info.serviceName)
         return
     }
+    if (info.security !== null) this.#known(securityText(info.security, attribute))
   }
 
   #pseudo(vm: HostVm, name: string, value: string): void {

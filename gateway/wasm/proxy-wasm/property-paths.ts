@@ -59,24 +59,33 @@ export const UPSTREAM_ADDRESS = 56
 export const UPSTREAM_PORT = 57
 export const UPSTREAM_ATTEMPTS = 58
 export const UPSTREAM_FAILURE = 59
-export const REQUESTED_SERVER_NAME = 60
+export const CONNECTION_SERVER_NAME = 60
+export const CONNECTION_TLS_VERSION = 61
+export const CONNECTION_SUBJECT_LOCAL = 62
+export const CONNECTION_SUBJECT_PEER = 63
+export const CONNECTION_DNS_SAN_LOCAL = 64
+export const CONNECTION_DNS_SAN_PEER = 65
+export const CONNECTION_URI_SAN_LOCAL = 66
+export const CONNECTION_URI_SAN_PEER = 67
+export const CONNECTION_PEER_DIGEST = 68
 
 export const LISTENER_NAME = 70
 export const LISTENER_DIRECTION = 71
 export const ROUTE_NAME = 72
 export const CLUSTER_NAME = 73
 
-/** What a connection says of its TLS, by {@link TLS_NAMES}; both sides. */
-const TLS_NAMES = [
-  "tls_version",
-  "subject_local_certificate",
-  "subject_peer_certificate",
-  "dns_san_local_certificate",
-  "dns_san_peer_certificate",
-  "uri_san_local_certificate",
-  "uri_san_peer_certificate",
-  "sha256_peer_certificate_digest",
-] as const
+/** What a connection says of its TLS; its server name also where that passes through. */
+const TLS_ATTRIBUTES: readonly (readonly [name: string, attribute: number])[] = [
+  ["requested_server_name", CONNECTION_SERVER_NAME],
+  ["tls_version", CONNECTION_TLS_VERSION],
+  ["subject_local_certificate", CONNECTION_SUBJECT_LOCAL],
+  ["subject_peer_certificate", CONNECTION_SUBJECT_PEER],
+  ["dns_san_local_certificate", CONNECTION_DNS_SAN_LOCAL],
+  ["dns_san_peer_certificate", CONNECTION_DNS_SAN_PEER],
+  ["uri_san_local_certificate", CONNECTION_URI_SAN_LOCAL],
+  ["uri_san_peer_certificate", CONNECTION_URI_SAN_PEER],
+  ["sha256_peer_certificate_digest", CONNECTION_PEER_DIGEST],
+]
 
 /** Everything there is, segments joined by dots; none of them contains one. */
 export const attributeNames: ReadonlyMap<string, number> = new Map<string, number>([
@@ -123,16 +132,15 @@ export const attributeNames: ReadonlyMap<string, number> = new Map<string, numbe
   ["connection.id", CONNECTION_ID],
   ["connection_id", CONNECTION_ID],
   ["connection.mtls", CONNECTION_MTLS],
-  ["connection.requested_server_name", REQUESTED_SERVER_NAME],
   ["connection.termination_details", ABSENT],
   ["upstream.address", UPSTREAM_ADDRESS],
   ["upstream.port", UPSTREAM_PORT],
   ["upstream.local_address", ABSENT],
-  ["upstream.requested_server_name", ABSENT],
   ["upstream.request_attempt_count", UPSTREAM_ATTEMPTS],
   ["upstream.transport_failure_reason", UPSTREAM_FAILURE],
-  ...TLS_NAMES.flatMap((name): [string, number][] => [
-    [`connection.${name}`, ABSENT],
+  // Of connections to services there is nothing yet.
+  ...TLS_ATTRIBUTES.flatMap(([name, attribute]): [string, number][] => [
+    [`connection.${name}`, attribute],
     [`upstream.${name}`, ABSENT],
   ]),
   ["listener_name", LISTENER_NAME],

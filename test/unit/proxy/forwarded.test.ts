@@ -14,8 +14,19 @@ function request(...fields: [string, string][]): RequestHead {
   return head
 }
 
-function connection(): ForwardedSource {
-  return { sourceAddress: PEER, memo: { authority: "", text: "" } }
+function connection(forwardedClientCert = ""): ForwardedSource {
+  const certificate = { subject: "", commonName: "", dnsNames: [], uris: [], sha256: "" }
+  const tls = {
+    version: "TLSv1.3",
+    serverName: "",
+    protocol: "",
+    local: certificate,
+    peer: certificate,
+    peerIdentity: "",
+    covers: () => true,
+  }
+  const security = forwardedClientCert === "" ? null : { ...tls, forwardedClientCert }
+  return { sourceAddress: PEER, memo: { authority: "", text: "" }, security }
 }
 
 let drawn = 0
@@ -32,6 +43,27 @@ function completed(head: RequestHead, trustedHops = 0): { id: string; of: (name:
   const id = forwarded().complete(head, connection(), trustedHops)
   return { id, of: (name) => head.fields.get(name) }
 }
+
+describe("a client's certificate", () => {
+  const told = "Hash=ab;URI=spiffe://shop"
+
+  test.each([1, 2])("is told to services, whatever the client says of one, in HTTP/%i", (major) => {
+    const head = request()
+    head.major = major as 1 | 2
+    forwarded().complete(head, connection(told), 0)
+    expect(head.fields.getAll("x-forwarded-client-cert")).toEqual([told])
+    const forged = request(["x-forwarded-client-cert", "Hash=cd"], ["x-forwarded-client-cert", "Hash=ef"])
+    forged.major = major as 1 | 2
+    forwarded().complete(forged, connection(told), 1)
+    expect(forged.fields.getAll("x-forwarded-client-cert")).toEqual([told])
+  })
+
+  test("is not made up by one without, not even behind a trusted proxy", () => {
+    const head = request(["x-forwarded-client-cert", told])
+    forwarded().complete(head, connection(), 2)
+    expect(head.fields.has("x-forwarded-client-cert")).toBe(false)
+  })
+})
 
 describe("a request that says nothing of its way", () => {
   test("gets it all", () => {

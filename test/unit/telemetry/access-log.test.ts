@@ -22,6 +22,7 @@ const entry: AccessEntry = {
   upstream: "10.0.0.4:9001",
   source: "10.1.1.1:4711",
   requestId: "r-1",
+  security: null,
   userAgent: "curl/8",
 }
 
@@ -155,6 +156,7 @@ test("a TCP connection has a line of its own form", () => {
     service: "postgres",
     upstream: "10.0.0.1:5432",
     source: "10.0.0.2:40000",
+    security: null,
   }
   log.recordConnection(connection)
   log.flush()
