@@ -6,7 +6,7 @@ import { type ErrorCode, errors } from "../errors.ts"
 import { NetworkChain, type NetworkChainOwner } from "../filter/network-chain.ts"
 import { CLOSED_BY_PEER, CLOSED_HERE } from "../filter/network-filter.ts"
 import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
-import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
+import type { TcpConnection, TcpConnectionOwner } from "../tcp/connection.ts"
 import type { Opened } from "../tcp/opened.ts"
 import { Peer, type PeerOwner } from "../tcp/peer.ts"
 import { proxyHeader } from "../tcp/proxy-header.ts"
@@ -34,21 +34,7 @@ const BACKED_UP = 1
 const HELD = 2
 const NOT_CONNECTED = 4
 
-/** Carries the connections of one listener. */
-export class TcpSessions implements TcpConnectionFactory {
-  /** Of the snapshot in force; a connection keeps the one it began with. */
-  plane: TcpPlane
-
-  constructor(plane: TcpPlane) {
-    this.plane = plane
-  }
-
-  begin(socket: Socket, id: number, opened: Opened, owner: TcpConnectionOwner): TcpConnection {
-    return new TcpSession(socket, id, this.plane, opened, owner)
-  }
-}
-
-class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
+export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
   readonly #owner: TcpConnectionOwner
   readonly #downstream: Peer
   readonly #chain: NetworkChain | null
