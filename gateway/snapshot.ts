@@ -55,7 +55,7 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services)
+    const built = services.build(spec.config.services, spec.tls.services)
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])

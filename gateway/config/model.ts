@@ -187,7 +187,7 @@ export interface EndpointConfig {
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
-  /** Version of HTTP it is spoken to in; `auto`: HTTP/2 for gRPC, else HTTP/1.1. Default http1. */
+  /** Version of HTTP it is spoken to in; `auto`: over TLS by ALPN, else HTTP/2 for gRPC and HTTP/1.1 for the rest. Default http1. */
   readonly protocol: "http1" | "h2" | "auto"
   /** Null: no TLS. */
   readonly tls: ServiceTlsConfig | null

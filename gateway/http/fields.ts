@@ -21,6 +21,8 @@ export class Fields {
   count = 0
   /** False when some field is not spelled exactly `name: value CRLF`, so that runs can't be sent as they came. */
   canonical = true
+  /** Names of fields that came as never to be indexed, and leave so (RFC 7541 §6.2.3); null = none. */
+  secrets: string[] | null = null
   #replaced: (string | undefined)[] | null = null
   #added: string[] | null = null
   /** Appended fields as they will be sent; taken apart when one of them is asked for. */
@@ -32,6 +34,7 @@ export class Fields {
     this.text = ""
     this.count = 0
     this.canonical = true
+    this.secrets = null
     this.#replaced = null
     this.#added = null
     this.#lines = ""
@@ -190,6 +193,7 @@ export class Fields {
     this.at = other.at.slice(0, other.count * SLOTS)
     this.count = other.count
     this.canonical = other.canonical
+    this.secrets = other.secrets
     this.#replaced = other.#replaced === null ? null : [...other.#replaced]
     this.#added = other.#added === null ? null : [...other.#added]
     this.#lines = other.#lines

@@ -42,6 +42,7 @@ export class ClientSession extends Session {
   readonly #owner: ClientSessionOwner
   readonly #section: ResponseSection
   readonly #idleTimeout: number
+  readonly #scheme: string
   /** Requests it is going to carry, that have not begun. */
   #reserved = 0
   #nextStream = 1
@@ -52,13 +53,22 @@ export class ClientSession extends Session {
   /** The peer takes WebSockets (RFC 8441 §3). */
   #connects = false
 
-  /** `socket` is connected; its peer has until `readyBy` to say so. `idleTimeout`: ms it is kept without requests. */
-  constructor(socket: Socket, limits: RequestLimits, wheel: TimerWheel, owner: ClientSessionOwner, idleTimeout: number, readyBy: number) {
+  /** `socket` is connected; its peer has until `readyBy` to say so. `idleTimeout`: ms it is kept without requests. `secure`: TLS. */
+  constructor(
+    socket: Socket,
+    limits: RequestLimits,
+    wheel: TimerWheel,
+    owner: ClientSessionOwner,
+    idleTimeout: number,
+    readyBy: number,
+    secure: boolean,
+  ) {
     const settings = [h2.SETTINGS_ENABLE_PUSH, 0, h2.SETTINGS_MAX_HEADER_LIST_SIZE, limits.head]
     super(socket, wheel, { headerList: limits.head, settings }, h2.PREFACE)
     this.#owner = owner
-    this.#section = new ResponseSection(limits, new ResponseHead())
+    this.#section = new ResponseSection(limits, new ResponseHead(), this.decoder)
     this.#idleTimeout = idleTimeout
+    this.#scheme = secure ? "https" : "http"
     this.createdAt = wheel.now
     this.deadline.set(readyBy)
   }
@@ -93,16 +103,11 @@ export class ClientSession extends Session {
   /** The stream's request begins. */
   begin(stream: ClientStream, head: RequestHead, authority: string, endStream: boolean): void {
     this.#reserved--
-    if (!this.open) {
-      stream.onLost("closed", false)
-      stream.release()
-      return
-    }
     stream.id = this.#nextStream
     this.#nextStream += 2
     this.streams.set(stream.id, stream)
     if (this.streams.size === 1) this.#arm()
-    this.heads.request(stream.id, head, authority, endStream)
+    this.heads.request(stream.id, head, this.#scheme, authority, endStream)
     if (this.#nextStream > LAST_STREAM) this.#leave()
   }
 

@@ -19,6 +19,8 @@ export class HeadWriter {
   #at = 0
   /** A field that stays behind. */
   #skipped = ""
+  /** Fields that are never to be indexed, beside those the encoder knows. */
+  #secrets: readonly string[] | null = null
   readonly #visit = (name: string, value: string): void => {
     if (name !== this.#skipped) this.#field(name, value)
   }
@@ -33,16 +35,17 @@ export class HeadWriter {
     this.#encoder.setMaxTableSize(size)
   }
 
-  request(stream: number, head: RequestHead, authority: string, endStream: boolean): void {
+  /** `scheme`: of the connection it leaves by. */
+  request(stream: number, head: RequestHead, scheme: string, authority: string, endStream: boolean): void {
     this.#begin()
     const webSocket = head.upgrade !== ""
     this.#field(":method", webSocket ? "CONNECT" : head.method)
     if (webSocket) this.#field(":protocol", head.upgrade)
-    this.#field(":scheme", head.scheme)
+    this.#field(":scheme", scheme)
     this.#field(":authority", authority)
     this.#field(":path", head.query === undefined ? head.path : `${head.path}?${head.query}`)
     this.#skipped = webSocket ? "sec-websocket-key" : ""
-    head.fields.forEach(this.#visit)
+    this.#fields(head.fields)
     if (head.acceptsTrailers) this.#field("te", "trailers")
     if (head.expectContinue) this.#field("expect", "100-continue")
     this.#end(stream, endStream)
@@ -53,15 +56,21 @@ export class HeadWriter {
     const webSocket = head.status === 101
     this.#at = this.#encoder.status(this.#bytes, this.#at, webSocket ? 200 : head.status)
     this.#skipped = webSocket ? "sec-websocket-accept" : ""
-    head.fields.forEach(this.#visit)
+    this.#fields(head.fields)
     this.#end(stream, endStream)
   }
 
   trailers(stream: number, fields: Fields): void {
     this.#begin()
     this.#skipped = ""
-    fields.forEach(this.#visit)
+    this.#fields(fields)
     this.#end(stream, true)
+  }
+
+  #fields(fields: Fields): void {
+    this.#secrets = fields.secrets
+    fields.forEach(this.#visit)
+    this.#secrets = null
   }
 
   #begin(): void {
@@ -75,7 +84,8 @@ export class HeadWriter {
   #field(name: string, value: string): void {
     const room = name.length + value.length + FIELD_ROOM
     if (this.#at + room > this.#bytes.length) this.#move(room)
-    this.#at = this.#encoder.field(this.#bytes, this.#at, name, value)
+    const secret = this.#secrets?.includes(name) === true
+    this.#at = secret ? this.#encoder.secret(this.#bytes, this.#at, name, value) : this.#encoder.field(this.#bytes, this.#at, name, value)
   }
 
   // Goes on in memory of its own.

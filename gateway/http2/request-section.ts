@@ -5,7 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import { hostOf } from "../http/authority.ts"
 import type { RequestHead } from "../http/message.ts"
 import * as kinds from "./field-kinds.ts"
-import type { FieldSink } from "./hpack-decoder.ts"
+import type { FieldSink, HpackDecoder } from "./hpack-decoder.ts"
 
 /** Limits of a request's head: octets of its path and of the whole list, and number of its fields. */
 export interface RequestLimits {
@@ -22,6 +22,7 @@ export class RequestSection implements FieldSink {
   malformed = ""
   readonly #limits: RequestLimits
   readonly #random: () => string
+  readonly #decoder: HpackDecoder
   #head: RequestHead
   #size = 0
   #count = 0
@@ -36,8 +37,9 @@ export class RequestSection implements FieldSink {
   #lastHost = ""
 
   /** `key`: yields a Sec-WebSocket-Key. */
-  constructor(limits: RequestLimits, head: RequestHead, key: () => string) {
+  constructor(limits: RequestLimits, head: RequestHead, key: () => string, decoder: HpackDecoder) {
     this.#limits = limits
+    this.#decoder = decoder
     this.#head = head
     this.#random = key
   }
@@ -60,6 +62,7 @@ export class RequestSection implements FieldSink {
   onField(name: string, value: string, kind: number): void {
     this.#size += name.length + value.length + FIELD_OVERHEAD
     const head = this.#head
+    if (this.#decoder.neverIndexed) (head.fields.secrets ??= []).push(name)
     if (kind === kinds.FIELD) {
       this.#regular = true
       if (++this.#count <= this.#limits.fields && this.#size <= this.#limits.head) head.fields.append(name, value)

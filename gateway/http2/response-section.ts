@@ -2,20 +2,22 @@
 
 import type { ResponseHead } from "../http/message.ts"
 import * as kinds from "./field-kinds.ts"
-import type { FieldSink } from "./hpack-decoder.ts"
+import type { FieldSink, HpackDecoder } from "./hpack-decoder.ts"
 import { FIELD_OVERHEAD, type RequestLimits } from "./request-section.ts"
 
 export class ResponseSection implements FieldSink {
   /** What is wrong with it; "" when nothing is. */
   malformed = ""
   readonly #limits: RequestLimits
+  readonly #decoder: HpackDecoder
   #head: ResponseHead
   #size = 0
   #count = 0
   #length = -1
 
-  constructor(limits: RequestLimits, head: ResponseHead) {
+  constructor(limits: RequestLimits, head: ResponseHead, decoder: HpackDecoder) {
     this.#limits = limits
+    this.#decoder = decoder
     this.#head = head
   }
 
@@ -30,6 +32,7 @@ export class ResponseSection implements FieldSink {
   onField(name: string, value: string, kind: number): void {
     const head = this.#head
     this.#size += name.length + value.length + FIELD_OVERHEAD
+    if (this.#decoder.neverIndexed) (head.fields.secrets ??= []).push(name)
     if (kind === kinds.STATUS) {
       if (head.status !== 0 || this.#count > 0) this.malformed ||= ":status repeated, or behind a field"
       head.status = Number(value)

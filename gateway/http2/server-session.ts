@@ -90,7 +90,7 @@ export class ServerSession extends Session {
     this.exchanges = exchanges
     this.#limits = limits
     this.#owner = owner
-    this.#section = new RequestSection(limits.head, new RequestHead(), key)
+    this.#section = new RequestSection(limits.head, new RequestHead(), key, this.decoder)
     this.deadline.set(wheel.now + limits.headTimeout)
     socket.on("data", (bytes: Buffer) => this.receive(bytes))
   }

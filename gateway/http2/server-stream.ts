@@ -145,6 +145,8 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
 
   sendHead(head: ResponseHead, body: BodyKind): BodyTransfer {
     if (this.closed) return "none"
+    // A success would mean to its client that the WebSocket is open (RFC 8441 §5).
+    if (this.#tunnel && head.status !== 101 && head.status < 300) head.status = 502
     const bodyless = body === "none" && head.status !== 101
     if (!this.#malformed) this.#connection.sendHead(this, head, bodyless)
     if (bodyless) this.endLocal()

@@ -63,7 +63,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   /** ms of the wheel's clock when something was read last. */
   protected lastRead: number
   readonly #reader: FrameReader
-  readonly #decoder: HpackDecoder
+  protected readonly decoder: HpackDecoder
   readonly #block: HeaderBlock
   readonly #resets = new Set<number>()
   #state = OPEN
@@ -95,7 +95,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.lastRead = wheel.now
     this.deadline = new Deadline(wheel, this)
     this.#reader = new FrameReader(this)
-    this.#decoder = new HpackDecoder(4096, classify)
+    this.decoder = new HpackDecoder(4096, classify)
     this.#block = new HeaderBlock(settings.headerList)
     this.#sendSettings(settings.settings, first)
     socket.on("drain", () => this.#guarded(DRAIN))
@@ -148,7 +148,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   /** Decodes a header section into {@link Session.section}; false: the connection was closed for it. */
   protected decode(buffer: Buffer, from: number, to: number, sink: Parameters<HpackDecoder["decode"]>[3]): boolean {
-    if (this.#decoder.decode(buffer, from, to, sink)) return true
+    if (this.decoder.decode(buffer, from, to, sink)) return true
     this.fail(h2.COMPRESSION_ERROR, "header section can't be decompressed")
     return false
   }
@@ -609,6 +609,9 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     if (this.#state !== OPEN) return
     this.#failure ||= `${h2.errorName(code)}: ${reason}`
     this.sendGoaway(this.lastPeerStream, code, reason)
+    this.output.flush()
+    // Whoever is told may want another stream at once: not of this connection.
+    this.#state = CLOSING
     this.#loseAll(code !== h2.NO_ERROR)
     this.#finish()
   }
@@ -617,13 +620,13 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   protected finish(reason: string): void {
     if (this.#state !== OPEN) return
     this.sendGoaway(this.lastPeerStream, h2.NO_ERROR, reason)
+    this.output.flush()
     this.#reader.stopped = true
+    this.#state = CLOSING
     this.#finish()
   }
 
   #finish(): void {
-    this.output.flush()
-    this.#state = CLOSING
     this.output.close()
     this.deadline.set(this.wheel.now + LINGER)
     this.socket.end()

@@ -193,7 +193,7 @@ export abstract class Stream {
     const { output } = session
     let at = from
     const end = from + allowed
-    while (at < end) {
+    while (at < end && output.writable) {
       const length = Math.min(end - at, MAX_PAYLOAD)
       const place = output.frame(length, DATA, 0, this.id)
       buffer.copy(output.buffer, place, at, at + length)
@@ -201,9 +201,10 @@ export abstract class Stream {
       at += length
     }
     this.#lastEpoch = output.epoch
-    this.#sendWindow -= allowed
-    session.sendWindow -= allowed
-    return allowed
+    const sent = at - from
+    this.#sendWindow -= sent
+    session.sendWindow -= sent
+    return sent
   }
 
   /** Ends the message, behind what waits. */

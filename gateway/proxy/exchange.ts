@@ -444,6 +444,13 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#clockRead = true
     this.#lastActivity = wheel.now
     this.#tryAt = NEVER
+    if (head.status < 300 && this.head.upgrade !== "" && this.head.major === 2 && head.status !== 101) {
+      // A client of HTTP/2 would take it for its WebSocket.
+      const where = this.endpoint?.address ?? ""
+      this.#releaseUpstream()
+      this.#fail("upstreamProtocol", `${where} no upgrade`)
+      return false
+    }
     this.#response = head
     const backend = this.backend as Backend
     if (!backend.response.empty) backend.response.apply(head.fields)

@@ -2,8 +2,10 @@
 // connection gets is decided by who asked for it.
 
 import { connect, type Socket } from "node:net"
+import { connect as connectTls, type TLSSocket } from "node:tls"
 import { readBuffer } from "../http/scratch.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { ClientTls } from "../tls/client-context.ts"
 
 /** A codec, as the socket that reads into shared memory knows it. */
 export interface DialReader {
@@ -13,10 +15,21 @@ export interface DialReader {
 
 /** Exactly one of its methods is called. */
 export interface DialOwner {
-  /** It is there. Octets it reads go to {@link Dial.reader}, which is to be set before this returns. */
-  onDialed(dial: Dial, socket: Socket): void
+  /**
+   * It is there. Octets it reads go to {@link Dial.reader}, which is to be set before this returns. `protocol`: agreed upon by
+   * ALPN; "" = nothing was.
+   */
+  onDialed(dial: Dial, socket: Socket, protocol: string): void
   /** `details`: the system's code, or what was wrong. */
   onDialFailed(dial: Dial, timedOut: boolean, details: string): void
+}
+
+/** Where to, and with what TLS. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+  /** Null: none. */
+  readonly tls: ClientTls | null
 }
 
 export class Dial implements DeadlineOwner {
@@ -26,11 +39,13 @@ export class Dial implements DeadlineOwner {
   readonly #socket: Socket
   readonly #deadline: Deadline
   readonly #owner: DialOwner
+  readonly #target: Target
   #failure = ""
   #done = false
 
-  /** `timeout`: ms. */
-  constructor(host: string, port: number, wheel: TimerWheel, timeout: number, owner: DialOwner) {
+  /** `alpn`: protocols offered over TLS, the best first. `timeout`: ms. */
+  constructor(target: Target, alpn: readonly string[], wheel: TimerWheel, timeout: number, owner: DialOwner) {
+    this.#target = target
     this.#owner = owner
     this.until = wheel.refresh() + timeout
     this.#deadline = new Deadline(wheel, this)
@@ -42,10 +57,12 @@ export class Dial implements DeadlineOwner {
         return true
       },
     }
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread })
+    const { host, port, tls } = target
+    const where = { host, port, noDelay: true, allowHalfOpen: true }
+    const socket = tls === null ? connect({ ...where, onread }) : connectTls({ ...tls.connectOptions(host, alpn), ...where })
     this.#socket = socket
     socket.on("data", (bytes: Buffer) => this.reader?.onRead(bytes, bytes.length))
-    socket.on("connect", () => this.#connected())
+    socket.on(tls === null ? "connect" : "secureConnect", () => this.#connected())
     socket.on("error", (error: Error & { code?: string }) => {
       this.#failure ||= error.code ?? error.message
       // Some runtimes report a failed connect here and leave out `close`.
@@ -56,9 +73,17 @@ export class Dial implements DeadlineOwner {
 
   #connected(): void {
     if (this.#done) return
+    let protocol = ""
+    const { tls, host } = this.#target
+    if (tls !== null) {
+      const socket = this.#socket as TLSSocket
+      this.#failure = tls.verify(socket, host)
+      if (this.#failure !== "") return this.#failed(false)
+      protocol = socket.alpnProtocol || ""
+    }
     this.#done = true
     this.#deadline.release()
-    this.#owner.onDialed(this, this.#socket)
+    this.#owner.onDialed(this, this.#socket, protocol)
   }
 
   #failed(timedOut: boolean): void {
@@ -71,13 +96,5 @@ export class Dial implements DeadlineOwner {
 
   onDeadline(): void {
     this.#failed(true)
-  }
-
-  /** Gives it up. No call follows. */
-  cancel(): void {
-    if (this.#done) return
-    this.#done = true
-    this.#deadline.release()
-    this.#socket.destroy()
   }
 }

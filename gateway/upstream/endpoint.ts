@@ -2,9 +2,10 @@
 // connections.
 
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { ClientTls } from "../tls/client-context.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
-/** Which version of HTTP an endpoint is spoken to in; `auto`: as the request needs it. */
+/** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
 export type UpstreamProtocol = "http1" | "h2" | "auto"
 
 /** ms after a failed connect during which other endpoints are preferred. */
@@ -32,6 +33,7 @@ export class Endpoint implements PoolOwner {
     port: number,
     weight: number,
     protocol: UpstreamProtocol,
+    tls: ClientTls | null,
     settings: PoolSettings,
     wheel: TimerWheel,
     counters: UpstreamCounters,
@@ -43,8 +45,14 @@ export class Endpoint implements PoolOwner {
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
-    this.#http1 = protocol === "h2" ? null : new Pool(host, port, false, settings, wheel, counters, this)
-    this.#http2 = protocol === "http1" ? null : new Pool(host, port, true, settings, wheel, counters, this)
+    const target = { host, port, tls }
+    if (protocol === "auto" && tls !== null) {
+      this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this)
+      this.#http2 = null
+    } else {
+      this.#http1 = protocol === "h2" ? null : new Pool(target, "http1", settings, wheel, counters, this)
+      this.#http2 = protocol === "http1" ? null : new Pool(target, "h2", settings, wheel, counters, this)
+    }
   }
 
   /** Whether a connect failed a moment ago: balancers take others first. */

@@ -8,7 +8,7 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../http1/client-connection.ts"
 import type { HeadLimits } from "../http1/head-reader.ts"
 import { ClientSession, type ClientSessionOwner } from "../http2/client-session.ts"
-import { Dial, type DialOwner } from "./dial.ts"
+import { Dial, type DialOwner, type Target } from "./dial.ts"
 
 /** What a pool may do; in one worker. Times in ms. */
 export interface PoolSettings {
@@ -49,10 +49,20 @@ export interface PoolOwner {
 /** Requests one HTTP/2 connection is expected to take while it is being made. */
 const EXPECTED_STREAMS = 100
 
+/** What connections of a pool speak; `negotiated`: what the service takes of both, by ALPN. */
+export type PoolProtocol = "http1" | "h2" | "negotiated"
+
+const OFFERS: Readonly<Record<PoolProtocol, readonly string[]>> = {
+  http1: ["http/1.1"],
+  h2: ["h2"],
+  negotiated: ["h2", "http/1.1"],
+}
+
 export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwner {
-  readonly #host: string
-  readonly #port: number
-  readonly #http2: boolean
+  readonly #target: Target
+  readonly #protocol: PoolProtocol
+  /** The connections it has, or expects, carry many requests each. */
+  #http2: boolean
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -67,17 +77,16 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
   #closed = false
 
   constructor(
-    host: string,
-    port: number,
-    http2: boolean,
+    target: Target,
+    protocol: PoolProtocol,
     settings: PoolSettings,
     wheel: TimerWheel,
     counters: UpstreamCounters,
     owner: PoolOwner,
   ) {
-    this.#host = host
-    this.#port = port
-    this.#http2 = http2
+    this.#target = target
+    this.#protocol = protocol
+    this.#http2 = protocol !== "http1"
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
@@ -90,10 +99,11 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   /** Hands a connection to `waiter`, at once when one is free. `fresh`: not one of HTTP/1.1 that was used before. */
   acquire(waiter: ConnectionWaiter, fresh: boolean): void {
-    if (this.#http2) {
+    if (this.#sessions.length > 0) {
       const session = this.#spacious()
       if (session !== undefined) return waiter.onConnection(session.stream())
-    } else if (!fresh) {
+    }
+    if (!fresh) {
       const connection = this.#idle.pop()
       if (connection !== undefined) return waiter.onConnection(connection)
     }
@@ -131,21 +141,35 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     return this.#http2 ? this.#connecting * EXPECTED_STREAMS : this.#connecting
   }
 
+  // One connection for each that waits, where HTTP/2 was hoped for in vain.
+  #openMore(): void {
+    while (this.#expected < this.#waiters.length && this.#connections < this.#settings.maxConnections) this.#open()
+  }
+
   #open(): void {
     if (this.#expected >= this.#waiters.length || this.#connections >= this.#settings.maxConnections) return
     this.#connecting++
     this.#connections++
     this.#counters.connects(1)
     this.#counters.active(1)
-    new Dial(this.#host, this.#port, this.#wheel, this.#settings.connectTimeout, this)
+    new Dial(this.#target, OFFERS[this.#protocol], this.#wheel, this.#settings.connectTimeout, this)
   }
 
   // ------------------------------------------------------------------------------------------------------- connecting
 
-  onDialed(dial: Dial, socket: Socket): void {
+  onDialed(dial: Dial, socket: Socket, protocol: string): void {
     const { head, idleTimeout } = this.#settings
+    if (this.#target.tls !== null) {
+      // Without ALPN a peer speaks HTTP/1.1 (RFC 9113 §3.2).
+      const http2 = protocol === "h2"
+      if (this.#protocol === "negotiated") this.#http2 = http2
+      else if (http2 !== this.#http2) {
+        socket.destroy()
+        return this.#connectFailed("connectFailure", `the service doesn't take ${OFFERS[this.#protocol][0]} by ALPN`)
+      }
+    }
     if (this.#http2) {
-      const session = new ClientSession(socket, head, this.#wheel, this, idleTimeout, dial.until)
+      const session = new ClientSession(socket, head, this.#wheel, this, idleTimeout, dial.until, this.#target.tls !== null)
       dial.reader = session
       this.#greeting.add(session)
       return
@@ -155,6 +179,8 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     const connection = new ClientConnection(socket, head, this.#wheel, this)
     dial.reader = connection
     this.#serve(connection)
+    // Others may have expected to share it.
+    if (this.#protocol === "negotiated") this.#openMore()
   }
 
   onDialFailed(_dial: Dial, timedOut: boolean, details: string): void {

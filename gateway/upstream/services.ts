@@ -3,6 +3,7 @@
 
 import type { ServiceConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
 import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
 import type { UpstreamCounters } from "./pool.ts"
@@ -40,7 +41,10 @@ export class Services {
   }
 
   /** The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. */
-  build(config: Readonly<Record<string, ServiceConfig>>): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
+  build(
+    config: Readonly<Record<string, ServiceConfig>>,
+    materials: Readonly<Record<string, ClientMaterial>>,
+  ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
     const { wheel, random, workers, counters } = this.#dependencies
     const services = new Map<string, Service>()
     const endpoints = new Map<string, Endpoint>()
@@ -53,13 +57,14 @@ export class Services {
         maxAge: service.pool.maxAge,
         head: { startLine: service.limits.head, head: service.limits.head, fields: service.limits.fields },
       }
+      const tls = service.tls === null ? null : new ClientTls(service.tls, materials[name])
       const list: Endpoint[] = []
       for (const { address, weight } of service.endpoints) {
-        const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, settings])
+        const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, tls?.key, settings])
         const endpoint =
           endpoints.get(key) ??
           this.#endpoints.get(key) ??
-          new Endpoint(address.host, address.port, weight, service.protocol, settings, wheel, counters(name))
+          new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }

@@ -3,7 +3,6 @@
 // exchange passes through it. Run: `bun test/bench/engine.ts [exchanges a round]`.
 
 import { randomBytes } from "node:crypto"
-import { EventEmitter } from "node:events"
 import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
@@ -27,36 +26,8 @@ import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
 import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
 import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
+import { FakeSocket } from "../support/fake-socket.ts"
 import { requestFields } from "./scenarios.ts"
-
-class FakeSocket extends EventEmitter {
-  remoteAddress = "127.0.0.1"
-  remotePort = 50000
-  localAddress = "127.0.0.1"
-  localPort = 8080
-  writableLength = 0
-  written = 0
-  onWrite: ((bytes: string | Buffer) => void) | null = null
-  write(bytes: string | Buffer): boolean {
-    this.written += bytes.length
-    this.onWrite?.(bytes)
-    return true
-  }
-  cork(): void {}
-  uncork(): void {}
-  pause(): this {
-    return this
-  }
-  resume(): this {
-    return this
-  }
-  end(): this {
-    return this
-  }
-  destroy(): this {
-    return this
-  }
-}
 
 const loaded = validateConfig(
   {

@@ -75,7 +75,9 @@ function literal(out: number[], text: string, random: Random): void {
     for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i))
   } else {
     const octets = new Uint8Array(text.length * 4 + 4)
-    const end = encodeHuffman(text, octets, 0)
+    let end = encodeHuffman(text, octets, 0)
+    // Now and then what is no padding.
+    if (random.below(60) === 0) octets[end++] = random.below(2) === 0 ? 0xff : random.below(256)
     integer(out, 0x80, 7, end, random)
     out.push(...octets.subarray(0, end))
   }

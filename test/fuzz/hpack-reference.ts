@@ -6,15 +6,16 @@ import { STATIC_NAMES, STATIC_VALUES } from "../../gateway/http2/hpack-static.ts
 
 export type Field = readonly [name: string, value: string, never: boolean]
 
-const EOS = "1".repeat(30)
+/** Codes with a one before them, so that noughts at their beginning count. */
+const EOS = 2 ** 31 - 1
 
-/** Code as a string of bits, to octet. Eight copies of an octet take as many octets as its code has bits. */
-const symbols: ReadonlyMap<string, number> = new Map(
+/** Code, with a one before it, to octet. Eight copies of an octet take as many octets as its code has bits. */
+const symbols: ReadonlyMap<number, number> = new Map(
   Array.from({ length: 256 }, (_, octet) => {
     const out = new Uint8Array(32)
     const length = encodeHuffman(String.fromCharCode(octet).repeat(8), out, 0)
     const bits = Array.from(out.subarray(0, length), (byte) => byte.toString(2).padStart(8, "0")).join("")
-    return [bits.slice(0, length), octet]
+    return [Number.parseInt(`1${bits.slice(0, length)}`, 2), octet]
   }),
 )
 
@@ -129,17 +130,18 @@ export class ReferenceDecoder {
 
 function decodeBits(octets: readonly number[]): string {
   let text = ""
-  let code = ""
+  let code = 1
   for (const octet of octets) {
     for (let bit = 7; bit >= 0; bit--) {
-      code += (octet >> bit) & 1
+      code = code * 2 + ((octet >> bit) & 1)
       const symbol = symbols.get(code)
       if (symbol !== undefined) {
         text += String.fromCharCode(symbol)
-        code = ""
+        code = 1
       } else if (code === EOS) throw new Refusal()
     }
   }
-  if (code.length > 7 || code.includes("0")) throw new Refusal()
+  // Up to seven ones, behind the one in front.
+  if (code >= 2 ** 8 || (code & (code + 1)) !== 0) throw new Refusal()
   return text
 }

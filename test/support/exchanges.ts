@@ -60,7 +60,7 @@ export class ExchangeServer {
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()
     const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault: (error: unknown) => console.error(error) }
-    const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services)
+    const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
     const entries = config.routes.map((route) => ({
       route,
       target: new Route(route, { service: (name) => services.get(name) ?? null, slots: () => slots, filters }),

@@ -78,7 +78,7 @@ class Bench {
   })
 
   swap(config: Readonly<Record<string, ServiceConfig>>): void {
-    this.services.retire(this.services.build(config).endpoints)
+    this.services.retire(this.services.build(config, {}).endpoints)
   }
 
   /** Attempts under way at the service's endpoints: what balancers go by. */
@@ -363,7 +363,7 @@ describe("a new snapshot's services", () => {
   test("are found while it is being made, if their names are new", async () => {
     const { bench: made, peer } = await bench((_request, connection) => connection.reply(200))
     const other = await origin((_request, connection) => connection.reply(202))
-    const built = made.services.build({ api: service([other.port]), fresh: service([other.port]) })
+    const built = made.services.build({ api: service([other.port]), fresh: service([other.port]) }, {})
     expect((await made.ask()).response?.status).toBe(200)
     expect((await made.ask({ service: "fresh" })).response?.status).toBe(202)
     made.services.retire(built.endpoints)
@@ -373,7 +373,7 @@ describe("a new snapshot's services", () => {
 
   test("are forgotten when it never comes into force", async () => {
     const { bench: made, peer } = await bench((_request, connection) => connection.reply(200))
-    made.services.build({ fresh: service([peer.port]) })
+    made.services.build({ fresh: service([peer.port]) }, {})
     made.services.abandon()
     expect([made.caller.has("fresh"), made.caller.has("api")]).toEqual([false, true])
   })

@@ -145,7 +145,7 @@ function endpoint(port: number, changed: Partial<PoolSettings> = {}): { pool: En
   const counts = new Counts()
   const wheel = new TimerWheel()
   wheels.push(wheel)
-  const pool = new Endpoint("127.0.0.1", port, 1, "http1", { ...settings, ...changed }, wheel, counts)
+  const pool = new Endpoint("127.0.0.1", port, 1, "http1", null, { ...settings, ...changed }, wheel, counts)
   endpoints.push(pool)
   return { pool, counts, wheel }
 }
