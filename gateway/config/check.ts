@@ -178,6 +178,13 @@ class Checker implements Checked, Reporter {
     for (const [name, service] of Object.entries(services)) {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
+      if (isKnown(service) && service.tls !== undefined && service.proxyProtocol !== undefined) {
+        this.error(
+          ["services", name, "proxyProtocol"],
+          "goes before TLS, and can't be had together with tls; leave out one of the two",
+          "key",
+        )
+      }
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],

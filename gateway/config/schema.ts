@@ -129,7 +129,9 @@ export const serviceSchema = object(
       .describe("How an endpoint is chosen. Default leastRequest."),
     protocol: choice(["http1", "h2", "auto"])
       .default("http1")
-      .describe("http1: HTTP/1.1. h2: HTTP/2. auto: over TLS what the service takes, else HTTP/2 for gRPC requests and HTTP/1.1 for the rest. Default http1."),
+      .describe(
+        "http1: HTTP/1.1. h2: HTTP/2. auto: over TLS what the service takes, else HTTP/2 for gRPC requests and HTTP/1.1 for the rest. Default http1.",
+      ),
     tls: serviceTls.optional().describe("Connections to the service are made with TLS. true = with the system's authorities."),
     proxyProtocol: proxyVersion
       .optional()

@@ -111,7 +111,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     endpoint.active++
     this.#upstreamGone = false
     this.#deadline.set(this.plane.means.wheel.refresh() + endpoint.connectTimeout)
-    this.#upstream = Peer.connect(endpoint.host, endpoint.port, this)
+    this.#upstream = Peer.connect(endpoint.target, this)
   }
 
   // One that has room for another connection; null when there is none, which has been dealt with.

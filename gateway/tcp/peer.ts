@@ -2,7 +2,9 @@
 // octets of its own: what the socket can't take yet is its only buffer, and its reader is told to wait.
 
 import { connect, type Socket } from "node:net"
+import { connect as connectTls } from "node:tls"
 import { readBuffer, writeBuffers } from "../http/scratch.ts"
+import type { ClientTls } from "../tls/client-context.ts"
 
 /** Who drives a peer. None of its methods is called after `onPeerGone`, or after {@link Peer.destroy} or {@link Peer.reset}. */
 export interface PeerOwner {
@@ -19,6 +21,14 @@ export interface PeerOwner {
   onPeerFault(peer: Peer, error: unknown): void
 }
 
+/** Where to connect to. */
+export interface PeerTarget {
+  readonly host: string
+  readonly port: number
+  /** Null: without TLS. */
+  readonly tls: ClientTls | null
+}
+
 export class Peer {
   /** It has ended, or reset, before we did. */
   endedFirst = false
@@ -33,13 +43,18 @@ export class Peer {
   #lent: Buffer | null = null
   #failure = ""
 
-  /** `ended`: it has ended its sending side already. */
-  constructor(socket: Socket, owner: PeerOwner, ended = false) {
+  /** `ended`: it has ended its sending side already. `verify`: of a TLS connection: why it can't be used; "" when it can. */
+  constructor(socket: Socket, owner: PeerOwner, ended = false, verify: (() => string) | null = null) {
     this.#socket = socket
     this.#owner = owner
     this.#ended = ended
     this.endedFirst = ended
-    socket.on("connect", () => this.#guard(0))
+    socket.on(verify === null ? "connect" : "secureConnect", () => {
+      this.#failure = verify?.() ?? ""
+      if (this.#failure === "") return this.#guard(0)
+      socket.destroy()
+      this.#onClose()
+    })
     socket.on("data", (bytes: Buffer) => this.onRead(bytes, bytes.length))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#guard(1))
@@ -52,8 +67,13 @@ export class Peer {
     socket.on("close", () => this.#onClose())
   }
 
-  /** Connects; the owner hears of it by `onPeerConnected` or `onPeerGone`. */
-  static connect(host: string, port: number, owner: PeerOwner): Peer {
+  /** Connects, with TLS if there is to be some; the owner hears of it by `onPeerConnected` or `onPeerGone`. */
+  static connect({ host, port, tls }: PeerTarget, owner: PeerOwner): Peer {
+    const where = { host, port, noDelay: true, allowHalfOpen: true }
+    if (tls !== null) {
+      const secure = connectTls({ ...tls.connectOptions(host, []), ...where })
+      return new Peer(secure, owner, false, () => tls.verify(secure, host))
+    }
     const onread = {
       buffer: readBuffer,
       callback: (length: number): boolean => {
@@ -61,8 +81,7 @@ export class Peer {
         return true
       },
     }
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread })
-    const peer = new Peer(socket, owner)
+    const peer = new Peer(connect({ ...where, onread }), owner)
     return peer
   }
 

@@ -3,6 +3,7 @@
 
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
+import type { Target } from "./dial.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
@@ -17,6 +18,7 @@ export class Endpoint implements PoolOwner {
   /** `host:port`, for logs and properties. */
   readonly address: string
   readonly weight: number
+  readonly target: Target
   /** Attempts under way in this worker. */
   active = 0
   readonly #settings: PoolSettings
@@ -46,6 +48,7 @@ export class Endpoint implements PoolOwner {
     this.#wheel = wheel
     this.#counters = counters
     const target = { host, port, tls }
+    this.target = target
     if (protocol === "auto" && tls !== null) {
       this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this)
       this.#http2 = null

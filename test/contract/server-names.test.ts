@@ -54,18 +54,23 @@ describe("a tls listener without certificates", () => {
       { hosts: "missing.test", backends: "missing" },
     ]
     gateway = await Gateway.start({
+      files: { "ca.pem": authority.cert },
       config: {
         admin: false,
         workers: 1,
         accessLog: "all",
         listeners: [
           { name: "sni", address: "127.0.0.1:0", protocol: "tls", serverNames, backends: "fallback" },
+          { name: "plain", address: "127.0.0.1:0", protocol: "tcp", backends: "secure" },
+          { name: "distrusting", address: "127.0.0.1:0", protocol: "tcp", backends: "other-name" },
           { name: "strict", address: "127.0.0.1:0", protocol: "tls", serverNames, timeouts: { detect: "300ms" } },
         ],
         services: {
           db,
           other,
           fallback,
+          secure: { ...db, tls: { ca: "ca.pem", serverName: "db.example.com" } },
+          "other-name": { ...db, tls: { ca: "ca.pem", serverName: "elsewhere.example.com" } },
           raw: { endpoints: [raw.address] },
           told: { endpoints: [raw.address], proxyProtocol: "v2" },
         },
@@ -161,6 +166,32 @@ describe("a tls listener without certificates", () => {
     const received = await client.readBytes(28 + 3 + "told.test".length + hello.length)
     expect(received.subarray(28, 40)).toEqual(Buffer.concat([Buffer.from([2, 0, 9]), Buffer.from("told.test")]))
     expect(received.subarray(40)).toEqual(hello)
+    client.destroy()
+  })
+
+  test("TLS can be put on for the service, which must be the one meant", async () => {
+    const client = await RawClient.connect(gateway.port("plain"))
+    expect((await client.readThrough("\n")).toString()).toBe("db.example.com\n")
+    client.send("through TLS")
+    expect((await client.readThrough("TLS")).toString()).toBe("through TLS")
+    client.end()
+    expect((await client.readToEnd()).length).toBe(0)
+    client.destroy()
+    const refused = await RawClient.connect(gateway.port("distrusting"))
+    await refused.closed()
+    refused.destroy()
+    expect(await gateway.accessLine(({ listener }) => listener === "distrusting", "the connection")).toMatchObject({
+      flag: "UF",
+      flagDetails: expect.stringMatching(/^certificate refused/),
+    })
+  })
+
+  test("large amounts pass TLS put on for the service", async () => {
+    const client = await RawClient.connect(gateway.port("plain"))
+    await client.readThrough("\n")
+    const octets = Buffer.alloc(8 * 1024 * 1024, "0123456789")
+    client.send(octets)
+    expect((await client.readBytes(octets.length, 30_000)).equals(octets)).toBe(true)
     client.destroy()
   })
 
