@@ -341,7 +341,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     if (request.expectContinue && !this.#continueSent && !this.#bodySeen) this.#closeAfter = true
     let transfer: BodyTransfer = "none"
     if (body === "length") transfer = "plain"
-    else if (body !== "none") {
+    else if (body === "none") this.#announceNone(head)
+    else {
       if (request.minor === 1) transfer = body === "chunked" ? "chunked" : "encode"
       else {
         transfer = "plain"
@@ -352,6 +353,13 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     const connection = this.#closeAfter ? "close" : request.minor === 0 ? "keep-alive" : ""
     this.#writer.begin(serializeResponse(head, transfer === "encode" || transfer === "chunked", connection), transfer)
     return transfer
+  }
+
+  // HTTP/2 may say by the end of its stream what has to be said by a length here (RFC 9112 §6.3).
+  #announceNone(head: ResponseHead): void {
+    const { status, fields } = head
+    const bodyless = status < 200 || status === 204 || status === 304 || this.#parser.head.method === "HEAD"
+    if (!bodyless && !fields.has("content-length")) fields.add("content-length", "0")
   }
 
   sendBytes(buffer: Buffer, from: number, to: number): void {

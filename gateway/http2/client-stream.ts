@@ -38,6 +38,12 @@ export class ClientStream extends Stream implements UpstreamStream {
     this.#handler = handler
     this.#method = head.method
     const upgrades = head.upgrade !== ""
+    if (upgrades && !this.#connection.connects) {
+      // It may not be asked (RFC 8441 §3).
+      this.cancel()
+      handler.onUpstreamFailed("upstreamProtocol", "it takes no WebSockets over HTTP/2", true)
+      return "none"
+    }
     if (upgrades) this.#accept = webSocketAccept(head.fields.get("sec-websocket-key") ?? "")
     const bodyless = head.body === "none" && !upgrades
     this.#connection.begin(this, head, authority, bodyless)

@@ -7,8 +7,8 @@ import { DATA, FRAME_HEAD, FRAME_SIZE_ERROR, MAX_PAYLOAD, PADDED, PROTOCOL_ERROR
 export interface FrameSink {
   /** A frame other than DATA, with its payload in `buffer[from, to)`. */
   onFrame(type: number, flags: number, stream: number, buffer: Buffer, from: number, to: number): void
-  /** A DATA frame begins: `length` octets of payload, padding included. */
-  onDataStart(flags: number, stream: number, length: number): void
+  /** A DATA frame begins: `length` octets of payload, of them `data` without padding. */
+  onDataStart(flags: number, stream: number, length: number, data: number): void
   onDataBytes(buffer: Buffer, from: number, to: number): void
   /** The DATA frame is complete. */
   onDataEnd(): void
@@ -123,7 +123,7 @@ export class FrameReader {
     this.#data = data
     this.#padding = padding
     this.#inData = true
-    this.#sink.onDataStart(flags, stream, length)
+    this.#sink.onDataStart(flags, stream, length, data)
     if (data + padding === 0) this.#endData()
   }
 

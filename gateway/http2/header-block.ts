@@ -9,8 +9,6 @@ export class HeaderBlock {
   /** The stream it belongs to; 0: none is being gathered. */
   stream = 0
   endStream = false
-  /** The stream was declared to depend on itself. */
-  selfish = false
   bytes: Buffer = NOTHING
   length = 0
   readonly #limit: number
@@ -21,10 +19,9 @@ export class HeaderBlock {
     this.#limit = decoded + 16_384
   }
 
-  begin(stream: number, endStream: boolean, selfish: boolean, buffer: Buffer, from: number, to: number): boolean {
+  begin(stream: number, endStream: boolean, buffer: Buffer, from: number, to: number): boolean {
     this.stream = stream
     this.endStream = endStream
-    this.selfish = selfish
     this.length = 0
     this.#frames = 0
     this.bytes = Buffer.allocUnsafe(Math.max(1024, (to - from) * 2))

@@ -8,8 +8,10 @@ const REFILL = 0.1
 
 /** A request, or a response that was carried to its end. */
 export const EARN_MESSAGE = 10
-/** A DATA frame with data, either way: its receiver may announce windows and measure round trips by it. */
-export const EARN_DATA = 2
+/** A DATA frame with data, either way: its receiver may announce both windows and measure round trips by it. */
+export const EARN_DATA = 3
+/** Octets from which on one of ours earns: to a peer whose windows open by a few octets, each of them costs. */
+export const EARNING_DATA = 256
 /** A frame that moves nothing. */
 export const COST_FRAME = 1
 /** A stream that is given up before its response was, or broke the protocol: work was begun for nothing. */

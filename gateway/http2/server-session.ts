@@ -132,6 +132,10 @@ export class ServerSession extends Session {
     return stream > this.lastPeerStream || (stream & 1) === 0
   }
 
+  protected override onSettled(): void {
+    this.#arm()
+  }
+
   get now(): number {
     return this.wheel.now
   }

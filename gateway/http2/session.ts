@@ -57,7 +57,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   protected readonly deadline: Deadline
   protected readonly streams = new Map<number, Stream>()
   protected readonly heads: HeadWriter
-  protected readonly patience: Patience
+  /** @internal */ readonly patience: Patience
   /** The newest stream of the peer that was looked at. */
   protected lastPeerStream = 0
   /** ms of the wheel's clock when something was read last. */
@@ -71,6 +71,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   /** The peer's first settings are in force. */
   #settled = false
   #waiting: Stream[] = []
+  /** A window was opened in this turn of reading. */
+  #opened = false
   #touched: Stream[] = []
   /** Of the DATA frame being read: its stream (null: nobody takes it), what of its octets was not data, END_STREAM. */
   #dataStream: Stream | null = null
@@ -253,6 +255,11 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   }
 
   #endTurn(): void {
+    // Once for all windows that were opened: a frame for each would be as small as the openings are.
+    if (this.#opened) {
+      this.#opened = false
+      if (this.#waiting.length > 0) this.#pump()
+    }
     const touched = this.#touched
     if (touched.length === 0) return
     for (const stream of touched) {
@@ -301,7 +308,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       case h2.PRIORITY:
         if (stream === 0) return this.fail(h2.PROTOCOL_ERROR, "PRIORITY on the connection")
         if (to - from !== 5) return this.streamError(stream, h2.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
-        if (h2.readUint31(buffer, from) === stream) return this.streamError(stream, h2.PROTOCOL_ERROR, "stream depends on itself")
+        // Priorities are not looked at (RFC 9113 §5.3).
         return this.spend(COST_FRAME)
       case h2.PUSH_PROMISE:
         return this.fail(h2.PROTOCOL_ERROR, "PUSH_PROMISE")
@@ -319,19 +326,15 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       end -= from < to ? buffer[from] : 1
       start++
     }
-    let selfish = false
-    if ((flags & h2.PRIORITY_FLAG) !== 0) {
-      selfish = start + 4 < end && h2.readUint31(buffer, start) === stream
-      start += 5
-    }
+    if ((flags & h2.PRIORITY_FLAG) !== 0) start += 5
     if (start > end) return this.fail(h2.PROTOCOL_ERROR, "padding longer than its frame")
     const endStream = (flags & h2.END_STREAM) !== 0
     if ((flags & h2.END_HEADERS) === 0) {
-      if (!this.#block.begin(stream, endStream, selfish, buffer, start, end)) this.fail(h2.ENHANCE_YOUR_CALM, "header section too large")
+      if (!this.#block.begin(stream, endStream, buffer, start, end)) this.fail(h2.ENHANCE_YOUR_CALM, "header section too large")
       else this.onBlockBegun()
       return
     }
-    this.#header(stream, endStream, selfish, buffer, start, end)
+    this.onHeaders(stream, endStream, buffer, start, end)
   }
 
   /** A header section has begun whose rest has not come. */
@@ -342,14 +345,9 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     if (block.stream === 0) return this.fail(h2.PROTOCOL_ERROR, "CONTINUATION of nothing")
     if (!block.append(buffer, from, to)) return this.fail(h2.ENHANCE_YOUR_CALM, "header section too large")
     if ((flags & h2.END_HEADERS) === 0) return
-    const { bytes, length, endStream, selfish } = block
+    const { bytes, length, endStream } = block
     block.end()
-    this.#header(stream, endStream, selfish, bytes, 0, length)
-  }
-
-  #header(stream: number, endStream: boolean, selfish: boolean, buffer: Buffer, from: number, to: number): void {
-    this.onHeaders(stream, endStream, buffer, from, to)
-    if (selfish && this.#state === OPEN) this.streamError(stream, h2.PROTOCOL_ERROR, "stream depends on itself")
+    this.onHeaders(stream, endStream, bytes, 0, length)
   }
 
   /** A frame, or header section, of a stream that is over. `fatal`: when we have not reset it, the peer can't be right about the connection. */
@@ -359,7 +357,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     else this.streamError(stream, h2.STREAM_CLOSED, "frame on a closed stream")
   }
 
-  onDataStart(flags: number, id: number, length: number): void {
+  onDataStart(flags: number, id: number, length: number, data: number): void {
     this.#dataStream = null
     if (this.#block.stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "header section interrupted")
     if (id === 0) return this.fail(h2.PROTOCOL_ERROR, "DATA on the connection")
@@ -379,7 +377,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.#dataStream = stream
     this.#dataLeft = length
     this.#dataEnds = (flags & h2.END_STREAM) !== 0
-    if (length > 0) this.patience.earn(EARN_DATA)
+    if (data > 0) this.patience.earn(EARN_DATA)
     else if (!this.#dataEnds) this.spend(COST_FRAME * 4)
   }
 
@@ -427,7 +425,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       if (increment === 0) return this.fail(h2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
       this.sendWindow += increment
       if (this.sendWindow > h2.MAX_WINDOW) return this.fail(h2.FLOW_CONTROL_ERROR, "window too large")
-      return this.#pump()
+      this.#opened = true
+      return
     }
     const stream = this.streams.get(id)
     if (stream === undefined) {
@@ -436,7 +435,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     }
     if (increment === 0) return this.streamError(id, h2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
     if (!stream.widen(increment)) return this.streamError(id, h2.FLOW_CONTROL_ERROR, "window too large")
-    if (stream.waiting) this.#pump()
+    this.#opened = true
   }
 
   #onReset(id: number, buffer: Buffer, from: number, to: number): void {
@@ -458,8 +457,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   #onSettings(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
     if (stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "SETTINGS on a stream")
     if ((flags & h2.ACK) !== 0) {
-      if (to > from) this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
-      return
+      if (to > from) return this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
+      return this.spend(COST_FRAME)
     }
     if ((to - from) % 6 !== 0) return this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
     this.spend(COST_FRAME * 8)
@@ -471,7 +470,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       this.#settled = true
       this.onSettled()
     }
-    if (this.#waiting.length > 0) this.#pump()
+    this.#opened = true
   }
 
   #onSetting(identifier: number, value: number): void {
@@ -502,7 +501,10 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   #onPing(flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
     if (stream !== 0) return this.fail(h2.PROTOCOL_ERROR, "PING on a stream")
     if (to - from !== 8) return this.fail(h2.FRAME_SIZE_ERROR, "PING of a wrong size")
-    if ((flags & h2.ACK) !== 0) return this.onPong()
+    if ((flags & h2.ACK) !== 0) {
+      this.spend(COST_FRAME)
+      return this.onPong()
+    }
     this.spend(COST_FRAME * 2)
     if (this.#state !== OPEN) return
     const at = this.output.frame(8, h2.PING, h2.ACK, 0)

@@ -3,6 +3,7 @@
 
 import type { Fields } from "../http/fields.ts"
 import { DATA, END_STREAM, FRAME_HEAD, MAX_PAYLOAD, MAX_WINDOW } from "./frames.ts"
+import { EARN_DATA, EARNING_DATA } from "./patience.ts"
 import type { Session } from "./session.ts"
 
 /** Octets the receiving window of a stream that is always read at once grows to. */
@@ -199,6 +200,7 @@ export abstract class Stream {
       buffer.copy(output.buffer, place, at, at + length)
       this.#lastFrame = place - FRAME_HEAD
       at += length
+      if (length >= EARNING_DATA) session.patience.earn(EARN_DATA)
     }
     this.#lastEpoch = output.epoch
     const sent = at - from
