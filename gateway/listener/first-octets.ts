@@ -91,7 +91,7 @@ export class FirstOctets implements StepRun, DeadlineOwner {
   // The stage behind the PROXY header.
   #look(): void {
     this.#stage = this.#plan.look === "serverName" ? SERVER_NAME : PROTOCOL
-    this.#deadline.set(this.#wheel.now + this.#plan.detectTimeout)
+    this.#deadline.set(this.#wheel.refresh() + this.#plan.detectTimeout)
   }
 
   #guard(bytes: Buffer | null): void {

@@ -39,7 +39,8 @@ describe("where TLS ends", () => {
         workers: 1,
         accessLog: "all",
         listeners: [
-          { name: "auto", address, protocol: "auto", tls, serverNames, backends: "echo", timeouts: { detect: "300ms" } },
+          { name: "auto", address, protocol: "auto", tls, serverNames, backends: "echo" },
+          { name: "quick", address, protocol: "auto", tls, serverNames, backends: "echo", timeouts: { detect: "1s" } },
           { name: "behind", address, protocol: "auto", tls, serverNames, backends: "echo", proxyProtocol },
           { name: "https", address, protocol: "https", tls, proxyProtocol },
           { name: "tls", address, protocol: "tls", tls, serverNames, backends: "told", proxyProtocol },
@@ -151,7 +152,7 @@ describe("where TLS ends", () => {
   })
 
   test("a silent client is taken for one of another protocol", async () => {
-    expect(await ask(await secure("auto"), "", (text) => text.endsWith("\n"))).toBe("welcome\n")
+    expect(await ask(await secure("quick"), "", (text) => text.endsWith("\n"))).toBe("welcome\n")
   })
 
   test("without TLS the same port takes requests and others", async () => {

@@ -11,7 +11,7 @@ import { TcpOrigin } from "../support/tcp-origin.ts"
 
 const V1 = "PROXY TCP4 192.0.2.7 198.51.100.1 4242 443\r\n"
 const GET = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-const trusted = { trusted: ["127.0.0.1", "10.0.0.0/8"], timeout: "400ms" }
+const trusted = { trusted: ["127.0.0.1", "10.0.0.0/8"] }
 const others = { trusted: ["192.0.2.0/24", "::1"] }
 
 let origin: Origin
@@ -28,6 +28,7 @@ beforeAll(async () => {
       accessLog: "all",
       listeners: [
         { name: "web", address: "127.0.0.1:0", proxyProtocol: trusted },
+        { name: "hasty", address: "127.0.0.1:0", proxyProtocol: { ...trusted, timeout: "300ms" } },
         { name: "open-web", address: "127.0.0.1:0", proxyProtocol: others },
         { name: "db", address: "127.0.0.1:0", protocol: "tcp", backends: "echo", proxyProtocol: trusted },
         { name: "open-db", address: "127.0.0.1:0", protocol: "tcp", backends: "echo", proxyProtocol: others },
@@ -125,8 +126,8 @@ describe("an http listener behind a proxy", () => {
   })
 
   test("closes a connection whose header does not come, or ends in the middle", async () => {
-    const silent = await open("web")
-    const late = await open("web")
+    const silent = await open("hasty")
+    const late = await open("hasty")
     late.send(V1.slice(0, 20))
     const ended = await open("web")
     ended.send(V1.slice(0, 20))

@@ -63,7 +63,8 @@ describe("a tls listener without certificates", () => {
           { name: "sni", address: "127.0.0.1:0", protocol: "tls", serverNames, backends: "fallback" },
           { name: "plain", address: "127.0.0.1:0", protocol: "tcp", backends: "secure" },
           { name: "distrusting", address: "127.0.0.1:0", protocol: "tcp", backends: "other-name" },
-          { name: "strict", address: "127.0.0.1:0", protocol: "tls", serverNames, timeouts: { detect: "300ms" } },
+          { name: "strict", address: "127.0.0.1:0", protocol: "tls", serverNames },
+          { name: "hasty", address: "127.0.0.1:0", protocol: "tls", serverNames, timeouts: { detect: "300ms" } },
         ],
         services: {
           db,
@@ -208,7 +209,7 @@ describe("a tls listener without certificates", () => {
     ["half a ClientHello", records(helloMessage()).subarray(0, 30), { flag: "RT", flagDetails: "openingTimeout: ClientHello" }],
     ["nothing", Buffer.alloc(0), { flag: "RT", flagDetails: "openingTimeout: ClientHello" }],
   ])("closes a connection with %s", async (_what, octets, line) => {
-    const client = await RawClient.connect(gateway.port("strict"))
+    const client = await RawClient.connect(gateway.port(line.flag === "RT" ? "hasty" : "strict"))
     const { localPort } = client
     client.send(octets)
     await client.closed()
