@@ -18,7 +18,9 @@ import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots, type TcpSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import { expiryText, sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
+import { TlsChanges } from "./tls/tls-changes.ts"
+import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
+import { HealthChecker } from "./upstream/health-checker.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -46,9 +48,6 @@ export interface SupervisorOptions {
   readonly watch?: boolean
 }
 
-/** ms after which sessions of TLS clients are sealed with another key, so that old ones can't be opened for ever. */
-const TICKET_KEY_LIFE = 12 * 3_600_000
-
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
 
@@ -62,8 +61,12 @@ export class Supervisor {
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
-  readonly #tls = new TlsFiles()
-  #ticketTimer: ReturnType<typeof setInterval> | null = null
+  readonly #tls: TlsChanges
+  readonly #health = new HealthChecker({
+    random: Math.random,
+    onHealth: (...known) => this.#onHealth(...known),
+    fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
+  })
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -83,6 +86,16 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    this.#tls = new TlsChanges({
+      log: (...event) => this.#logger.log(...event),
+      inForce: () => this.#spec as SnapshotSpec,
+      apply: async (tls) => {
+        const { config, filters } = this.#spec as SnapshotSpec
+        await this.#apply(config, filters, tls)
+        return this.#generation
+      },
+      inTurn: (change) => this.#inTurn(change),
+    })
   }
 
   /** Bound addresses, `host:port` by listener name. */
@@ -121,7 +134,7 @@ export class Supervisor {
     const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
     this.#filters = store
     const tls = this.#tls.read(config)
-    if (tls.problems.length > 0) throw new StartError(tls.problems.join("\n"))
+    if (typeof tls === "string") throw new StartError(tls)
     const prepared = await store.prepare(config)
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     const size = config.workers === "auto" ? availableParallelism() : config.workers
@@ -130,7 +143,7 @@ export class Supervisor {
     const guestMetrics = createGuestMetrics()
     const defined = new GuestMetricsTable(guestMetrics)
     this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
-    this.#registry.include(() => expiryText(this.#tls.expiries))
+    this.#registry.include(() => this.#tls.exposition)
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -153,9 +166,8 @@ export class Supervisor {
       onCount: (running) => this.#instruments.workersRunning(running),
     })
     try {
-      await this.#apply(config, prepared.filters, tls.materials)
+      await this.#apply(config, prepared.filters, tls)
       prepared.commit()
-      this.#warnOfExpiry()
       const changes = this.#filterChanges(store)
       this.#changes = changes
       changes.look(performance.now())
@@ -180,6 +192,7 @@ export class Supervisor {
     } catch (error) {
       await this.#pool.terminate()
       this.#compiler.close()
+      this.#health.close()
       this.#changes?.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
@@ -188,11 +201,7 @@ export class Supervisor {
       this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
     }
     if (this.#options.watch !== false) this.#watchFiles()
-    this.#ticketTimer = setInterval(() => {
-      this.#tls.rotate()
-      void this.#inTurn(() => this.#certificatesChanged("new ticket keys"))
-    }, TICKET_KEY_LIFE)
-    this.#ticketTimer.unref()
+    this.#tls.start()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))
     if (modules.some((module) => module.endsWith(".ts"))) this.#compiler.warm()
     this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
@@ -208,14 +217,23 @@ export class Supervisor {
   async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
     const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, slots: this.#slots(config) }
+    const health = this.#health.slots(config)
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots: this.#slots(config) }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    this.#health.use(config, tls.services)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(spec.generation, Date.now())
+  }
+
+  #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
+    this.#instruments.endpointHealthy(service, endpoint, well)
+    if (!changed) return
+    if (well) this.#logger.log("info", "endpoint is well again", { service, endpoint })
+    else this.#logger.log("warn", "endpoint is unwell", { service, endpoint, failure })
   }
 
   #countsOf({ slots }: SnapshotSpec): ReadonlyMap<string, VersionCounts> {
@@ -327,8 +345,8 @@ export class Supervisor {
     }
     const prepared = await (this.#filters as FilterStore).prepare(config)
     if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
-    const tls = this.#readTls(config)
-    if (tls === null) return
+    const tls = this.#tls.read(config)
+    if (typeof tls === "string") return this.#refused(tls)
     if (prepared.kept !== null) {
       const { names, problems } = prepared.kept
       this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
@@ -397,32 +415,6 @@ export class Supervisor {
     this.#watch?.update(this.#filesToWatch())
   }
 
-  /** Null: the configuration was refused, because of files that are bad and never were good. */
-  #readTls(config: Config): TlsMaterials | null {
-    const { materials, problems } = this.#tls.read(config)
-    if (problems.length > 0) {
-      this.#refused(problems.join("\n"))
-      return null
-    }
-    for (const [file, reason] of this.#tls.refused)
-      this.#logger.log("error", "certificate refused; the one in force stays", { file, reason })
-    this.#warnOfExpiry()
-    return materials
-  }
-
-  #warnOfExpiry(): void {
-    for (const warning of this.#tls.warnings(Date.now())) this.#logger.log("warn", warning)
-  }
-
-  // Files of certificates have changed, or it is time for other ticket keys.
-  async #certificatesChanged(why: string): Promise<void> {
-    const { config, filters, tls } = this.#spec as SnapshotSpec
-    const materials = this.#readTls(config)
-    if (materials === null || sameTls(materials, tls)) return
-    await this.#apply(config, filters, materials)
-    this.#logger.log("info", "certificates taken", { generation: this.#generation, why })
-  }
-
   // In metrics, what isn't counted but is so.
   #showFilters(): void {
     const store = this.#filters
@@ -443,9 +435,7 @@ export class Supervisor {
   #watchFiles(): void {
     this.#watch = watchFiles(this.#filesToWatch(), (path) => {
       if (path === this.#file) void this.reload("file changed")
-      else if (TlsFiles.paths((this.#spec as SnapshotSpec).config).includes(path))
-        void this.#inTurn(() => this.#certificatesChanged("file changed"))
-      else void this.#inTurn(() => this.#filterChanged(path))
+      else if (!this.#tls.fileChanged(path)) void this.#inTurn(() => this.#filterChanged(path))
     })
   }
 
@@ -467,7 +457,7 @@ export class Supervisor {
       }
       if (reasons.length > before) filtersInTrouble.push(name)
     }
-    for (const file of this.#tls.refused.keys()) reasons.push(`the newest content of ${file} was refused; the certificate before serves`)
+    reasons.push(...this.#tls.reasons)
     if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
     return {
       ready: !this.#stopping && running > 0,
@@ -500,9 +490,10 @@ export class Supervisor {
     if (this.#stopping) return false
     this.#stopping = true
     this.#watch?.close()
-    clearInterval(this.#ticketTimer ?? undefined)
+    this.#tls.close()
     this.#changes?.close()
     this.#compiler.close()
+    this.#health.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
     this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
@@ -515,9 +506,10 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#stopping = true
     this.#watch?.close()
-    clearInterval(this.#ticketTimer ?? undefined)
+    this.#tls.close()
     this.#changes?.close()
     this.#compiler.close()
+    this.#health.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

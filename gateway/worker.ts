@@ -314,6 +314,7 @@ class Worker {
       authority: head.authority,
       protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
+      grpcStatus: -1,
       flag,
       flagDetails: code,
       duration: 0,

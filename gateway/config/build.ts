@@ -162,8 +162,15 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     matches: written.match ?? [EVERY_REQUEST],
     filters: written.filters?.map(({ use, with: settings }) => ({ use, with: settings })) ?? [],
     action: action(written),
-    timeout: { request: written.timeout?.request ?? 15_000, perTry: written.timeout?.perTry ?? 0, idle: written.timeout?.idle ?? 300_000 },
+    timeout: {
+      request: written.timeout?.request ?? 15_000,
+      perTry: written.timeout?.perTry ?? 0,
+      idle: written.timeout?.idle ?? 300_000,
+      grpc: written.timeout?.request ?? 0,
+    },
+    grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
+    ...(written.retry === undefined ? {} : { retry: written.retry }),
   }
 }
 

@@ -64,7 +64,7 @@ export function readCertificatePair(certPath: string, keyPath: string): Certific
       message: `the certificate in ${quote(certPath)} can't be served: ${error instanceof Error ? error.message : String(error)}`,
     }
   }
-  return { cert: text, key: keyText, der: leaf.raw, keyType: type, curve, expires: Date.parse(leaf.validTo) }
+  return { cert: text, key: keyText, der: new Uint8Array(leaf.raw), keyType: type, curve, expires: Date.parse(leaf.validTo) }
 }
 
 /** Certificates of authorities that others are checked against, PEM. */

@@ -4,7 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
-import { checkConnectionBackends, checkServerNames } from "./connection-checks.ts"
+import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
 import { didYouMean, type Path } from "./problem.ts"
@@ -74,14 +74,6 @@ class Checker implements Checked, Reporter {
 
   warn(path: Path, message: Finding["message"], at: Finding["at"] = "value"): void {
     this.warnings.push({ path, at, message })
-  }
-
-  /** Connections to this service begin with a PROXY header. */
-  #proxied(name: string): boolean {
-    const { services } = this.#written
-    if (!isKnown(services) || !Object.hasOwn(services, name)) return false
-    const service: Salvaged<Written["services"][string]> = services[name]
-    return isKnown(service) && isKnown(service.proxyProtocol)
   }
 
   listeners(baseDir: string): void {
@@ -178,17 +170,19 @@ class Checker implements Checked, Reporter {
     for (const [name, service] of Object.entries(services)) {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
-      if (isKnown(service) && service.tls !== undefined && service.proxyProtocol !== undefined) {
-        this.error(
-          ["services", name, "proxyProtocol"],
-          "goes before TLS, and can't be had together with tls; leave out one of the two",
-          "key",
-        )
-      }
+      if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
           "is empty, so requests for this service are answered with 503; write at least one host:port",
+        )
+      }
+      if (!isKnown(service) || !isKnown(service.healthCheck)) continue
+      const { interval, timeout } = service.healthCheck
+      if (timeout > interval) {
+        this.error(
+          ["services", name, "healthCheck", "timeout"],
+          "is longer than interval, so probes would overtake each other; write a shorter one, or a longer interval",
         )
       }
     }
@@ -267,6 +261,16 @@ class Checker implements Checked, Reporter {
       this.#action(route, i)
       this.#paths(route, i)
       this.#timeouts(route, i)
+      this.#forwardsOnly(route, i)
+    }
+  }
+
+  /** Settings that mean nothing where nothing is sent on. */
+  #forwardsOnly(route: WrittenRoute, i: number): void {
+    if (route.redirect === undefined && route.respond === undefined) return
+    for (const key of ["retry", "grpcWeb"] as const) {
+      if (!isKnown(route[key]) || route[key] === false) continue
+      this.error(["routes", i, key], "belongs to routes with backends, for this one sends nothing on; leave it out", "key")
     }
   }
 
@@ -288,14 +292,9 @@ class Checker implements Checked, Reporter {
     }
     if (isKnown(route.filters)) this.#filterUses(route.filters, ["routes", i, "filters"])
     const services = this.#serviceNames
+    if (isKnown(route.backends)) checkRouteProxy(route.backends, ["routes", i, "backends"], this.#written.services, this)
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {
-        if (this.#proxied(service)) {
-          this.error(
-            ["routes", i, "backends", j],
-            `${quote(service)} has proxyProtocol, which is for services of tcp, tls and auto listeners: connections that carry requests are shared by clients; use a service without it`,
-          )
-        }
         if (services.has(service)) return
         this.warn(
           ["routes", i, "backends", j],

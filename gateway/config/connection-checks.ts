@@ -1,9 +1,9 @@
 // Where connections go, across sections: services that don't exist, names given twice, shares that nobody gets.
 
 import type { Checked } from "./check.ts"
-import { isKnown } from "./issues.ts"
+import { isKnown, type Salvaged } from "./issues.ts"
 import { didYouMean, type Path } from "./problem.ts"
-import type { WrittenListener } from "./schema.ts"
+import type { Written, WrittenListener, WrittenService } from "./schema.ts"
 import { quote } from "./units.ts"
 
 type Backends = NonNullable<WrittenListener["backends"]>
@@ -43,5 +43,34 @@ export function checkServerNames(names: ServerNames, path: Path, services: Reado
           message: `${quote(host)} is in serverNames[${first}] too; leave one out`,
         })
     })
+  })
+}
+
+/** What a service can't have together with a PROXY header. */
+export function checkServiceProxy(service: WrittenService, path: Path, found: Checked): void {
+  if (service.proxyProtocol === undefined) return
+  const at = { path: [...path, "proxyProtocol"], at: "key" } as const
+  if (service.tls !== undefined)
+    found.errors.push({ ...at, message: "goes before TLS, and can't be had together with tls; leave out one of the two" })
+  if (service.healthCheck !== undefined)
+    found.errors.push({
+      ...at,
+      message: "can't be had together with healthCheck, whose requests begin without it; leave out one of the two",
+    })
+}
+
+/** Requests can't go where connections begin with a PROXY header. */
+export function checkRouteProxy(
+  backends: readonly { readonly service: string }[],
+  path: Path,
+  services: Salvaged<Written["services"]>,
+  found: Checked,
+): void {
+  if (!isKnown(services)) return
+  backends.forEach(({ service: name }, j) => {
+    const service: Salvaged<WrittenService> = Object.hasOwn(services, name) ? services[name] : undefined
+    if (!isKnown(service) || !isKnown(service.proxyProtocol)) return
+    const message = `${quote(name)} has proxyProtocol, which is for services of tcp, tls and auto listeners: connections that carry requests are shared by clients; use a service without it`
+    found.errors.push({ path: [...path, j], at: "value", message })
   })
 }

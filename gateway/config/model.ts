@@ -184,6 +184,19 @@ export interface EndpointConfig {
   readonly weight: number
 }
 
+/** How endpoints of a service are asked whether they are well. */
+export interface HealthCheckConfig {
+  /** `http`: a GET, well when it is answered with 2xx. `grpc`: grpc.health.v1.Health/Check of that service, "" = the whole server. */
+  readonly probe: { readonly kind: "http"; readonly path: string } | { readonly kind: "grpc"; readonly service: string }
+  /** ms between two probes of an endpoint; default 5 s. */
+  readonly interval: number
+  /** ms one probe may take; default 1 s. */
+  readonly timeout: number
+  /** Probes in a row that must fail for an endpoint to be avoided, and succeed for it to be used again; default 3 and 2. */
+  readonly unhealthy: number
+  readonly healthy: number
+}
+
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
@@ -211,6 +224,8 @@ export interface ServiceConfig {
     /** Fields of a response head; default 200. */
     readonly fields: number
   }
+  /** Undefined: endpoints are not probed. */
+  readonly healthCheck?: HealthCheckConfig | undefined
 }
 
 /** One version of a filter. Every exchange is given to one of them, by their weights. */
@@ -332,6 +347,25 @@ export interface RouteFilterConfig {
   readonly with: unknown
 }
 
+/** What a failed attempt must have shown for its request to be sent again: kinds of failures, statuses, gRPC statuses. */
+export type RetryCondition =
+  | "connectFailure"
+  | "refused"
+  | "reset"
+  | "5xx"
+  | "cancelled"
+  | "deadlineExceeded"
+  | "resourceExhausted"
+  | "internal"
+  | "unavailable"
+  | number
+
+export interface RetryConfig {
+  /** Times a request may be sent again, at most; default 2. */
+  readonly attempts: number
+  readonly on: readonly RetryCondition[]
+}
+
 export interface RouteConfig {
   /** Unique; default `route-<index>`. */
   readonly name: string
@@ -354,6 +388,12 @@ export interface RouteConfig {
     readonly perTry: number
     /** ms without a byte in either direction while a body streams; 0 = none; default 5 min. */
     readonly idle: number
+    /** `request` for gRPC, beside what a call's grpc-timeout says: none unless `request` was written, since streams are long. */
+    readonly grpc: number
   }
+  /** Undefined: only what proves to have reached no service is sent again. */
+  readonly retry?: RetryConfig | undefined
+  /** Browsers' gRPC-Web becomes gRPC. */
+  readonly grpcWeb: boolean
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
 }

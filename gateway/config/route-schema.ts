@@ -4,7 +4,8 @@ import * as z from "zod"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
 import { wrongRegex } from "./regex.ts"
-import { checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
+import { retry } from "./resilience-schema.ts"
+import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { Wrong } from "./units.ts"
 
 type Pair = readonly [name: string, value: string]
@@ -394,6 +395,8 @@ export const routeSchema = object(
     respond: respond.optional().describe("Answers with a fixed reply."),
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),
     timeout: routeTimeout.optional().describe("A duration for the whole exchange, or { request, perTry, idle }. Default 15s."),
+    retry: retry.optional().describe("When a request is sent again. Default: only when it has certainly reached no service."),
+    grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },
   "a route, such as { match: { path: /api }, backends: api }",

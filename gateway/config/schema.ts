@@ -4,6 +4,7 @@
 import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
+import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
   address,
@@ -163,6 +164,7 @@ export const serviceSchema = object(
     )
       .prefault({})
       .describe("What the service may send."),
+    healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )

@@ -6,6 +6,7 @@ import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import type { BodyBuffer } from "./body-buffer.ts"
+import type { GrpcCallout, GrpcHandler, GrpcStream } from "./grpc-callout.ts"
 
 /** The phase goes on with the next filter. A body: what the buffer holds is passed on. */
 export const CONTINUE = 0
@@ -181,4 +182,6 @@ export interface ServiceCaller {
   has(service: string): boolean
   /** A function that gives the callout up; null when it can't be made (no such service, too many under way). */
   call(callout: Callout, handler: CalloutHandler): (() => void) | null
+  /** Begins a gRPC call; null when it can't be made. */
+  openGrpc(callout: GrpcCallout, handler: GrpcHandler): GrpcStream | null
 }

@@ -161,13 +161,15 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     return detects && security.protocol === "" && protocol === UNDECIDED ? this.#secured : null
   }
 
-  onOpened(opening: Opening, socket: Socket): void {
-    this.#opening.delete(opening)
-    this.begin(socket, opening.id, opening, opening.protocol)
-  }
-
   onRefusedOpening({ addresses, started }: Opening, code: ErrorCode, details: string): void {
     this.#means.onOpeningRefused(this.name, addresses, started, code, details)
+  }
+
+  onOpened(opening: Opening, socket: Socket): void {
+    this.begin(socket, opening.id, opening, opening.protocol)
+    this.#opening.delete(opening)
+    // It may be closed already.
+    if (this.#empty) this.#onEmpty?.()
   }
 
   onNotOpened(opening: Opening): void {

@@ -70,7 +70,7 @@ export class Listener
       this.#starting.set(start, opened)
       if (this.draining) start.drain(DRAIN_GRACE, this.#means.wheel.now)
     } else this.#serve(socket, id, opened.security.protocol === "h2", opened)
-    socket.resume()
+    if (socket.isPaused()) socket.resume()
   }
 
   onStarted(start: HttpStart, socket: Socket, http2: boolean, first: Buffer): void {

@@ -11,6 +11,8 @@ import type { Look } from "./first-octets.ts"
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
+  /** The time to drain is over. */
+  #late = false
 
   /** `material`: of a listener at which TLS ends. */
   constructor(
@@ -42,6 +44,7 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     this.open.add(connection)
     try {
       connection.start()
+      if (this.#late) connection.cut()
     } catch (error) {
       this.onFault(error)
       connection.destroy()
@@ -58,6 +61,7 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     if (limit === 0) return emptied
     const timer = setTimeout(() => {
       this.breakOff()
+      this.#late = true
       for (const connection of [...this.open]) connection.cut()
     }, limit)
     await emptied

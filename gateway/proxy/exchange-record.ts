@@ -7,13 +7,14 @@ import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "../telemetry/access-log.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import { clientAddress } from "./forwarded.ts"
+import type { GrpcCall } from "./grpc-call.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
 /** The state of an exchange that others may look at. */
 export class ExchangeRecord implements StreamInfo, AccessEntry {
   protected readonly plane: Plane
-  protected readonly stream: DownstreamStream
+  protected stream: DownstreamStream
   protected readonly head: RequestHead
   /** Of the wheel's clock, ms. */
   protected readonly started: number
@@ -22,6 +23,8 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   protected endpoint: Endpoint | null = null
   /** Address of the last endpoint. */
   protected lastUpstream = ""
+  /** Set when it is a gRPC call. */
+  protected grpc: GrpcCall | null = null
   attempts = 0
   path = ""
   requestId = ""
@@ -102,6 +105,9 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   }
   get service(): string {
     return this.serviceName
+  }
+  get grpcStatus(): number {
+    return this.grpc === null ? -1 : this.grpc.status
   }
   get upstream(): string {
     return this.upstreamAddress

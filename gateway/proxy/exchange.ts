@@ -15,8 +15,11 @@ import type { Endpoint } from "../upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { FilteredBody } from "./filtered-body.ts"
-import { isGrpc, type Reply } from "./local-reply.ts"
+import { GrpcCall } from "./grpc-call.ts"
+import { GrpcWebStream } from "./grpc-web-stream.ts"
+import type { Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
+import { RetryRun } from "./retry-run.ts"
 import type { Backend, Route } from "./route.ts"
 
 /** Connects that may fail before the request does: each on another endpoint. */
@@ -48,17 +51,21 @@ export class Exchanges implements ExchangeFactory {
   begin(stream: DownstreamStream, head: RequestHead): DownstreamHandler {
     const exchange = new Exchange(this.plane, stream, head)
     exchange.start()
-    return exchange
+    return exchange.handler
   }
 }
 
 class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, ChainOwner {
+  /** Whom the codec drives: the exchange, or what stands between them. */
+  handler: DownstreamHandler = this
   #phase = FILTERING
   #matchedPrefix = ""
   #chain: ChainRun | null = null
   #connection: UpstreamStream | null = null
   #tried: Endpoint[] | null = null
   #retried = false
+  /** The retries of its route, until a response is taken. */
+  #retry: RetryRun | null = null
   #isHead = false
   /** A filter asked for the route to be looked up anew. */
   #reroute = false
@@ -101,6 +108,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const mark = target.indexOf("?")
     this.path = target
     this.#isHead = head.method === "HEAD"
+    if (head.method === "POST") this.grpc = GrpcCall.of(head)
     const path = normalizePath(mark === -1 ? target : target.slice(0, mark), plane.config.path)
     if (path === null) return this.#fail("badRequest", "path")
     head.path = path
@@ -114,10 +122,29 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.matched = route
     this.#matchedPrefix = match.matchedPrefix
     if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
+    if (route.grpcWeb && head.method === "POST") this.#openWeb()
+    if (this.grpc !== null && !this.#admitCall(this.grpc)) return
     this.#arm()
     if (route.filters.length === 0) return this.onRequestFiltered()
     this.#chain = new ChainRun(route.filters, this, head, this)
     this.#chain.runRequest(head.body === "none")
+  }
+
+  // A gRPC-Web request goes on as the call that it stands for.
+  #openWeb(): void {
+    const web = GrpcWebStream.open(this.stream, this, this.head)
+    if (web === null) return
+    this.stream = web
+    this.handler = web
+    this.grpc = GrpcCall.of(this.head)
+  }
+
+  // Whether anyone waits for a call's answer; otherwise it has been answered.
+  #admitCall(call: GrpcCall): boolean {
+    if (call.timeout > 0) return true
+    if (call.timeout === 0) this.#fail("responseTimeout", "grpc-timeout of 0")
+    else this.#fail("badRequest", "grpc-timeout")
+    return false
   }
 
   onRequestFiltered(): void {
@@ -180,6 +207,11 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (backend.rewrite !== undefined) {
       head.path = this.#rewrite(backend.rewrite, head.path)
       this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
+    }
+    if (route.retry !== null) {
+      this.#retry = new RetryRun(route.retry, IDEMPOTENT.test(head.method))
+      // Kept to be sent again, perhaps in another framing, so not in chunks.
+      if (head.body === "chunked") head.body = "close"
     }
     this.#attempt(false)
   }
@@ -257,16 +289,17 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.endpoint = endpoint
     endpoint.active++
     this.#phase = CONNECTING
-    const perTry = (this.matched as Route).perTryTimeout
-    if (perTry > 0) {
-      this.#tryAt = this.plane.means.wheel.refresh() + perTry
+    const route = this.matched as Route
+    if (route.perTryTimeout > 0) {
+      this.#tryAt = this.plane.means.wheel.refresh() + route.perTryTimeout
       this.#arm()
     }
+    if (this.grpc !== null) this.grpc.announce(this.head, this.#endsAt(route), this.plane.means.wheel.refresh())
     endpoint.acquire(this, fresh)
   }
 
   needsHttp2(): boolean {
-    return isGrpc(this.head)
+    return this.grpc !== null
   }
 
   onConnection(connection: UpstreamStream): void {
@@ -276,7 +309,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (connection.uses > 0) this.#countService("reused")
     const authority = this.#authority === "" ? (this.endpoint as Endpoint).address : this.#authority
     const transfer = connection.send(this, head, authority)
-    if (this.#requestBody !== null) this.#sendFiltered(connection, this.#requestBody)
+    if (this.#bodyStarted) this.#sendAgain(connection)
+    else if (this.#requestBody !== null) this.#sendFiltered(connection, this.#requestBody)
     else if (transfer === "none") connection.flush()
     else {
       this.#bodyStarted = true
@@ -298,7 +332,28 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
         return this.#attempt(false)
       }
     }
+    if (this.#retry?.takeAfterFailure(code, true)) return this.#retryAfter(endpoint, false)
     this.#fail(code, `${endpoint.address} ${details}`)
+  }
+
+  // Another attempt, on another endpoint if there is one. What the client sends meanwhile waits with it.
+  #retryAfter(endpoint: Endpoint, fresh: boolean): void {
+    this.#tried ??= []
+    this.#tried.push(endpoint)
+    this.#countService("retries")
+    if (this.#bodyStarted && !this.stream.requestComplete) this.stream.pauseRequest()
+    this.#attempt(fresh)
+  }
+
+  // The body as far as an earlier attempt had it; the rest follows as it comes.
+  #sendAgain(connection: UpstreamStream): void {
+    const { body } = this.#retry as RetryRun
+    const filtered = this.#requestBody
+    body.sendTo(connection)
+    if (filtered?.ended) return this.#endFiltered(connection, filtered)
+    if (body.ended) return connection.sendEnd(body.trailers)
+    connection.flush()
+    if (connection.writable && filtered?.held !== true) this.stream.resumeRequest()
   }
 
   #countService(what: "reused" | "retries" | "overflows"): void {
@@ -336,6 +391,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#chain?.feedRequest(buffer, from, to)
       return
     }
+    this.#retry?.body.keep(buffer, from, to, connection === null)
     if (connection === null) return
     this.#lastActivity = this.plane.means.wheel.now
     connection.sendBytes(buffer, from, to)
@@ -355,8 +411,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       connection?.endTunnel()
       return
     }
-    if (this.#requestBody !== null) this.#chain?.endRequest(trailers)
-    else connection?.sendEnd(trailers)
+    if (this.#requestBody !== null) return this.#chain?.endRequest(trailers)
+    this.#retry?.body.end(trailers)
+    connection?.sendEnd(trailers)
   }
 
   onUpstreamWritable(): void {
@@ -367,7 +424,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const connection = this.#connection
     const body = this.#requestBody as FilteredBody
     if (!body.sent) return body.keep(bytes)
-    // It was answered early, and the answer waits in filters.
+    this.#retry?.body.keep(bytes, 0, bytes.length, connection === null)
+    // It was answered early, and the answer waits in filters; or it is about to be sent again.
     if (connection === null) return
     connection.sendBytes(bytes, 0, bytes.length)
     if (!connection.writable) this.stream.pauseRequest()
@@ -410,6 +468,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#bodyStarted = true
     body.sent = true
     const { bytes } = body.waiting
+    this.#retry?.body.keep(bytes, 0, bytes.length, false)
     connection.sendBytes(bytes, 0, bytes.length)
     body.waiting.clear()
     if (body.ended) return this.#endFiltered(connection, body)
@@ -419,6 +478,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   #endFiltered(connection: UpstreamStream, body: FilteredBody): void {
     this.#requestBody = null
+    this.#retry?.body.end(body.trailers)
     connection.sendEnd(body.trailers)
   }
 
@@ -439,6 +499,16 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onResponseHead(head: ResponseHead): boolean {
+    if (this.#retry !== null) {
+      if (this.#retry.takeAfterResponse(head, this.grpc !== null)) {
+        const endpoint = this.endpoint as Endpoint
+        this.#releaseUpstream()
+        this.#retryAfter(endpoint, false)
+        return false
+      }
+      this.#retry = null
+    }
+    this.grpc?.onHead(head)
     const wheel = this.plane.means.wheel
     this.timeToFirstByte = wheel.refresh() - this.started
     this.#clockRead = true
@@ -463,7 +533,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     // A filter that holds the head back may yet want to see the body.
     this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
-    return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody
+    // Trailers may have to be put behind any octet of a call's response.
+    return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody && this.grpc === null
   }
 
   onResponseFiltered(): void {
@@ -498,7 +569,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     // Without its length the body needs another delimiter, and so it does without the chunks it came in.
     const bare = head.body === "length" ? this.#chain !== null && !head.fields.has("content-length") : this.#plainBody
     const body = bare && head.body !== "none" ? "close" : head.body
-    stream.sendHead(head, body, false)
+    const transfer = stream.sendHead(head, this.grpc !== null && body === "chunked" ? "close" : body, false)
+    this.grpc?.onSent(this.head, head, transfer)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.#chain !== null) this.#connection?.resumeResponse()
   }
@@ -553,16 +625,22 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onResponseComplete(): void {
     this.#leaveEndpoint()
-    if (this.#responseBody === null) return this.#end()
+    // A call ends with its trailers.
+    if (this.#responseBody === null && this.grpc === null) return this.#end()
+    if (this.#chain === null) return
     // The connection's next response is parsed where this head stands.
     const head = (this.#response as ResponseHead).copy()
     this.#response = head
-    if (this.#chain !== null) this.#chain.response = head
+    this.#chain.response = head
   }
 
   onResponseEnd(trailers: Fields | null): void {
-    if (this.#responseBody === null) this.stream.sendEnd(trailers)
-    else this.#chain?.endResponse(trailers)
+    if (this.#responseBody !== null) return this.#chain?.endResponse(trailers)
+    if (this.grpc !== null) {
+      this.grpc.onTrailers(trailers)
+      this.#end()
+    }
+    this.stream.sendEnd(trailers)
   }
 
   onResponseBody(bytes: Buffer): void {
@@ -604,7 +682,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       body.sent = true
       this.#phase = RESPONDING
       this.#arm()
-      stream.sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
+      const transfer = stream.sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
+      this.grpc?.onSent(this.head, head, transfer)
       const { bytes } = body.waiting
       this.responseBytes += bytes.length
       stream.sendBytes(bytes, 0, bytes.length)
@@ -614,6 +693,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (!body.sent) return
     if (!body.ended) return stream.flush()
     this.#responseBody = null
+    this.grpc?.onTrailers(body.trailers)
     this.#end()
     stream.sendEnd(body.trailers)
   }
@@ -629,8 +709,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     if (this.#phase >= RESPONDING && !this.#retract()) {
       // What was sent can't be taken back, and must not look complete.
-      this.#setFlag(errors[code].flag, `${endpoint.address} ${details}`)
-      this.#abort()
+      this.#cutOff(code, `${endpoint.address} ${details}`)
       return
     }
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
@@ -646,6 +725,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#attempt(true)
       return
     }
+    if (this.#retry?.takeAfterFailure(code, unanswered)) return this.#retryAfter(endpoint, code === "upstreamClosed")
     // Cut short, but the client has seen nothing of it: it gets a whole answer.
     this.#fail(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
   }
@@ -681,6 +761,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   // A local reply goes back through the filters the request has reached.
   #reply(reply: Reply, close = false): void {
     if (close) this.#closeAfter = true
+    this.#retry = null
     this.#chain?.stopRequest()
     this.#requestBody = null
     if (this.#responseBody !== null) {
@@ -718,6 +799,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (this.#chain !== null && noBody) head.fields.remove("content-length")
     else if (this.#chain !== null && !this.#isHead) head.fields.set("content-length", String(body.length))
     stream.sendHead(head, bodyless ? "none" : "length", close)
+    this.grpc?.onHead(head)
     if (!bodyless) {
       this.responseBytes = body.length
       stream.sendBytes(body, 0, body.length)
@@ -751,6 +833,15 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#abort()
   }
 
+  // A response that has begun can't be completed: a call's says so in its trailers, any other is cut off.
+  #cutOff(code: ErrorCode, details: string): void {
+    this.#setFlag(errors[code].flag, details)
+    const trailers = this.grpc === null ? null : this.grpc.failed(code)
+    if (trailers === null) return this.#abort()
+    this.#end()
+    this.stream.sendEnd(trailers)
+  }
+
   // Cuts the downstream connection off.
   #abort(): void {
     this.#end()
@@ -761,13 +852,19 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #arm(): void {
     const route = this.matched
     if (route === null) return
-    let at = this.#phase < TUNNEL && route.requestTimeout > 0 ? this.started + route.requestTimeout : NEVER
+    let at = this.#phase < TUNNEL ? this.#endsAt(route) : NEVER
     if (this.#tryAt < at) at = this.#tryAt
     if (this.#goneAt < at && this.#phase < RESPONDING) at = this.#goneAt
     const idle = this.#idleAt(route)
     if (idle < at) at = idle
     if (at === NEVER) this.stream.deadline.clear()
     else this.stream.deadline.set(at)
+  }
+
+  // When the whole exchange has to be over.
+  #endsAt(route: Route): number {
+    if (this.grpc !== null) return this.grpc.endsAt(this.started, route.grpcTimeout)
+    return route.requestTimeout > 0 ? this.started + route.requestTimeout : NEVER
   }
 
   #idleAt(route: Route): number {
@@ -778,8 +875,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onDeadline(): void {
     const now = this.plane.means.wheel.now
     const route = this.matched as Route
-    if (this.#phase !== TUNNEL && route.requestTimeout > 0 && now >= this.started + route.requestTimeout) {
-      return this.#timeOut(this.stream.requestComplete ? "responseTimeout" : "requestTimeout")
+    if (this.#phase !== TUNNEL && now >= this.#endsAt(route)) {
+      // Both sides of a call may speak at once, so that nobody's request was late.
+      return this.#timeOut(this.stream.requestComplete || this.grpc !== null ? "responseTimeout" : "requestTimeout")
     }
     if (now >= this.#tryAt) return this.#timeOut("perTryTimeout")
     if (now >= this.#goneAt && this.#phase < RESPONDING) return this.#cancel()
@@ -788,11 +886,13 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   #timeOut(code: ErrorCode): void {
-    const where = this.endpoint?.address ?? ""
+    const endpoint = this.endpoint
+    const where = endpoint?.address ?? ""
     this.#releaseUpstream()
     if (this.#phase >= RESPONDING) {
-      this.#setFlag(errors[code].flag, where)
-      this.#abort()
+      this.#cutOff(code, where)
+    } else if (endpoint !== null && this.#retry?.takeAfterFailure(code, true)) {
+      this.#retryAfter(endpoint, false)
     } else {
       this.#fail(code, where)
       if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)
@@ -812,6 +912,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#requestBody = null
     this.#responseBody = null
     this.#localBody = null
+    this.#retry = null
     const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
@@ -819,6 +920,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
     if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
+    if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
     // A filter that answers is at work, not at fault.
     if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
     this.plane.snapshot.unpin()

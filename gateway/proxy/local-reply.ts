@@ -2,6 +2,8 @@
 
 import { type ErrorCode, errors } from "../errors.ts"
 import type { LocalReply } from "../filter/filter.ts"
+import { isGrpcType } from "../http/grpc.ts"
+import { encodeGrpcMessage, grpcStatusOfHttp } from "../http/grpc-status.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { reasonPhrase } from "../http/status.ts"
 
@@ -15,37 +17,8 @@ const EMPTY = Buffer.alloc(0)
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
 
-export function isGrpc(request: RequestHead): boolean {
-  const type = request.fields.get("content-type")
-  return type !== undefined && /^application\/grpc(?:$|[+;])/i.test(type)
-}
-
-/** The gRPC status that clients themselves derive from an HTTP one (gRPC, "HTTP to gRPC Status Code Mapping"). */
-function grpcStatusOf(status: number): number {
-  switch (status) {
-    case 400:
-      return 13
-    case 401:
-      return 16
-    case 403:
-      return 7
-    case 404:
-      return 12
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14
-    default:
-      return 2
-  }
-}
-
-/** `grpc-message`: what isn't printable ASCII, and `%`, is percent-encoded octet by octet. */
-function percentEncoded(text: string): string {
-  return Buffer.from(text, "utf8")
-    .toString("latin1")
-    .replace(/[^\x20-\x24\x26-\x7e]/g, (octet) => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)
+function isGrpc(request: RequestHead): boolean {
+  return isGrpcType(request.fields.get("content-type"))
 }
 
 function newHead(status: number): ResponseHead {
@@ -98,7 +71,7 @@ export class LocalReplies {
   filter(reply: LocalReply, request: RequestHead): Reply {
     if (isGrpc(request)) {
       const text = Buffer.from(reply.body.buffer, reply.body.byteOffset, Math.min(reply.body.byteLength, MAX_MESSAGE)).toString("utf8")
-      return this.#grpc(reply.grpcStatus >= 0 ? reply.grpcStatus : grpcStatusOf(reply.status), text, reply.headers)
+      return this.#grpc(reply.grpcStatus >= 0 ? reply.grpcStatus : grpcStatusOfHttp(reply.status), text, reply.headers)
     }
     const head = newHead(reply.status)
     for (let i = 0; i < reply.headers.length; i += 2) head.fields.add(reply.headers[i], reply.headers[i + 1])
@@ -115,7 +88,7 @@ export class LocalReplies {
       if (headers[i] !== "content-type" && !headers[i].startsWith("grpc-")) head.fields.add(headers[i], headers[i + 1])
     }
     head.fields.add("grpc-status", String(status))
-    if (message !== "") head.fields.add("grpc-message", percentEncoded(message.trim()))
+    if (message !== "") head.fields.add("grpc-message", encodeGrpcMessage(message.trim()))
     return this.#finish(head, EMPTY)
   }
 

@@ -2,6 +2,7 @@
 
 import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "../config/model.ts"
 import type { HttpFilter } from "../filter/filter.ts"
+import { RetryPolicy } from "../resilience/retry.ts"
 import { HeaderEditor } from "../router/header-edits.ts"
 import { WeightedSplit } from "../router/split.ts"
 import type { RouteSlots } from "../telemetry/instruments.ts"
@@ -34,6 +35,10 @@ export class Route {
   readonly requestTimeout: number
   readonly perTryTimeout: number
   readonly idleTimeout: number
+  /** In place of {@link requestTimeout} for gRPC. */
+  readonly grpcTimeout: number
+  readonly retry: RetryPolicy | null
+  readonly grpcWeb: boolean
   readonly request: HeaderEditor
   readonly response: HeaderEditor
   readonly redirect: RedirectConfig | null = null
@@ -52,6 +57,9 @@ export class Route {
     this.requestTimeout = config.timeout.request
     this.perTryTimeout = config.timeout.perTry
     this.idleTimeout = config.timeout.idle
+    this.grpcTimeout = config.timeout.grpc
+    this.retry = config.retry === undefined ? null : new RetryPolicy(config.retry)
+    this.grpcWeb = config.grpcWeb
     this.request = new HeaderEditor(config.headers.request)
     this.response = new HeaderEditor(config.headers.response)
     this.allowsTrace = config.matches.some((match) => match.methods.includes("TRACE"))

@@ -2,6 +2,7 @@
 // without a control character in it.
 
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import { OTHER_STATUS } from "../http/grpc-status.ts"
 import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 
 /** Characters kept of a path, and of any other text. */
@@ -26,6 +27,12 @@ export function jsonText(text: string, limit: number): string {
 // Milliseconds with microseconds; finite whatever comes.
 function milliseconds(value: number): number {
   return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
+}
+
+// Its number; as a text what has none.
+function grpcStatus(code: number): string {
+  if (code < OTHER_STATUS) return String(code)
+  return code === OTHER_STATUS ? '"other"' : '"none"'
 }
 
 function security({ version, peerIdentity }: ConnectionSecurity): string {
@@ -54,6 +61,7 @@ export class AccessFormat {
   /** The line of an exchange, with its newline. Fields that have no value are left out, but for the main ones. */
   line(entry: AccessEntry): string {
     let line = `{"time":"${this.#time(entry.startTime)}","method":${jsonText(entry.method, MAX_TEXT)},"path":${jsonText(entry.path, MAX_PATH)},"authority":${jsonText(entry.authority, MAX_TEXT)},"protocol":${jsonText(entry.protocol, MAX_TEXT)},"status":${entry.status}`
+    if (entry.grpcStatus >= 0) line += `,"grpcStatus":${grpcStatus(entry.grpcStatus)}`
     if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
     if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
     line += `,"durationMs":${milliseconds(entry.duration)}`

@@ -15,6 +15,8 @@ export interface AccessEntry {
   readonly protocol: string
   /** 0 when the exchange ended without a response head. */
   readonly status: number
+  /** Code of a gRPC call, over 16 when it ended without one that is known; −1 when it is none. */
+  readonly grpcStatus: number
   /** Response flag; "" when all went well. */
   readonly flag: string
   /** More about the flag; may be "". */

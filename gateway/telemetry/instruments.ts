@@ -3,6 +3,7 @@
 
 import { errors } from "../errors.ts"
 import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
+import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
@@ -86,6 +87,8 @@ export interface RouteSlots {
   readonly duration: number
   /** Counters; add {@link flagIndex}. */
   readonly flags: number
+  /** Counters of gRPC calls; add a code, OTHER_STATUS or NO_STATUS. */
+  readonly grpc: number
   /** Counters of body octets received from and sent to the client. */
   readonly requestBytes: number
   readonly responseBytes: number
@@ -159,6 +162,7 @@ export class Instruments {
   readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
   readonly #filter: Record<keyof FilterSlots, Metric>
+  readonly #endpointHealthy: Metric
   readonly #filterWeight: Metric
   readonly #filterRollbacks: Metric
   readonly #filterRefused: Metric
@@ -216,6 +220,13 @@ export class Instruments {
         help: "Finished requests with a response flag",
         labels: ["route"],
         across: { label: "flag", values: responseFlags },
+        ...byRoute,
+      }),
+      grpc: registry.counter({
+        name: "sluice_grpc_requests_total",
+        help: "Finished gRPC calls by their status",
+        labels: ["listener", "route", "service"],
+        across: { label: "code", values: [...grpcCodes, "other", "none"] },
         ...byRoute,
       }),
       requestBytes: registry.counter({
@@ -303,6 +314,12 @@ export class Instruments {
         labels: filter,
       }),
     }
+    this.#endpointHealthy = registry.gauge({
+      name: "sluice_endpoint_healthy",
+      help: "1 while the health checks of an endpoint succeed, 0 while it is avoided",
+      labels: ["service", "endpoint"],
+      maxSeries: SERVICE_SERIES,
+    })
     this.#filterWeight = registry.gauge({
       name: "sluice_filter_version_weight",
       help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
@@ -351,11 +368,12 @@ export class Instruments {
 
   /** `route` or `service` is {@link NONE} for requests no route matched, redirects, direct responses and missing services. */
   route(listener: string, route: string, service: string): RouteSlots {
-    const { requests, duration, flags, requestBytes, responseBytes } = this.#route
+    const { requests, duration, flags, grpc, requestBytes, responseBytes } = this.#route
     return {
       requests: requests.slot(listener, route, service),
       duration: duration.slot(route, service),
       flags: flags.slot(route),
+      grpc: grpc.slot(listener, route, service),
       requestBytes: requestBytes.slot(route, service),
       responseBytes: responseBytes.slot(route, service),
     }
@@ -372,6 +390,11 @@ export class Instruments {
 
   filter(name: string, version: string): FilterSlots {
     return slots(this.#filter, (metric) => metric.slot(name, version))
+  }
+
+  /** What health checks say of an endpoint. */
+  endpointHealthy(service: string, endpoint: string, healthy: boolean): void {
+    this.#registry.writer.set(this.#endpointHealthy.slot(service, endpoint), healthy ? 1 : 0)
   }
 
   /** How many exchanges a version is given, as it is in force: 0 while it is rolled back. */

@@ -4,7 +4,9 @@
 import { Buffer } from "node:buffer"
 import type { ErrorCode } from "../errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse, ServiceCaller } from "../filter/filter.ts"
+import type { GrpcCallout, GrpcHandler, GrpcStream } from "../filter/grpc-callout.ts"
 import type { FakeClock } from "./fake-clock.ts"
+import { FakeGrpcCall } from "./grpc-call.ts"
 import { contentOf, type MessageContent, ObservedBody, ObservedHeaders } from "./messages.ts"
 import { fromWire } from "./text.ts"
 import type { Turns } from "./turns.ts"
@@ -141,6 +143,10 @@ export class FakeServices implements ServiceCaller {
       if (!this.#end(call)) return
       call.outcome = "cancelled"
     }
+  }
+
+  openGrpc(callout: GrpcCallout, handler: GrpcHandler): GrpcStream | null {
+    return this.has(callout.service) ? new FakeGrpcCall(this, callout, handler) : null
   }
 
   #answer(fake: NonNullable<ServiceFake>, call: Call): ServiceAnswer | Promise<ServiceAnswer> {

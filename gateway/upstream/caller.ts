@@ -1,10 +1,12 @@
-// Requests that filters make of their own, to services of the configuration: one attempt after the other until a response
-// has been read whole into memory, bounded in number, size and time. Nobody is called back from within `call`.
+// Requests and gRPC calls that filters make of their own, to services of the configuration, bounded in number, size and
+// time, for each filter and for all of them. Nobody is called back from within `call`.
 
 import type { ErrorCode } from "../errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse, ServiceCaller } from "../filter/filter.ts"
+import type { GrpcCallout, GrpcHandler, GrpcStream } from "../filter/grpc-callout.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type CalloutCount, CalloutExchange, type CalloutOwner } from "./callout.ts"
+import { GrpcExchange, type GrpcOwner } from "./grpc-exchange.ts"
 import type { Service, Services } from "./services.ts"
 
 /** Callouts under way in one worker. */
@@ -54,14 +56,32 @@ export class Caller implements ServiceCaller, CalloutOwner {
     const service = this.#service(callout.service)
     if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
     const name = callout.filter ?? ""
-    const share = this.#shares.get(name) ?? new Share(this, () => this.#shares.delete(name))
+    const share = this.#share(name)
     if (share.underWay >= MAX_CALLOUTS * SHARE || !share.hold(callout.body.length)) return null
     const exchange = new CalloutExchange(share, service, callout, handler)
+    this.#begin(name, share)
+    if (!exchange.start()) return null
+    return () => exchange.cancel()
+  }
+
+  openGrpc(callout: GrpcCallout, handler: GrpcHandler): GrpcStream | null {
+    const service = this.#service(callout.service)
+    if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
+    const share = this.#share(callout.filter)
+    if (share.underWay >= MAX_CALLOUTS * SHARE) return null
+    const exchange = new GrpcExchange(share, service, callout, handler)
+    this.#begin(callout.filter, share)
+    return exchange.start() ? exchange : null
+  }
+
+  #share(name: string): Share {
+    return this.#shares.get(name) ?? new Share(this, () => this.#shares.delete(name))
+  }
+
+  #begin(name: string, share: Share): void {
     this.#underWay++
     share.underWay++
     this.#shares.set(name, share)
-    if (!exchange.start()) return null
-    return () => exchange.cancel()
   }
 
   // What its callouts tell it.
@@ -70,6 +90,10 @@ export class Caller implements ServiceCaller, CalloutOwner {
     if (this.#held + octets > MAX_HELD) return false
     this.#held += octets
     return true
+  }
+
+  release(octets: number): void {
+    this.#held -= octets
   }
 
   ended(octets: number): void {
@@ -81,26 +105,26 @@ export class Caller implements ServiceCaller, CalloutOwner {
     this.#dependencies.count(service, what)
   }
 
-  /** Tells the handler; a fault in it must not reach the codec whose event this is. */
-  fail(handler: CalloutHandler, code: ErrorCode, details: string): void {
+  /** Runs what calls a handler; a fault in it must not reach the codec whose event this is. */
+  guard(run: () => void): void {
     try {
-      handler.onCalloutFailed(code, details)
+      run()
     } catch (error) {
       this.#dependencies.fault(error)
     }
   }
 
+  fail(handler: CalloutHandler, code: ErrorCode, details: string): void {
+    this.guard(() => handler.onCalloutFailed(code, details))
+  }
+
   respond(handler: CalloutHandler, response: CalloutResponse): void {
-    try {
-      handler.onCalloutResponse(response)
-    } catch (error) {
-      this.#dependencies.fault(error)
-    }
+    this.guard(() => handler.onCalloutResponse(response))
   }
 }
 
 /** What one filter has of a worker's callouts. */
-class Share implements CalloutOwner {
+class Share implements CalloutOwner, GrpcOwner {
   readonly wheel: TimerWheel
   underWay = 0
   readonly #caller: Caller
@@ -117,6 +141,15 @@ class Share implements CalloutOwner {
     if (this.#held + octets > MAX_HELD * SHARE || !this.#caller.hold(octets)) return false
     this.#held += octets
     return true
+  }
+
+  release(octets: number): void {
+    this.#held -= octets
+    this.#caller.release(octets)
+  }
+
+  guard(run: () => void): void {
+    this.#caller.guard(run)
   }
 
   ended(octets: number): void {

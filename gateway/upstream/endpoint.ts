@@ -4,6 +4,7 @@
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
+import type { EndpointHealthView } from "./health-table.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
@@ -21,6 +22,8 @@ export class Endpoint implements PoolOwner {
   readonly target: Target
   /** Attempts under way in this worker. */
   active = 0
+  /** What probes say of it; null = it is not probed. */
+  health: EndpointHealthView | null = null
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -61,6 +64,11 @@ export class Endpoint implements PoolOwner {
   /** Whether a connect failed a moment ago: balancers take others first. */
   get suspect(): boolean {
     return this.#avoidUntil > this.#wheel.now
+  }
+
+  /** Whether probes say that others should be taken. */
+  get unwell(): boolean {
+    return this.health?.unwell === true
   }
 
   get connections(): number {

@@ -5,6 +5,7 @@ import type { ServiceConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
+import { EndpointHealthView, type HealthSlots } from "./health-table.ts"
 import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
 import type { UpstreamCounters } from "./pool.ts"
 
@@ -44,11 +45,14 @@ export class Services {
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
+    health: HealthSlots | null = null,
   ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
     const { wheel, random, workers, counters } = this.#dependencies
     const services = new Map<string, Service>()
     const endpoints = new Map<string, Endpoint>()
+    const words = health === null ? null : new Int32Array(health.memory)
     for (const [name, service] of Object.entries(config)) {
+      const slots = health?.services[name]
       const settings = {
         connectTimeout: service.connectTimeout,
         maxConnections: Math.max(1, Math.ceil(service.pool.maxConnections / workers)),
@@ -59,12 +63,13 @@ export class Services {
       }
       const tls = service.tls === null ? null : new ClientTls(service.tls, materials[name])
       const list: Endpoint[] = []
-      for (const { address, weight } of service.endpoints) {
+      for (const [i, { address, weight }] of service.endpoints.entries()) {
         const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, tls?.key, settings])
         const endpoint =
           endpoints.get(key) ??
           this.#endpoints.get(key) ??
           new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
+        endpoint.health = words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], slots.allUnwell)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }

@@ -66,6 +66,10 @@ export interface GuestExports {
   readonly tick: Callback | null
   readonly queueReady: Callback | null
   readonly httpCallResponse: Callback | null
+  readonly grpcInitialMetadata: Callback | null
+  readonly grpcReceive: Callback | null
+  readonly grpcTrailingMetadata: Callback | null
+  readonly grpcClose: Callback | null
   readonly foreignFunction: Callback | null
   readonly done: Callback | null
   readonly log: Callback | null
@@ -110,6 +114,10 @@ export function guestExports(exports: WebAssembly.Exports): GuestExports {
     tick: find("proxy_on_tick"),
     queueReady: find("proxy_on_queue_ready"),
     httpCallResponse: find("proxy_on_http_call_response"),
+    grpcInitialMetadata: find("proxy_on_grpc_receive_initial_metadata"),
+    grpcReceive: find("proxy_on_grpc_receive"),
+    grpcTrailingMetadata: find("proxy_on_grpc_receive_trailing_metadata"),
+    grpcClose: find("proxy_on_grpc_close"),
     foreignFunction: find("proxy_on_foreign_function"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),

@@ -18,30 +18,8 @@ const CALLBACK = "proxy_on_http_call_response"
 /** What `proxy_get_status` tells of a callout that failed, whatever it was: the status of a broken connection. */
 const BROKEN = 11
 
-/** Ids of one instance's HTTP callouts: multiples of 4, which leaves the others to gRPC. */
-export class CalloutIds {
-  readonly #live = new Set<number>()
-  #last = 0
-
-  take(): number {
-    let id = this.#last
-    do id = (id + 4) >>> 0
-    while (id === 0 || this.#live.has(id))
-    this.#last = id
-    this.#live.add(id)
-    return id
-  }
-
-  free(id: number): void {
-    this.#live.delete(id)
-  }
-}
-
 /** The callouts of one root context. */
 export class RootCallouts {
-  /** How the last one that was answered went. */
-  status = 0
-  statusMessage = ""
   readonly #root: RootContext
   readonly #live = new Set<RootCallout>()
 
@@ -68,8 +46,8 @@ export class RootCallouts {
   leave(callout: RootCallout): boolean {
     if (!this.#live.delete(callout)) return false
     this.#root.vm.calloutIds.free(callout.id)
-    this.status = callout.response === null ? BROKEN : 0
-    this.statusMessage = callout.failure
+    this.#root.status = callout.response === null ? BROKEN : 0
+    this.#root.statusMessage = callout.failure
     return true
   }
 

@@ -3,8 +3,9 @@
 
 import type { Callout } from "../filter/filter.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
-import type { HostRoot } from "./proxy-wasm/host.ts"
+import type { GrpcRequest, HostRoot } from "./proxy-wasm/host.ts"
 import { RootCallouts } from "./root-callouts.ts"
+import { RootGrpc, type RootGrpcCall } from "./root-grpc.ts"
 import { RootQueue } from "./root-queue.ts"
 import { RootTicker } from "./root-ticker.ts"
 import type { Vm } from "./vm.ts"
@@ -28,10 +29,14 @@ export class RootContext implements HostRoot {
   readonly rootId: Uint8Array
   readonly config: Uint8Array
   awaitingDone = false
+  /** How the last of its callouts and gRPC calls went that has ended. */
+  status = 0
+  statusMessage = ""
   /** Where its callbacks are counted. */
   metrics: FilterMetrics | null = null
   readonly #ticker: RootTicker
   readonly #callouts: RootCallouts
+  readonly #grpc: RootGrpc
   readonly #queues = new Map<number, RootQueue>()
   #cancelWait: (() => void) | null = null
   #whenEnded: (() => void) | null = null
@@ -48,14 +53,7 @@ export class RootContext implements HostRoot {
     this.config = encoder.encode(settings.config)
     this.#ticker = new RootTicker(this)
     this.#callouts = new RootCallouts(this)
-  }
-
-  get status(): number {
-    return this.#callouts.status
-  }
-
-  get statusMessage(): string {
-    return this.#callouts.statusMessage
+    this.#grpc = new RootGrpc(this)
   }
 
   /** Runs a callback outside exchanges: `call` crosses into the guest's export of that name. */
@@ -79,6 +77,19 @@ export class RootContext implements HostRoot {
   /** Makes a callout: its id; 0 when it can't be made. */
   call(callout: Callout): number {
     return this.#ended ? 0 : this.#callouts.call(callout)
+  }
+
+  /** Makes a gRPC call, or opens a stream: its id; 0 when it can't be made. */
+  grpcCall(request: GrpcRequest, message: Uint8Array): number {
+    return this.#ended ? 0 : this.#grpc.call({ ...request, unary: true, filter: this.name }, message)
+  }
+
+  grpcStream(request: GrpcRequest): number {
+    return this.#ended ? 0 : this.#grpc.stream({ ...request, unary: false, filter: this.name })
+  }
+
+  findGrpc(id: number): RootGrpcCall | undefined {
+    return this.#grpc.find(id)
   }
 
   registerQueue(namespace: string, name: string): number {
@@ -120,6 +131,7 @@ export class RootContext implements HostRoot {
     this.#ended = true
     this.#ticker.set(0)
     this.#callouts.end()
+    this.#grpc.end()
     for (const queue of this.#queues.values()) queue.end()
     this.#queues.clear()
     this.#cancelWait?.()

@@ -23,7 +23,12 @@ export function trialEnvironment(clock: Pick<Clock, "now" | "monotonic">, servic
 /** A caller whose callouts are never answered: the trial is over before one could be. */
 function trialCaller(services: ReadonlySet<string> | null): ServiceCaller {
   const has = (service: string): boolean => services === null || services.has(service)
-  return { has, call: (callout) => (has(callout.service) ? nothing : null) }
+  const stream = { send: nothing, end: nothing, taken: nothing, cancel: nothing }
+  return {
+    has,
+    call: (callout) => (has(callout.service) ? nothing : null),
+    openGrpc: (callout) => (has(callout.service) ? stream : null),
+  }
 }
 
 /** Shared data of a VM that is alone. */

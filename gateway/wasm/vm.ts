@@ -4,6 +4,7 @@
 import { Buffer } from "node:buffer"
 import type { Callout } from "../filter/filter.ts"
 import type { LogLevel } from "../telemetry/log.ts"
+import { CalloutIds } from "./callout-ids.ts"
 import { Permissions } from "./grants.ts"
 import { type GuestExports, guestExports } from "./guest-exports.ts"
 import { BYTES_PER_UNIT_SHIFT } from "./meter/costs.ts"
@@ -17,6 +18,7 @@ import {
   type Grants,
   type HostCallout,
   type HostEnvironment,
+  type HostGrpc,
   type HostRoot,
   type HostStream,
   type HostVm,
@@ -26,7 +28,6 @@ import {
 } from "./proxy-wasm/host.ts"
 import { hostCalls } from "./proxy-wasm/host-calls.ts"
 import { GuestMemory } from "./proxy-wasm/memory.ts"
-import { CalloutIds } from "./root-callouts.ts"
 import { RootContext, type RootSettings } from "./root-context.ts"
 import { GuestExit, Trap, trapOf } from "./trap.ts"
 
@@ -87,7 +88,9 @@ export class Vm implements HostVm {
   readonly variables: readonly Uint8Array[]
   readonly abi: AbiVersion
   readonly contexts: Map<number, RootContext | VmStream> = new Map()
-  readonly calloutIds: CalloutIds = new CalloutIds()
+  readonly calloutIds: CalloutIds = new CalloutIds(0)
+  readonly grpcCallIds: CalloutIds = new CalloutIds(1)
+  readonly grpcStreamIds: CalloutIds = new CalloutIds(2)
   /** What its roots do by themselves. */
   readonly work: OwnWork
   exports: GuestExports = noExports
@@ -95,6 +98,7 @@ export class Vm implements HostVm {
   stream: VmStream | null = null
   phase: number = OTHER_PHASE
   callout: HostCallout | null = null
+  grpc: HostGrpc | null = null
   foreignArguments: Uint8Array | null = null
   dead = false
   /** Reason of an exit the guest asked for. Set before the throw, which a guest with exception handling could swallow. */
@@ -238,6 +242,7 @@ export class Vm implements HostVm {
       return false
     }
     this.callout = null
+    this.grpc = null
     this.foreignArguments = null
     this.leave()
     return !this.dead
@@ -302,6 +307,7 @@ export class Vm implements HostVm {
     this.stream = null
     this.phase = OTHER_PHASE
     this.callout = null
+    this.grpc = null
     this.foreignArguments = null
     this.#pending = []
     this.#finished = []

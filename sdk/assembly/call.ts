@@ -1,26 +1,20 @@
-// Requests of a filter's own to services of the gateway's configuration, and what becomes of the exchange meanwhile.
+// Requests of a filter's own to services of the gateway's configuration.
 
-import { Action, BufferType, MapType, Status, StreamType } from "./abi"
+import { BufferType, MapType, Status } from "./abi"
 import { fetchBuffer } from "./body"
-import { currentContext } from "./context"
-import { proxy_continue_stream, proxy_get_status, proxy_http_call, proxy_set_effective_context } from "./env"
+import { proxy_get_status, proxy_http_call } from "./env"
 import { HttpFilter } from "./filter"
 import { encodePairs, Header, Headers, pairsSize } from "./headers"
 import { Json } from "./json"
-import { log, report } from "./log"
+import { report } from "./log"
 import { clearResult, OUT_DATA, OUT_SIZE, OUT_WORD, takeUint8Array } from "./memory"
+import { Outgoing, resume } from "./outgoing"
 import { toBytes } from "./payload"
-import { answer as reply, Reply } from "./reply"
+import { Reply } from "./reply"
 import { Request } from "./request"
 import { Response } from "./response"
-import { enter, enterPlugin, request, response } from "./runtime"
+import { request, response } from "./runtime"
 import { ascii, encodeKey, keySize, releaseKey, takeText } from "./text"
-
-/** Calls of one callback that can't be sent and whose callbacks try again, before the exchange is given up. */
-const MAX_REFUSED: i32 = 16
-
-/** Where the exchange waits; -1 outside of one. */
-const NOWHERE: i32 = -1
 
 /**
  * A request to a service, by the name it has in the gateway's configuration. The exchange that sends it waits until the
@@ -46,7 +40,7 @@ const NOWHERE: i32 = -1
  * callback has to know goes into `context`.
  */
 @final
-export class Call {
+export class Call extends Outgoing {
   /** Milliseconds until the answer must be there. */
   timeout: i32 = 5000
   /** The `host` of the request; the service's name unless set. */
@@ -60,16 +54,13 @@ export class Call {
   private forResponse: ((response: Response, answer: Answer) => Reply | null) | null = null
   private forFilter: HttpFilter | null = null
   private forNobody: ((answer: Answer) => void) | null = null
-  /** @internal The stream that waits; 0 = none. */
-  stream: i32 = 0
-  /** @internal The direction that waits. */
-  direction: i32 = NOWHERE
 
   constructor(
-    public readonly service: string,
+    service: string,
     public readonly method: string = "GET",
     public readonly path: string = "/",
   ) {
+    super(service)
     this.authority = service
   }
 
@@ -118,39 +109,11 @@ export class Call {
   /** Sends it without waiting, from any callback; `callback` gets the answer outside of the exchange. False if it can't be sent. */
   fire(callback: ((answer: Answer) => void) | null = null): boolean {
     this.forNobody = callback
-    const id = this.dispatch()
-    if (id == 0) return false
-    if (callback !== null) underWay().pending.set(id, this)
-    return true
+    return this.launch(callback !== null)
   }
 
-  private begin(): void {
-    if (direction == NOWHERE) {
-      log.error('call to "' + this.service + '": only a message\'s callback can wait for it, use fire here')
-      return
-    }
-    this.stream = currentContext
-    this.direction = direction
-    const waits = underWay().waits
-    let wait: Wait
-    if (waits.has(this.stream)) {
-      wait = waits.get(this.stream)
-    } else {
-      wait = new Wait()
-      waits.set(this.stream, wait)
-    }
-    const id = this.dispatch()
-    if (id == 0) {
-      wait.refused.push(this)
-    } else {
-      underWay().pending.set(id, this)
-      wait.ids.push(id)
-      wait.add(this.direction, 1)
-    }
-  }
-
-  /** Its id, or 0. */
-  private dispatch(): i32 {
+  /** @internal */
+  dispatch(): i32 {
     const all: Header[] = [new Header(":method", this.method), new Header(":path", this.path), new Header(":authority", this.authority)]
     for (let i = 0; i < this.headers.length; i++) all.push(this.headers[i])
     const pairs = encodePairs(all)
@@ -168,7 +131,8 @@ export class Call {
   }
 
   /** @internal */
-  answered(answer: Answer): Reply | null {
+  answered(failure: string, _: i32): Reply | null {
+    const answer = new Answer(this, failure)
     const forRequest = this.forRequest
     if (forRequest !== null) return forRequest(request, answer)
     const forResponse = this.forResponse
@@ -234,127 +198,9 @@ export class Answer {
   }
 }
 
-/** The calls an exchange waits for. */
-@final
-class Wait {
-  requests: i32 = 0
-  responses: i32 = 0
-  readonly ids: i32[] = []
-  /** Those that could not be sent: their callbacks run when the author's own callback has returned. */
-  readonly refused: Call[] = []
-
-  add(direction: i32, count: i32): void {
-    if (direction == StreamType.HTTP_REQUEST) this.requests += count
-    else this.responses += count
-  }
-
-  holds(direction: i32): boolean {
-    return (direction == StreamType.HTTP_REQUEST ? this.requests : this.responses) > 0
-  }
-}
-
-/** The calls under way; made when it is first needed, so that other filters don't contain it. */
-@final
-class Calls {
-  /** By the host's id of the call. */
-  readonly pending: Map<i32, Call> = new Map<i32, Call>()
-  /** By stream; those without calls aren't here. */
-  readonly waits: Map<i32, Wait> = new Map<i32, Wait>()
-}
-
-let calls: Calls | null = null
-
-function underWay(): Calls {
-  let all = calls
-  if (all === null) calls = all = new Calls()
-  return all
-}
-
-/** Direction of the callback that runs. */
-let direction: i32 = NOWHERE
-
-/** A message's callback begins. */
-export function begin(way: i32): void {
-  direction = way
-}
-
-/** A message's callback has ended with `action`: PAUSE if it replied. What the host is told instead while calls are out: `waiting`. */
-export function end(action: i32, waiting: i32): i32 {
-  const waits = underWay().waits
-  const way = direction
-  if (action != Action.CONTINUE) {
-    forget(currentContext)
-  } else if (waits.has(currentContext)) {
-    action = settle(currentContext, waits.get(currentContext))
-    if (action == Action.CONTINUE && waits.has(currentContext) && waits.get(currentContext).holds(way)) action = waiting
-  }
-  direction = NOWHERE
-  return action
-}
-
-/** Runs the callbacks of calls that couldn't be sent. PAUSE if one of them replied. */
-function settle(stream: i32, wait: Wait): i32 {
-  for (let i = 0; wait.refused.length > 0; i++) {
-    const call = wait.refused.shift()
-    const failed =
-      i < MAX_REFUSED ? call.answered(new Answer(call, "it could not be sent")) : new Reply(503, "the filter's call could not be sent")
-    if (failed !== null) {
-      reply(failed)
-      forget(stream)
-      return Action.PAUSE
-    }
-  }
-  return Action.CONTINUE
-}
-
 /** `proxy_on_http_call_response`. */
 export function receive(plugin: i32, id: i32, headers: i32): void {
-  const pending = underWay().pending
-  const waits = underWay().waits
-  if (!pending.has(id)) return
-  const call = pending.get(id)
-  pending.delete(id)
-  const failure = headers == 0 ? readFailure() : ""
-  if (call.direction == NOWHERE) {
-    enterPlugin(plugin)
-    call.answered(new Answer(call, failure))
-    return
-  }
-  const stream = call.stream
-  if (!waits.has(stream)) return
-  const wait = waits.get(stream)
-  if (proxy_set_effective_context(stream) != Status.OK) {
-    forget(stream)
-    return
-  }
-  enter(stream)
-  direction = call.direction
-  const at = wait.ids.indexOf(id)
-  if (at >= 0) wait.ids.splice(at, 1)
-  const result = call.answered(new Answer(call, failure))
-  wait.add(call.direction, -1)
-  if (result !== null) {
-    reply(result)
-    forget(stream)
-  } else if (settle(stream, wait) == Action.CONTINUE && !wait.holds(call.direction)) {
-    if (wait.ids.length == 0) waits.delete(stream)
-    proxy_continue_stream(call.direction)
-  }
-  direction = NOWHERE
-}
-
-export function isWaiting(stream: i32): bool {
-  return underWay().waits.has(stream)
-}
-
-/** The exchange waits for nothing any more; answers that still come are dropped. */
-export function forget(stream: i32): void {
-  const pending = underWay().pending
-  const waits = underWay().waits
-  if (!waits.has(stream)) return
-  const ids = waits.get(stream).ids
-  for (let i = 0; i < ids.length; i++) pending.delete(ids[i])
-  waits.delete(stream)
+  resume(plugin, id, headers == 0 ? readFailure() : "", 0)
 }
 
 function readFailure(): string {

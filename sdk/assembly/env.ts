@@ -59,6 +59,21 @@ export declare function proxy_http_call(
   id: usize,
 ): i32
 
+export declare function proxy_grpc_call(
+  service: usize,
+  serviceSize: i32,
+  grpcService: usize,
+  grpcServiceSize: i32,
+  method: usize,
+  methodSize: i32,
+  metadata: usize,
+  metadataSize: i32,
+  message: usize,
+  messageSize: i32,
+  timeout: i32,
+  id: usize,
+): i32
+
 export declare function proxy_get_status(code: usize, data: usize, size: usize): i32
 
 export declare function proxy_set_tick_period_milliseconds(period: i32): i32

@@ -2,6 +2,7 @@
 
 import { Body } from "./body"
 import { Answer, Call } from "./call"
+import { GrpcAnswer, GrpcCall } from "./grpc-call"
 import { Headers } from "./headers"
 import { Reply } from "./reply"
 import { Request } from "./request"
@@ -30,12 +31,12 @@ import { request, response } from "./runtime"
  * ```
  */
 export abstract class HttpFilter {
-  /** The exchange's request, for `onAnswer`. */
+  /** The exchange's request, for `onAnswer` and `onGrpcAnswer`. */
   get request(): Request {
     return request
   }
 
-  /** The exchange's response, for `onAnswer`. */
+  /** The exchange's response, for `onAnswer` and `onGrpcAnswer`. */
   get response(): Response {
     return response
   }
@@ -78,6 +79,11 @@ export abstract class HttpFilter {
 
   /** The answer to a call that was sent with `sendTo(this)`; the exchange waits for it. */
   onAnswer(call: Call, answer: Answer): Reply | null {
+    return null
+  }
+
+  /** The answer to a gRPC call that was sent with `sendTo(this)`; the exchange waits for it. */
+  onGrpcAnswer(call: GrpcCall, answer: GrpcAnswer): Reply | null {
     return null
   }
 

@@ -20,6 +20,7 @@ export {
 } from "./crypto"
 export { httpDate, isoDate, parseHttpDate, parseIsoDate } from "./dates"
 export { base64, base64url, hex, percent, utf8 } from "./encoding"
+export { GrpcAnswer, GrpcCall } from "./grpc-call"
 export { HttpFilter } from "./filter"
 export { Header, Headers } from "./headers"
 export { Json } from "./json"

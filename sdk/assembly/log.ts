@@ -29,6 +29,7 @@ export function report(what: string, status: i32): void {
 function describe(status: i32): string {
   if (status == Status.NOT_FOUND) return "not available here"
   if (status == Status.BAD_ARGUMENT) return "refused as invalid, or not allowed in this phase"
+  if (status == Status.PARSE_FAILURE) return "there is no such service"
   if (status == Status.UNIMPLEMENTED) return "not supported by this host"
   return "failed with status " + decimal(status)
 }

@@ -174,6 +174,7 @@ function checkFunction(name: string, declaration: Statement, problems: GlueProbl
 const INSTEAD: readonly (readonly [string, string])[] = [
   ["configure", "configure"],
   ["http_call", "a callback of Call.send"],
+  ["grpc", "a callback of GrpcCall.send"],
   ["tick", "onTick"],
   ["queue", "onQueue"],
   ["log", "onLog"],

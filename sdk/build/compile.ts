@@ -111,6 +111,7 @@ export class FilterCompilation {
     const own = program.sources.filter((source) => !source.isLibrary)
     const glue = generateGlue(author, `./${this.#entry.replace(/\.ts$/, "")}`, {
       calls: own.some((source) => importsFromSdk(source, "Call")),
+      grpcCalls: own.some((source) => importsFromSdk(source, "GrpcCall")),
       skips: own.some((source) => source.text.includes("skipBody")),
     })
     compiler.parse(program, glue.text, GLUE_PATH, true)

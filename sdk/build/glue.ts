@@ -47,6 +47,8 @@ const HOLD = 2
 export interface Features {
   /** Callouts: one of the author's files imports `Call`. */
   readonly calls: boolean
+  /** gRPC callouts: one of them imports `GrpcCall`. */
+  readonly grpcCalls: boolean
   /** Bodies that are skipped: one of them says `skipBody`. */
   readonly skips: boolean
 }
@@ -94,7 +96,9 @@ class GlueWriter {
     from("sdk", "runtime")
     if (this.#class !== null) from("streams", "streams")
     if ([...this.#callbacks.keys()].some((name) => /Body|Chunk|Trailers/.test(name))) from("bodies", "bodies")
-    if (this.#features.calls) from("calls", "call")
+    if (this.#waits) from("calls", "outgoing")
+    if (this.#features.calls) from("http", "call")
+    if (this.#features.grpcCalls) from("grpc", "grpc-call")
     if (this.#features.skips) from("skips", "skip")
     if (this.#functions.has("onQueue")) from("queues", "queue")
     this.#emit(`import * as filter from ${JSON.stringify(importPath)}`)
@@ -110,7 +114,7 @@ class GlueWriter {
     if (this.#class !== null) this.#call(this.#class, `  if (parent != 0) streams.addStream(id, new filter.${this.#class.name.text}())`)
     this.#emit("}", "export function proxy_on_delete(id: i32): void {", "  sdk.deleteContext(id)")
     if (this.#class !== null) this.#emit("  streams.deleteStream(id)")
-    if (this.#features.calls) this.#emit("  calls.forget(id)")
+    if (this.#waits) this.#emit("  calls.forget(id)")
     if (this.#features.skips) this.#emit("  skips.deleteSkips(id)")
     this.#emit("}")
   }
@@ -141,10 +145,16 @@ class GlueWriter {
     if (this.#features.calls) {
       this.#emit(
         "export function proxy_on_http_call_response(plugin: i32, id: i32, headers: i32, size: i32, trailers: i32): void {",
-        "  calls.receive(plugin, id, headers)",
+        "  http.receive(plugin, id, headers)",
         "  sdk.leave()",
         "}",
       )
+    }
+    if (this.#features.grpcCalls) {
+      this.#emit("export function proxy_on_grpc_receive(plugin: i32, id: i32, size: i32): void {", "  grpc.receive(plugin, id)")
+      this.#emit("  sdk.leave()", "}")
+      this.#emit("export function proxy_on_grpc_close(plugin: i32, id: i32, code: i32): void {", "  grpc.close(plugin, id, code)")
+      this.#emit("  sdk.leave()", "}")
     }
   }
 
@@ -174,7 +184,7 @@ class GlueWriter {
     if (whole !== undefined) {
       // No body callback has said that it was the last: the body is complete only now.
       this.#emit(`  const body = ${skip === "" ? "" : `${skip} ? ${CONTINUE} : `}${subject}Body(id)`)
-      const replied = `body != ${CONTINUE}${this.#features.calls ? " && !calls.isWaiting(id)" : ""}`
+      const replied = `body != ${CONTINUE}${this.#waits ? " && !calls.isWaiting(id)" : ""}`
       this.#emit(trailers === undefined ? "  return body" : `  if (${replied}) return body`)
     }
     if (trailers !== undefined) {
@@ -215,15 +225,20 @@ class GlueWriter {
     const call = `${this.#receiver}.${name}(${first(declaration, [`sdk.${direction.subject}`, ...more])})`
     this.#emit("  sdk.enter(id)")
     if (this.#class !== null) this.#emit("  const stream = streams.stream(id)", `  if (stream === null) return ${CONTINUE}`)
-    if (this.#features.calls) this.#emit(`  calls.begin(${direction.number})`)
+    if (this.#waits) this.#emit(`  calls.begin(${direction.number})`)
     if (returnName(declaration) !== "void") {
       this.#call(declaration, `  let action = sdk.answer(${call})`)
     } else {
       this.#call(declaration, `  ${call}`)
       this.#emit(`  let action = ${CONTINUE}`)
     }
-    if (this.#features.calls) this.#emit(`  action = calls.end(action, ${waiting})`)
+    if (this.#waits) this.#emit(`  action = calls.end(action, ${waiting})`)
     this.#emit("  sdk.leave()")
+  }
+
+  /** An exchange may wait for a call. */
+  get #waits(): boolean {
+    return this.#features.calls || this.#features.grpcCalls
   }
 
   get #receiver(): string {

@@ -1,12 +1,14 @@
 import { rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
 import { join } from "node:path"
 import type { ConnectionOptions } from "node:tls"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { Authority, type Certificate, type CertificateOptions } from "../support/certs.ts"
-import { until } from "../support/deadline.ts"
+import { sleep, until } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
+import { listen } from "../support/ports.ts"
 import { get, RawClient } from "../support/raw-client.ts"
 import { TcpOrigin } from "../support/tcp-origin.ts"
 import { curl, getSecurely, openssl, secure } from "../support/tls-client.ts"
@@ -22,7 +24,7 @@ const ALICE = clients.issue({
   subject: [["2.5.4.10", 'Acme, "Inc"; Ltd']],
 })
 
-const files: Record<string, string> = { "clients.pem": clients.cert }
+const files: Record<string, string> = { "clients.pem": clients.cert, "strangers.pem": stranger.cert }
 
 function pair(name: string, options: CertificateOptions): { cert: string; key: string } {
   const { cert, key } = authority.issue(options)
@@ -80,6 +82,7 @@ beforeAll(async () => {
           protocol: "https",
           tls: { certificates: [shop], clientCa: "clients.pem", clientCertificate: "optional", forwardClientCert: true },
         },
+        { name: "strangers", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], clientCa: "strangers.pem" } },
         { name: "slow", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], handshakeTimeout: "300ms" } },
         { name: "few", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [shop], maxHandshakes: 2 } },
         { name: "raw", address: "127.0.0.1:0", protocol: "tls", tls: { certificates: [shop], clientCa: "clients.pem" }, backends: "echo" },
@@ -216,6 +219,38 @@ describe("an https listener", () => {
     expect((await getSecurely(port, "shop.test")).status).toBe(200)
   })
 
+  test("reads a ClientHello however it is cut, and shows its keys to nobody", async () => {
+    const cutting = createServer((client) => {
+      const server = connect(gateway.port("main"), "127.0.0.1")
+      server.setNoDelay(true)
+      client.on("error", () => {})
+      server.on("error", () => {})
+      server.on("data", (bytes) => client.write(bytes))
+      client.once("data", async (hello: Buffer) => {
+        client.pause()
+        let from = 0
+        for (const to of [1, 4, 5, 6, 9, 40, 90, hello.length]) {
+          await new Promise<void>((resolve) => server.write(hello.subarray(from, to), () => resolve()))
+          await sleep(2)
+          from = to
+        }
+        client.on("data", (bytes: Buffer) => server.write(bytes))
+        client.resume()
+      })
+      client.on("close", () => server.destroy())
+    })
+    const { port } = await listen(cutting)
+    try {
+      expect((await getSecurely(port, "a.apps.test")).status).toBe(200)
+    } finally {
+      cutting.close()
+    }
+    const config = (await get(gateway.adminPort, "/config")).text()
+    expect(config).toContain("shop-rsa.key")
+    expect(config).not.toContain("PRIVATE")
+    expect(gateway.logText()).not.toContain("PRIVATE")
+  })
+
   test("survives hostile ClientHellos", async () => {
     const port = gateway.port("main")
     const hostile = [
@@ -319,6 +354,41 @@ describe("client certificates", () => {
     expect(await handshakes("optional", "certificate")).toBe(1)
   })
 
+  test.for(["-tls1_2", "-tls1_3"])("are those of the session, where a client goes on with one (%s)", async (version, context) => {
+    if (process.versions.bun !== undefined && version === "-tls1_3") return context.skip("Bun gives no TLS 1.3 sessions")
+    gateway.writeFile("alice.pem", ALICE.cert)
+    gateway.writeFile("alice.key", ALICE.key)
+    const session = join(gateway.folder, `alice${version}`)
+    const cert = ["-cert", join(gateway.folder, "alice.pem"), "-key", join(gateway.folder, "alice.key")]
+    const ask = (path: string, args: readonly string[]): Promise<string | null> =>
+      openssl(gateway.port("mutual"), [version, ...args], `GET ${path} HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n`, /never/)
+    expect(await ask("/begun", [...cert, "-sess_out", session])).toContain("HTTP/1.1 200")
+    const said = await ask(`/gone-on${version}`, ["-sess_in", session])
+    expect(said).toContain("Reused, TLSv1")
+    expect(said).toContain(`URI=${SPIFFE}`)
+    const line = await gateway.accessLine(({ path }) => path === `/gone-on${version}`, "the session")
+    expect(line.peer).toBe(SPIFFE)
+  })
+
+  test.each(["-tls1_2", "-tls1_3"])("can't be smuggled in by a session that another listener has begun (%s)", async (version) => {
+    const eve = stranger.issue({ commonName: "alice", uris: [SPIFFE] })
+    gateway.writeFile("eve.pem", eve.cert)
+    gateway.writeFile("eve.key", eve.key)
+    const request = "GET / HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n"
+    for (const [i, first] of ["strangers", "optional", "main"].entries()) {
+      const session = join(gateway.folder, `session${i}${version}`)
+      const shown = ["-cert", join(gateway.folder, "eve.pem"), "-key", join(gateway.folder, "eve.key")]
+      await openssl(gateway.port(first), [version, ...shown, "-sess_out", session], request, /never/)
+      for (const second of ["mutual", "raw", "optional"]) {
+        const said = await openssl(gateway.port(second), [version, "-sess_in", session], request, /never/)
+        if (first === "strangers") expect(said).toContain("CONNECTED")
+        // Without a certificate it is welcome where that is optional.
+        if (second !== "optional") expect(said).not.toMatch(/HTTP\/1\.1 |GET \//)
+        else expect(said ?? "").not.toContain("alice")
+      }
+    }
+  })
+
   test("are never believed when a client writes of them, on a plain listener neither", async () => {
     const response = await get(gateway.port("plain"), "/", { "x-forwarded-client-cert": "Hash=00", "X-Forwarded-Client-Cert": "Hash=01" })
     expect(response.status).toBe(200)
@@ -362,6 +432,21 @@ describe("other programs", () => {
     expect(version).toBe(http)
     expect(seen(body, "x-forwarded-client-cert")[0]).toContain(`URI=${SPIFFE}`)
   })
+})
+
+test("421 answers a request for another certificate's host over HTTP/2 too, and it strips what clients say of certificates", async () => {
+  gateway.writeFile("ca.pem", authority.cert)
+  const port = gateway.port("main")
+  const ask = async (...args: string[]): Promise<string[]> => {
+    const to = ["--http2", "--cacert", join(gateway.folder, "ca.pem"), "--resolve", `shop.test:${port}:127.0.0.1`]
+    const result = await curl([...to, "--write-out", "\n%{http_version} %{http_code}", ...args, `https://shop.test:${port}/`])
+    return (result?.text ?? "").split("\n")
+  }
+  expect((await ask("-H", "host: other.test")).at(-1)).toBe("2 421")
+  const [body, status] = await ask("-H", "x-forwarded-client-cert: Hash=00")
+  expect(status).toBe("2 200")
+  expect(seen(body, "x-forwarded-client-cert")).toEqual([])
+  expect(seen(body, "x-forwarded-proto")).toEqual(["https"])
 })
 
 describe("certificates that change", () => {

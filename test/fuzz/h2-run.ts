@@ -8,7 +8,7 @@ const seed = Number(process.argv[3] ?? Date.now() % 0x7fffffff)
 if (!(inputs > 0 && Number.isInteger(seed))) throw new Error("usage: h2-run.ts [frames] [seed]")
 
 const started = performance.now()
-const report = fuzzSessions(inputs, new Random(seed), (done) => {
+const report = await fuzzSessions(inputs, new Random(seed), (done) => {
   process.stdout.write(`${done} frames, ${((performance.now() - started) / 1000).toFixed(0)} s\n`)
 })
 process.stdout.write(`${JSON.stringify(report, null, 1)} in ${((performance.now() - started) / 1000).toFixed(1)} s, seed ${seed}\n`)

@@ -8,8 +8,8 @@ const FRAMES = 10_000
 
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 0x7fffffff)
 
-test(`HTTP/2 sessions, random frames, seed ${seed}: every message ends once, and nothing throws`, () => {
-  const report = fuzzSessions(FRAMES, new Random(seed), () => {})
+test(`HTTP/2 sessions, random frames, seed ${seed}: every message ends once, and nothing throws`, async () => {
+  const report = await fuzzSessions(FRAMES, new Random(seed), () => {})
   expect(report.problem).toBe(null)
   expect(report.inputs).toBeGreaterThanOrEqual(FRAMES)
   // Most of it is right enough to get somewhere.

@@ -6,7 +6,9 @@ import { resolve } from "node:path"
 import { connect as connectTls, createServer as createTlsServer } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
+import { startGreeter } from "../../examples/grpc/greeter.ts"
 import { startService } from "../../examples/quickstart/services.ts"
+import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { Authority } from "../support/certs.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
@@ -14,6 +16,7 @@ import { staticOrigin } from "../support/origin.ts"
 import { listen } from "../support/ports.ts"
 import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
 import { TcpOrigin } from "../support/tcp-origin.ts"
+import { getSecurely } from "../support/tls-client.ts"
 
 const folder = (name: string): string => fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url))
 
@@ -163,6 +166,42 @@ describe("example", () => {
     }
   })
 
+  test("grpc: a busy instance goes unnoticed, deadlines hold, and browsers get their answer", async () => {
+    const busy = await startGreeter(0, true)
+    const well = await startGreeter(0, false)
+    const config = configuration("grpc", {}).replace(":9061", `:${busy.port}`).replace(":9062", `:${well.port}`)
+    const gateway = await Gateway.start({ config })
+    const say = async (...args: string[]): Promise<string> => {
+      const { command, args: all } = runtimeCommand(`${folder("grpc")}client.ts`, args)
+      const child = spawn(command, all, { env: { ...process.env, GREETER: `127.0.0.1:${gateway.port()}` } })
+      let said = ""
+      child.stdout.on("data", (bytes: Buffer) => {
+        said += bytes.toString()
+      })
+      await within(new Promise((resolve) => child.on("close", resolve)), "end of the client", 20_000)
+      return said.trim()
+    }
+    try {
+      expect(await say("alice")).toBe("hello alice")
+      expect(await say("nobody", "300")).toMatch(/^4: /)
+      const frame = "AAAAAAVhbGljZQ=="
+      const web = await exchange(
+        gateway.port(),
+        `POST /hello.Greeter/Say HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web-text\r\ncontent-length: ${frame.length}\r\n\r\n${frame}`,
+        "POST",
+      )
+      const segments = web.text().match(/[A-Za-z0-9+/]+={0,2}/g) ?? []
+      const body = segments.map((segment) => Buffer.from(segment, "base64").toString("latin1")).join("")
+      expect(body).toContain("hello alice")
+      expect(body).toContain("grpc-status: 0")
+      expect(gateway.log.filter((line) => line.level === "warn")).toEqual([])
+    } finally {
+      await gateway.stop()
+      busy.stop()
+      well.stop()
+    }
+  })
+
   test("filter-canary: the new version has its share until it fails", async () => {
     const shop = await service((request) => String(request.headers["x-tier"] ?? "no tier"))
     const gateway = await Gateway.start({ config: configuration("filter-canary", { shop: shop.port }), startLimit: 40_000 })
@@ -256,6 +295,28 @@ describe("example", () => {
       await gateway.stop()
       for (const server of servers) server.close()
       await greeter.stop()
+    }
+  })
+
+  test("tls: a client is known by its certificate, where that is optional and where it is not", async () => {
+    const shop = await service(
+      (request) => `${request.headers["x-forwarded-proto"]}, ${request.headers["x-forwarded-client-cert"] ?? "none"}`,
+    )
+    const files = makeCertificates()
+    const gateway = await Gateway.start({ config: configuration("tls", { shop: shop.port }), files })
+    const anyone = { ca: files["ca.pem"], rejectUnauthorized: true }
+    const alice = { ...anyone, cert: files["alice.pem"], key: files["alice.key"] }
+    try {
+      expect((await getSecurely(gateway.port("public"), "shop.localhost", anyone)).text()).toBe("https, none")
+      for (const listener of ["public", "partners"]) {
+        const told = (await getSecurely(gateway.port(listener), "eu.shop.localhost", alice)).text()
+        expect(told).toMatch(/^https, Hash=[0-9a-f]{64};Subject="CN=alice";URI=spiffe:\/\/shop\.example\/user\/alice$/)
+      }
+      await expect(getSecurely(gateway.port("partners"), "shop.localhost", anyone)).rejects.toThrow()
+      expect(gateway.log.filter((line) => line.level === "warn" || line.level === "error")).toEqual([])
+    } finally {
+      await gateway.stop()
+      shop.stop()
     }
   })
 

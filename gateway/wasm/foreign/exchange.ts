@@ -1,9 +1,9 @@
 // Foreign functions that act on the exchange: Envoy's for filter state and routes, and Sluice's choice of a service.
 
+import { readMessage } from "../../http/protobuf.ts"
 import { Status } from "../proxy-wasm/enums.ts"
 import { propertyPath } from "../proxy-wasm/property-paths.ts"
 import { type ForeignFunction, NOTHING } from "./function.ts"
-import { readMessage } from "./protobuf.ts"
 
 const { NOT_FOUND, BAD_ARGUMENT, INTERNAL_FAILURE } = Status
 

@@ -3,10 +3,10 @@
 
 import type { Buffer } from "node:buffer"
 import { constants, createHash, createHmac, type KeyObject, sign as signWith, timingSafeEqual, verify as verifyWith } from "node:crypto"
+import { MessageWriter, readMessage } from "../../http/protobuf.ts"
 import { Status } from "../proxy-wasm/enums.ts"
 import { chargeTime, type ForeignCaller, type ForeignFunction, NOTHING } from "./function.ts"
 import { type Algorithm, algorithms, IMPORT_COST, Keys, keyCost } from "./keys.ts"
-import { MessageWriter, readMessage } from "./protobuf.ts"
 import { RecentCache } from "./recent-cache.ts"
 
 const { BAD_ARGUMENT, SERIALIZATION_FAILURE } = Status

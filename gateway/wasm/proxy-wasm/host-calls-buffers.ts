@@ -33,6 +33,8 @@ function bufferOf(vm: HostVm, type: number): Uint8Array | null {
       return vm.stream === null ? null : (bodyOf(vm.stream, type)?.bytes ?? null)
     case BufferType.HTTP_CALL_RESPONSE_BODY:
       return vm.callout?.response?.body ?? null
+    case BufferType.GRPC_CALL_MESSAGE:
+      return vm.grpc?.message ?? null
     case BufferType.VM_CONFIGURATION:
       return vm.abi === "0.1.0" ? null : vm.vmConfig
     case BufferType.PLUGIN_CONFIGURATION:

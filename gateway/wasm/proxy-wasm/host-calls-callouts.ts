@@ -1,4 +1,4 @@
-// Host calls for what a root context does by itself: callouts to services, their status, and timers. What a guest sends is
+// Host calls for what a root context does by itself: HTTP callouts to services, the status of callouts, and timers. What a guest sends is
 // checked here, so that no callout can split its message or change its framing.
 
 import { isFieldValue, isToken } from "../../http/fields.ts"
@@ -9,7 +9,7 @@ import { type HostVm, restricted } from "./host.ts"
 import { decodePairs } from "./pairs.ts"
 import { returnText } from "./results.ts"
 
-const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
+const { OK, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
 /** Longest name of a service, octets. */
 const MAX_SERVICE = 1024
@@ -96,12 +96,6 @@ export function calloutTrailers(flat: readonly string[]): readonly string[] | nu
 export function calloutHostCalls(vm: HostVm): Record<string, (...args: number[]) => number> {
   const { memory } = vm
 
-  /** A call that a context must be there for, and that answers the same whatever it is given. */
-  const always = (status: number) => (): number => {
-    if (vm.root === null) restricted(vm)
-    return status
-  }
-
   return {
     proxy_http_call(name, nameLength, headers, headersLength, body, bodyLength, trailers, trailersLength, timeout, id) {
       memory.refresh()
@@ -142,12 +136,5 @@ export function calloutHostCalls(vm: HostVm): Record<string, (...args: number[])
       root.setTick(ms >>> 0)
       return OK
     },
-
-    // gRPC needs HTTP/2 upstream, which is not there. Rust's SDK panics on other answers.
-    proxy_grpc_call: always(INTERNAL_FAILURE),
-    proxy_grpc_stream: always(INTERNAL_FAILURE),
-    proxy_grpc_send: always(NOT_FOUND),
-    proxy_grpc_cancel: always(NOT_FOUND),
-    proxy_grpc_close: always(NOT_FOUND),
   }
 }

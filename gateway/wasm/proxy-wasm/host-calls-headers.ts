@@ -31,6 +31,8 @@ const {
   HTTP_REQUEST_TRAILERS,
   HTTP_RESPONSE_HEADERS,
   HTTP_RESPONSE_TRAILERS,
+  GRPC_CALL_INITIAL_METADATA,
+  GRPC_CALL_TRAILING_METADATA,
   HTTP_CALL_RESPONSE_HEADERS,
   HTTP_CALL_RESPONSE_TRAILERS,
 } = MapType
@@ -55,7 +57,7 @@ function pairsOf(vm: HostVm, map: number): readonly string[] | null {
 
 /** What a service answers to a guest is the guest's. */
 function isCallout(map: number): boolean {
-  return map === HTTP_CALL_RESPONSE_HEADERS || map === HTTP_CALL_RESPONSE_TRAILERS
+  return map >= GRPC_CALL_INITIAL_METADATA && map <= HTTP_CALL_RESPONSE_TRAILERS
 }
 
 function allPairsOf(vm: HostVm, map: number): readonly string[] | null {
@@ -69,6 +71,8 @@ function allPairsOf(vm: HostVm, map: number): readonly string[] | null {
     case HTTP_REQUEST_TRAILERS:
     case HTTP_RESPONSE_TRAILERS:
       return stream === null ? null : (trailersOf(stream, map)?.entries() ?? absent(stream))
+    case GRPC_CALL_INITIAL_METADATA:
+    case GRPC_CALL_TRAILING_METADATA:
     case HTTP_CALL_RESPONSE_HEADERS:
     case HTTP_CALL_RESPONSE_TRAILERS:
       return calloutPairs(vm, map)
@@ -86,6 +90,8 @@ function trailersOf(stream: HostStream, map: number): Fields | null {
 }
 
 function calloutPairs(vm: HostVm, map: number): readonly string[] | null {
+  if (map === GRPC_CALL_INITIAL_METADATA) return vm.grpc?.initialMetadata ?? null
+  if (map === GRPC_CALL_TRAILING_METADATA) return vm.grpc?.trailingMetadata ?? null
   if (vm.callout === null) return null
   const { response } = vm.callout
   if (response === null) return NO_PAIRS
@@ -274,7 +280,7 @@ export function headerHostCalls(vm: HostVm): Record<string, (...args: number[]) 
       } else if (map === HTTP_REQUEST_HEADERS) {
         if (stream === null || stream.tcp) return BAD_ARGUMENT
         if (name !== null) value = getRequestHeader(stream.stream.request, name)
-      } else if (map === HTTP_CALL_RESPONSE_HEADERS || map === HTTP_CALL_RESPONSE_TRAILERS) {
+      } else if (isCallout(map)) {
         const found = calloutValue(vm, map, name)
         if (found === null) return BAD_ARGUMENT
         value = found

@@ -8,6 +8,7 @@ import { bufferHostCalls } from "./host-calls-buffers.ts"
 import { calloutHostCalls } from "./host-calls-callouts.ts"
 import { dataHostCalls } from "./host-calls-data.ts"
 import { foreignHostCalls } from "./host-calls-foreign.ts"
+import { grpcHostCalls } from "./host-calls-grpc.ts"
 import { headerHostCalls } from "./host-calls-headers.ts"
 import { logHostCalls } from "./host-calls-log.ts"
 import { metricHostCalls } from "./host-calls-metrics.ts"
@@ -33,6 +34,9 @@ const refusals: Readonly<Record<string, number>> = {
   proxy_remove_header_map_value: BAD_ARGUMENT,
   proxy_set_header_map_pairs: BAD_ARGUMENT,
   proxy_http_call: BAD_ARGUMENT,
+  proxy_grpc_send: NOT_FOUND,
+  proxy_grpc_cancel: NOT_FOUND,
+  proxy_grpc_close: NOT_FOUND,
   proxy_get_shared_data: NOT_FOUND,
   proxy_set_shared_data: BAD_ARGUMENT,
   proxy_resolve_shared_queue: NOT_FOUND,
@@ -77,6 +81,7 @@ export function hostCalls(vm: HostVm, module: WebAssembly.Module, unknown: (name
     ...headerHostCalls(vm),
     ...bufferHostCalls(vm),
     ...calloutHostCalls(vm),
+    ...grpcHostCalls(vm),
     ...dataHostCalls(vm, declared),
     ...foreignHostCalls(vm, declared),
     ...queueHostCalls(vm),

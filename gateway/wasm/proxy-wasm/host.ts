@@ -2,6 +2,7 @@
 
 import type { BodyBuffer } from "../../filter/body-buffer.ts"
 import type { Callout, CalloutResponse, FilterStream, LocalReply, ServiceCaller } from "../../filter/filter.ts"
+import type { GrpcCallout } from "../../filter/grpc-callout.ts"
 import type { LogLevel } from "../../telemetry/log.ts"
 import type { HeaderNames } from "./header-names.ts"
 import type { GuestMemory } from "./memory.ts"
@@ -114,12 +115,35 @@ export interface HostRoot {
   setTick(ms: number): void
   /** Makes it the receiver of a queue, until it ends: the queue's id; 0 when it has, or there are, too many. */
   registerQueue(namespace: string, name: string): number
+  /** Makes a gRPC call with one message each way, or opens a stream: its id; 0 when it can't be made. */
+  grpcCall(request: GrpcRequest, message: Uint8Array): number
+  grpcStream(request: GrpcRequest): number
+  /** A gRPC call of its own that is under way. */
+  findGrpc(id: number): HostGrpcCall | undefined
 }
+
+/** A gRPC call as a guest asks for it. */
+export type GrpcRequest = Omit<GrpcCallout, "filter" | "unary">
 
 /** The answer to a callout, while a guest is called with it. */
 export interface HostCallout {
   /** Null: it failed. */
   readonly response: CalloutResponse | null
+}
+
+/** What has come of a gRPC call, while a guest is called with it; null where that is something else. */
+export interface HostGrpc {
+  readonly initialMetadata: readonly string[] | null
+  readonly message: Uint8Array | null
+  readonly trailingMetadata: readonly string[] | null
+}
+
+/** A gRPC call under way, as host calls see it. */
+export interface HostGrpcCall {
+  send(message: Uint8Array, end: boolean): void
+  /** Its messages end, or it does when it sends no stream of them. */
+  close(): void
+  cancel(): void
 }
 
 /** A stream context as host calls see it. */
@@ -184,6 +208,8 @@ export interface HostVm {
   readonly seesResponseBodies: boolean
   /** In `proxy_on_http_call_response`. */
   readonly callout: HostCallout | null
+  /** In `proxy_on_grpc_…`. */
+  readonly grpc: HostGrpc | null
   /** What `proxy_on_foreign_function` was called with. */
   readonly foreignArguments: Uint8Array | null
   /** A context that `proxy_set_effective_context` may choose; whether there is one. */

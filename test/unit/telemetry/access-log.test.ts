@@ -10,6 +10,7 @@ const entry: AccessEntry = {
   authority: "shop.example.com",
   protocol: "HTTP/1.1",
   status: 200,
+  grpcStatus: -1,
   flag: "",
   flagDetails: "",
   duration: 1.23456,

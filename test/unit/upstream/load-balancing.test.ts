@@ -7,10 +7,11 @@ interface Fake {
   readonly weight: number
   active: number
   suspect: boolean
+  unwell: boolean
 }
 
 function fakes(...weights: number[]): Fake[] {
-  return weights.map((weight, i) => ({ name: "abcdefgh"[i], weight, active: 0, suspect: false }))
+  return weights.map((weight, i) => ({ name: "abcdefgh"[i], weight, active: 0, suspect: false, unwell: false }))
 }
 
 /** The same numbers in [0, 1) every time. */
@@ -56,6 +57,15 @@ describe.each(policies)("%s", (policy) => {
     expect(Object.keys(found).sort()).toEqual(["a", "c"])
   })
   const balancerOf = balancer(policy, fakes(1, 0, 3))
+
+  test("passes by those that are unwell, while there are others", () => {
+    const endpoints = fakes(1, 5, 1)
+    endpoints[1].unwell = true
+    const policyOf = balancer(policy, endpoints)
+    for (const pick of times(100, () => policyOf.next())) expect(pick?.name).not.toBe("b")
+    for (const pick of times(20, () => policyOf.next([endpoints[0]]))) expect(pick?.name).toBe("c")
+    for (const pick of times(20, () => policyOf.next([endpoints[0], endpoints[2]]))) expect(pick?.name).toBe("b")
+  })
 
   test("passes by those it was told were tried, while there are others", () => {
     const endpoints = fakes(1, 5, 1)

@@ -129,13 +129,8 @@ describe("log and clock", () => {
   })
 })
 
-describe("what is not offered", () => {
+describe("what isn't there", () => {
   test.each([
-    ["proxy_grpc_call", INTERNAL_FAILURE],
-    ["proxy_grpc_stream", INTERNAL_FAILURE],
-    ["proxy_grpc_send", NOT_FOUND],
-    ["proxy_grpc_cancel", NOT_FOUND],
-    ["proxy_grpc_close", NOT_FOUND],
     ["proxy_call_foreign_function", NOT_FOUND],
     ["proxy_done", NOT_FOUND],
   ])("%s answers %i", (name, status) => {

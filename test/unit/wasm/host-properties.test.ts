@@ -204,6 +204,40 @@ describe("properties", () => {
     expect(text(direct.property("upstream", "transport_failure_reason"))).toBe("refused")
   })
 
+  test("of a connection's TLS are told as Envoy tells them", () => {
+    const direct = new Direct()
+    const local = { subject: "CN=edge", commonName: "edge", dnsNames: ["edge.test", "b.test"], uris: ["spiffe://x/edge"], sha256: "00" }
+    const peer = { subject: "CN=alice", commonName: "alice", dnsNames: ["alice.test"], uris: ["spiffe://x/alice"], sha256: "ab".repeat(32) }
+    const security = {
+      version: "TLSv1.3",
+      serverName: "edge.test",
+      protocol: "h2",
+      local,
+      peer,
+      peerIdentity: "spiffe://x/alice",
+      forwardedClientCert: "",
+      covers: () => true,
+    }
+    direct.stream.info = { ...direct.stream.info, security }
+    const expected = {
+      requested_server_name: "edge.test",
+      tls_version: "TLSv1.3",
+      subject_local_certificate: "CN=edge",
+      subject_peer_certificate: "CN=alice",
+      dns_san_local_certificate: "edge.test",
+      dns_san_peer_certificate: "alice.test",
+      uri_san_local_certificate: "spiffe://x/edge",
+      uri_san_peer_certificate: "spiffe://x/alice",
+      sha256_peer_certificate_digest: "ab".repeat(32),
+    }
+    for (const [name, value] of Object.entries(expected)) expect(text(direct.property("connection", name))).toBe(value)
+    expect(direct.property("connection", "mtls")).toEqual(Buffer.from([1]))
+    direct.stream.info = { ...direct.stream.info, security: { ...security, peer: null } }
+    for (const name of Object.keys(expected).filter((each) => each.includes("peer")))
+      expect(direct.property("connection", name)).toBe(NOT_FOUND)
+    expect(direct.property("connection", "mtls")).toEqual(Buffer.from([0]))
+  })
+
   test.each(["connection", "upstream"])("of %s's TLS are absent, and no filter can make them up", (section) => {
     const direct = new Direct()
     for (const name of ["tls_version", "subject_peer_certificate", "uri_san_peer_certificate", "dns_san_local_certificate", "no_such"]) {

@@ -6,7 +6,7 @@ import { calloutHead } from "../../../gateway/wasm/proxy-wasm/host-calls-callout
 import { pairs, RootCalls, RootHost } from "./support/root.ts"
 import { guest, hostCallNames, Script } from "./support/wat.ts"
 
-const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
+const { OK, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
 /**
  * A guest that writes down what it is called with: the arguments of the last answer from 32 on, how many there were at 52,
@@ -298,18 +298,6 @@ describe("ids", () => {
     expect([b.word(32), b.word(36)]).toEqual([second.root.id, 8])
     host.services.calls[0].answer()
     expect([b.word(32), b.word(36)]).toEqual([first.root.id, 4])
-  })
-})
-
-describe("gRPC callouts", () => {
-  test("answer that there is no such thing, without harm", () => {
-    const { calls } = start()
-    const args = new Array(11).fill(0)
-    expect(calls.call("proxy_grpc_call", ...args, 16)).toBe(INTERNAL_FAILURE)
-    expect(calls.call("proxy_grpc_stream", ...args.slice(3), 16)).toBe(INTERNAL_FAILURE)
-    expect(calls.call("proxy_grpc_send", 5, 0, 0, 0)).toBe(NOT_FOUND)
-    expect(calls.call("proxy_grpc_cancel", 5)).toBe(NOT_FOUND)
-    expect(calls.call("proxy_grpc_close", 5)).toBe(NOT_FOUND)
   })
 })
 

@@ -274,6 +274,10 @@ export class FakeServices implements ServiceCaller {
       call.cancelled = true
     }
   }
+
+  openGrpc(): null {
+    return null
+  }
 }
 
 export class TestHost {

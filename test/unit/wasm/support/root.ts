@@ -4,6 +4,7 @@
 import { Buffer } from "node:buffer"
 import type { ErrorCode } from "../../../../gateway/errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse, ServiceCaller } from "../../../../gateway/filter/filter.ts"
+import type { GrpcCallout, GrpcHandler, GrpcStream } from "../../../../gateway/filter/grpc-callout.ts"
 import type { Plugin, PluginSpec } from "../../../../gateway/wasm/plugin.ts"
 import type { Clock, HostEnvironment, SharedQueues } from "../../../../gateway/wasm/proxy-wasm/host.ts"
 import { hostCalls } from "../../../../gateway/wasm/proxy-wasm/host-calls.ts"
@@ -69,12 +70,50 @@ export class PendingCall {
   }
 }
 
+/** A gRPC call that a test answers by its handler. */
+export class PendingGrpc implements GrpcStream {
+  readonly callout: GrpcCallout
+  readonly handler: GrpcHandler
+  readonly sent: string[] = []
+  ended = false
+  untaken = 0
+  cancelled = false
+
+  constructor(callout: GrpcCallout, handler: GrpcHandler) {
+    this.callout = callout
+    this.handler = handler
+  }
+
+  send(message: Uint8Array, end: boolean): void {
+    this.sent.push(Buffer.from(message).toString("latin1"))
+    this.ended ||= end
+  }
+
+  end(): void {
+    this.ended = true
+  }
+
+  taken(octets: number): void {
+    this.untaken -= octets
+  }
+
+  cancel(): void {
+    this.cancelled = true
+  }
+
+  message(text: string): void {
+    this.untaken += text.length
+    this.handler.onGrpcMessage(Buffer.from(text))
+  }
+}
+
 /** Services that answer when the test does. */
 export class PendingServices implements ServiceCaller {
   names = ["api"]
   /** Callouts can't be made. */
   full = false
   readonly calls: PendingCall[] = []
+  readonly grpc: PendingGrpc[] = []
 
   has(service: string): boolean {
     return this.names.includes(service)
@@ -87,6 +126,13 @@ export class PendingServices implements ServiceCaller {
     return () => {
       call.cancelled = true
     }
+  }
+
+  openGrpc(callout: GrpcCallout, handler: GrpcHandler): GrpcStream | null {
+    if (this.full) return null
+    const call = new PendingGrpc(callout, handler)
+    this.grpc.push(call)
+    return call
   }
 }
 
@@ -230,6 +276,40 @@ export class RootCalls {
       parts.timeout ?? 0,
       16,
     )
+    this.#next = at
+    return status
+  }
+
+  /** A gRPC call, or a stream when there is no message: its status and, at 16, its id. */
+  grpc(
+    parts: {
+      service?: string | Uint8Array
+      name?: string
+      method?: string
+      metadata?: Uint8Array
+      message?: string
+      timeout?: number
+    } = {},
+  ): number {
+    const at = this.#next
+    const head = [
+      ...this.put(parts.service ?? "api"),
+      ...this.put(parts.name ?? "pkg.Service"),
+      ...this.put(parts.method ?? "Do"),
+      ...this.put(parts.metadata ?? new Uint8Array(0)),
+    ]
+    const status =
+      parts.message === undefined
+        ? this.call("proxy_grpc_stream", ...head, 16)
+        : this.call("proxy_grpc_call", ...head, ...this.put(parts.message), parts.timeout ?? 0, 16)
+    this.#next = at
+    return status
+  }
+
+  /** `proxy_grpc_send`. */
+  send(id: number, message: string, end: boolean): number {
+    const at = this.#next
+    const status = this.call("proxy_grpc_send", id, ...this.put(message), end ? 1 : 0)
     this.#next = at
     return status
   }

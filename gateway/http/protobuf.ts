@@ -1,4 +1,4 @@
-// The little of protobuf's wire format that foreign functions exchange: flat messages of varints, text and octets.
+// The little of protobuf's wire format that the gateway itself reads and writes: flat messages of varints, text and octets.
 
 import { Buffer } from "node:buffer"
 

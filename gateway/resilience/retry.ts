@@ -1,0 +1,77 @@
+// When a request is sent again because its route says so. It decides by what is known of the attempt that failed; whether
+// the request's body can still be sent is for others to know.
+//
+// A request with a method that may be repeated (RFC 9110 §9.2.2) is sent again on everything listed. Any other only when
+// nothing can have been done with it (`connectFailure`, `refused`), or when the list names the very status it was answered
+// with, HTTP's or gRPC's: whoever writes 503 or `unavailable` knows what his services mean by it. `reset` and `5xx` name
+// none. Envoy asks nobody about methods; Linkerd neither, but it has no list.
+
+import { type ErrorCode, errors } from "../errors.ts"
+
+/** gRPC codes of the conditions that name one. */
+const GRPC: ReadonlyMap<number | string, number> = new Map([
+  ["cancelled", 1],
+  ["deadlineExceeded", 4],
+  ["resourceExhausted", 8],
+  ["internal", 13],
+  ["unavailable", 14],
+])
+
+const PER_TRY_STATUS = 504
+const PER_TRY_GRPC = 4
+
+export interface RetrySettings {
+  /** Times a request may be sent again. */
+  readonly attempts: number
+  /** Statuses, and names of other conditions, as the configuration has them. */
+  readonly on: readonly (number | string)[]
+}
+
+export class RetryPolicy {
+  /** Times a request may be sent again. */
+  readonly attempts: number
+  readonly #connectFailure: boolean
+  readonly #refused: boolean
+  readonly #reset: boolean
+  readonly #anyServerError: boolean
+  readonly #statuses: ReadonlySet<number>
+  /** Bits, by code. */
+  readonly #grpc: number
+
+  constructor({ attempts, on }: RetrySettings) {
+    this.attempts = attempts
+    this.#connectFailure = on.includes("connectFailure")
+    this.#refused = on.includes("refused")
+    this.#reset = on.includes("reset")
+    this.#anyServerError = on.includes("5xx")
+    this.#statuses = new Set(on.filter((condition) => typeof condition === "number"))
+    let grpc = 0
+    for (const condition of on) {
+      const code = GRPC.get(condition)
+      if (code !== undefined) grpc |= 1 << code
+    }
+    this.#grpc = grpc
+  }
+
+  /**
+   * An attempt without a response head failed with `code`. `repeatable`: the method may be repeated. `unanswered`: no octet
+   * of a response has come.
+   */
+  onFailure(code: ErrorCode, repeatable: boolean, unanswered: boolean): boolean {
+    if (code === "perTryTimeout") return this.onStatus(PER_TRY_STATUS, repeatable) || this.onGrpcStatus(PER_TRY_GRPC)
+    const { source, retryable } = errors[code]
+    if (source !== "upstream") return false
+    if (retryable === "yes") return code === "connectFailure" || code === "connectTimeout" ? this.#connectFailure : this.#refused
+    return retryable === "if-idempotent" && this.#reset && repeatable && unanswered
+  }
+
+  /** An attempt was answered with this HTTP status. */
+  onStatus(status: number, repeatable: boolean): boolean {
+    return this.#statuses.has(status) || (this.#anyServerError && repeatable && status >= 500 && status <= 599)
+  }
+
+  /** An attempt of a gRPC call was answered with this code and nothing else. */
+  onGrpcStatus(code: number): boolean {
+    return code >= 0 && code < 31 && (this.#grpc & (1 << code)) !== 0
+  }
+}

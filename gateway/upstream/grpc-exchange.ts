@@ -1,0 +1,343 @@
+// One gRPC call of a filter: from the choice of an endpoint to the status it ends with. Messages pass one by one both ways;
+// what waits to be sent, or to be taken by the filter, is held against the filter's share, and pauses the service.
+
+import type { Buffer } from "node:buffer"
+import { type ErrorCode, errors } from "../errors.ts"
+import type { GrpcCallout, GrpcHandler, GrpcStream } from "../filter/grpc-callout.ts"
+import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
+import { formatGrpcTimeout, isGrpcType } from "../http/grpc.ts"
+import { grpcFrame, MessageReader, type MessageSink } from "../http/grpc-frames.ts"
+import { decodeGrpcMessage, grpcStatusOfHttp, NO_STATUS, OTHER_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
+import { RequestHead, type ResponseHead } from "../http/message.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { CalloutCount } from "./callout.ts"
+import type { Endpoint } from "./endpoint.ts"
+import type { ConnectionWaiter } from "./pool.ts"
+import type { Service } from "./services.ts"
+
+/** Octets of one message from a service. */
+const MAX_MESSAGE = 1024 * 1024
+/** Octets that may wait to be sent; over it the call ends. */
+const MAX_UNSENT = 2 * 1024 * 1024
+/** Octets of messages not dealt with from which on the service is paused. */
+const MAX_UNTAKEN = 64 * 1024
+/** Connects that may fail before the call does: each on another endpoint. */
+const CONNECT_ATTEMPTS = 3
+
+const UNKNOWN = 2
+const RESOURCE_EXHAUSTED = 8
+const UNIMPLEMENTED = 12
+const INTERNAL = 13
+
+/** The worker's part in gRPC calls. */
+export interface GrpcOwner {
+  readonly wheel: TimerWheel
+  /** Whether so many octets more may be held. */
+  hold(octets: number): boolean
+  release(octets: number): void
+  /** A call is over, and gives back what it held. */
+  ended(octets: number): void
+  count(service: string, what: CalloutCount): void
+  /** Runs what calls the handler; a fault in it must not reach the codec whose event this is. */
+  guard(run: () => void): void
+}
+
+export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandler, DeadlineOwner, MessageSink {
+  readonly #owner: GrpcOwner
+  readonly #service: Service
+  readonly #handler: GrpcHandler
+  readonly #head: RequestHead
+  readonly #deadline: Deadline
+  readonly #timeout: number
+  readonly #reader = new MessageReader(MAX_MESSAGE)
+  #attempts = 0
+  #tried: Endpoint[] | null = null
+  #endpoint: Endpoint | null = null
+  #connection: UpstreamStream | null = null
+  #starting = false
+  #ended = false
+  /** More waits to be sent than may: it ends, though not within the call that says so. */
+  #overfull = false
+  readonly #unary: boolean
+  /** Frames that wait for a connection, or for it to take more. */
+  #unsent: Buffer[] = []
+  #unsentLength = 0
+  /** No more messages are sent; what waits still is. */
+  #sendsNoMore = false
+  #endSent = false
+  /** Octets of messages the handler has and is not done with. */
+  #untaken = 0
+  #paused = false
+  /** Octets held against the share. */
+  #held = 0
+  /** Of the reader's message under way. */
+  #reading = 0
+
+  constructor(owner: GrpcOwner, service: Service, callout: GrpcCallout, handler: GrpcHandler) {
+    this.#owner = owner
+    this.#service = service
+    this.#handler = handler
+    this.#timeout = callout.timeout
+    this.#unary = callout.unary
+    this.#head = requestHead(callout)
+    this.#deadline = new Deadline(owner.wheel, this)
+  }
+
+  /** False when it failed at once; its handler hears nothing of it. */
+  start(): boolean {
+    this.#starting = true
+    this.#attempt()
+    this.#starting = false
+    if (!this.#ended && this.#timeout > 0) this.#deadline.set(this.#owner.wheel.refresh() + this.#timeout)
+    return !this.#ended
+  }
+
+  #attempt(): void {
+    const endpoint = this.#service.balancer.next(this.#tried)
+    if (endpoint === null) return this.#fail("noEndpoint")
+    this.#attempts++
+    this.#endpoint = endpoint
+    endpoint.active++
+    endpoint.acquire(this, false)
+  }
+
+  needsHttp2(): boolean {
+    return true
+  }
+
+  onConnection(connection: UpstreamStream): void {
+    this.#connection = connection
+    if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
+    connection.send(this, this.#head, this.#head.authority)
+    this.#sendWaiting(connection)
+    if (!this.#endSent) connection.flush()
+  }
+
+  onNoConnection(code: ErrorCode): void {
+    const endpoint = this.#endpoint as Endpoint
+    this.#leaveEndpoint()
+    const { name, endpoints } = this.#service
+    if (code === "overflow") this.#owner.count(name, "overflows")
+    else if (this.#attempts < CONNECT_ATTEMPTS) {
+      this.#tried ??= []
+      const tried = this.#tried
+      tried.push(endpoint)
+      if (endpoints.some((other) => other.weight > 0 && !tried.includes(other))) {
+        this.#owner.count(name, "retries")
+        return this.#attempt()
+      }
+    }
+    this.#fail(code)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- sending
+
+  send(message: Uint8Array, end: boolean): void {
+    if (this.#ended || this.#sendsNoMore) return
+    const frame = grpcFrame(0, message)
+    if (this.#unsentLength + frame.length > MAX_UNSENT || !this.#hold(frame.length)) {
+      this.#overfull = true
+      this.#sendsNoMore = true
+      this.#deadline.set(this.#owner.wheel.now)
+      return
+    }
+    this.#unsent.push(frame)
+    this.#unsentLength += frame.length
+    this.#sendsNoMore = end
+    this.#sendNow()
+  }
+
+  end(): void {
+    if (this.#ended || this.#sendsNoMore) return
+    this.#sendsNoMore = true
+    this.#sendNow()
+  }
+
+  #sendNow(): void {
+    const connection = this.#connection
+    if (connection === null) return
+    this.#sendWaiting(connection)
+    if (!this.#endSent) connection.flush()
+  }
+
+  onUpstreamWritable(): void {
+    this.#sendNow()
+  }
+
+  #sendWaiting(connection: UpstreamStream): void {
+    while (this.#unsent.length > 0 && connection.writable) {
+      const frame = this.#unsent.shift() as Buffer
+      this.#unsentLength -= frame.length
+      this.#release(frame.length)
+      connection.sendBytes(frame, 0, frame.length)
+    }
+    if (!this.#sendsNoMore || this.#overfull || this.#unsent.length > 0 || this.#endSent) return
+    this.#endSent = true
+    connection.sendEnd(null)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ receiving
+
+  onInformational(): void {}
+
+  onResponseHead(head: ResponseHead): boolean {
+    const { fields } = head
+    if (!isGrpcType(fields.get("content-type"))) {
+      const status = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
+      this.#giveUp(status, `answered with HTTP status ${head.status} and no gRPC`)
+      return false
+    }
+    const metadata = fields.entries()
+    // One of trailers alone has nothing but those.
+    if (fields.has("grpc-status")) {
+      const status = statusOf(fields)
+      const text = decodeGrpcMessage(fields.get("grpc-message") ?? "")
+      this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
+      this.#giveUp(status, text)
+      return false
+    }
+    this.#owner.guard(() => this.#handler.onGrpcHead(metadata))
+    return false
+  }
+
+  onResponseBytes(buffer: Buffer, from: number, to: number): void {
+    if (this.#ended) return
+    const error = this.#reader.read(buffer, from, to, this)
+    if (this.#ended) return
+    if (error === "tooLarge") return this.#giveUp(RESOURCE_EXHAUSTED, "message too large")
+    if (error === "compressed") return this.#giveUp(UNIMPLEMENTED, "message is compressed")
+    if (error !== null) return this.#giveUp(INTERNAL, "malformed message")
+    const reading = this.#reader.held
+    if (reading > this.#reading && !this.#hold(reading - this.#reading)) {
+      return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be taken")
+    }
+    if (reading < this.#reading) this.#release(this.#reading - reading)
+    this.#reading = reading
+  }
+
+  onMessage(message: Buffer): void {
+    if (this.#ended) return
+    if (!this.#hold(message.length)) return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be taken")
+    this.#untaken += message.length
+    if (this.#untaken > MAX_UNTAKEN && !this.#paused && !this.#unary) {
+      this.#paused = true
+      this.#connection?.pauseResponse()
+    }
+    this.#owner.guard(() => this.#handler.onGrpcMessage(message))
+  }
+
+  taken(octets: number): void {
+    this.#untaken -= octets
+    if (this.#ended) return
+    this.#release(octets)
+    if (!this.#paused || this.#untaken > MAX_UNTAKEN) return
+    this.#paused = false
+    this.#connection?.resumeResponse()
+  }
+
+  onResponseFlush(): void {}
+
+  onResponseComplete(): void {
+    this.#leaveEndpoint()
+  }
+
+  onResponseEnd(trailers: Fields | null): void {
+    if (this.#ended) return
+    if (trailers !== null) {
+      const metadata = trailers.entries()
+      this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
+    }
+    const status = trailers === null ? NO_STATUS : statusOf(trailers)
+    if (status === NO_STATUS) return this.#giveUp(UNKNOWN, "no status came")
+    if (status === 0 && !this.#reader.atBoundary) return this.#giveUp(INTERNAL, "message cut short")
+    this.#giveUp(status, decodeGrpcMessage(trailers?.get("grpc-message") ?? ""))
+  }
+
+  onTunnelEnd(): void {}
+
+  onUpstreamFailed(code: ErrorCode): void {
+    this.#leaveEndpoint()
+    this.#fail(code)
+  }
+
+  onDeadline(): void {
+    if (this.#overfull) this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be sent")
+    else this.#fail("responseTimeout")
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ end
+
+  cancel(): void {
+    if (this.#ended) return
+    this.#releaseEndpoint()
+    this.#end()
+  }
+
+  #fail(code: ErrorCode): void {
+    this.#giveUp(errors[code].grpcStatus, code)
+  }
+
+  /** Ends it with a status, whatever is still under way upstream. */
+  #giveUp(status: number, message: string): void {
+    if (this.#ended) return
+    this.#releaseEndpoint()
+    this.#end()
+    if (!this.#starting) this.#owner.guard(() => this.#handler.onGrpcEnd(status, message))
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#unsent = []
+    this.#deadline.release()
+    this.#owner.ended(this.#held)
+    this.#held = 0
+  }
+
+  #hold(octets: number): boolean {
+    if (!this.#owner.hold(octets)) return false
+    this.#held += octets
+    return true
+  }
+
+  #release(octets: number): void {
+    this.#held -= octets
+    this.#owner.release(octets)
+  }
+
+  #leaveEndpoint(): void {
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    endpoint.active--
+    this.#endpoint = null
+    this.#connection = null
+  }
+
+  #releaseEndpoint(): void {
+    const endpoint = this.#endpoint
+    const connection = this.#connection
+    this.#leaveEndpoint()
+    if (connection !== null) connection.cancel()
+    else endpoint?.abandon(this)
+  }
+}
+
+/** The code of trailers; one that is none of gRPC's counts as UNKNOWN. */
+function statusOf(fields: Fields): number {
+  const status = parseGrpcStatus(fields.get("grpc-status"))
+  return status === OTHER_STATUS ? UNKNOWN : status
+}
+
+function requestHead(callout: GrpcCallout): RequestHead {
+  const head = new RequestHead()
+  head.method = "POST"
+  head.path = callout.path
+  head.target = callout.path
+  head.authority = callout.service
+  head.acceptsTrailers = true
+  head.body = "close"
+  head.fields.add("content-type", "application/grpc")
+  if (callout.timeout > 0) head.fields.add("grpc-timeout", formatGrpcTimeout(callout.timeout))
+  for (let i = 0; i < callout.metadata.length; i += 2) head.fields.add(callout.metadata[i], callout.metadata[i + 1])
+  return head
+}
