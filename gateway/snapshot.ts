@@ -1,7 +1,8 @@
 // One version of the whole configuration, compiled for one worker. Exchanges pin the snapshot they began with; when the
 // last one of a replaced snapshot ends, its filters are let go.
 
-import { type Config, carriesConnections } from "./config/model.ts"
+import { httpPart, tcpPart } from "./config/listener-parts.ts"
+import type { Config } from "./config/model.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
@@ -62,11 +63,17 @@ export class Snapshot implements SnapshotPin {
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
     const filters = spec.filters.plugins.map((plugin, i) => (used.has(i) ? wasm.filter(plugin) : null))
     this.#filters = filters.filter((filter) => filter !== null)
+    // Connections that carry requests are shared by clients, and so can't begin with the address of one.
+    const forRequests = (name: string): Service | undefined => {
+      const service = built.services.get(name)
+      return service?.proxyProtocol === "" ? service : undefined
+    }
     const planes = new Map<string, Plane>()
     const tcpPlanes = new Map<string, TcpPlane>()
     for (const [i, listener] of spec.config.listeners.entries()) {
-      if (carriesConnections(listener)) {
-        const plane = new TcpPlane(listener, {
+      const connections = tcpPart(listener)
+      if (connections !== null) {
+        const plane = new TcpPlane(connections, {
           means,
           snapshot: this,
           port: spec.ports[listener.name],
@@ -77,14 +84,15 @@ export class Snapshot implements SnapshotPin {
           service: (name) => built.services.get(name),
         })
         tcpPlanes.set(listener.name, plane)
-        continue
       }
+      const requests = httpPart(listener)
+      if (requests === null) continue
       const slots = spec.slots.routes[listener.name]
       const entries = []
       for (const [i, config] of spec.config.routes.entries()) {
         if (config.listeners.length > 0 && !config.listeners.includes(listener.name)) continue
         const route = new Route(config, {
-          service: (name: string): Service | null => built.services.get(name) ?? null,
+          service: (name: string): Service | null => forRequests(name) ?? null,
           slots: (name, service) => slots[name][service],
           filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
         })
@@ -95,13 +103,13 @@ export class Snapshot implements SnapshotPin {
         snapshot: this,
         name: listener.name,
         port: spec.ports[listener.name],
-        config: listener,
+        config: requests,
         tls: spec.tls.listeners[listener.name] ?? null,
         router: new Router(entries, listener.name),
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],
         serviceSlots: (service) => spec.slots.services[service],
-        service: (name) => built.services.get(name),
+        service: forRequests,
       })
     }
     this.planes = planes

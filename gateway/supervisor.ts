@@ -6,8 +6,9 @@ import { resolve } from "node:path"
 import { filterStatus } from "./admin/filter-status.ts"
 import type { AdminServer } from "./admin/server.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
+import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
-import { type Config, carriesConnections } from "./config/model.ts"
+import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
@@ -276,12 +277,14 @@ export class Supervisor {
     const tcp: Record<string, Record<string, TcpSlots>> = {}
     for (const each of config.listeners) {
       const listener = each.name
-      if (carriesConnections(each)) {
+      const connections = tcpPart(each)
+      if (connections !== null) {
+        const backends = [connections, ...connections.serverNames].flatMap((part) => part.backends)
         // A filter may choose any service.
-        const services = ["-", ...Object.keys(config.services), ...each.backends.map(({ service }) => service)]
+        const services = ["-", ...Object.keys(config.services), ...backends.map(({ service }) => service)]
         tcp[listener] = Object.fromEntries(services.map((service) => [service, instruments.tcp(listener, service)]))
-        continue
       }
+      if (httpPart(each) === null) continue
       const own: Record<string, Record<string, RouteSlots>> = { "-": { "-": instruments.route(listener, "-", "-") } }
       for (const route of config.routes) {
         if (route.listeners.length > 0 && !route.listeners.includes(listener)) continue

@@ -3,17 +3,20 @@
 
 import { randomBytes } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
+import type { AutoListenerConfig, ListenerConfig } from "./config/model.ts"
 import { type ErrorCode, errors } from "./errors.ts"
 import type { RequestHead } from "./http/message.ts"
+import type { SocketAddresses } from "./http/socket-addresses.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
+import { AutoListener } from "./listener/auto-listener.ts"
 import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
 import type { Plane } from "./proxy/plane.ts"
-import { TcpPlane } from "./proxy/tcp-plane.ts"
-import { TcpSessions } from "./proxy/tcp-session.ts"
+import type { TcpPlane } from "./proxy/tcp-plane.ts"
+import { TcpSessions } from "./proxy/tcp-sessions.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
@@ -43,7 +46,7 @@ interface Ready {
 
 /** A listener in place, whatever it carries. */
 interface Bound {
-  readonly listener: Listener | TcpListener
+  readonly listener: Listener | TcpListener | AutoListener
   /** `protocol host port`: a listener of which one changed is another one. */
   readonly address: string
   /** Serves by what `snapshot` says of it from now on. */
@@ -93,6 +96,7 @@ class Worker {
       metrics: this.#metrics,
       nextConnectionId: () => ++this.#connections,
       onRefused: (...refused) => this.#onRefused(...refused),
+      onOpeningRefused: (...refused) => this.#onOpeningRefused(...refused),
       onFault: (error) => this.#onFault(error),
       onHandshakeError: (listener, code) => this.#logger.log("debug", "TLS handshake failed", { listener, code }),
     }
@@ -176,11 +180,12 @@ class Worker {
     try {
       const failures = this.#wasm.takeFailedStarts()
       if (strict && failures.length > 0) throw new Error(failures.join("\n"))
-      for (const plane of [...snapshot.planes.values(), ...snapshot.tcpPlanes.values()]) {
-        if (this.#bound.get(plane.name)?.address === addressOf(plane)) continue
-        const bound = plane instanceof TcpPlane ? this.#bindTcp(plane) : this.#bind(plane)
+      for (const config of spec.config.listeners) {
+        const port = spec.ports[config.name]
+        if (this.#bound.get(config.name)?.address === addressOf(config, port)) continue
+        const bound = this.#bind(config, port, snapshot)
         added.push(bound)
-        await bound.listener.listen(plane.port)
+        await bound.listener.listen(port)
       }
     } catch (error) {
       this.#abandon({ spec, snapshot, added })
@@ -190,12 +195,20 @@ class Worker {
     this.#ready = { spec, snapshot, added }
   }
 
-  #bind(plane: Plane): Bound {
+  #bind(config: ListenerConfig, port: number, snapshot: Snapshot): Bound {
+    const address = addressOf(config, port)
+    const plane = snapshot.planes.get(config.name)
+    const tcpPlane = snapshot.tcpPlanes.get(config.name)
+    if (config.protocol === "auto") return this.#bindAuto(config, address, plane as Plane, tcpPlane as TcpPlane)
+    return tcpPlane === undefined ? this.#bindHttp(address, plane as Plane) : this.#bindTcp(address, tcpPlane)
+  }
+
+  #bindHttp(address: string, plane: Plane): Bound {
     const exchanges = new Exchanges(plane)
     const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans, plane.tls)
     return {
       listener,
-      address: addressOf(plane),
+      address,
       update: (snapshot) => {
         const next = snapshot.planes.get(listener.name) as Plane
         exchanges.plane = next
@@ -205,12 +218,29 @@ class Worker {
     }
   }
 
-  #bindTcp(plane: TcpPlane): Bound {
+  #bindAuto(config: AutoListenerConfig, address: string, plane: Plane, tcpPlane: TcpPlane): Bound {
+    const exchanges = new Exchanges(plane)
+    const sessions = new TcpSessions(tcpPlane)
+    const listener = new AutoListener(config, plane.listenerSlots, exchanges, sessions, this.#listenerMeans, plane.tls)
+    return {
+      listener,
+      address,
+      update: (snapshot) => {
+        exchanges.plane = snapshot.planes.get(listener.name) as Plane
+        sessions.plane = snapshot.tcpPlanes.get(listener.name) as TcpPlane
+        const next = snapshot.config.listeners.find(({ name }) => name === listener.name) as AutoListenerConfig
+        listener.take(next, exchanges.plane.listenerSlots, exchanges.plane.tls)
+      },
+      plane: () => exchanges.plane,
+    }
+  }
+
+  #bindTcp(address: string, plane: TcpPlane): Bound {
     const sessions = new TcpSessions(plane)
     const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans, plane.tls)
     return {
       listener,
-      address: addressOf(plane),
+      address,
       update: (snapshot) => {
         const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
         sessions.plane = next
@@ -234,9 +264,9 @@ class Worker {
     this.#snapshot = snapshot
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
+    const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {
-      const plane = snapshot.planes.get(name) ?? snapshot.tcpPlanes.get(name)
-      if (plane !== undefined && addressOf(plane) === bound.address) {
+      if (addresses.get(name) === bound.address) {
         bound.update(snapshot)
       } else {
         this.#bound.delete(name)
@@ -269,8 +299,8 @@ class Worker {
   }
 
   // A request that never became an exchange is counted and logged like one.
-  #onRefused(listener: Listener, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
-    const plane = this.#bound.get(listener.name)?.plane() ?? null
+  #onRefused(listener: string, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
+    const plane = this.#bound.get(listener)?.plane() ?? null
     if (plane === null) return
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
@@ -291,14 +321,42 @@ class Worker {
       timeToFirstByte: -1,
       requestBytes: 0,
       responseBytes: 0,
-      listener: listener.name,
+      listener,
       route: "",
       service: "",
       upstream: "",
-      source: sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`,
+      source: withPort(sourceAddress, sourcePort),
       requestId: "",
       userAgent: "",
       security: connection.security,
+    })
+  }
+
+  // A connection that nobody carried is counted and logged like one that was.
+  #onOpeningRefused(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void {
+    const { flag } = errors[code]
+    const connections = this.#snapshot?.tcpPlanes.get(listener)?.noServiceSlots
+    const requests = this.#snapshot?.planes.get(listener)?.noRouteSlots
+    if (connections !== undefined) {
+      this.#metrics.add(connections.ended, 1)
+      this.#metrics.add(connections.flags + flagIndex(flag), 1)
+    } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
+    if (!this.#accessLog.wants(flag)) return
+    this.#accessLog.recordConnection({
+      startTime: performance.timeOrigin + started,
+      flag,
+      flagDetails: details === "" ? code : `${code}: ${details}`,
+      duration: this.#wheel.refresh() - started,
+      connectTime: -1,
+      receivedBytes: 0,
+      sentBytes: 0,
+      listener,
+      serverName: "",
+      service: "",
+      upstream: "",
+      requestId: "",
+      security: null,
+      source: withPort(from.sourceAddress, from.sourcePort),
     })
   }
 
@@ -326,8 +384,12 @@ class Worker {
   }
 }
 
-function addressOf(plane: Plane | TcpPlane): string {
-  return `${plane.config.protocol} ${plane.config.address.host} ${plane.port}`
+function addressOf({ protocol, address }: ListenerConfig, port: number): string {
+  return `${protocol} ${address.host} ${port}`
+}
+
+function withPort(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
 }
 
 const port = parentPort

@@ -14,6 +14,7 @@ import type {
   RouteConfig,
   ServiceConfig,
   ServiceTlsConfig,
+  TcpListenerConfig,
 } from "./model.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
@@ -34,7 +35,8 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services)) services[name] = { ...service, tls: serviceTls(service.tls, baseDir) }
+  for (const [name, service] of Object.entries(written.services))
+    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "", tls: serviceTls(service.tls, baseDir) }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -54,6 +56,24 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
   const { address, limits, timeouts } = written
   const name = listenerName(written.name, i)
   const { protocol } = written
+  const proxyProtocol = written.proxyProtocol ?? null
+  if (protocol === "auto") {
+    const { tls: _, ...plain } = written
+    const http = listener({ ...plain, protocol: "http", name }, i, baseDir) as HttpListenerConfig
+    const idle = { ...timeouts, idle: timeouts.tunnelIdle }
+    const tcp = listener({ ...plain, protocol: "tls", name, timeouts: idle }, i, baseDir) as TcpListenerConfig
+    return {
+      name,
+      address,
+      protocol,
+      tls: listenerTls(written.tls, true, baseDir),
+      proxyProtocol,
+      limits: { connections: limits.connections },
+      timeouts: { detect: tcp.timeouts.detect },
+      http,
+      tcp,
+    }
+  }
   const tls = protocol === "https" || protocol === "tls" ? listenerTls(written.tls, protocol === "https", baseDir) : null
   if (protocol === "tcp" || protocol === "tls") {
     return {
@@ -61,10 +81,12 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
       address,
       protocol,
       tls,
+      proxyProtocol,
+      serverNames: written.serverNames ?? [],
       backends: written.backends ?? [],
       filters: written.filters ?? [],
       limits: { connections: limits.connections },
-      timeouts: { idle: timeouts.idle ?? 3_600_000 },
+      timeouts: { idle: timeouts.idle ?? 3_600_000, detect: timeouts.detect ?? 10_000 },
     }
   }
   return {
@@ -72,6 +94,7 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
     address,
     protocol,
     tls,
+    proxyProtocol,
     limits: {
       requestLine: limits.requestLine ?? 8192,
       head: limits.head ?? 32_768,

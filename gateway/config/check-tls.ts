@@ -20,9 +20,11 @@ export function checkListenerTls(listener: WrittenListener, i: number, baseDir: 
   if ((protocol as unknown) === FAILED) return
   if (protocol === "http" || protocol === "tcp") {
     const secure = protocol === "http" ? "https" : "tls"
-    if (tls !== undefined) report.error(path, `belongs to https and tls listeners; write protocol: ${secure}, or leave it out`, "key")
+    if (tls !== undefined) report.error(path, `belongs to https, tls and auto listeners; write protocol: ${secure}, or leave it out`, "key")
     return
   }
+  // Without certificates it is passed through.
+  if (tls === undefined && protocol !== "https") return
   if (tls === undefined) {
     report.error(
       ["listeners", i],

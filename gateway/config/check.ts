@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
+import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
 import { didYouMean, type Path } from "./problem.ts"
@@ -18,7 +19,8 @@ export interface Checked {
 
 type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
 
-const ONLY_HTTP = "belongs to http listeners, for a tcp listener reads no requests; leave it out"
+const onlyHttp = (protocol: string): string => `belongs to http listeners, for a ${protocol} listener reads no requests; leave it out`
+const ONLY_DETECTING = "belongs to tls and auto listeners, for others have nothing to find out; leave it out"
 const HTTP_KEYS = [
   ["limits", ["requestLine", "head", "fields", "body", "streams"]],
   ["timeouts", ["head", "halfClose", "tunnelIdle"]],
@@ -94,11 +96,9 @@ class Checker implements Checked, Reporter {
         if (listener.protocol === "tcp" || listener.protocol === "tls") this.#tcpNames.add(name)
       }
       checkListenerTls(listener, i, baseDir, this)
-      if (listener.protocol === "tcp" || listener.protocol === "tls") this.#tcp(listener, i)
-      else if ((listener.protocol as unknown) !== FAILED) {
-        this.#http(listener, i)
-        this.#requests = true
-      } else this.#requests = true
+      if (listener.protocol === "tcp" || listener.protocol === "tls" || listener.protocol === "auto") this.#tcp(listener, i)
+      else if ((listener.protocol as unknown) !== FAILED) this.#http(listener, i)
+      if (listener.protocol !== "tcp" && listener.protocol !== "tls") this.#requests = true
       if (isKnown(listener.path) && listener.path.mergeSlashes === false) this.#merging = false
       if (!isKnown(listener.address) || listener.address.port === 0) continue
       const shown = formatAddress(listener.address)
@@ -109,11 +109,19 @@ class Checker implements Checked, Reporter {
   }
 
   #http(listener: WrittenListener, i: number): void {
+    if (listener.serverNames !== undefined)
+      this.error(
+        ["listeners", i, "serverNames"],
+        "belongs to tls and auto listeners, for requests have hosts; write hosts in a route",
+        "key",
+      )
+    if (isKnown(listener.timeouts) && listener.timeouts.detect !== undefined)
+      this.error(["listeners", i, "timeouts", "detect"], ONLY_DETECTING, "key")
     for (const key of ["backends", "filters"] as const) {
       if (listener[key] === undefined) continue
       this.error(
         ["listeners", i, key],
-        `belongs to tcp and tls listeners; write it in a route, such as routes: [{ listeners: ${isKnown(listener.name) ? listener.name : listenerName(undefined, i)}, ${key}: … }], or write protocol: tcp`,
+        `belongs to tcp, tls and auto listeners; write it in a route, such as routes: [{ listeners: ${isKnown(listener.name) ? listener.name : listenerName(undefined, i)}, ${key}: … }], or write protocol: tcp`,
         "key",
       )
     }
@@ -121,28 +129,29 @@ class Checker implements Checked, Reporter {
 
   #tcp(listener: WrittenListener, i: number): void {
     const path: Path = ["listeners", i]
-    const { backends, filters } = listener
-    for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.error([...path, key], ONLY_HTTP, "key")
-    for (const [section, keys] of HTTP_KEYS) {
-      const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
-      if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.error([...path, section, key], ONLY_HTTP, "key")
+    const { backends, filters, protocol, serverNames, timeouts } = listener
+    if (protocol !== "auto") {
+      const wrong = onlyHttp(protocol)
+      for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
+      for (const [section, keys] of HTTP_KEYS) {
+        const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
+        if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.error([...path, section, key], wrong, "key")
+      }
     }
-    if (backends === undefined) {
+    if (protocol === "tcp" && isKnown(timeouts) && timeouts.detect !== undefined)
+      this.error([...path, "timeouts", "detect"], ONLY_DETECTING, "key")
+    if (backends === undefined && protocol === "tcp")
       this.error(path, "has no backends; write the service its connections go to, such as backends: db")
-    } else if (isKnown(backends)) {
-      const services = this.#serviceNames
-      if (backends.length === 0) this.warn([...path, "backends"], "is empty, so every connection is closed; write the name of a service")
-      else if (backends.every(({ weight }) => weight === 0))
-        this.warn([...path, "backends"], "every weight is 0, so every connection is closed; give one a weight above 0")
-      backends.forEach(({ service }, j) => {
-        if (services === undefined || services.has(service)) return
-        this.warn(
-          [...path, "backends", j],
-          () =>
-            `there is no service ${quote(service)}, so its share of connections is closed${didYouMean(service, services) || "; add it to services"}`,
-        )
-      })
-    }
+    else if (backends === undefined && protocol === "tls" && serverNames === undefined)
+      this.error(path, "has neither serverNames nor backends; write where its connections go, such as backends: db")
+    if (serverNames !== undefined && protocol === "tcp")
+      this.error(
+        [...path, "serverNames"],
+        "belongs to tls and auto listeners, for a tcp listener reads no names; write protocol: tls, or leave it out",
+        "key",
+      )
+    if (isKnown(backends)) checkConnectionBackends(backends, [...path, "backends"], this.#serviceNames, this)
+    if (isKnown(serverNames)) checkServerNames(serverNames, [...path, "serverNames"], this.#serviceNames, this)
     if (isKnown(filters)) this.#filterUses(filters, [...path, "filters"])
   }
 
@@ -161,6 +170,7 @@ class Checker implements Checked, Reporter {
     for (const [name, service] of Object.entries(services)) {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
+      if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -282,6 +292,7 @@ class Checker implements Checked, Reporter {
     }
     if (isKnown(route.filters)) this.#filterUses(route.filters, ["routes", i, "filters"])
     const services = this.#serviceNames
+    if (isKnown(route.backends)) checkRouteProxy(route.backends, ["routes", i, "backends"], this.#written.services, this)
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {
         if (services.has(service)) return

@@ -72,7 +72,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 /** Stands in a salvaged document for what was wrong. */
 export const FAILED: unique symbol = Symbol("failed")
 
-/** Every part may be missing or {@link FAILED}. */
+/** Every part of a salvaged document may be missing or {@link FAILED}. */
 export type Salvaged<T> = T | undefined | typeof FAILED
 
 export function isKnown<T>(value: Salvaged<T>): value is T {

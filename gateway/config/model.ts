@@ -23,7 +23,28 @@ export interface Config {
   readonly routes: readonly RouteConfig[]
 }
 
-export type ListenerConfig = HttpListenerConfig | TcpListenerConfig
+export type ListenerConfig = HttpListenerConfig | TcpListenerConfig | AutoListenerConfig
+
+/** Whose connections begin with a PROXY header that says where they come from. */
+export interface ProxyProtocolConfig {
+  /** Ranges of IP addresses, in one spelling; connections from elsewhere have no header. */
+  readonly trusted: readonly string[]
+  /** ms for the header to arrive; default 5 s. */
+  readonly timeout: number
+}
+
+/** A service by its name, and its share of connections. */
+export interface ConnectionBackendConfig {
+  readonly service: string
+  readonly weight: number
+}
+
+/** Where connections go whose clients ask for one of these names. */
+export interface ServerNameConfig {
+  /** Lower case, exact or `*.suffix`; never empty. */
+  readonly hosts: readonly string[]
+  readonly backends: readonly ConnectionBackendConfig[]
+}
 
 /** Whether a listener carries connections, not requests. */
 export function carriesConnections(listener: ListenerConfig): listener is TcpListenerConfig {
@@ -71,6 +92,8 @@ export interface HttpListenerConfig {
   readonly protocol: "http" | "https"
   /** Of https; null for http. */
   readonly tls: ListenerTlsConfig | null
+  /** Null: every connection is its client's own. */
+  readonly proxyProtocol: ProxyProtocolConfig | null
   readonly limits: {
     /** Octets of the request line; default 8 KiB. Over it: 414. */
     readonly requestLine: number
@@ -114,11 +137,15 @@ export interface HttpListenerConfig {
 export interface TcpListenerConfig {
   readonly name: string
   readonly address: Address
+  /** tls: TLS ends here, or goes on to the service when there are no certificates; its server name chooses the service. */
   readonly protocol: "tcp" | "tls"
-  /** Of tls, which ends here; null for tcp. */
+  /** Null: tcp, or TLS that is passed through: its ClientHello is read, and goes on with the rest. */
   readonly tls: ListenerTlsConfig | null
-  /** Services by weight. May name one that does not exist: its share of connections is closed. */
-  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  readonly proxyProtocol: ProxyProtocolConfig | null
+  /** Of tls; no host appears twice. */
+  readonly serverNames: readonly ServerNameConfig[]
+  /** Services by weight, for connections that no server name has. May name one that does not exist: its share of connections is closed. */
+  readonly backends: readonly ConnectionBackendConfig[]
   readonly filters: readonly RouteFilterConfig[]
   readonly limits: {
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
@@ -127,7 +154,28 @@ export interface TcpListenerConfig {
   readonly timeouts: {
     /** ms without an octet in either direction; default 1 h. */
     readonly idle: number
+    /** ms for the ClientHello of a tls listener; default 10 s. */
+    readonly detect: number
   }
+}
+
+/** A listener that finds out what each of its connections speaks. */
+export interface AutoListenerConfig {
+  readonly name: string
+  readonly address: Address
+  readonly protocol: "auto"
+  /** TLS ends here, and what is in it is looked at in turn; null: it goes on to a service. */
+  readonly tls: ListenerTlsConfig | null
+  readonly proxyProtocol: ProxyProtocolConfig | null
+  readonly limits: { readonly connections: number }
+  readonly timeouts: {
+    /** ms until a client that has said nothing telling is taken for one of another protocol; default 10 s. */
+    readonly detect: number
+  }
+  /** For connections that carry HTTP requests. */
+  readonly http: HttpListenerConfig
+  /** For all others: TLS by its server name. */
+  readonly tcp: TcpListenerConfig
 }
 
 export interface EndpointConfig {
@@ -156,6 +204,8 @@ export interface ServiceConfig {
   readonly protocol: "http1" | "h2" | "auto"
   /** Null: no TLS. */
   readonly tls: ServiceTlsConfig | null
+  /** Every connection to it begins with a PROXY header of this version; "" = none. Only for connections that are carried as they are. */
+  readonly proxyProtocol: "" | "v1" | "v2"
   /** ms; default 5 s. */
   readonly connectTimeout: number
   readonly pool: {

@@ -2,6 +2,7 @@
 // the JSON Schema that `sluice schema` prints. Short forms are expanded here; what needs more than one value is in check.ts.
 
 import * as z from "zod"
+import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
@@ -35,14 +36,22 @@ export const listenerSchema = object(
   {
     name: listenerName.optional().describe("Unique; appears in metrics and logs. Default listener-<index>."),
     address: address(0).describe("host:port to listen on; IPv6 in brackets; port 0 lets the system choose."),
-    protocol: choice(["http", "https", "tcp", "tls"])
+    protocol: choice(["http", "https", "tcp", "tls", "auto"])
       .default("http")
       .describe(
-        "http: HTTP/1.1 and HTTP/2, whose requests routes take further. https: the same over TLS. tcp: connections are carried to backends as they are. tls: TLS ends here, and what is in it is carried like tcp. Default http.",
+        "http: HTTP/1.1 and HTTP/2, whose requests routes take further. https: the same over TLS. tcp: connections are carried to backends as they are. tls: with certificates, TLS ends here, and what is in it is carried like tcp; without, it is carried to a service by its server name. auto: each of these by what a client speaks. Default http.",
       ),
-    tls: listenerTls.optional().describe("https and tls: certificates, and what clients must show."),
-    backends: tcpBackends.optional().describe("tcp and tls: services the listener's connections go to, by weight."),
-    filters: filterUses.optional().describe("tcp and tls: filters the listener's connections pass, in order."),
+    tls: listenerTls.optional().describe("https, tls and auto: certificates, and what clients must show."),
+    proxyProtocol: proxyProtocolSchema
+      .optional()
+      .describe("Proxies in front that tell where a connection comes from by the PROXY protocol, v1 or v2."),
+    serverNames: serverNamesSchema.optional().describe("tls and auto: services by the server name a client asks for."),
+    backends: tcpBackends
+      .optional()
+      .describe(
+        "tcp, tls and auto: services the listener's connections go to, by weight; where there are serverNames, those without one of them.",
+      ),
+    filters: filterUses.optional().describe("tcp, tls and auto: filters its connections pass, in order."),
     limits: object(
       {
         requestLine: size(64, mebibyte).optional().describe("http: octets of the request line; over it: 414. Default 8KiB."),
@@ -72,6 +81,11 @@ export const listenerSchema = object(
           .optional()
           .describe(
             "http: a client that has closed its sending side is served this long before a response begins; 0 = it is taken for gone at once. Default 1s.",
+          ),
+        detect: duration()
+          .optional()
+          .describe(
+            "tls and auto: for what tells a client's protocol and the server it wants; auto takes a silent one for another protocol then. Default 10s.",
           ),
         tunnelIdle: duration().optional().describe("http: without a byte in an upgraded connection. Default 1h."),
       },
@@ -120,6 +134,9 @@ export const serviceSchema = object(
         "http1: HTTP/1.1. h2: HTTP/2. auto: over TLS what the service takes, else HTTP/2 for gRPC requests and HTTP/1.1 for the rest. Default http1.",
       ),
     tls: serviceTls.optional().describe("Connections to the service are made with TLS. true = with the system's authorities."),
+    proxyProtocol: proxyVersion
+      .optional()
+      .describe("Connections to the service begin with a PROXY header, v1 or v2. For services of tcp, tls and auto listeners only."),
     connectTimeout: duration().default(5000).describe("For a connection to be made. Default 5s."),
     pool: object(
       {

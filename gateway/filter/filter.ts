@@ -60,6 +60,8 @@ export interface StreamInfo {
   readonly sourcePort: number
   readonly destinationAddress: string
   readonly destinationPort: number
+  /** Name of the server the client asked for, by TLS (SNI) or a PROXY header; "" = none. */
+  readonly requestedServerName: string
   readonly listenerName: string
   readonly routeName: string
   /** Service chosen for the request; "" before the choice. */

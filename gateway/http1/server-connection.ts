@@ -7,7 +7,7 @@ import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
-import { plainAddress } from "../http/plain-address.ts"
+import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
 import { reasonPhrase } from "../http/status.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import { ChunkedDecoder, type ChunkSink, DONE, TOO_LARGE, UNFINISHED } from "./chunked.ts"
@@ -106,15 +106,17 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     exchanges: ExchangeFactory,
     owner: ServerConnectionOwner,
     security: ConnectionSecurity | null = null,
+    /** Those of the connection behind a proxy, if it is known. */
+    addresses: SocketAddresses = addressesOf(socket),
   ) {
     this.#socket = socket
     this.security = security
     this.#writer = new MessageWriter(socket)
     this.connectionId = id
-    this.sourceAddress = plainAddress(socket.remoteAddress)
-    this.sourcePort = socket.remotePort ?? 0
-    this.destinationAddress = plainAddress(socket.localAddress)
-    this.destinationPort = socket.localPort ?? 0
+    this.sourceAddress = addresses.sourceAddress
+    this.sourcePort = addresses.sourcePort
+    this.destinationAddress = addresses.destinationAddress
+    this.destinationPort = addresses.destinationPort
     this.#limits = limits
     this.#wheel = wheel
     this.#exchanges = exchanges

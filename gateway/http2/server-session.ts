@@ -6,7 +6,7 @@ import { type ErrorCode, errors } from "../errors.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import { RequestHead, ResponseHead } from "../http/message.ts"
-import { plainAddress } from "../http/plain-address.ts"
+import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import * as h2 from "./frames.ts"
 import { COST_FRAME, COST_RESET, EARN_MESSAGE } from "./patience.ts"
@@ -69,6 +69,8 @@ export class ServerSession extends Session {
     owner: ServerSessionOwner,
     key: () => string,
     security: ConnectionSecurity | null = null,
+    /** Those of the connection behind a proxy, if it is known. */
+    addresses: SocketAddresses = addressesOf(socket),
   ) {
     const settings = [
       h2.SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -81,10 +83,10 @@ export class ServerSession extends Session {
     super(socket, wheel, { headerList: limits.head.head, settings }, null)
     this.connectionId = id
     this.security = security
-    this.sourceAddress = plainAddress(socket.remoteAddress)
-    this.sourcePort = socket.remotePort ?? 0
-    this.destinationAddress = plainAddress(socket.localAddress)
-    this.destinationPort = socket.localPort ?? 0
+    this.sourceAddress = addresses.sourceAddress
+    this.sourcePort = addresses.sourcePort
+    this.destinationAddress = addresses.destinationAddress
+    this.destinationPort = addresses.destinationPort
     this.exchanges = exchanges
     this.#limits = limits
     this.#owner = owner

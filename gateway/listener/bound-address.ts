@@ -3,12 +3,17 @@
 
 import { createServer, type Server, type Socket } from "node:net"
 import type { ListenerConfig, ListenerTlsConfig } from "../config/model.ts"
-import type { ConnectionSecurity } from "../http/connection-security.ts"
+import type { ErrorCode } from "../errors.ts"
+import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import { type Detected, TLS, UNDECIDED } from "../tcp/detect-protocol.ts"
+import { IpRanges } from "../tcp/ip-ranges.ts"
+import { type Opened, unopened } from "../tcp/opened.ts"
 import { handshakeIndex, type ListenerSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
 import { TlsAcceptor } from "../tls/tls-acceptor.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
+import { FirstOctets, type Look } from "./first-octets.ts"
 import { Opening, type OpeningOwner, type Step } from "./opening.ts"
 
 /** Connections the system keeps for us to accept. */
@@ -24,6 +29,8 @@ export interface BoundAddressMeans {
   onFault(error: unknown): void
   /** Why a TLS handshake failed, as the runtime tells it. */
   onHandshakeError(listener: string, code: string): void
+  /** A connection was closed before it was carried. `started`: of the wheel's clock, ms. */
+  onOpeningRefused(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void
 }
 
 /** TLS of a listener: what is configured, what certificates that came to, and the protocols its codecs speak. */
@@ -39,8 +46,12 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   slots: ListenerSlots
   protected readonly open = new Set<Connection>()
   readonly #opening = new Set<Opening>()
-  /** What a connection passes before {@link begin}. TLS comes last: what stands before it reads the socket itself. */
-  readonly #steps: readonly Step[]
+  /** Proxies whose connections begin with a PROXY header. */
+  #trusted: IpRanges | null
+  /** Looks at the first octets of a connection; where it is one of those proxies'; and inside of TLS. */
+  readonly #plain: Step
+  readonly #proxied: Step
+  readonly #secured: Step
   readonly #tls: TlsAcceptor | null
   readonly #means: BoundAddressMeans
   readonly #server: Server
@@ -54,8 +65,12 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.slots = slots
     this.#means = means
     this.#tls = tls === null ? null : this.#acceptor(tls)
-    this.#steps = this.#tls === null ? [] : [this.#tls]
-    const paused = pauseOnConnect || this.#steps.length > 0
+    this.#trusted = trustedBy(config)
+    const octets = (proxy: boolean, look: () => Look): Step => ({ begin: (socket, opening) => this.#look(socket, opening, proxy, look()) })
+    this.#plain = octets(false, () => this.look)
+    this.#proxied = octets(true, () => this.look)
+    this.#secured = octets(false, () => "protocol")
+    const paused = pauseOnConnect || this.#tls !== null
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: paused }, (socket) => this.#accept(socket))
   }
 
@@ -69,8 +84,29 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     })
   }
 
-  /** Takes a connection over, paused if the listener asked for that or it has TLS, and adds it to {@link open}. */
-  protected abstract begin(socket: Socket, id: number, security: ConnectionSecurity | null): void
+  /**
+   * Takes a connection over and adds it to {@link open}. It is paused if the listener asked for that, or if something of it was
+   * looked at. `protocol`: what its client speaks; {@link UNDECIDED} if that wasn't looked for.
+   */
+  protected abstract begin(socket: Socket, id: number, opened: Opened, protocol: Detected): void
+
+  /** What is looked for in the first octets of a connection, and for how long (ms). */
+  protected get look(): Look {
+    return "nothing"
+  }
+  protected get detectTimeout(): number {
+    return 0
+  }
+
+  #look(socket: Socket, opening: Opening, proxy: boolean, look: Look): FirstOctets {
+    const plan = { proxy, proxyTimeout: this.config.proxyProtocol?.timeout ?? 0, look, detectTimeout: this.detectTimeout }
+    return new FirstOctets(socket, plan, this.#means.wheel, opening)
+  }
+
+  /** Whether TLS ends here. */
+  protected get endsTls(): boolean {
+    return this.#tls !== null
+  }
 
   /** Binds `port` (not 0), shared with the other workers. Rejects with the system's error. */
   listen(port: number): Promise<void> {
@@ -89,6 +125,7 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   update(config: Config, slots: ListenerSlots, tls: ListenerTls | null): void {
     this.config = config
     this.slots = slots
+    this.#trusted = trustedBy(config)
     if (tls !== null) this.#tls?.update(tls.config, tls.material)
   }
 
@@ -102,16 +139,34 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     }
     metrics.add(this.slots.connectionsTotal, 1)
     metrics.add(this.slots.connections, 1)
-    wheel.refresh()
+    const now = wheel.refresh()
     const id = this.#means.nextConnectionId()
-    if (this.#steps.length === 0) return this.begin(socket, id, null)
-    const opening = new Opening(id, this.#steps, this)
+    const addresses = addressesOf(socket)
+    const first = this.#firstStep(addresses.sourceAddress)
+    if (first === null) return this.begin(socket, id, unopened(addresses), UNDECIDED)
+    const opening = new Opening(id, now, addresses, this)
     this.#opening.add(opening)
-    opening.start(socket)
+    opening.start(socket, first)
   }
 
-  onOpened(opening: Opening, socket: Socket, security: ConnectionSecurity | null): void {
-    this.begin(socket, opening.id, security)
+  #firstStep(from: string): Step | null {
+    if (this.#trusted?.has(from)) return this.#proxied
+    return this.look === "nothing" ? this.#tls : this.#plain
+  }
+
+  // TLS comes behind what reads the socket itself; where protocols are told apart, what is in it is looked at again.
+  nextStep({ security, protocol }: Opening): Step | null {
+    const detects = this.look === "protocol" || this.look === "protocolAndServerName"
+    if (security === null) return this.#tls !== null && (!detects || protocol === TLS) ? this.#tls : null
+    return detects && security.protocol === "" && protocol === UNDECIDED ? this.#secured : null
+  }
+
+  onRefusedOpening({ addresses, started }: Opening, code: ErrorCode, details: string): void {
+    this.#means.onOpeningRefused(this.name, addresses, started, code, details)
+  }
+
+  onOpened(opening: Opening, socket: Socket): void {
+    this.begin(socket, opening.id, opening, opening.protocol)
     this.#opening.delete(opening)
     // It may be closed already.
     if (this.#empty) this.#onEmpty?.()
@@ -160,14 +215,19 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   /** Closes everything at once. */
   destroy(): void {
     this.close()
-    this.#breakOff()
+    this.breakOff()
     for (const connection of [...this.open]) connection.destroy()
   }
 
-  #breakOff(): void {
+  /** Closes those that aren't open yet. */
+  protected breakOff(): void {
     for (const opening of [...this.#opening]) {
       opening.destroy()
       this.onNotOpened(opening)
     }
   }
+}
+
+function trustedBy({ proxyProtocol }: ListenerConfig): IpRanges | null {
+  return proxyProtocol === null ? null : new IpRanges(proxyProtocol.trusted)
 }

@@ -3,20 +3,20 @@
 import type { Socket } from "node:net"
 import type { HttpListenerConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
-import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
 import { webSocketKey } from "../http/websocket.ts"
 import { ServerConnection, type ServerConnectionOwner, type ServerLimits } from "../http1/server-connection.ts"
 import { ServerSession, type ServerSessionOwner } from "../http2/server-session.ts"
+import type { Opened } from "../tcp/opened.ts"
 import type { ListenerSlots } from "../telemetry/instruments.ts"
-
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import { BoundAddress, type BoundAddressMeans, type ListenerTls } from "./bound-address.ts"
 import { HttpStart, type HttpStartOwner } from "./http-start.ts"
 
 /** Protocols that may be agreed upon by ALPN: those there is a codec for in {@link Listener.begin}. */
-const CODECS: readonly string[] = ["h2", "http/1.1"]
+export const CODECS: readonly string[] = ["h2", "http/1.1"]
 /** ms a connection that has asked nothing is kept when draining begins. */
 const DRAIN_GRACE = 1000
 
@@ -26,11 +26,11 @@ export type HttpConnection = ServerConnection | ServerSession
 /** What listeners need of their worker. */
 export interface ListenerMeans extends BoundAddressMeans {
   /** A head was refused before it became an exchange. */
-  onRefused(listener: Listener, connection: HttpConnection, code: ErrorCode, head: RequestHead): void
+  onRefused(listener: string, connection: HttpConnection, code: ErrorCode, head: RequestHead): void
 }
 
 /** What clients may do, in both versions. */
-type Limits = ServerLimits & { readonly streams: number }
+export type HttpLimits = ServerLimits & { readonly streams: number }
 
 export class Listener
   extends BoundAddress<HttpListenerConfig, HttpConnection | HttpStart>
@@ -38,7 +38,9 @@ export class Listener
 {
   readonly #means: ListenerMeans
   readonly #exchanges: ExchangeFactory
-  #limits: Limits
+  #limits: HttpLimits
+  /** What plain connections are known by until it is known which version they speak. */
+  readonly #starting = new Map<HttpStart, Opened>()
 
   /** `material`: of an https listener. */
   constructor(
@@ -60,34 +62,38 @@ export class Listener
   }
 
   // Over TLS the codec is chosen by ALPN; a client that agreed upon nothing speaks HTTP/1.1 (RFC 9113 §3.2).
-  protected begin(socket: Socket, id: number, security: ConnectionSecurity | null): void {
-    const { wheel } = this.#means
-    if (security === null) this.open.add(new HttpStart(socket, id, wheel, this.#limits.idleTimeout, this))
-    else this.#serve(socket, id, security.protocol === "h2", security)
+  protected begin(socket: Socket, id: number, opened: Opened): void {
+    if (opened.early !== null) socket.unshift(opened.early)
+    if (opened.security === null) {
+      const start = new HttpStart(socket, id, this.#means.wheel, this.#limits.idleTimeout, this)
+      this.open.add(start)
+      this.#starting.set(start, opened)
+      if (this.draining) start.drain(DRAIN_GRACE, this.#means.wheel.now)
+    } else this.#serve(socket, id, opened.security.protocol === "h2", opened)
     if (socket.isPaused()) socket.resume()
   }
 
   onStarted(start: HttpStart, socket: Socket, http2: boolean, first: Buffer): void {
+    const opened = this.#starting.get(start) as Opened
+    this.#starting.delete(start)
     this.open.delete(start)
-    this.#serve(socket, start.id, http2, null).receive(first)
+    this.#serve(socket, start.id, http2, opened).receive(first)
   }
 
-  #serve(socket: Socket, id: number, http2: boolean, security: ConnectionSecurity | null): HttpConnection {
-    const { wheel } = this.#means
-    const connection = http2
-      ? new ServerSession(socket, id, this.#limits, wheel, this.#exchanges, this, webSocketKey, security)
-      : new ServerConnection(socket, id, this.#limits, wheel, this.#exchanges, this, security)
+  #serve(socket: Socket, id: number, http2: boolean, opened: Opened): HttpConnection {
+    const connection = serveRequests(socket, id, http2, opened, this.#limits, this.#means.wheel, this.#exchanges, this)
     this.open.add(connection)
     if (this.draining) connection.drain()
     return connection
   }
 
   onNotStarted(start: HttpStart): void {
+    this.#starting.delete(start)
     this.onClosed(start)
   }
 
   onRefused(connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
-    this.#means.onRefused(this, connection, code, head)
+    this.#means.onRefused(this.name, connection, code, head)
   }
 
   /** Stops accepting and lets what runs finish; resolves when the last connection is closed. */
@@ -101,11 +107,27 @@ export class Listener
   }
 }
 
+/** Gives a connection its codec. */
+export function serveRequests(
+  socket: Socket,
+  id: number,
+  http2: boolean,
+  { security, addresses }: Opened,
+  limits: HttpLimits,
+  wheel: TimerWheel,
+  exchanges: ExchangeFactory,
+  owner: ServerConnectionOwner & ServerSessionOwner,
+): HttpConnection {
+  return http2
+    ? new ServerSession(socket, id, limits, wheel, exchanges, owner, webSocketKey, security, addresses)
+    : new ServerConnection(socket, id, limits, wheel, exchanges, owner, security, addresses)
+}
+
 function tlsOf(config: HttpListenerConfig, material: ServerMaterial | null): ListenerTls | null {
   return config.tls === null || material === null ? null : { config: config.tls, material, codecs: CODECS }
 }
 
-function limitsOf(config: HttpListenerConfig): Limits {
+export function limitsOf(config: HttpListenerConfig): HttpLimits {
   return {
     head: { startLine: config.limits.requestLine, head: config.limits.head, fields: config.limits.fields },
     body: config.limits.body,

@@ -2,11 +2,12 @@
 
 import type { Socket } from "node:net"
 import type { TcpListenerConfig } from "../config/model.ts"
-import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
+import type { Opened } from "../tcp/opened.ts"
 import type { ListenerSlots } from "../telemetry/instruments.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import { BoundAddress, type BoundAddressMeans, type ListenerTls } from "./bound-address.ts"
+import type { Look } from "./first-octets.ts"
 
 export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> implements TcpConnectionOwner {
   readonly #factory: TcpConnectionFactory
@@ -29,8 +30,17 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     this.update(config, slots, tlsOf(config, material))
   }
 
-  protected begin(socket: Socket, id: number, security: ConnectionSecurity | null): void {
-    const connection = this.#factory.begin(socket, id, this, security)
+  // Where TLS ends here, it tells the server name.
+  protected override get look(): Look {
+    return this.config.protocol === "tls" && !this.endsTls ? "serverName" : "nothing"
+  }
+
+  protected override get detectTimeout(): number {
+    return this.config.timeouts.detect
+  }
+
+  protected begin(socket: Socket, id: number, opened: Opened): void {
+    const connection = this.#factory.begin(socket, id, opened, this)
     this.open.add(connection)
     try {
       connection.start()
@@ -50,6 +60,7 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
     const emptied = this.emptied()
     if (limit === 0) return emptied
     const timer = setTimeout(() => {
+      this.breakOff()
       this.#late = true
       for (const connection of [...this.open]) connection.cut()
     }, limit)

@@ -70,6 +70,9 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   get destinationPort(): number {
     return this.stream.destinationPort
   }
+  get requestedServerName(): string {
+    return this.stream.security?.serverName ?? ""
+  }
   get listenerName(): string {
     return this.plane.name
   }

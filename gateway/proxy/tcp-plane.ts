@@ -1,12 +1,29 @@
 // What the connections of one tcp listener share: its backends, filters and settings out of one snapshot.
 
-import type { TcpListenerConfig } from "../config/model.ts"
+import type { ConnectionBackendConfig, TcpListenerConfig } from "../config/model.ts"
 import type { NetworkFilter } from "../filter/network-filter.ts"
+import { ServerNames } from "../router/server-names.ts"
 import { WeightedSplit } from "../router/split.ts"
 import type { ListenerSlots, TcpSlots } from "../telemetry/instruments.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { SnapshotPin, WorkerMeans } from "./plane.ts"
+
+/** Backends of which each connection gets one. */
+class Share {
+  readonly #backends: readonly TcpBackend[]
+  readonly #split: WeightedSplit
+
+  constructor(config: readonly ConnectionBackendConfig[], parts: TcpPlaneParts) {
+    this.#backends = config.map(({ service: name }) => ({ service: parts.service(name) ?? null, name, slots: parts.slots[name] }))
+    this.#split = new WeightedSplit(config.map(({ weight }) => weight))
+  }
+
+  pick(random: number): TcpBackend | null {
+    const i = this.#split.pick(random)
+    return i < 0 ? null : this.#backends[i]
+  }
+}
 
 /** Where connections go; `service` is null when the configuration names one that does not exist. */
 export interface TcpBackend {
@@ -40,10 +57,10 @@ export class TcpPlane {
   readonly snapshot: SnapshotPin
   readonly listenerSlots: ListenerSlots
   readonly filters: readonly NetworkFilter[]
-  readonly backends: readonly TcpBackend[]
-  readonly split: WeightedSplit
   /** Metrics of connections that reached no service. */
   readonly noServiceSlots: TcpSlots
+  readonly #names: ServerNames<Share>
+  readonly #others: Share
   readonly #service: (name: string) => Service | undefined
   readonly #slots: Readonly<Record<string, TcpSlots>>
 
@@ -59,18 +76,13 @@ export class TcpPlane {
     this.#service = parts.service
     this.#slots = parts.slots
     this.noServiceSlots = parts.slots["-"]
-    this.backends = config.backends.map(({ service }) => ({
-      service: parts.service(service) ?? null,
-      name: service,
-      slots: parts.slots[service],
-    }))
-    this.split = new WeightedSplit(config.backends.map(({ weight }) => weight))
+    this.#names = new ServerNames(config.serverNames.map(({ hosts, backends }) => [hosts, new Share(backends, parts)] as const))
+    this.#others = new Share(config.backends, parts)
   }
 
-  /** The next connection's backend; null when no backend has a weight. */
-  pick(): TcpBackend | null {
-    const i = this.split.pick(this.means.random())
-    return i < 0 ? null : this.backends[i]
+  /** The backend of a connection whose client asks for `serverName` ("" = none); null when no backend has a weight. */
+  pick(serverName: string): TcpBackend | null {
+    return (this.#names.find(serverName) ?? this.#others).pick(this.means.random())
   }
 
   /** A backend for a service that a filter chose; null when there is none of that name. */

@@ -2,7 +2,8 @@
 
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
-import type { SocketAddresses } from "../tcp/addresses.ts"
+import type { SocketAddresses } from "../http/socket-addresses.ts"
+import type { Opened } from "../tcp/opened.ts"
 import type { TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
@@ -13,6 +14,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   readonly security: ConnectionSecurity | null
   protected readonly plane: TcpPlane
   protected readonly addresses: SocketAddresses
+  readonly requestedServerName: string
+  /** What a proxy in front calls the connection. */
+  readonly requestId: string
   /** Of the wheel's clock, ms. */
   protected readonly started: number
   protected backend: TcpBackend | null = null
@@ -28,11 +32,13 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   receivedBytes = 0
   sentBytes = 0
 
-  constructor(plane: TcpPlane, id: number, addresses: SocketAddresses, security: ConnectionSecurity | null) {
+  constructor(plane: TcpPlane, id: number, opened: Opened) {
     this.plane = plane
     this.connectionId = id
-    this.addresses = addresses
-    this.security = security
+    this.addresses = opened.addresses
+    this.security = opened.security
+    this.requestedServerName = opened.serverName
+    this.requestId = opened.proxyId
     this.started = plane.means.wheel.refresh()
   }
 
@@ -69,9 +75,6 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   get upstreamAddress(): string {
     return this.endpoint?.address ?? this.lastUpstream
   }
-  get requestId(): string {
-    return ""
-  }
   get requestBytes(): number {
     return this.receivedBytes
   }
@@ -92,6 +95,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   }
   get upstream(): string {
     return this.upstreamAddress
+  }
+  get serverName(): string {
+    return this.requestedServerName
   }
   get source(): string {
     const { sourceAddress: address, sourcePort: port } = this.addresses

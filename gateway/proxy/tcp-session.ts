@@ -5,13 +5,14 @@ import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import { NetworkChain, type NetworkChainOwner } from "../filter/network-chain.ts"
 import { CLOSED_BY_PEER, CLOSED_HERE } from "../filter/network-filter.ts"
-import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
-import { addressesOf } from "../tcp/addresses.ts"
-import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
+import type { TcpConnection, TcpConnectionOwner } from "../tcp/connection.ts"
+import type { Opened } from "../tcp/opened.ts"
 import { Peer, type PeerOwner } from "../tcp/peer.ts"
+import { proxyHeader } from "../tcp/proxy-header.ts"
 import { flagIndex } from "../telemetry/instruments.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
+import type { Service } from "../upstream/services.ts"
 import type { TcpPlane } from "./tcp-plane.ts"
 import { TcpRecord } from "./tcp-record.ts"
 
@@ -33,21 +34,7 @@ const BACKED_UP = 1
 const HELD = 2
 const NOT_CONNECTED = 4
 
-/** Carries the connections of one listener. */
-export class TcpSessions implements TcpConnectionFactory {
-  /** Of the snapshot in force; a connection keeps the one it began with. */
-  plane: TcpPlane
-
-  constructor(plane: TcpPlane) {
-    this.plane = plane
-  }
-
-  begin(socket: Socket, id: number, owner: TcpConnectionOwner, security: ConnectionSecurity | null): TcpConnection {
-    return new TcpSession(socket, id, this.plane, owner, security)
-  }
-}
-
-class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
+export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
   readonly #owner: TcpConnectionOwner
   readonly #downstream: Peer
   readonly #chain: NetworkChain | null
@@ -60,25 +47,35 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
   #upstreamWaits = 0
   /** What the client sent, and that it ended its side, before there was a service to tell: a runtime may have read ahead. */
   #early: Buffer[] | null = null
-  #endedEarly = false
+  #endedEarly: boolean
+  /** What was read of it before it came here. */
+  #opened: Buffer | null
   #downstreamGone = false
   #upstreamGone = true
   /** A filter keeps as much as it may. */
   #held = 0
 
-  constructor(socket: Socket, id: number, plane: TcpPlane, owner: TcpConnectionOwner, security: ConnectionSecurity | null) {
-    super(plane, id, addressesOf(socket), security)
+  constructor(socket: Socket, id: number, plane: TcpPlane, opened: Opened, owner: TcpConnectionOwner) {
+    super(plane, id, opened)
     this.#owner = owner
     this.#idle = plane.config.timeouts.idle
     this.#deadline = new Deadline(plane.means.wheel, this)
     socket.pause()
-    this.#downstream = new Peer(socket, this)
+    this.#downstream = new Peer(socket, this, opened.ended)
+    this.#endedEarly = opened.ended
+    this.#opened = opened.early
     this.#chain = plane.filters.length === 0 ? null : new NetworkChain(plane.filters, this, this)
     plane.snapshot.pin()
   }
 
   start(): void {
     this.#moved()
+    const opened = this.#opened
+    this.#opened = null
+    if (opened !== null) {
+      this.#early = [opened]
+      this.receivedBytes = opened.length
+    }
     if (this.#chain === null) this.onAccepted()
     else this.#chain.run()
   }
@@ -92,7 +89,7 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
   onAccepted(): void {
     if (this.#state !== NEW) return
     this.#state = CONNECTING
-    this.backend ??= this.plane.pick()
+    this.backend ??= this.plane.pick(this.requestedServerName)
     this.#connect()
   }
 
@@ -103,17 +100,34 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
   }
 
   #connect(): void {
-    const service = this.backend?.service ?? null
+    const { backend } = this
+    if (backend === null) return this.#fail("noRoute", "no backend")
+    const { service } = backend
     if (service === null) return this.#fail("noService", "")
-    const endpoint = service.balancer.next(this.#tried)
-    if (endpoint === null) return this.#fail("noEndpoint", "")
+    const endpoint = this.#nextEndpoint(service)
+    if (endpoint === null) return
     this.attempts++
     this.endpoint = endpoint
     endpoint.active++
-    endpoint.begins()
     this.#upstreamGone = false
     this.#deadline.set(this.plane.means.wheel.refresh() + endpoint.connectTimeout)
-    this.#upstream = Peer.connect(endpoint.host, endpoint.port, this)
+    this.#upstream = Peer.connect(endpoint.target, this)
+  }
+
+  // One that has room for another connection; null when there is none, which has been dealt with.
+  #nextEndpoint(service: Service): Endpoint | null {
+    let full = false
+    for (;;) {
+      const endpoint = service.balancer.next(this.#tried)
+      if (endpoint === null || (full && this.#tried?.includes(endpoint))) {
+        this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
+        return null
+      }
+      if (endpoint.begins()) return endpoint
+      full = true
+      this.#tried ??= []
+      this.#tried.push(endpoint)
+    }
   }
 
   onPeerConnected(peer: Peer): void {
@@ -122,11 +136,23 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
     this.connectTime = this.plane.means.wheel.refresh() - this.started
     this.endpoint?.begun()
     this.#moved()
+    this.#introduce(peer)
+    this.plane.means.metrics.add(this.#slots.received, this.receivedBytes)
     const early = this.#early
     this.#early = null
     if (early !== null) for (const bytes of early) this.#pass(false, bytes, 0, bytes.length)
     if (this.#endedEarly) this.#ended(false)
     this.#wait(false, NOT_CONNECTED, false)
+  }
+
+  // Says whose connection it is, if the service wants to know.
+  #introduce(peer: Peer): void {
+    const version = this.backend?.service?.proxyProtocol ?? ""
+    if (version === "") return
+    const { sourceAddress, sourcePort, destinationAddress, destinationPort } = this.addresses
+    const from = { host: sourceAddress, port: sourcePort }
+    const header = proxyHeader(version, from, { host: destinationAddress, port: destinationPort }, this.requestedServerName)
+    peer.write(header, 0, header.length)
   }
 
   #connectFailed(code: ErrorCode, details: string): void {
@@ -157,7 +183,8 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
       metrics.add(this.#slots.sent, to - from)
     } else {
       this.receivedBytes += to - from
-      metrics.add(this.#slots.received, to - from)
+      // What comes early is counted once it is known for which service.
+      if (this.#state === OPEN) metrics.add(this.#slots.received, to - from)
     }
     this.#moved()
     if (this.#state === OPEN) this.#pass(upstream, buffer, from, to)
@@ -359,6 +386,7 @@ class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkC
     this.elapsed = this.duration
     this.#chain?.done()
     const slots = this.#slots
+    if (this.connectTime < 0) means.metrics.add(slots.received, this.receivedBytes)
     means.metrics.add(slots.ended, 1)
     if (this.flag !== "") means.metrics.add(slots.flags + flagIndex(this.flag), 1)
     means.accessLog.recordConnection(this)

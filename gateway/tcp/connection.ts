@@ -1,7 +1,7 @@
 // The seam between a listener that accepts opaque connections and the proxy that carries them.
 
 import type { Socket } from "node:net"
-import type { ConnectionSecurity } from "../http/connection-security.ts"
+import type { Opened } from "./opened.ts"
 
 /** A connection that is being carried. */
 export interface TcpConnection {
@@ -21,7 +21,7 @@ export interface TcpConnectionOwner {
   onFault(error: unknown): void
 }
 
-/** Makes connections of accepted sockets. `id` is unique in the worker; `security`: of the TLS that ended at the listener. */
+/** Makes connections of accepted sockets, which are paused. `id` is unique in the worker. */
 export interface TcpConnectionFactory {
-  begin(socket: Socket, id: number, owner: TcpConnectionOwner, security: ConnectionSecurity | null): TcpConnection
+  begin(socket: Socket, id: number, opened: Opened, owner: TcpConnectionOwner): TcpConnection
 }

@@ -2,7 +2,9 @@
 // octets of its own: what the socket can't take yet is its only buffer, and its reader is told to wait.
 
 import { connect, type Socket } from "node:net"
+import { connect as connectTls } from "node:tls"
 import { readBuffer, writeBuffers } from "../http/scratch.ts"
+import type { ClientTls } from "../tls/client-context.ts"
 
 /** Who drives a peer. None of its methods is called after `onPeerGone`, or after {@link Peer.destroy} or {@link Peer.reset}. */
 export interface PeerOwner {
@@ -19,22 +21,40 @@ export interface PeerOwner {
   onPeerFault(peer: Peer, error: unknown): void
 }
 
+/** Where to connect to. */
+export interface PeerTarget {
+  readonly host: string
+  readonly port: number
+  /** Null: without TLS. */
+  readonly tls: ClientTls | null
+}
+
 export class Peer {
   /** It has ended, or reset, before we did. */
   endedFirst = false
   readonly #socket: Socket
   readonly #owner: PeerOwner
   /** It has ended its sending side, and all it sent was handed over. */
-  #ended = false
+  #ended: boolean
   /** We have ended ours. */
   #ending = false
   #gone = false
+  /** A buffer whose octets the system hasn't taken yet. */
+  #lent: Buffer | null = null
   #failure = ""
 
-  constructor(socket: Socket, owner: PeerOwner) {
+  /** `ended`: it has ended its sending side already. `verify`: of a TLS connection: why it can't be used; "" when it can. */
+  constructor(socket: Socket, owner: PeerOwner, ended = false, verify: (() => string) | null = null) {
     this.#socket = socket
     this.#owner = owner
-    socket.on("connect", () => this.#guard(0))
+    this.#ended = ended
+    this.endedFirst = ended
+    socket.on(verify === null ? "connect" : "secureConnect", () => {
+      this.#failure = verify?.() ?? ""
+      if (this.#failure === "") return this.#guard(0)
+      socket.destroy()
+      this.#onClose()
+    })
     socket.on("data", (bytes: Buffer) => this.onRead(bytes, bytes.length))
     socket.on("end", () => this.#onEnd())
     socket.on("drain", () => this.#guard(1))
@@ -47,8 +67,13 @@ export class Peer {
     socket.on("close", () => this.#onClose())
   }
 
-  /** Connects; the owner hears of it by `onPeerConnected` or `onPeerGone`. */
-  static connect(host: string, port: number, owner: PeerOwner): Peer {
+  /** Connects, with TLS if there is to be some; the owner hears of it by `onPeerConnected` or `onPeerGone`. */
+  static connect({ host, port, tls }: PeerTarget, owner: PeerOwner): Peer {
+    const where = { host, port, noDelay: true, allowHalfOpen: true }
+    if (tls !== null) {
+      const secure = connectTls({ ...tls.connectOptions(host, []), ...where })
+      return new Peer(secure, owner, false, () => tls.verify(secure, host))
+    }
     const onread = {
       buffer: readBuffer,
       callback: (length: number): boolean => {
@@ -56,16 +81,18 @@ export class Peer {
         return true
       },
     }
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread })
-    const peer = new Peer(socket, owner)
+    const peer = new Peer(connect({ ...where, onread }), owner)
     return peer
   }
 
   #guard(event: 0 | 1): void {
     if (this.#gone) return
     try {
-      if (event === 0) this.#owner.onPeerConnected(this)
-      else this.#owner.onPeerDrain(this)
+      if (event === 0) return this.#owner.onPeerConnected(this)
+      const lent = this.#lent
+      this.#lent = null
+      if (lent !== null && this.#socket.writableLength === 0) writeBuffers.giveBack(lent)
+      this.#owner.onPeerDrain(this)
     } catch (error) {
       this.#owner.onPeerFault(this, error)
     }
@@ -121,6 +148,7 @@ export class Peer {
     buffer.copy(bytes, 0, from, to)
     const taken = socket.write(bytes.length === size ? bytes : bytes.subarray(0, size))
     if (socket.writableLength === 0) writeBuffers.giveBack(bytes)
+    else this.#lent = bytes
     return taken
   }
 

@@ -86,8 +86,10 @@ export class AccessFormat {
     line += `,"durationMs":${milliseconds(entry.duration)}`
     if (entry.connectTime >= 0) line += `,"connectMs":${milliseconds(entry.connectTime)}`
     line += `,"receivedBytes":${entry.receivedBytes},"sentBytes":${entry.sentBytes},"listener":${jsonText(entry.listener, MAX_TEXT)}`
+    if (entry.serverName !== "") line += `,"serverName":${jsonText(entry.serverName, MAX_TEXT)}`
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
+    if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
     line += `,"source":${jsonText(entry.source, MAX_TEXT)}`
     return `${line}${entry.security === null ? "" : security(entry.security)}}\n`
   }

@@ -55,6 +55,9 @@ export interface TcpAccessEntry {
   readonly receivedBytes: number
   readonly sentBytes: number
   readonly listener: string
+  /** Name of the server the client asked for, and what a proxy in front calls the connection; "" = none. */
+  readonly serverName: string
+  readonly requestId: string
   readonly service: string
   readonly upstream: string
   readonly source: string

@@ -338,6 +338,9 @@ export class ExchangeRun implements ChainOwner, StreamInfo {
   get destinationAddress(): string {
     return "192.0.2.254"
   }
+  get requestedServerName(): string {
+    return ""
+  }
   get destinationPort(): number {
     return this.#head.scheme === "https" ? 443 : 80
   }

@@ -7,7 +7,7 @@ import type { GrpcCallout, GrpcHandler, GrpcStream } from "../filter/grpc-callou
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type CalloutCount, CalloutExchange, type CalloutOwner } from "./callout.ts"
 import { GrpcExchange, type GrpcOwner } from "./grpc-exchange.ts"
-import type { Services } from "./services.ts"
+import type { Service, Services } from "./services.ts"
 
 /** Callouts under way in one worker. */
 const MAX_CALLOUTS = 1024
@@ -44,11 +44,16 @@ export class Caller implements ServiceCaller, CalloutOwner {
   }
 
   has(service: string): boolean {
-    return this.#dependencies.services.find(service) !== undefined
+    return this.#service(service) !== undefined
+  }
+
+  #service(name: string): Service | undefined {
+    const service = this.#dependencies.services.find(name)
+    return service?.proxyProtocol === "" ? service : undefined
   }
 
   call(callout: Callout, handler: CalloutHandler): (() => void) | null {
-    const service = this.#dependencies.services.find(callout.service)
+    const service = this.#service(callout.service)
     if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
     const name = callout.filter ?? ""
     const share = this.#share(name)
@@ -60,7 +65,7 @@ export class Caller implements ServiceCaller, CalloutOwner {
   }
 
   openGrpc(callout: GrpcCallout, handler: GrpcHandler): GrpcStream | null {
-    const service = this.#dependencies.services.find(callout.service)
+    const service = this.#service(callout.service)
     if (service === undefined || this.#underWay >= MAX_CALLOUTS) return null
     const share = this.#share(callout.filter)
     if (share.underWay >= MAX_CALLOUTS * SHARE) return null

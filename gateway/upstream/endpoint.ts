@@ -3,6 +3,7 @@
 
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
+import type { Target } from "./dial.ts"
 import type { EndpointHealthView } from "./health-table.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
@@ -18,6 +19,7 @@ export class Endpoint implements PoolOwner {
   /** `host:port`, for logs and properties. */
   readonly address: string
   readonly weight: number
+  readonly target: Target
   /** Attempts under way in this worker. */
   active = 0
   /** What probes say of it; null = it is not probed. */
@@ -27,6 +29,8 @@ export class Endpoint implements PoolOwner {
   readonly #counters: UpstreamCounters
   readonly #http1: Pool | null
   readonly #http2: Pool | null
+  /** Connections beside the pools. */
+  #beside = 0
   #avoidUntil = 0
 
   constructor(
@@ -47,6 +51,7 @@ export class Endpoint implements PoolOwner {
     this.#wheel = wheel
     this.#counters = counters
     const target = { host, port, tls }
+    this.target = target
     if (protocol === "auto" && tls !== null) {
       this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this)
       this.#http2 = null
@@ -67,7 +72,7 @@ export class Endpoint implements PoolOwner {
   }
 
   get connections(): number {
-    return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0)
+    return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
 
   /** ms a connection may take to be made. */
@@ -75,10 +80,13 @@ export class Endpoint implements PoolOwner {
     return this.#settings.connectTimeout
   }
 
-  /** A connection beside the pool is being made: counts it. Followed by one of the next two. */
-  begins(): void {
+  /** A connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the next two. */
+  begins(): boolean {
+    if (this.connections >= this.#settings.maxConnections) return false
+    this.#beside++
     this.#counters.connects(1)
     this.#counters.active(1)
+    return true
   }
 
   begun(): void {
@@ -88,11 +96,12 @@ export class Endpoint implements PoolOwner {
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
     this.#counters.connectFailures(1)
-    this.#counters.active(-1)
+    this.ends()
   }
 
   /** A connection beside the pool has ended. */
   ends(): void {
+    this.#beside--
     this.#counters.active(-1)
   }
 

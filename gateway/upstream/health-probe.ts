@@ -58,7 +58,8 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
     const endpoint = new Endpoint(address.host, address.port, 1, config.protocol, tls, settings, wheel, { ...uncounted, fault })
     this.#endpoint = endpoint
     this.address = endpoint.address
-    this.#service = { name, endpoints: [endpoint], mayBeHttp2: false, balancer: { next: () => endpoint } }
+    const balancer = { next: () => endpoint }
+    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, proxyProtocol: "" }
     this.#check = check
     const guard = (run: () => void): void => {
       try {

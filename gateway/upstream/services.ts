@@ -15,6 +15,8 @@ export interface Service {
   readonly endpoints: readonly Endpoint[]
   /** Its connections are, or may turn out to be, of HTTP/2. */
   readonly mayBeHttp2: boolean
+  /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
+  readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
 
 /** What services need of their worker. */
@@ -73,7 +75,9 @@ export class Services {
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
-      services.set(name, { name, endpoints: list, mayBeHttp2: service.protocol !== "http1", balancer: createLoadBalancer(service.loadBalancing, list, random) })
+      const { protocol, proxyProtocol, loadBalancing } = service
+      const balancer = createLoadBalancer(loadBalancing, list, random)
+      services.set(name, { name, endpoints: list, balancer, mayBeHttp2: protocol !== "http1", proxyProtocol })
     }
     this.#next = services
     return { services, endpoints }

@@ -1,6 +1,7 @@
 // From a configuration and the modules its filters have now: the plugins to be made, and which of them each route uses.
 
-import { type Config, carriesConnections, type FilterConfig, type FilterVersionConfig } from "../config/model.ts"
+import { tcpPart } from "../config/listener-parts.ts"
+import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.ts"
 import { narrowed, toGrants } from "./grants.ts"
 import type { PluginSpec } from "./plugin.ts"
 import type { UsableModule } from "./prepared-modules.ts"
@@ -59,9 +60,7 @@ export function assemble(
     return index
   }
   const routes = config.routes.map((route) => route.filters.map((each) => use(each.use, each.with)))
-  const listeners = config.listeners.map((listener) =>
-    carriesConnections(listener) ? listener.filters.map((each) => use(each.use, each.with)) : [],
-  )
+  const listeners = config.listeners.map((listener) => tcpPart(listener)?.filters.map((each) => use(each.use, each.with)) ?? [])
   // A filter that nothing uses is tried out all the same: its mistakes show when it is written.
   for (const name of Object.keys(config.filters)) if (!plugins.some((plugin) => plugin.name === name)) use(name, undefined)
   return { filters: { plugins: specs, routes, listeners }, plugins }

@@ -98,7 +98,13 @@ function filterFrom(file: string): HttpFilter {
 const file = process.env.FILTER
 const filters = file === undefined ? [] : [filterFrom(file)]
 const route = new Route(config.routes[0], {
-  service: () => ({ name: "origin", endpoints: [endpoint], mayBeHttp2: false, balancer: { next: () => endpoint } }),
+  service: () => ({
+    name: "origin",
+    endpoints: [endpoint],
+    mayBeHttp2: false,
+    proxyProtocol: "" as const,
+    balancer: { next: () => endpoint },
+  }),
   slots: () => slots,
   filters,
 })

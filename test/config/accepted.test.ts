@@ -47,6 +47,7 @@ test("the smallest useful file has every default filled in", () => {
         address: { host: "127.0.0.1", port: 8080 },
         protocol: "http",
         tls: null,
+        proxyProtocol: null,
         limits: { requestLine: 8192, head: 32_768, fields: 100, body: 0, streams: 100, connections: 65_536 },
         timeouts: { head: 10_000, idle: 60_000, halfClose: 1000, tunnelIdle: 3_600_000 },
         trustedHops: 0,
@@ -58,6 +59,7 @@ test("the smallest useful file has every default filled in", () => {
         endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
         loadBalancing: "leastRequest",
         protocol: "http1",
+        proxyProtocol: "",
         tls: null,
         connectTimeout: 5000,
         pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
@@ -437,11 +439,13 @@ describe("a tcp listener", () => {
       name: "db",
       address: { host: "127.0.0.1", port: 5432 },
       protocol: "tcp",
+      proxyProtocol: null,
+      serverNames: [],
       tls: null,
       backends: [{ service: "a", weight: 1 }],
       filters: [],
       limits: { connections: 65536 },
-      timeouts: { idle: 3_600_000 },
+      timeouts: { idle: 3_600_000, detect: 10_000 },
     })
   })
 
@@ -474,5 +478,54 @@ describe("a tcp listener", () => {
     expect(warnings("[]")).toEqual(["is empty, so every connection is closed; write the name of a service"])
     expect(warnings("{ service: a, weight: 0 }")).toEqual(["every weight is 0, so every connection is closed; give one a weight above 0"])
     expect(warnings("nowhere")).toEqual(['there is no service "nowhere", so its share of connections is closed; add it to services'])
+  })
+})
+
+describe("a listener that reads no requests", () => {
+  const listener = (text: string) => config(`listeners:\n  - ${text}\n${services}`).listeners[0]
+
+  test("chooses services by server name", () => {
+    expect(
+      listener(
+        '{ address: 127.0.0.1:443, protocol: tls, serverNames: [{ hosts: [DB.example.com, "*.db.example.com"], backends: a }, { hosts: x, backends: [{ service: b, weight: 2 }] }], timeouts: { detect: 1s } }',
+      ),
+    ).toMatchObject({
+      protocol: "tls",
+      serverNames: [
+        { hosts: ["db.example.com", "*.db.example.com"], backends: [{ service: "a", weight: 1 }] },
+        { hosts: ["x"], backends: [{ service: "b", weight: 2 }] },
+      ],
+      backends: [],
+      timeouts: { idle: 3_600_000, detect: 1000 },
+    })
+  })
+
+  test("believes proxies of some ranges, in one spelling", () => {
+    expect(
+      listener(
+        '{ address: 127.0.0.1:5432, protocol: tcp, backends: a, proxyProtocol: { trusted: [10.0.0.0/8, "::FFFF:192.0.2.1", FD00::/8] } }',
+      ),
+    ).toMatchObject({ proxyProtocol: { trusted: ["10.0.0.0/8", "192.0.2.1", "fd00::/8"], timeout: 5000 } })
+    expect(listener("{ address: 127.0.0.1:80, proxyProtocol: { trusted: 0.0.0.0/0, timeout: 1s } }")).toMatchObject({
+      proxyProtocol: { trusted: ["0.0.0.0/0"], timeout: 1000 },
+    })
+  })
+
+  test("does both by protocol, each with its own settings", () => {
+    const both = "limits: { head: 1KiB, connections: 5 }, timeouts: { idle: 7s, tunnelIdle: 9s, detect: 1s }, trustedHops: 2"
+    expect(listener(`{ name: any, address: 127.0.0.1:443, protocol: auto, backends: a, ${both} }`)).toMatchObject({
+      name: "any",
+      protocol: "auto",
+      limits: { connections: 5 },
+      timeouts: { detect: 1000 },
+      http: { name: "any", protocol: "http", trustedHops: 2, limits: { head: 1024 }, timeouts: { idle: 7000, tunnelIdle: 9000 } },
+      tcp: { name: "any", protocol: "tls", backends: [{ service: "a", weight: 1 }], timeouts: { idle: 9000, detect: 1000 } },
+    })
+  })
+
+  test("gives a service the PROXY header it asks for", () => {
+    const text =
+      "listeners: [{ address: 127.0.0.1:5432, protocol: tcp, backends: a }]\nservices: { a: { endpoints: [127.0.0.1:9001], proxyProtocol: v1 } }\n"
+    expect(config(text).services.a.proxyProtocol).toBe("v1")
   })
 })

@@ -35,6 +35,7 @@ describe("a tcp listener", () => {
           { name: "silent", address: "127.0.0.1:0", protocol: "tcp", backends: "silent" },
           { name: "idle", address: "127.0.0.1:0", protocol: "tcp", backends: "silent", timeouts: { idle: "300ms" } },
           { name: "few", address: "127.0.0.1:0", protocol: "tcp", backends: "echo", limits: { connections: 2 } },
+          { name: "narrow", address: "127.0.0.1:0", protocol: "tcp", backends: "narrow" },
           { name: "dead", address: "127.0.0.1:0", protocol: "tcp", backends: "dead" },
           { name: "half-dead", address: "127.0.0.1:0", protocol: "tcp", backends: "half-dead" },
           { name: "empty", address: "127.0.0.1:0", protocol: "tcp", backends: "empty" },
@@ -52,6 +53,7 @@ describe("a tcp listener", () => {
         services: {
           echo: { endpoints: [echo.address] },
           silent: { endpoints: [silent.address] },
+          narrow: { endpoints: [echo.address, `localhost:${echo.port}`], pool: { maxConnections: 1 } },
           dead: { endpoints: [`127.0.0.1:${dead}`] },
           "half-dead": { endpoints: [`127.0.0.1:${dead}`, echo.address], loadBalancing: "roundRobin" },
           empty: { endpoints: [] },
@@ -265,6 +267,30 @@ describe("a tcp listener", () => {
     third.send("b")
     expect((await third.readBytes(1)).toString()).toBe("b")
     for (const client of [...clients, third]) client.destroy()
+  })
+
+  test("closes connections for which its service has no room, and uses room wherever it is", async () => {
+    const clients = [await open("narrow"), await open("narrow")]
+    for (const client of clients) {
+      client.send("a")
+      await client.readBytes(1)
+    }
+    const over = await open("narrow")
+    const { localPort } = over
+    expect((await over.readToEnd()).length).toBe(0)
+    expect(await gateway.accessLine(({ source }) => source === `127.0.0.1:${localPort}`, "the connection")).toMatchObject({
+      flag: "UO",
+      flagDetails: "connections",
+      service: "narrow",
+    })
+    over.destroy()
+    const lines = gateway.access.length
+    clients[1].destroy()
+    await until(() => gateway.access.slice(lines).some(({ listener, flag }) => listener === "narrow" && flag !== "UO"), "room")
+    const next = await open("narrow")
+    next.send("b")
+    expect((await next.readBytes(1)).toString()).toBe("b")
+    for (const client of [clients[0], next]) client.destroy()
   })
 
   test("counts", async () => {

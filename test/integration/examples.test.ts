@@ -3,15 +3,19 @@ import { readFileSync } from "node:fs"
 import { createServer, type IncomingMessage } from "node:http"
 import { connect } from "node:net"
 import { resolve } from "node:path"
+import { connect as connectTls, createServer as createTlsServer } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 import { startGreeter } from "../../examples/grpc/greeter.ts"
 import { startService } from "../../examples/quickstart/services.ts"
 import { makeCertificates } from "../../examples/tls/certificates.ts"
+import { Authority } from "../support/certs.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
 import { staticOrigin } from "../support/origin.ts"
-import { exchange, get, type Response } from "../support/raw-client.ts"
+import { listen } from "../support/ports.ts"
+import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
+import { TcpOrigin } from "../support/tcp-origin.ts"
 import { getSecurely } from "../support/tls-client.ts"
 
 const folder = (name: string): string => fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url))
@@ -241,6 +245,56 @@ describe("example", () => {
     } finally {
       await gateway.stop()
       api.stop()
+    }
+  })
+
+  test("tcp: services by name, clients by PROXY header, protocols by themselves", async () => {
+    const authority = new Authority()
+    const secure = (name: string) =>
+      createTlsServer(authority.issue({ names: [name, `*.${name}`] }), (socket) => {
+        socket.on("error", () => {})
+        socket.end(`this is ${name}`)
+      })
+    const servers = [secure("orders.test"), secure("users.test")]
+    const [orders, users] = (await Promise.all(servers.map((server) => listen(server)))).map(({ port }) => port)
+    const greeter = await TcpOrigin.start(({ socket }) => {
+      socket.once("data", (bytes: Buffer) => socket.end(bytes.toString("latin1").split("\r\n")[0]))
+    })
+    const gateway = await Gateway.start({ config: configuration("tcp", { orders, users, greeter: greeter.port }) })
+    const named = async (listener: string, servername: string): Promise<string> => {
+      const socket = connectTls({ port: gateway.port(listener), host: "127.0.0.1", servername, ca: authority.cert })
+      let text = ""
+      return within(
+        new Promise<string>((resolve, reject) => {
+          socket.on("error", reject)
+          socket.on("data", (bytes: Buffer) => {
+            text += bytes.toString()
+          })
+          socket.on("end", () => resolve(text))
+        }),
+        "the service's answer",
+      ).finally(() => socket.destroy())
+    }
+    const said = async (listener: string, octets: string): Promise<string> => {
+      const client = await RawClient.connect(gateway.port(listener))
+      client.send(octets)
+      const answer = (await client.readToEnd()).toString("latin1")
+      client.destroy()
+      return answer
+    }
+    try {
+      expect(await named("by-name", "orders.test")).toBe("this is orders.test")
+      expect(await named("by-name", "eu.users.test")).toBe("this is users.test")
+      expect(await named("by-name", "other.test").catch(() => "")).toBe("")
+      expect(await said("balanced", "PROXY TCP4 192.0.2.7 198.51.100.1 4242 5432\r\n")).toBe("PROXY TCP4 192.0.2.7 198.51.100.1 4242 5432")
+      expect(await said("balanced", "no header\r\n")).toBe("")
+      expect((await get(gateway.port("any"), "/")).text()).toBe("this is HTTP\n")
+      expect(await named("any", "orders.test")).toBe("this is orders.test")
+      expect(await said("any", "")).toMatch(/^PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 /)
+    } finally {
+      await gateway.stop()
+      for (const server of servers) server.close()
+      await greeter.stop()
     }
   })
 

@@ -12,6 +12,7 @@ import {
   CLUSTER_NAME,
   CONNECTION_ID,
   CONNECTION_MTLS,
+  CONNECTION_SERVER_NAME,
   DESTINATION_ADDRESS,
   DESTINATION_PORT,
   LISTENER_DIRECTION,
@@ -279,6 +280,9 @@ export class PropertyValue {
         return
       case CONNECTION_ID:
         this.#of(UINT, info.connectionId)
+        return
+      case CONNECTION_SERVER_NAME:
+        this.#known(info.requestedServerName)
         return
       case CONNECTION_MTLS:
         this.#of(BOOL, (info.security?.peer ?? null) === null ? 0 : 1)

@@ -74,7 +74,7 @@ export const LISTENER_DIRECTION = 71
 export const ROUTE_NAME = 72
 export const CLUSTER_NAME = 73
 
-/** What a connection says of its TLS. */
+/** What a connection says of its TLS; its server name also where that passes through. */
 const TLS_ATTRIBUTES: readonly (readonly [name: string, attribute: number])[] = [
   ["requested_server_name", CONNECTION_SERVER_NAME],
   ["tls_version", CONNECTION_TLS_VERSION],

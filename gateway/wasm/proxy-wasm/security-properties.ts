@@ -5,7 +5,6 @@ import {
   CONNECTION_DNS_SAN_LOCAL,
   CONNECTION_DNS_SAN_PEER,
   CONNECTION_PEER_DIGEST,
-  CONNECTION_SERVER_NAME,
   CONNECTION_SUBJECT_LOCAL,
   CONNECTION_SUBJECT_PEER,
   CONNECTION_TLS_VERSION,
@@ -14,10 +13,8 @@ import {
 } from "./property-paths.ts"
 
 /** Text of an attribute; "" = there is none. */
-export function securityText({ serverName, version, local, peer }: ConnectionSecurity, attribute: number): string {
+export function securityText({ version, local, peer }: ConnectionSecurity, attribute: number): string {
   switch (attribute) {
-    case CONNECTION_SERVER_NAME:
-      return serverName
     case CONNECTION_TLS_VERSION:
       return version
     case CONNECTION_SUBJECT_LOCAL:

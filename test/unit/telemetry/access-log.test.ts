@@ -152,6 +152,8 @@ test("a TCP connection has a line of its own form", () => {
     receivedBytes: 7,
     sentBytes: 9,
     listener: "db",
+    serverName: "",
+    requestId: "",
     service: "postgres",
     upstream: "10.0.0.1:5432",
     source: "10.0.0.2:40000",
@@ -164,5 +166,19 @@ test("a TCP connection has a line of its own form", () => {
   log.flush()
   expect(lines).toEqual([
     '{"time":"2023-11-14T22:13:20.000Z","protocol":"TCP","flag":"UF","flagDetails":"ECONNREFUSED","durationMs":12.346,"receivedBytes":7,"sentBytes":0,"listener":"db","service":"postgres","upstream":"10.0.0.1:5432","source":"10.0.0.2:40000"}\n',
+  ])
+  lines.length = 0
+  log.recordConnection({
+    ...connection,
+    flag: "DC",
+    connectTime: -1,
+    service: "",
+    upstream: "",
+    serverName: "db.example.com",
+    requestId: "00ff",
+  })
+  log.flush()
+  expect(lines).toEqual([
+    '{"time":"2023-11-14T22:13:20.000Z","protocol":"TCP","flag":"DC","durationMs":12.346,"receivedBytes":7,"sentBytes":9,"listener":"db","serverName":"db.example.com","requestId":"00ff","source":"10.0.0.2:40000"}\n',
   ])
 })

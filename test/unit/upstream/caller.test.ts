@@ -52,6 +52,7 @@ function service(ports: readonly number[], pool: Partial<ServiceConfig["pool"]> 
     endpoints: ports.map((port) => ({ address: { host: "127.0.0.1", port }, weight: 1 })) as ServiceConfig["endpoints"],
     loadBalancing: "roundRobin",
     protocol: "http1",
+    proxyProtocol: "",
     tls: null,
     connectTimeout: 5000,
     pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0, ...pool },

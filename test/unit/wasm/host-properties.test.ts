@@ -184,6 +184,10 @@ describe("properties", () => {
     expect(int(direct.property("connection", "id"))).toBe(7n)
     expect(int(direct.property("connection_id"))).toBe(7n)
     expect(direct.property("connection", "mtls")).toEqual(Buffer.from([0]))
+    expect(direct.property("connection", "requested_server_name")).toBe(NOT_FOUND)
+    direct.stream.info = { ...direct.stream.info, requestedServerName: "db.example.com" }
+    expect(text(direct.property("connection", "requested_server_name"))).toBe("db.example.com")
+    expect(direct.property("upstream", "requested_server_name")).toBe(NOT_FOUND)
     expect(text(direct.property("upstream", "address"))).toBe("10.0.0.9:9001")
     expect(int(direct.property("upstream", "port"))).toBe(9001n)
     expect(int(direct.property("upstream", "request_attempt_count"))).toBe(1n)

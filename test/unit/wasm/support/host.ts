@@ -37,6 +37,7 @@ export class FakeStream implements FilterStream {
     sourcePort: 40_000,
     destinationAddress: "::1",
     destinationPort: 8080,
+    requestedServerName: "",
     listenerName: "edge",
     routeName: "röute",
     serviceName: "api",

@@ -1,9 +1,9 @@
 // Addresses of a connection as logs and filters show them.
 
 import type { Socket } from "node:net"
-import { plainAddress } from "../http/plain-address.ts"
+import { plainAddress } from "./plain-address.ts"
 
-/** Both ends of an accepted connection; "" and 0 when it is gone already. */
+/** Both ends of an accepted connection, or of the one a proxy in front says it is; "" and 0 when it is gone already. */
 export interface SocketAddresses {
   readonly sourceAddress: string
   readonly sourcePort: number
@@ -11,6 +11,7 @@ export interface SocketAddresses {
   readonly destinationPort: number
 }
 
+/** Those of the socket itself. */
 export function addressesOf(socket: Socket): SocketAddresses {
   return {
     sourceAddress: plainAddress(socket.remoteAddress),
