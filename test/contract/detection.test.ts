@@ -172,7 +172,9 @@ describe("an auto listener", () => {
         client.send(octets)
         await client.closed()
         client.destroy()
-        expect(await gateway.accessLine(({ source }) => source === `127.0.0.1:${localPort}`, "the connection")).toMatchObject(line)
+        expect(
+          await gateway.accessLine((each) => each.listener === listener && each.source === `127.0.0.1:${localPort}`, "the connection"),
+        ).toMatchObject(line)
       }),
     )
     const client = await open("closed")

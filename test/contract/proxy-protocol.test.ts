@@ -117,7 +117,9 @@ describe("an http listener behind a proxy", () => {
     client.send(octets)
     await client.closed()
     expect(client.unread.length).toBe(0)
-    expect(await gateway.accessLine(({ source }) => source === `127.0.0.1:${localPort}`, "the connection")).toMatchObject({
+    expect(
+      await gateway.accessLine(({ flag, source }) => flag === "DPE" && source === `127.0.0.1:${localPort}`, "the connection"),
+    ).toMatchObject({
       flag: "DPE",
       flagDetails,
       listener: "web",
@@ -134,7 +136,7 @@ describe("an http listener behind a proxy", () => {
     ended.end()
     const ports = [silent, late, ended].map(({ localPort }) => `127.0.0.1:${localPort}`)
     await Promise.all([silent.closed(), late.closed(), ended.closed()])
-    const line = (i: number) => gateway.accessLine(({ source }) => source === ports[i], "the connection")
+    const line = (i: number) => gateway.accessLine((each) => each.source === ports[i] && each.flag !== undefined, "the connection")
     expect(await line(0)).toMatchObject({ flag: "RT", flagDetails: "openingTimeout: PROXY header" })
     expect(await line(1)).toMatchObject({ flag: "RT", flagDetails: "openingTimeout: PROXY header" })
     expect(await line(2)).toMatchObject({ flag: "DPE", flagDetails: "proxyHeader: ended in the header" })
@@ -235,7 +237,7 @@ describe("a tcp listener behind a proxy", () => {
     after.end()
     await after.readToEnd()
     await gateway.accessLine(({ requestId }) => requestId === "after", "the connection after it")
-    expect(gateway.access.filter((line) => line.source === source)).toEqual([])
+    expect(gateway.access.filter((line) => line.listener === "db" && line.source === source)).toEqual([])
   })
 })
 

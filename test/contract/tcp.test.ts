@@ -278,7 +278,9 @@ describe("a tcp listener", () => {
     const over = await open("narrow")
     const { localPort } = over
     expect((await over.readToEnd()).length).toBe(0)
-    expect(await gateway.accessLine(({ source }) => source === `127.0.0.1:${localPort}`, "the connection")).toMatchObject({
+    expect(
+      await gateway.accessLine(({ listener, source }) => listener === "narrow" && source === `127.0.0.1:${localPort}`, "the connection"),
+    ).toMatchObject({
       flag: "UO",
       flagDetails: "connections",
       service: "narrow",
