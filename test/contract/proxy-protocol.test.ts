@@ -252,7 +252,9 @@ describe("a service that wants to know its clients", () => {
     client.end()
     await client.readToEnd()
     // The header is the gateway's own, and counts for nobody.
-    expect(await gateway.accessLine(({ source }) => source === `127.0.0.1:${localPort}`, "the connection")).toMatchObject({
+    expect(
+      await gateway.accessLine((each) => each.listener === "v1" && each.source === `127.0.0.1:${localPort}`, "the connection"),
+    ).toMatchObject({
       receivedBytes: 4,
     })
     client.destroy()
