@@ -2,10 +2,12 @@
 // and which requests a peer that leaves has not looked at.
 
 import type { Socket } from "node:net"
+import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { ClientStream } from "./client-stream.ts"
 import * as h2 from "./frames.ts"
+import { COST_LATE, EARN_MESSAGE } from "./patience.ts"
 import type { RequestLimits } from "./request-section.ts"
 import { ResponseSection } from "./response-section.ts"
 import { Session } from "./session.ts"
@@ -39,6 +41,8 @@ export class ClientSession extends Session {
   uses = 0
   /** ms of the wheel's clock when it was made. */
   readonly createdAt: number
+  // All requests of an endpoint share it: that some clients are slow must not stop the others. What one worker may hold bounds it.
+  protected readonly holdLimit = 64 * 1024 * 1024
   readonly #owner: ClientSessionOwner
   readonly #section: ResponseSection
   readonly #idleTimeout: number
@@ -81,7 +85,7 @@ export class ClientSession extends Session {
 
   /** Requests it can take beside those it has. */
   get capacity(): number {
-    return this.#leaving || !this.#ready || !this.open ? 0 : Math.max(0, this.#limit - this.streams.size - this.#reserved)
+    return this.#leaving || !this.#ready || !this.open || this.crowded ? 0 : Math.max(0, this.#limit - this.streams.size - this.#reserved)
   }
 
   /** Requests under way. */
@@ -118,6 +122,25 @@ export class ClientSession extends Session {
       if (!stream.closed) this.#reserved--
       stream.release()
     } else this.resetStream(stream, code)
+  }
+
+  protected override onRelieved(): void {
+    if (this.#ready && this.open) this.#owner.onCapacity(this)
+  }
+
+  /** Its peer allows no request at all. */
+  get shut(): boolean {
+    return this.#ready && this.#limit === 0
+  }
+
+  // Every stream there was is of our making, and none that is over means anything.
+  protected override onLate(_stream: number, _head: boolean): void {
+    this.spend(COST_LATE)
+  }
+
+  protected override endRemote(stream: ClientStream, trailers: Fields | null): void {
+    this.patience.earn(EARN_MESSAGE)
+    super.endRemote(stream, trailers)
   }
 
   protected isIdle(stream: number): boolean {
@@ -166,7 +189,7 @@ export class ClientSession extends Session {
     this.#leave()
     for (const stream of [...this.streams.values()]) {
       if (stream.id <= lastStream || stream.closed) continue
-      this.streams.delete(stream.id)
+      this.drop(stream)
       stream.onReset(h2.REFUSED_STREAM, "GOAWAY")
       stream.release()
     }
@@ -201,6 +224,7 @@ export class ClientSession extends Session {
   }
 
   #arm(): void {
+    if (this.choked) return
     const { now } = this.wheel
     if (this.streams.size > 0) this.deadline.set(now + (this.#pinged ? PING_TIMEOUT : PING_AFTER))
     else this.deadline.set(now + this.#idleTimeout)

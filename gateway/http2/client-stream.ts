@@ -59,6 +59,13 @@ export class ClientStream extends Stream implements UpstreamStream {
     this.#connection.giveUp(this, CANCEL)
   }
 
+  // A response that is complete is not thrown away for what becomes of its request (RFC 9113 §8.1).
+  override outlives(): boolean {
+    if (!this.remoteClosed || this.#handler === null) return false
+    this.stopSending()
+    return true
+  }
+
   endTunnel(): void {
     this.sendEnd(null)
   }

@@ -14,6 +14,8 @@ export const EARN_DATA = 3
 export const EARNING_DATA = 256
 /** A frame that moves nothing. */
 export const COST_FRAME = 1
+/** A frame of a stream that we have reset, and whose peer may not know yet. */
+export const COST_LATE = 1 / 8
 /** A stream that is given up before its response was, or broke the protocol: work was begun for nothing. */
 export const COST_RESET = 25
 

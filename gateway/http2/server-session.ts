@@ -56,6 +56,9 @@ export class ServerSession extends Session {
   #midHead = false
   /** When newer requests are no longer taken; infinite = not draining. */
   #refuseAt = Number.POSITIVE_INFINITY
+  protected readonly holdLimit = 4 * 1024 * 1024
+  /** The newest stream there was; those behind the last GOAWAY are not looked at. */
+  #newest = 0
   /** The last GOAWAY was sent: newer streams are not looked at. */
   #lastAccepted = h2.MAX_STREAM_ID
 
@@ -129,7 +132,12 @@ export class ServerSession extends Session {
   }
 
   protected isIdle(stream: number): boolean {
-    return stream > this.lastPeerStream || (stream & 1) === 0
+    return stream > this.#newest || (stream & 1) === 0
+  }
+
+  // Frames of requests that were under way when the last GOAWAY was sent are ignored (RFC 9113 §6.8).
+  protected override onLate(stream: number, head: boolean): void {
+    if (stream <= this.#lastAccepted) super.onLate(stream, head)
   }
 
   protected override onSettled(): void {
@@ -147,6 +155,7 @@ export class ServerSession extends Session {
 
   // Sets the deadline to what is due first: the rest of a head, the end of taking new requests, or of being idle.
   #arm(): void {
+    if (this.choked) return
     const { now } = this.wheel
     if (this.#refuseAt !== Number.POSITIVE_INFINITY && this.#lastAccepted === h2.MAX_STREAM_ID) this.deadline.set(this.#refuseAt)
     else if (this.#midHead) this.deadline.set(now + this.#limits.headTimeout)
@@ -165,9 +174,11 @@ export class ServerSession extends Session {
     if (id <= this.lastPeerStream || id > this.#lastAccepted) {
       if (!this.decode(buffer, from, to, nowhere)) return
       if (id <= this.lastPeerStream) this.onLate(id, true)
+      else this.#newest = Math.max(this.#newest, id)
       return
     }
     this.lastPeerStream = id
+    this.#newest = id
     if (this.streams.size >= this.#limits.streams) {
       if (!this.decode(buffer, from, to, nowhere)) return
       this.spend(COST_FRAME * 4)
@@ -206,11 +217,13 @@ export class ServerSession extends Session {
       this.sendReset(stream.id, h2.PROTOCOL_ERROR)
     } else {
       const row = errors[code]
-      const body = stream.head.method === "HEAD" ? "" : `${row.text}\n`
+      // Without room in the windows its text stays away.
+      const room = Math.min(this.peerWindow, this.sendWindow) > row.text.length
+      const body = stream.head.method === "HEAD" || !room ? "" : `${row.text}\n`
       const head = new ResponseHead()
       head.status = row.status
       head.fields.append("content-type", "text/plain")
-      head.fields.append("content-length", String(row.text.length + 1))
+      head.fields.append("content-length", String(room ? row.text.length + 1 : 0))
       this.heads.response(stream.id, head, body === "")
       if (body !== "") {
         const at = this.output.frame(body.length, h2.DATA, h2.END_STREAM, stream.id)

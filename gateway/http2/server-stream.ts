@@ -23,8 +23,11 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
   #exchange: DownstreamHandler | null = null
   /** The exchange has ended. */
   #over = false
-  /** Octets of the body so far. */
+  /** Octets of the body so far; and those its head has announced, −1 = none. Filters may edit the head. */
   #received = 0
+  #announced = -1
+  /** Its body was too large: the rest of it is thrown away. */
+  #tooLarge = false
   /** The request's body contradicts its head: its answer is a reset. */
   #malformed = false
   /** The client has ended its side of a tunnel, and all it sent was handed over. */
@@ -62,6 +65,7 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
   /** Its head is complete. */
   begin(endStream: boolean): void {
     this.#tunnel = this.head.upgrade !== ""
+    if (this.head.body === "length") this.#announced = this.head.contentLength
     if (endStream) this.receiveEnd(null)
     const exchange = this.#connection.exchanges.begin(this, this.head)
     // Answered locally, it is over already.
@@ -92,24 +96,23 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
   }
 
   override receive(buffer: Buffer, from: number, to: number): void {
-    if (this.#over) return this.skip(to - from)
+    if (this.#over || this.#tooLarge) return this.skip(to - from)
     this.#received += to - from
-    const { head } = this
-    if (head.body === "length" && this.#received > head.contentLength) return this.#refuseBody("badRequest")
+    if (this.#announced >= 0 && this.#received > this.#announced) return this.#refuseBody("badRequest")
     const limit = this.#connection.bodyLimit
     if (limit > 0 && this.#received > limit && !this.#tunnel) return this.#refuseBody("bodyTooLarge")
     super.receive(buffer, from, to)
   }
 
   override receiveEnd(trailers: Fields | null): void {
-    const { head } = this
-    if (head.body === "length" && this.#received < head.contentLength && !this.#over) return this.#refuseBody("badRequest")
+    if (this.#received < this.#announced && !this.#over && !this.#tooLarge) return this.#refuseBody("badRequest")
     super.receiveEnd(trailers)
   }
 
   // More or less than was announced is malformed (RFC 9113 §8.1.1).
   #refuseBody(code: ErrorCode): void {
     this.#malformed = code === "badRequest"
+    this.#tooLarge = !this.#malformed
     this.#exchange?.onRequestFailed(code)
     if (!this.closed && this.#malformed) this.#connection.giveUp(this, PROTOCOL_ERROR)
   }

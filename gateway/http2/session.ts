@@ -12,14 +12,14 @@ import * as h2 from "./frames.ts"
 import { HeadWriter } from "./head-writer.ts"
 import { HeaderBlock } from "./header-block.ts"
 import { HpackDecoder } from "./hpack-decoder.ts"
-import { COST_FRAME, COST_RESET, EARN_DATA, Patience } from "./patience.ts"
+import { COST_FRAME, COST_LATE, COST_RESET, EARN_DATA, Patience } from "./patience.ts"
 import type { Stream } from "./stream.ts"
 import { workerHold } from "./worker-hold.ts"
 
 /** Octets the peer may send on the whole connection before it hears that some were taken. */
 const CONNECTION_WINDOW = 1024 * 1024
-/** Octets that streams nobody reads may hold before the connection's window stays closed. */
-const HOLD_LIMIT = 4 * 1024 * 1024
+/** Octets that streams nobody reads hold in a connection which takes no more of them. */
+const CROWDED = 4 * 1024 * 1024
 /** Octets by which the windows of a connection's streams may be widened together. */
 const SPARE_WINDOW = 4 * 1024 * 1024
 /** Octets that wait for a peer that doesn't read; over it nothing is read of it either. */
@@ -166,15 +166,31 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   wait(stream: Stream): void {
     if (stream.waiting) return
     stream.waiting = true
+    // Windows that are never opened are no reason to remember streams that are over.
+    if (this.#waiting.length > 2 * this.streams.size + 64) this.#waiting = this.#waiting.filter(({ closed }) => !closed)
     this.#waiting.push(stream)
   }
 
   /** @internal So many octets more are kept for slow readers. */
   held(octets: number): void {
-    this.#held += octets
+    const before = this.#held
+    this.#held = before + octets
     workerHold.add(octets)
-    if (octets < 0) this.#announceConnectionWindow()
+    if (octets > 0) return
+    this.#announceConnectionWindow()
+    if (before > CROWDED && this.#held <= CROWDED) this.onRelieved()
   }
+
+  /** Its streams hold so much for slow readers that others had better go elsewhere. */
+  protected get crowded(): boolean {
+    return this.#held > CROWDED
+  }
+
+  /** It is no longer {@link crowded}. */
+  protected onRelieved(): void {}
+
+  /** Octets that streams nobody reads may hold before the connection's window stays closed, and all of its streams with it. */
+  protected abstract readonly holdLimit: number
 
   /** @internal Takes from what windows may be widened by. */
   spare(octets: number): number {
@@ -197,14 +213,20 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   /** @internal Both sides have ended: the stream is none of the connection's any more. */
   forget(stream: Stream): void {
-    if (!this.streams.delete(stream.id)) return
-    this.onStreamGone()
+    if (this.drop(stream)) this.onStreamGone()
+  }
+
+  /** Takes a stream out, with what its window was widened by; false when it was none of the connection's. */
+  protected drop(stream: Stream): boolean {
+    if (!this.streams.delete(stream.id)) return false
+    this.#spare += stream.takeWidened()
+    return true
   }
 
   /** Resets a stream, and lets go of it. */
   resetStream(stream: Stream, code: number): void {
     if (stream.closed) return
-    const known = this.streams.delete(stream.id)
+    const known = this.drop(stream)
     stream.release()
     if (!known) return
     this.sendReset(stream.id, code)
@@ -226,7 +248,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.spend(COST_RESET)
     if (this.#state !== OPEN) return
     if (stream === undefined) return this.sendReset(id, code)
-    this.streams.delete(id)
+    this.drop(stream)
     this.sendReset(id, code)
     stream.onLost(details, true)
     stream.release()
@@ -307,6 +329,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
         return this.onGoaway(h2.readUint31(buffer, from), h2.readUint32(buffer, from + 4))
       case h2.PRIORITY:
         if (stream === 0) return this.fail(h2.PROTOCOL_ERROR, "PRIORITY on the connection")
+        if (to - from !== 5 && this.isIdle(stream)) return this.fail(h2.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
         if (to - from !== 5) return this.streamError(stream, h2.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
         // Priorities are not looked at (RFC 9113 §5.3).
         return this.spend(COST_FRAME)
@@ -350,10 +373,14 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.onHeaders(stream, endStream, bytes, 0, length)
   }
 
-  /** A frame, or header section, of a stream that is over. `fatal`: when we have not reset it, the peer can't be right about the connection. */
-  protected onLate(stream: number, fatal: boolean): void {
-    if (this.#resets.has(stream)) return this.spend(COST_FRAME)
-    if (fatal) this.fail(h2.STREAM_CLOSED, "frame on a closed stream")
+  /**
+   * A frame of a stream that is over. `head`: a header section, after which, unless we have reset the stream, the peer can't be
+   * right about the connection; else DATA.
+   */
+  protected onLate(stream: number, head: boolean): void {
+    // What was under way when we reset it. Its windows bound it, if it is no flood.
+    if (this.#resets.has(stream)) return this.spend(COST_LATE)
+    if (head) this.fail(h2.STREAM_CLOSED, "frame on a closed stream")
     else this.streamError(stream, h2.STREAM_CLOSED, "frame on a closed stream")
   }
 
@@ -411,7 +438,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   }
 
   #announceConnectionWindow(): void {
-    if (this.#received < CONNECTION_WINDOW >> 1 || this.#held > (workerHold.full ? this.streamWindow : HOLD_LIMIT)) return
+    if (this.#received < CONNECTION_WINDOW >> 1 || this.#held > (workerHold.full ? this.streamWindow : this.holdLimit)) return
     this.sendWindowUpdate(0, this.#received)
     this.#receiveWindow += this.#received
     this.#received = 0
@@ -446,11 +473,13 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       if (this.isIdle(id)) return this.fail(h2.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
       return this.spend(COST_FRAME)
     }
-    this.streams.delete(id)
+    this.drop(stream)
     const code = h2.readUint32(buffer, from)
     this.onPeerReset(stream, code)
-    stream.onReset(code, h2.errorName(code))
-    stream.release()
+    if (!stream.outlives()) {
+      stream.onReset(code, h2.errorName(code))
+      stream.release()
+    }
     this.onStreamGone()
   }
 
@@ -529,26 +558,41 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   // -------------------------------------------------------------------------------------------------------- sending
 
-  // Gives every waiting stream its turn, a frame each, as long as windows and the connection take them.
+  // Gives waiting streams their turns, a frame each, as long as the windows and the connection take them; whoever has had
+  // one stands behind the others. Then those with nothing left may give more.
   #pump(): void {
     if (!this.writable) return
-    for (let progress = true; progress && this.sendWindow > 0; ) {
-      progress = false
-      for (const stream of this.#waiting) {
-        if (stream.pump()) progress = true
-        if (!this.writable) return
-      }
-    }
-    const waiting = this.#waiting
-    this.#waiting = []
+    const queue = this.#waiting
     const free: Stream[] = []
-    for (const stream of waiting) {
-      if (stream.closed || stream.writable) {
-        stream.waiting = false
-        free.push(stream)
-      } else this.#waiting.push(stream)
+    let stuck = 0
+    this.#waiting = []
+    while (stuck < queue.length && this.writable) {
+      const stream = queue.shift() as Stream
+      if (!stream.closed && stream.unsent > 0) {
+        stuck = stream.pump() ? 0 : stuck + 1
+        if (stream.unsent > 0) {
+          queue.push(stream)
+          continue
+        }
+      }
+      stream.waiting = false
+      free.push(stream)
     }
-    for (const stream of free) stream.notifyWritable()
+    this.#waiting = [...queue, ...this.#waiting]
+    this.#notify(free)
+  }
+
+  #notify(free: readonly Stream[]): void {
+    for (let i = 0; i < free.length; i++) {
+      if (!this.writable) {
+        // The others have filled it: these are the first next time.
+        const rest = free.slice(i).filter(({ closed, waiting }) => !closed && !waiting)
+        for (const stream of rest) stream.waiting = true
+        this.#waiting = [...rest, ...this.#waiting]
+        return
+      }
+      free[i].notifyWritable()
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------------- the end
@@ -574,13 +618,18 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.#pump()
   }
 
+  /** Nothing is read, because the peer doesn't: the deadline is not the subclass's. */
+  protected get choked(): boolean {
+    return this.#choked
+  }
+
   /** Reading goes on: the deadline is the subclass's again. */
   protected abstract onUnchoked(): void
 
   #onEnd(): void {
-    // HTTP/2 has no half-closed connections.
+    // HTTP/2 has no half-closed connections; but what we sent last may still be on its way out.
     if (this.#state === OPEN) this.#abandon("closed")
-    else this.destroy()
+    else if (this.socket.writableLength === 0) this.destroy()
   }
 
   #onClose(): void {
@@ -601,6 +650,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     const streams = [...this.streams.values()]
     this.streams.clear()
     for (const stream of streams) {
+      if (stream.outlives()) continue
       stream.onLost(this.#failure === "" ? "closed" : this.#failure, broken)
       stream.release()
     }
@@ -630,7 +680,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   #finish(): void {
     this.output.close()
-    this.deadline.set(this.wheel.now + LINGER)
+    this.#unsentBefore = this.socket.writableLength
+    this.deadline.set(this.wheel.now + (this.#unsentBefore > 0 ? STALL : LINGER))
     this.socket.end()
     // What the peer still sends is thrown away: unread, it would reset the connection and lose our last words.
     this.socket.resume()
@@ -638,12 +689,13 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   onDeadline(): void {
     try {
-      if (this.#state !== OPEN) this.destroy()
-      else if (!this.#choked) this.onDue()
-      else if (this.output.unsent < this.#unsentBefore) {
-        this.#unsentBefore = this.output.unsent
+      if (this.#state === OPEN && !this.#choked) return this.onDue()
+      const unsent = this.#state === OPEN ? this.output.unsent : this.socket.writableLength
+      if (unsent > 0 && unsent < this.#unsentBefore) {
+        this.#unsentBefore = unsent
         this.deadline.set(this.wheel.now + STALL)
-      } else this.#abandon("the peer doesn't read")
+      } else if (this.#state === OPEN) this.#abandon("the peer doesn't read")
+      else this.destroy()
     } catch (error) {
       this.onFault(error)
       this.destroy()

@@ -126,20 +126,16 @@ export abstract class Stream {
   #deliver(): void {
     const kept = this.#kept
     if (kept !== null) {
-      let i = 0
-      while (i < kept.length && !this.#paused && !this.closed) {
-        const bytes = kept[i++]
+      while (kept.length > 0 && !this.#paused && !this.closed) {
+        // Gone before it is handed on: whoever gets it may pause and resume.
+        const bytes = kept.shift() as Buffer
         this.#keptLength -= bytes.length
         this.session.held(-bytes.length)
         this.onBytes(bytes, 0, bytes.length)
         this.#giveBack(bytes.length)
       }
       if (this.closed) return
-      if (i < kept.length) {
-        this.#kept = kept.slice(i)
-        this.onTurnEnd()
-        return
-      }
+      if (kept.length > 0) return this.onTurnEnd()
       this.#kept = null
     }
     if (this.#endKept && !this.#paused) {
@@ -168,9 +164,11 @@ export abstract class Stream {
 
   // --------------------------------------------------------------------------------------------------------- sending
 
-  /** False while the peer takes nothing more of this stream. */
+  /** False while the peer takes nothing more of this stream; whoever is told so is told, too, when it does. */
   get writable(): boolean {
-    return this.#unsent === null && this.session.writable
+    if (this.#unsent === null && this.session.writable) return true
+    if (!this.closed && !this.localClosed) this.session.wait(this)
+    return false
   }
 
   /** Octets `[from, to)` of `buffer` are the next of the message. */
@@ -183,7 +181,7 @@ export abstract class Stream {
       this.#unsent.push(Buffer.from(buffer.subarray(at, to)))
       this.#unsentLength += to - at
     }
-    if (this.#unsent !== null || !this.session.writable) this.session.wait(this)
+    if (this.#unsent !== null) this.session.wait(this)
   }
 
   // Sends what the windows allow of `buffer[from, to)`; how much that was.
@@ -267,6 +265,29 @@ export abstract class Stream {
   widen(increment: number): boolean {
     this.#sendWindow += increment
     return this.#sendWindow <= MAX_WINDOW
+  }
+
+  /** @internal What its window was widened by, for the next stream; once. */
+  takeWidened(): number {
+    const widened = this.#window - this.session.streamWindow
+    this.#window = this.session.streamWindow
+    return widened
+  }
+
+  /**
+   * @internal The peer wants nothing more of us; whether all it has to say is here, and waits for its reader alone. Then the
+   * stream is told of no end of its connection.
+   */
+  outlives(): boolean {
+    return false
+  }
+
+  /** Nothing more of our message is sent. */
+  protected stopSending(): void {
+    this.#unsent = null
+    this.#unsentLength = 0
+    this.#endWaits = false
+    this.localClosed = true
   }
 
   /** Octets that wait for the peer. */

@@ -146,8 +146,13 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     while (this.#expected < this.#waiters.length && this.#connections < this.#settings.maxConnections) this.#open()
   }
 
+  // A peer that allows no request at all would allow none on another connection.
+  get #shut(): boolean {
+    return this.#sessions.some(({ shut }) => shut)
+  }
+
   #open(): void {
-    if (this.#expected >= this.#waiters.length || this.#connections >= this.#settings.maxConnections) return
+    if (this.#expected >= this.#waiters.length || this.#connections >= this.#settings.maxConnections || this.#shut) return
     this.#connecting++
     this.#connections++
     this.#counters.connects(1)

@@ -307,7 +307,55 @@ describe("a response", () => {
   })
 })
 
+describe("what others do", () => {
+  test("many requests that are given up at once cost the connection nothing, though answers to them still come", () => {
+    const service = connect([h2.SETTINGS_MAX_CONCURRENT_STREAMS, 1000])
+    const attempts = Array.from({ length: 200 }, () => service.request())
+    const bystander = service.request()
+    for (const attempt of attempts) attempt.stream.cancel()
+    for (let i = 0; i < 200; i++) service.give(service.headers(1 + 2 * i, OK), frame(h2.DATA, 0, 1 + 2 * i, Buffer.alloc(100)))
+    service.give(service.headers(401, OK, true))
+    expect(bystander.events.at(-1)).toBe("end")
+  })
+
+  test("readers that are slow hold up no other, and are given no company", () => {
+    const service = connect([h2.SETTINGS_MAX_CONCURRENT_STREAMS, 1000])
+    const slow = Array.from({ length: 90 }, () => service.request())
+    const quick = service.request()
+    for (const [i, attempt] of slow.entries()) {
+      service.give(service.headers(1 + 2 * i, OK))
+      attempt.stream.pauseResponse()
+    }
+    service.give(service.headers(181, OK))
+    let window = 1024 * 1024
+    const send = (stream: number, length: number): boolean => {
+      for (const f of service.sent()) if (f.type === h2.WINDOW_UPDATE && f.stream === 0) window += f.payload.readUInt32BE(0)
+      if (window < length) return false
+      window -= length
+      service.give(frame(h2.DATA, 0, stream, Buffer.alloc(length)))
+      return true
+    }
+    for (let i = 0; i < 90; i++) for (let n = 0; n < 3; n++) expect(send(1 + 2 * i, 16_384)).toBe(true)
+    expect(service.session.capacity).toBe(0)
+    for (let n = 0; n < 200; n++) expect(send(181, 16_000)).toBe(true)
+    expect(quick.events.filter((event) => event.startsWith("bytes"))).toHaveLength(200)
+    for (const attempt of slow) attempt.stream.resumeResponse()
+    expect(service.session.capacity).toBeGreaterThan(0)
+  })
+})
+
 describe("a stream's early end", () => {
+  test("by NO_ERROR doesn't take a complete response from a slow reader", () => {
+    const service = connect()
+    const attempt = service.request("POST", "close")
+    attempt.stream.sendBytes(Buffer.alloc(10), 0, 10)
+    service.give(service.headers(1, OK))
+    attempt.stream.pauseResponse()
+    service.give(frame(h2.DATA, h2.END_STREAM, 1, Buffer.alloc(9)), frame(h2.RST_STREAM, 0, 1, uint32(h2.NO_ERROR)))
+    attempt.stream.resumeResponse()
+    expect(attempt.events.filter((event) => event !== "flush")).toEqual(["head 200 close", "bytes 9", "complete", "end"])
+  })
+
   test.each([
     ["REFUSED_STREAM", h2.REFUSED_STREAM, "upstreamRefused unanswered"],
     ["another reset", h2.INTERNAL_ERROR, "upstreamReset unanswered"],

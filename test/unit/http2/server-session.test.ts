@@ -226,6 +226,26 @@ describe("a request head", () => {
   })
 })
 
+describe("a head that is refused", () => {
+  test("is answered without a body where the windows have no room for one", () => {
+    const client = connect()
+    const settings = Buffer.alloc(6)
+    settings[1] = h2.SETTINGS_INITIAL_WINDOW_SIZE
+    client.session.receive(frame(h2.SETTINGS, 0, 0, settings))
+    client.sent()
+    client.headers(
+      [
+        [":method", "GET"],
+        [":scheme", "ftp"],
+        [":path", "/"],
+        [":authority", "a"],
+      ],
+      true,
+    )
+    expect(client.sent()).toMatchObject([{ type: h2.HEADERS, flags: h2.END_HEADERS | h2.END_STREAM }])
+  })
+})
+
 describe("what is sent", () => {
   test("leaves in one write for all streams, each response's end in its last frame", () => {
     const client = connect()
@@ -315,7 +335,48 @@ describe("what is sent", () => {
   })
 })
 
+describe("streams that wait for the connection", () => {
+  test("are told in turn, though the first to hear fills it again", () => {
+    const client = connect()
+    const exchanges = [client.request(), client.request(), client.request()]
+    client.window(0, 0x7000_0000)
+    for (const exchange of exchanges) exchange.respond(1000, false)
+    client.sent()
+    client.fake.takes = false
+    exchanges[0].respond(0, false)
+    client.sent()
+    const told: number[] = []
+    for (const [i, exchange] of exchanges.entries()) {
+      expect(exchange.stream.writable).toBe(false)
+      exchange.onDownstreamWritable = () => {
+        told.push(i)
+        client.window(1 + 2 * i, 200_000)
+        // More than one write takes.
+        client.fake.takes = false
+        exchange.stream.sendBytes(Buffer.alloc(120_000), 0, 120_000)
+      }
+    }
+    for (let i = 0; i < 12; i++) {
+      client.fake.drain()
+      client.sent()
+    }
+    expect(new Set(told)).toEqual(new Set([0, 1, 2]))
+  })
+})
+
 describe("what is received", () => {
+  test("counts by the length its head had, whatever filters make of that", () => {
+    const client = connect()
+    const exchange = client.request(false)
+    exchange.stream.startRequestBody(false)
+    client.data(1, 10)
+    // As an exchange does that sends a body on in another framing.
+    exchange.head.body = "length"
+    exchange.head.contentLength = 0
+    client.data(1, 20, true)
+    expect([exchange.body, exchange.ended, exchange.gone]).toEqual([30, true, false])
+  })
+
   test("opens the window of a stream that is always read, and wider every time up to a limit", () => {
     const client = connect()
     const exchange = client.request(false)
@@ -400,6 +461,40 @@ describe("the end", () => {
     late.respond(10)
     client.sent()
     expect(client.fake.ended).toBe(true)
+  })
+
+  test("of a drained connection doesn't come by frames of requests that are too late", () => {
+    const client = connect()
+    const exchange = client.request()
+    client.session.drain()
+    client.now += 1100
+    client.wheel.advance()
+    client.request(false)
+    client.data(3, 10)
+    client.window(3, 10)
+    const code = Buffer.alloc(4)
+    client.session.receive(frame(h2.RST_STREAM, 0, 3, code))
+    expect([client.exchanges.length, exchange.gone, client.fake.ended]).toEqual([1, false, false])
+  })
+
+  test("waits for a slow client to take its last response", () => {
+    const client = connect()
+    const exchange = client.request()
+    client.session.drain()
+    client.now += 1100
+    client.wheel.advance()
+    client.fake.takes = false
+    exchange.respond(60_000)
+    client.sent()
+    expect(client.fake.ended).toBe(true)
+    for (let i = 0; i < 50; i++) {
+      client.now += 100
+      client.wheel.advance()
+    }
+    expect(client.fake.destroyed).toBe(false)
+    client.now += 40_000
+    client.wheel.advance()
+    expect(client.fake.destroyed).toBe(true)
   })
 
   test("comes to a connection that idles", () => {
