@@ -1,12 +1,12 @@
-// One HTTP/2 connection, whichever side of it we are: frames in and out, settings, both levels of flow control, pings, and the
-// end (RFC 9113 §§4–6). What breaks the protocol ends it with GOAWAY, what is merely useless is counted. Which messages its
+// One HTTP/2 connection, whichever side of it we are: frames in and out, settings, both levels of flow control, pings
+// (RFC 9113 §§4–6). What breaks the protocol ends it with GOAWAY, what is merely useless is counted. Which messages its
 // streams carry is the matter of its two subclasses.
 
 import type { Socket } from "node:net"
 import type { Fields } from "../http/fields.ts"
-import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import { Connection } from "./connection.ts"
 import { classify } from "./field-kinds.ts"
-import { FrameOutput } from "./frame-output.ts"
 import { FrameReader, type FrameSink } from "./frame-reader.ts"
 import * as h2 from "./frames.ts"
 import { HeadWriter } from "./head-writer.ts"
@@ -14,6 +14,7 @@ import { HeaderBlock } from "./header-block.ts"
 import { HpackDecoder } from "./hpack-decoder.ts"
 import { COST_FRAME, COST_LATE, COST_RESET, EARN_DATA, Patience } from "./patience.ts"
 import type { Stream } from "./stream.ts"
+import { WaitingStreams } from "./waiting-streams.ts"
 import { workerHold } from "./worker-hold.ts"
 
 /** Octets the peer may send on the whole connection before it hears that some were taken. */
@@ -22,20 +23,8 @@ const CONNECTION_WINDOW = 1024 * 1024
 const CROWDED = 4 * 1024 * 1024
 /** Octets by which the windows of a connection's streams may be widened together. */
 const SPARE_WINDOW = 4 * 1024 * 1024
-/** Octets that wait for a peer that doesn't read; over it nothing is read of it either. */
-const UNSENT_LIMIT = 1024 * 1024
 /** Streams that we have reset lately: what the peer sent on them before it knew is no fault. */
 const RESETS_KEPT = 128
-/** ms that what was sent last has to leave once the connection is being closed. */
-const LINGER = 1000
-/** ms without progress after which a peer that doesn't read is given up. */
-const STALL = 30_000
-
-const OPEN = 0
-/** GOAWAY was sent for good; what is left is sent, nothing is read. */
-const CLOSING = 1
-const CLOSED = 2
-
 /** What one side allows the other. */
 export interface SessionSettings {
   /** Octets of one decoded header section, counted as SETTINGS_MAX_HEADER_LIST_SIZE does. */
@@ -44,33 +33,26 @@ export interface SessionSettings {
   readonly settings: readonly number[]
 }
 
-export abstract class Session implements FrameSink, DeadlineOwner {
-  /** @internal */ readonly output: FrameOutput
+export abstract class Session extends Connection implements FrameSink {
   /** @internal Octets the peer takes on the whole connection. */
   sendWindow = h2.DEFAULT_WINDOW
   /** @internal Octets it takes on a new stream. */
   peerWindow = h2.DEFAULT_WINDOW
   /** @internal Octets we take on a new stream. */
   readonly streamWindow = h2.DEFAULT_WINDOW
-  protected readonly socket: Socket
-  protected readonly wheel: TimerWheel
-  protected readonly deadline: Deadline
   protected readonly streams = new Map<number, Stream>()
   protected readonly heads: HeadWriter
   /** @internal */ readonly patience: Patience
-  /** The newest stream of the peer that was looked at. */
-  protected lastPeerStream = 0
   /** ms of the wheel's clock when something was read last. */
   protected lastRead: number
   readonly #reader: FrameReader
   protected readonly decoder: HpackDecoder
   readonly #block: HeaderBlock
   readonly #resets = new Set<number>()
-  #state = OPEN
   #settingsSeen = false
   /** The peer's first settings are in force. */
   #settled = false
-  #waiting: Stream[] = []
+  readonly #waiting = new WaitingStreams(this)
   /** A window was opened in this turn of reading. */
   #opened = false
   #touched: Stream[] = []
@@ -82,30 +64,17 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   #received = 0
   #held = 0
   #spare = SPARE_WINDOW
-  /** Nothing is read, because the peer doesn't. */
-  #choked = false
-  #unsentBefore = 0
-  #failure = ""
 
-  /** `first`: octets sent before our settings. `ourStream`: whether an identifier is of our making. */
+  /** `first`: octets sent before our settings. */
   constructor(socket: Socket, wheel: TimerWheel, settings: SessionSettings, first: Buffer | null) {
-    this.socket = socket
-    this.wheel = wheel
-    this.output = new FrameOutput(socket)
+    super(socket, wheel)
     this.heads = new HeadWriter(this.output)
     this.patience = new Patience(wheel.now)
     this.lastRead = wheel.now
-    this.deadline = new Deadline(wheel, this)
     this.#reader = new FrameReader(this)
     this.decoder = new HpackDecoder(4096, classify)
     this.#block = new HeaderBlock(settings.headerList)
     this.#sendSettings(settings.settings, first)
-    socket.on("drain", () => this.#guarded(DRAIN))
-    socket.on("error", (error: Error & { code?: string }) => {
-      this.#failure ||= error.code ?? error.message
-    })
-    socket.on("end", () => this.#guarded(END))
-    socket.on("close", () => this.#guarded(CLOSE))
   }
 
   #sendSettings(settings: readonly number[], first: Buffer | null): void {
@@ -137,16 +106,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   protected onSettled(): void {}
   /** The peer has reset a stream, which is forgotten already. */
   protected abstract onPeerReset(stream: Stream, code: number): void
-  /** The connection is over. Its streams have been told. */
-  protected abstract onClosed(failure: string): void
-  protected abstract onFault(error: unknown): void
   /** A stream is forgotten: the last one may have been waited for. */
   protected abstract onStreamGone(): void
-  protected abstract onDue(): void
-
-  protected get open(): boolean {
-    return this.#state === OPEN
-  }
 
   /** Decodes a header section into {@link Session.section}; false: the connection was closed for it. */
   protected decode(buffer: Buffer, from: number, to: number, sink: Parameters<HpackDecoder["decode"]>[3]): boolean {
@@ -157,18 +118,9 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   // -------------------------------------------------------------------------------------------------------- streams
 
-  /** False while the connection takes nothing more. */
-  get writable(): boolean {
-    return this.output.writable && this.#state === OPEN
-  }
-
   /** @internal That stream waits for the connection or a window. */
   wait(stream: Stream): void {
-    if (stream.waiting) return
-    stream.waiting = true
-    // Windows that are never opened are no reason to remember streams that are over.
-    if (this.#waiting.length > 2 * this.streams.size + 64) this.#waiting = this.#waiting.filter(({ closed }) => !closed)
-    this.#waiting.push(stream)
+    this.#waiting.add(stream, this.streams.size)
   }
 
   /** @internal So many octets more are kept for slow readers. */
@@ -201,7 +153,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   /** @internal */
   sendWindowUpdate(stream: number, increment: number): void {
-    if (this.#state !== OPEN || increment <= 0) return
+    if (!this.open || increment <= 0) return
     const at = this.output.frame(4, h2.WINDOW_UPDATE, 0, stream)
     h2.writeUint32(this.output.buffer, at, increment)
   }
@@ -234,7 +186,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   }
 
   protected sendReset(stream: number, code: number): void {
-    if (this.#state !== OPEN) return
+    if (!this.open) return
     const at = this.output.frame(4, h2.RST_STREAM, 0, stream)
     h2.writeUint32(this.output.buffer, at, code)
     this.#resets.add(stream)
@@ -246,7 +198,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
   protected streamError(id: number, code: number, details: string): void {
     const stream = this.streams.get(id)
     this.spend(COST_RESET)
-    if (this.#state !== OPEN) return
+    if (!this.open) return
     if (stream === undefined) return this.sendReset(id, code)
     this.drop(stream)
     this.sendReset(id, code)
@@ -264,12 +216,12 @@ export abstract class Session implements FrameSink, DeadlineOwner {
 
   /** The first `length` octets of `bytes` have come. */
   onRead(bytes: Buffer, length: number): void {
-    if (this.#state !== OPEN) return
+    if (!this.open) return
     this.lastRead = this.wheel.now
     try {
       this.#reader.read(bytes, length)
       this.#endTurn()
-      this.#choke()
+      this.choke()
     } catch (error) {
       this.onFault(error)
       this.fail(h2.INTERNAL_ERROR, "fault")
@@ -280,7 +232,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     // Once for all windows that were opened: a frame for each would be as small as the openings are.
     if (this.#opened) {
       this.#opened = false
-      if (this.#waiting.length > 0) this.#pump()
+      this.#waiting.pump()
     }
     const touched = this.#touched
     if (touched.length === 0) return
@@ -289,17 +241,6 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       if (!stream.closed) stream.onTurnEnd()
     }
     touched.length = 0
-  }
-
-  // A peer that asks without reading the answers is read no further until it does.
-  #choke(): void {
-    if (this.#choked || this.output.unsent < UNSENT_LIMIT || this.#state !== OPEN) return
-    this.output.flush()
-    if (this.output.writable) return
-    this.#choked = true
-    this.#unsentBefore = this.output.unsent
-    this.socket.pause()
-    this.deadline.set(this.wheel.now + STALL)
   }
 
   onFrame(type: number, flags: number, stream: number, buffer: Buffer, from: number, to: number): void {
@@ -491,9 +432,8 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     }
     if ((to - from) % 6 !== 0) return this.fail(h2.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
     this.spend(COST_FRAME * 8)
-    for (let i = from; i < to && this.#state === OPEN; i += 6)
-      this.#onSetting((buffer[i] << 8) | buffer[i + 1], h2.readUint32(buffer, i + 2))
-    if (this.#state !== OPEN) return
+    for (let i = from; i < to && this.open; i += 6) this.#onSetting((buffer[i] << 8) | buffer[i + 1], h2.readUint32(buffer, i + 2))
+    if (!this.open) return
     this.output.frame(0, h2.SETTINGS, h2.ACK, 0)
     if (!this.#settled) {
       this.#settled = true
@@ -535,7 +475,7 @@ export abstract class Session implements FrameSink, DeadlineOwner {
       return this.onPong()
     }
     this.spend(COST_FRAME * 2)
-    if (this.#state !== OPEN) return
+    if (!this.open) return
     const at = this.output.frame(8, h2.PING, h2.ACK, 0)
     buffer.copy(this.output.buffer, at, from, to)
   }
@@ -545,184 +485,28 @@ export abstract class Session implements FrameSink, DeadlineOwner {
     this.output.buffer.fill(0, at, at + 8)
   }
 
-  protected sendGoaway(lastStream: number, code: number, reason: string): void {
-    const at = this.output.frame(8 + reason.length, h2.GOAWAY, 0, 0)
-    h2.writeUint32(this.output.buffer, at, lastStream)
-    h2.writeUint32(this.output.buffer, at + 4, code)
-    this.output.buffer.write(reason, at + 8, "latin1")
-  }
-
   onFrameError(code: number, reason: string): void {
     this.fail(code, reason)
   }
 
-  // -------------------------------------------------------------------------------------------------------- sending
-
-  // Gives waiting streams their turns, a frame each, as long as the windows and the connection take them; whoever has had
-  // one stands behind the others. Then those with nothing left may give more.
-  #pump(): void {
-    if (!this.writable) return
-    const queue = this.#waiting
-    const free: Stream[] = []
-    let stuck = 0
-    this.#waiting = []
-    while (stuck < queue.length && this.writable) {
-      const stream = queue.shift() as Stream
-      if (!stream.closed && stream.unsent > 0) {
-        stuck = stream.pump() ? 0 : stuck + 1
-        if (stream.unsent > 0) {
-          queue.push(stream)
-          continue
-        }
-      }
-      stream.waiting = false
-      free.push(stream)
-    }
-    this.#waiting = [...queue, ...this.#waiting]
-    this.#notify(free)
-  }
-
-  #notify(free: readonly Stream[]): void {
-    for (let i = 0; i < free.length; i++) {
-      if (!this.writable) {
-        // The others have filled it: these are the first next time.
-        const rest = free.slice(i).filter(({ closed, waiting }) => !closed && !waiting)
-        for (const stream of rest) stream.waiting = true
-        this.#waiting = [...rest, ...this.#waiting]
-        return
-      }
-      free[i].notifyWritable()
-    }
-  }
-
   // ---------------------------------------------------------------------------------------------------------- the end
 
-  #guarded(event: number): void {
-    try {
-      if (event === DRAIN) this.#onDrain()
-      else if (event === END) this.#onEnd()
-      else this.#onClose()
-    } catch (error) {
-      this.onFault(error)
-      this.destroy()
-    }
+  protected onWritable(): void {
+    this.#waiting.pump()
   }
 
-  #onDrain(): void {
-    if (!this.output.drained() || this.#state !== OPEN) return
-    if (this.#choked) {
-      this.#choked = false
-      this.socket.resume()
-      this.onUnchoked()
-    }
-    this.#pump()
-  }
-
-  /** Nothing is read, because the peer doesn't: the deadline is not the subclass's. */
-  protected get choked(): boolean {
-    return this.#choked
-  }
-
-  /** Reading goes on: the deadline is the subclass's again. */
-  protected abstract onUnchoked(): void
-
-  #onEnd(): void {
-    // HTTP/2 has no half-closed connections; but what we sent last may still be on its way out.
-    if (this.#state === OPEN) this.#abandon("closed")
-    else if (this.socket.writableLength === 0) this.destroy()
-  }
-
-  #onClose(): void {
-    if (this.#state === OPEN) this.#abandon(this.#failure === "" ? "closed" : this.#failure)
-    else this.#over()
-  }
-
-  // The connection is lost: all of its streams are.
-  #abandon(failure: string): void {
-    this.#state = CLOSING
-    this.#failure ||= failure
-    this.#loseAll(false)
-    this.destroy()
-  }
-
-  #loseAll(broken: boolean): void {
-    this.#reader.stopped = true
+  protected loseAll(broken: boolean, details: string): void {
+    this.stopReading()
     const streams = [...this.streams.values()]
     this.streams.clear()
     for (const stream of streams) {
       if (stream.outlives()) continue
-      stream.onLost(this.#failure === "" ? "closed" : this.#failure, broken)
+      stream.onLost(details, broken)
       stream.release()
     }
   }
 
-  /** Ends the connection with GOAWAY; its streams are lost. */
-  protected fail(code: number, reason: string): void {
-    if (this.#state !== OPEN) return
-    this.#failure ||= `${h2.errorName(code)}: ${reason}`
-    this.sendGoaway(this.lastPeerStream, code, reason)
-    this.output.flush()
-    // Whoever is told may want another stream at once: not of this connection.
-    this.#state = CLOSING
-    this.#loseAll(code !== h2.NO_ERROR)
-    this.#finish()
-  }
-
-  /** Ends the connection in order: no stream is left. */
-  protected finish(reason: string): void {
-    if (this.#state !== OPEN) return
-    this.sendGoaway(this.lastPeerStream, h2.NO_ERROR, reason)
-    this.output.flush()
+  protected stopReading(): void {
     this.#reader.stopped = true
-    this.#state = CLOSING
-    this.#finish()
-  }
-
-  #finish(): void {
-    this.output.close()
-    this.#unsentBefore = this.socket.writableLength
-    this.deadline.set(this.wheel.now + (this.#unsentBefore > 0 ? STALL : LINGER))
-    this.socket.end()
-    // What the peer still sends is thrown away: unread, it would reset the connection and lose our last words.
-    this.socket.resume()
-  }
-
-  onDeadline(): void {
-    try {
-      if (this.#state === OPEN && !this.#choked) return this.onDue()
-      const unsent = this.#state === OPEN ? this.output.unsent : this.socket.writableLength
-      if (unsent > 0 && unsent < this.#unsentBefore) {
-        this.#unsentBefore = unsent
-        this.deadline.set(this.wheel.now + STALL)
-      } else if (this.#state === OPEN) this.#abandon("the peer doesn't read")
-      else this.destroy()
-    } catch (error) {
-      this.onFault(error)
-      this.destroy()
-    }
-  }
-
-  /** Closes at once. */
-  destroy(): void {
-    if (this.#state === CLOSED) return
-    if (this.#state === OPEN) {
-      this.#state = CLOSING
-      this.#loseAll(false)
-    }
-    this.#over()
-  }
-
-  #over(): void {
-    if (this.#state === CLOSED) return
-    this.#state = CLOSED
-    this.deadline.release()
-    this.output.close()
-    this.socket.destroy()
-    this.onClosed(this.#failure)
   }
 }
-
-// Events of the socket.
-const DRAIN = 0
-const END = 1
-const CLOSE = 2
