@@ -170,7 +170,7 @@ async function connect(path: string, listener = "main"): Promise<{ client: H2Cli
 /** A text frame of RFC 6455 as a client sends it. */
 function clientFrame(text: string, opcode = 1): Buffer {
   const mask = Buffer.from([1, 2, 3, 4])
-  const body = Buffer.from(text)
+  const body = Buffer.from(text, "latin1")
   for (let i = 0; i < body.length; i++) body[i] ^= mask[i & 3]
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | body.length]), mask, body])
 }
