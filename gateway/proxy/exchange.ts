@@ -209,7 +209,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       head.path = this.#rewrite(backend.rewrite, head.path)
       this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
     }
-    const retry = route.retry ?? (head.body !== "none" && backend.service.mayBeHttp2 ? ONLY_REFUSED : null)
+    const { mayBeHttp2, callsMayBeHttp2 } = backend.service
+    const refusable = head.body !== "none" && (this.grpc === null ? mayBeHttp2 : callsMayBeHttp2)
+    const retry = route.retry ?? (refusable ? ONLY_REFUSED : null)
     if (retry !== null) {
       this.#retry = new RetryRun(retry, IDEMPOTENT.test(head.method))
       // Kept to be sent again, perhaps in another framing, so not in chunks.

@@ -59,7 +59,7 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
     this.#endpoint = endpoint
     this.address = endpoint.address
     const balancer = { next: () => endpoint }
-    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, proxyProtocol: "" }
+    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, callsMayBeHttp2: false, proxyProtocol: "" }
     this.#check = check
     const guard = (run: () => void): void => {
       try {

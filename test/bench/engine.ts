@@ -102,6 +102,7 @@ const route = new Route(config.routes[0], {
     name: "origin",
     endpoints: [endpoint],
     mayBeHttp2: false,
+    callsMayBeHttp2: false,
     proxyProtocol: "" as const,
     balancer: { next: () => endpoint },
   }),
