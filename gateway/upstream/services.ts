@@ -3,6 +3,7 @@
 
 import type { ServiceConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
 import { EndpointHealthView, type HealthSlots } from "./health-table.ts"
@@ -17,6 +18,7 @@ export interface Service {
   readonly mayBeHttp2: boolean
   /** The same of gRPC calls, which `auto` without TLS sends over HTTP/2, and them alone. */
   readonly callsMayBeHttp2: boolean
+  readonly retries: RetryBudget
   /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
   readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
@@ -87,7 +89,7 @@ export class Services {
       const balancer = createLoadBalancer(loadBalancing, list, random)
       const callsMayBeHttp2 = protocol !== "http1"
       const mayBeHttp2 = protocol === "h2" || (protocol === "auto" && tls !== null)
-      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2 })
+      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2, retries: new RetryBudget() })
     }
     this.#next = services
     return { services, endpoints }
