@@ -285,6 +285,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   onUpstreamFailed(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
+    if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (errors[code].retryable === "yes" && this.#unary && !this.#retried) return this.#sendAgain(endpoint)
     this.#fail(code)
   }

@@ -335,6 +335,18 @@ describe("an answer of its head alone", () => {
     expect([play.log, over]).toEqual([[], 1])
   })
 
+  test("is as good when its stream is reset in place of its end", () => {
+    open()
+    play.connect()
+    const fields = [
+      ["content-type", "application/grpc"],
+      ["grpc-status", "5"],
+    ] as const
+    play.answerHead(fields, 200, "none")
+    play.handler?.onUpstreamFailed("upstreamReset", "", false)
+    expect([events.at(-1), over]).toEqual(["end 5 ", 1])
+  })
+
   test("is told as a failure when it is no gRPC", () => {
     open()
     play.connect()
