@@ -22,7 +22,7 @@ export interface GrpcCallout {
  */
 export interface GrpcHandler {
   onGrpcHead(metadata: readonly string[]): void
-  /** `message` is the handler's own; its octets are held against the filter until {@link GrpcStream.taken}. */
+  /** `message` is the handler's own; it is held against the filter until {@link GrpcStream.taken}. */
   onGrpcMessage(message: Uint8Array): void
   onGrpcTrailers(metadata: readonly string[]): void
   /** `status`: a gRPC code. */
@@ -35,7 +35,7 @@ export interface GrpcStream {
   send(message: Uint8Array, end: boolean): void
   /** No more messages follow. */
   end(): void
-  /** So many octets of messages have been dealt with. */
+  /** A message of so many octets has been dealt with. */
   taken(octets: number): void
   /** Gives it up. */
   cancel(): void

@@ -70,13 +70,22 @@ export class WebRequestBody {
 /** The body of a response on its way to the browser. */
 export class WebResponseBody {
   readonly #encoder: Base64Encoder | null
+  readonly #scanner = new FrameScanner()
+  #broken = false
 
   constructor(text: boolean) {
     this.#encoder = text ? new Base64Encoder() : null
   }
 
-  /** What octets `[from, to)` of gRPC's body are in it. */
+  /** Trailers may follow what was written. Behind a part of a message they would be taken for the rest of it. */
+  get whole(): boolean {
+    return !this.#broken && this.#scanner.atBoundary
+  }
+
+  /** What octets `[from, to)` of gRPC's body are in it: nothing from a frame on that is none of a message, but could be trailers. */
   write(buffer: Buffer, from: number, to: number): Buffer {
+    this.#broken ||= !this.#scanner.scan(buffer, from, to)
+    if (this.#broken) return EMPTY
     return this.#encoder === null ? buffer.subarray(from, to) : this.#encoder.encode(buffer, from, to)
   }
 

@@ -1,10 +1,11 @@
-// What is known of one exchange: the part of it that filters, metrics and the access log read.
+// What is known of one exchange: the part of it that filters, metrics and the access log read, and how it is counted and logged.
 
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "../telemetry/access-log.ts"
+import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
@@ -43,6 +44,35 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     this.stream = stream
     this.head = head
     this.started = plane.means.wheel.refresh()
+    plane.means.metrics.add(plane.listenerSlots.requestsActive, 1)
+  }
+
+  /** Why it didn't go as it should: the first reason is what counts. */
+  protected setFlag(flag: string, details: string): void {
+    if (this.flag !== "") return
+    this.flag = flag
+    this.flagDetails = details
+  }
+
+  protected countService(what: "reused" | "retries" | "overflows"): void {
+    const slots = this.plane.serviceSlots((this.backend as Backend).name)
+    if (slots !== undefined) this.plane.means.metrics.add(slots[what], 1)
+  }
+
+  /** It has ended, and {@link duration} is known: metrics and access log. */
+  protected publish(): void {
+    const { means, listenerSlots, noRouteSlots } = this.plane
+    const { metrics } = means
+    const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
+    metrics.add(listenerSlots.requestsActive, -1)
+    metrics.add(slots.requests + statusIndex(this.status), 1)
+    metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
+    if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
+    if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
+    if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
+    if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
+    // A filter that answers is at work, not at fault.
+    if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
   }
 
   get startTime(): number {

@@ -9,9 +9,7 @@ import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHand
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
-import { ONLY_REFUSED } from "../resilience/retry.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
-import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
@@ -20,13 +18,11 @@ import { GrpcCall } from "./grpc-call.ts"
 import { GrpcWebStream } from "./grpc-web-stream.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
-import { RetryRun } from "./retry-run.ts"
+import { isIdempotent, RetryRun } from "./retry-run.ts"
 import type { Backend, Route } from "./route.ts"
 
 /** Connects that may fail before the request does: each on another endpoint. */
 const CONNECT_ATTEMPTS = 3
-/** Methods that may be sent twice (RFC 9110 §9.2.2). */
-const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
 const NEVER = Number.POSITIVE_INFINITY
 /** ms that filters have for the reply to an exchange out of time. */
 const LATE_REPLY = 1000
@@ -97,7 +93,6 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     super(plane, stream, head)
     this.#lastActivity = this.started
     plane.snapshot.pin()
-    plane.means.metrics.add(plane.listenerSlots.requestsActive, 1)
   }
 
   // ---------------------------------------------------------------------------------------------- route and filters
@@ -209,12 +204,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       head.path = this.#rewrite(backend.rewrite, head.path)
       this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
     }
-    const retry = route.retry ?? (head.body !== "none" && backend.service.mayBeHttp2 ? ONLY_REFUSED : null)
-    if (retry !== null) {
-      this.#retry = new RetryRun(retry, IDEMPOTENT.test(head.method))
-      // Kept to be sent again, perhaps in another framing, so not in chunks.
-      if (head.body === "chunked") head.body = "close"
-    }
+    this.#retry = RetryRun.of(route.retry, backend.service, head, this.grpc !== null, this.plane.means.random)
+    // Kept to be sent again, perhaps in another framing, so not in chunks.
+    if (this.#retry !== null && head.body === "chunked") head.body = "close"
     this.#attempt(false)
   }
 
@@ -266,17 +258,17 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onFilterReply(reply: LocalReply): void {
-    this.#setFlag("LR", reply.details)
+    this.setFlag("LR", reply.details)
     this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 
   onFilterFailed(code: ErrorCode, details: string): void {
-    this.#setFlag(errors[code].flag, details)
+    this.setFlag(errors[code].flag, details)
     this.#replyLocally(this.plane.means.replies.error(code, this.head))
   }
 
   onFilterReset(): void {
-    this.#setFlag("LR", "reset")
+    this.setFlag("LR", "reset")
     this.#releaseUpstream()
     this.#abort()
   }
@@ -308,7 +300,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#connection = connection
     this.#phase = WAITING
     const head = this.head
-    if (connection.uses > 0) this.#countService("reused")
+    if (connection.uses > 0) this.countService("reused")
     const authority = this.#authority === "" ? (this.endpoint as Endpoint).address : this.#authority
     const transfer = connection.send(this, head, authority)
     if (this.#bodyStarted) this.#sendAgain(connection)
@@ -323,28 +315,33 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onNoConnection(code: ErrorCode, details: string): void {
     const endpoint = this.endpoint as Endpoint
     this.#leaveEndpoint()
-    if (code === "overflow") this.#countService("overflows")
+    if (code === "overflow") this.countService("overflows")
     else if (this.attempts < CONNECT_ATTEMPTS && (this.backend as Backend).service !== null) {
       // Nothing was sent: another endpoint may do, if there is one.
       this.#tried ??= []
       this.#tried.push(endpoint)
       const more = this.backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
       if (more) {
-        this.#countService("retries")
+        this.countService("retries")
         return this.#attempt(false)
       }
     }
-    if (this.#retry?.takeAfterFailure(code, true)) return this.#retryAfter(endpoint, false)
+    const retry = this.#retry
+    if (retry?.takeAfterFailure(code, true)) return this.#retryAfter(retry, endpoint)
     this.#fail(code, `${endpoint.address} ${details}`)
   }
 
   // Another attempt, on another endpoint if there is one. What the client sends meanwhile waits with it.
-  #retryAfter(endpoint: Endpoint, fresh: boolean): void {
+  #retryAfter(retry: RetryRun, endpoint: Endpoint): void {
+    retry.answeredBy = null
     this.#tried ??= []
     this.#tried.push(endpoint)
-    this.#countService("retries")
+    this.countService("retries")
     if (this.#bodyStarted && !this.stream.requestComplete) this.stream.pauseRequest()
-    this.#attempt(fresh)
+    if (retry.pause === 0) return this.#attempt(retry.fresh)
+    this.#phase = CONNECTING
+    retry.at = this.plane.means.wheel.refresh() + retry.pause
+    this.#arm()
   }
 
   // The body as far as an earlier attempt had it; the rest follows as it comes.
@@ -352,15 +349,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const { body } = this.#retry as RetryRun
     const filtered = this.#requestBody
     body.sendTo(connection)
-    if (filtered?.ended) return this.#endFiltered(connection, filtered)
-    if (body.ended) return connection.sendEnd(body.trailers)
-    connection.flush()
+    if (filtered?.ended) this.#endFiltered(connection, filtered)
+    else if (body.ended) connection.sendEnd(body.trailers)
+    else connection.flush()
     if (connection.writable && filtered?.held !== true) this.stream.resumeRequest()
-  }
-
-  #countService(what: "reused" | "retries" | "overflows"): void {
-    const slots = this.plane.serviceSlots((this.backend as Backend).name)
-    if (slots !== undefined) this.plane.means.metrics.add(slots[what], 1)
   }
 
   #leaveEndpoint(): void {
@@ -445,7 +437,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     // Of a request that is complete nothing is left to be read but the client's going away.
     if (hold) {
       if (!this.stream.requestComplete) this.stream.pauseRequest()
-    } else if (this.#connection === null ? !body.ready : this.#connection.writable) this.stream.resumeRequest()
+    } else if (this.#connection === null ? this.#phase !== CONNECTING && !body.ready : this.#connection.writable) {
+      this.stream.resumeRequest()
+    }
   }
 
   // What has passed the filters goes on: with the head, if that still waits, or behind it.
@@ -487,7 +481,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onRequestFailed(code: ErrorCode): void {
     this.#releaseUpstream()
     if (this.#phase >= RESPONDING) {
-      this.#setFlag(errors[code].flag, "")
+      this.setFlag(errors[code].flag, "")
       this.#abort()
     } else {
       this.#fail(code, "request body")
@@ -501,15 +495,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onResponseHead(head: ResponseHead): boolean {
-    if (this.#retry !== null) {
-      if (this.#retry.takeAfterResponse(head, this.grpc !== null)) {
-        const endpoint = this.endpoint as Endpoint
-        this.#releaseUpstream()
-        this.#retryAfter(endpoint, false)
-        return false
-      }
-      this.#retry = null
-    }
+    if (this.#retry !== null && this.#retriesAnswer(this.#retry, head)) return false
     this.grpc?.onHead(head)
     const wheel = this.plane.means.wheel
     this.timeToFirstByte = wheel.refresh() - this.started
@@ -537,6 +523,21 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
     // Trailers may have to be put behind any octet of a call's response.
     return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody && this.grpc === null
+  }
+
+  // Whether the request is sent again for this answer to it.
+  #retriesAnswer(retry: RetryRun, head: ResponseHead): boolean {
+    if (!retry.takeAfterResponse(head)) {
+      this.#retry = null
+      return false
+    }
+    const endpoint = this.endpoint as Endpoint
+    if (head.body === "none") retry.answeredBy = endpoint
+    else {
+      this.#releaseUpstream()
+      this.#retryAfter(retry, endpoint)
+    }
+    return true
   }
 
   onResponseFiltered(): void {
@@ -571,7 +572,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     // Without its length the body needs another delimiter, and so it does without the chunks it came in.
     const bare = head.body === "length" ? this.#chain !== null && !head.fields.has("content-length") : this.#plainBody
     const body = bare && head.body !== "none" ? "close" : head.body
-    const transfer = stream.sendHead(head, this.grpc !== null && body === "chunked" ? "close" : body, false)
+    const transfer = stream.sendHead(head, this.grpc === null ? body : this.grpc.frame(head, body, stream.takesChunks), false)
     this.grpc?.onSent(this.head, head, transfer)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.#chain !== null) this.#connection?.resumeResponse()
@@ -627,6 +628,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onResponseComplete(): void {
     this.#leaveEndpoint()
+    if (this.#retry !== null) return
     // A call ends with its trailers.
     if (this.#responseBody === null && this.grpc === null) return this.#end()
     if (this.#chain === null) return
@@ -637,6 +639,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onResponseEnd(trailers: Fields | null): void {
+    const retry = this.#retry
+    if (retry !== null) return this.#retryAfter(retry, retry.answeredBy as Endpoint)
     if (this.#responseBody !== null) return this.#chain?.endResponse(trailers)
     if (this.grpc !== null) {
       this.grpc.onTrailers(trailers)
@@ -704,7 +708,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const endpoint = this.endpoint as Endpoint
     this.#leaveEndpoint()
     if (this.#phase === TUNNEL) {
-      if (details !== "") this.#setFlag(errors[code].flag, details)
+      if (details !== "") this.setFlag(errors[code].flag, details)
       this.#end()
       this.stream.sendEnd(null)
       return
@@ -714,20 +718,22 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.#cutOff(code, `${endpoint.address} ${details}`)
       return
     }
+    const retry = this.#retry
+    if (retry !== null && retry.answeredBy !== null) return this.#retryAfter(retry, endpoint)
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
     // What was refused unseen may be repeated whatever it is.
     const { retryable } = errors[code]
-    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.head.method))
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && isIdempotent(this.head.method))
     if (repeatable && !this.#retried && !this.#bodyStarted) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
-      this.#countService("retries")
+      this.countService("retries")
       this.#attempt(true)
       return
     }
-    if (this.#retry?.takeAfterFailure(code, unanswered)) return this.#retryAfter(endpoint, code === "upstreamClosed")
+    if (retry?.takeAfterFailure(code, unanswered)) return this.#retryAfter(retry, endpoint)
     // Cut short, but the client has seen nothing of it: it gets a whole answer.
     this.#fail(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
   }
@@ -748,21 +754,16 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   // ----------------------------------------------------------------------------------------------------- local reply
 
-  #setFlag(flag: string, details: string): void {
-    if (this.flag !== "") return
-    this.flag = flag
-    this.flagDetails = details
-  }
-
   /** The one place where a failure becomes a reply. */
   #fail(code: ErrorCode, details: string): void {
-    this.#setFlag(errors[code].flag, details)
+    this.setFlag(errors[code].flag, details)
     this.#reply(this.plane.means.replies.error(code, this.head), errors[code].close)
   }
 
   // A local reply goes back through the filters the request has reached.
   #reply(reply: Reply, close = false): void {
     if (close) this.#closeAfter = true
+    this.#retry?.settle()
     this.#retry = null
     this.#chain?.stopRequest()
     this.#requestBody = null
@@ -823,21 +824,21 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onDownstreamGone(): void {
     if (this.#phase === ENDED) return
-    if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.#setFlag(errors.clientGone.flag, "")
+    if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.setFlag(errors.clientGone.flag, "")
     this.#releaseUpstream()
     this.#end()
   }
 
   // The client is taken for gone.
   #cancel(): void {
-    this.#setFlag(errors.clientGone.flag, "half-closed")
+    this.setFlag(errors.clientGone.flag, "half-closed")
     this.#releaseUpstream()
     this.#abort()
   }
 
   // A response that has begun can't be completed: a call's says so in its trailers, any other is cut off.
   #cutOff(code: ErrorCode, details: string): void {
-    this.#setFlag(errors[code].flag, details)
+    this.setFlag(errors[code].flag, details)
     const trailers = this.grpc === null ? null : this.grpc.failed(code)
     if (trailers === null) return this.#abort()
     this.#end()
@@ -856,6 +857,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (route === null) return
     let at = this.#phase < TUNNEL ? this.#endsAt(route) : NEVER
     if (this.#tryAt < at) at = this.#tryAt
+    if (this.#retry !== null && this.#retry.at < at) at = this.#retry.at
     if (this.#goneAt < at && this.#phase < RESPONDING) at = this.#goneAt
     const idle = this.#idleAt(route)
     if (idle < at) at = idle
@@ -881,6 +883,12 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       // Both sides of a call may speak at once, so that nobody's request was late.
       return this.#timeOut(this.stream.requestComplete || this.grpc !== null ? "responseTimeout" : "requestTimeout")
     }
+    const retry = this.#retry
+    if (retry !== null && now >= retry.at) {
+      retry.at = NEVER
+      this.#arm()
+      return this.#attempt(retry.fresh)
+    }
     if (now >= this.#tryAt) return this.#timeOut("perTryTimeout")
     if (now >= this.#goneAt && this.#phase < RESPONDING) return this.#cancel()
     if (now >= this.#idleAt(route)) return this.#timeOut("streamIdle")
@@ -894,7 +902,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (this.#phase >= RESPONDING) {
       this.#cutOff(code, where)
     } else if (endpoint !== null && this.#retry?.takeAfterFailure(code, true)) {
-      this.#retryAfter(endpoint, false)
+      this.#retryAfter(this.#retry, endpoint)
     } else {
       this.#fail(code, where)
       if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)
@@ -905,26 +913,17 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #end(): void {
     if (this.#phase === ENDED) return
     this.#phase = ENDED
-    const { means, listenerSlots, noRouteSlots } = this.plane
-    const metrics = means.metrics
-    this.duration = (this.#clockRead ? means.wheel.now : means.wheel.refresh()) - this.started
+    const { wheel } = this.plane.means
+    this.duration = (this.#clockRead ? wheel.now : wheel.refresh()) - this.started
     this.elapsed = this.duration
     this.#chain?.done()
     // Contexts of filters are kept for reuse, and with them for a while what their streams hold.
     this.#requestBody = null
     this.#responseBody = null
     this.#localBody = null
+    this.#retry?.settle()
     this.#retry = null
-    const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
-    metrics.add(listenerSlots.requestsActive, -1)
-    metrics.add(slots.requests + statusIndex(this.status), 1)
-    metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
-    if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
-    if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
-    if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
-    if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
-    // A filter that answers is at work, not at fault.
-    if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
+    this.publish()
     this.plane.snapshot.unpin()
   }
 }

@@ -6,7 +6,7 @@ import type { BodyTransfer } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { formatGrpcTimeout, isGrpcType, parseGrpcTimeout } from "../http/grpc.ts"
 import { encodeGrpcMessage, NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
-import type { RequestHead, ResponseHead } from "../http/message.ts"
+import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -46,6 +46,17 @@ export class GrpcCall {
   onHead(head: ResponseHead): void {
     this.status = parseGrpcStatus(head.fields.get("grpc-status"))
     this.#answered = isGrpcType(head.fields.get("content-type"))
+  }
+
+  /**
+   * How its response is framed towards its client, whose `body` it would have: trailers have no place behind a length in
+   * HTTP/1.1, nor in chunks that pass as they are.
+   */
+  frame(head: ResponseHead, body: BodyKind, takesChunks: boolean): BodyKind {
+    if (body === "chunked") return "close"
+    if (body !== "length" || !takesChunks || !this.#answered) return body
+    head.fields.remove("content-length")
+    return "close"
   }
 
   /** The head has left, and the body follows as `transfer` says. */

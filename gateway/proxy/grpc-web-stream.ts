@@ -131,6 +131,8 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
 
   sendEnd(trailers: Fields | null): void {
     if (this.#response === null) return this.#stream.sendEnd(trailers)
+    // Cut off inside a message: its client must not get one that looks whole.
+    if (!this.#response.whole) return this.#stream.abort()
     this.#send(this.#response.end(trailers))
     this.#stream.sendEnd(null)
   }

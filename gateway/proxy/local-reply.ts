@@ -17,8 +17,9 @@ const EMPTY = Buffer.alloc(0)
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
 
+/** Only a POST is a call, as for its exchange. */
 function isGrpc(request: RequestHead): boolean {
-  return isGrpcType(request.fields.get("content-type"))
+  return request.method === "POST" && isGrpcType(request.fields.get("content-type"))
 }
 
 function newHead(status: number): ResponseHead {

@@ -6,11 +6,16 @@ import type { Fields } from "../http/fields.ts"
 
 /** Octets of a body that are kept. */
 const MAX_KEPT = 64 * 1024
+/** Octets there is room for at first. */
+const FIRST_ROOM = 1024
+
+const EMPTY = Buffer.alloc(0)
 
 export class ReplayBuffer {
   ended = false
   trailers: Fields | null = null
-  #bytes: Buffer[] = []
+  // In one piece: a body may come octet by octet.
+  #bytes: Buffer = EMPTY
   #length = 0
   #lost = false
 
@@ -25,13 +30,20 @@ export class ReplayBuffer {
    */
   keep(buffer: Buffer, from: number, to: number, needed: boolean): void {
     if (this.#lost) return
-    this.#length += to - from
-    if (this.#length > MAX_KEPT && !needed) {
+    const length = this.#length + to - from
+    if (length > MAX_KEPT && !needed) {
       this.#lost = true
-      this.#bytes = []
+      this.#bytes = EMPTY
+      this.#length = 0
       return
     }
-    this.#bytes.push(Buffer.from(buffer.subarray(from, to)))
+    if (length > this.#bytes.length) {
+      const bytes = Buffer.allocUnsafeSlow(Math.max(length, FIRST_ROOM, Math.min(2 * this.#length, MAX_KEPT)))
+      this.#bytes.copy(bytes, 0, 0, this.#length)
+      this.#bytes = bytes
+    }
+    buffer.copy(this.#bytes, this.#length, from, to)
+    this.#length = length
   }
 
   end(trailers: Fields | null): void {
@@ -41,6 +53,6 @@ export class ReplayBuffer {
 
   /** Sends what is kept. */
   sendTo(stream: UpstreamStream): void {
-    for (const bytes of this.#bytes) stream.sendBytes(bytes, 0, bytes.length)
+    if (this.#length > 0) stream.sendBytes(this.#bytes, 0, this.#length)
   }
 }

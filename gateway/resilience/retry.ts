@@ -17,6 +17,10 @@ const GRPC: ReadonlyMap<number | string, number> = new Map([
   ["unavailable", 14],
 ])
 
+/** ms before a retry: at least, and at most. */
+const LEAST_PAUSE = 25
+const LONGEST_PAUSE = 250
+
 const PER_TRY_STATUS = 504
 const PER_TRY_GRPC = 4
 
@@ -55,10 +59,10 @@ export class RetryPolicy {
 
   /**
    * An attempt without a response head failed with `code`. `repeatable`: the method may be repeated. `unanswered`: no octet
-   * of a response has come.
+   * of a response has come. `grpc`: the request is a call, to which gRPC's conditions apply.
    */
-  onFailure(code: ErrorCode, repeatable: boolean, unanswered: boolean): boolean {
-    if (code === "perTryTimeout") return this.onStatus(PER_TRY_STATUS, repeatable) || this.onGrpcStatus(PER_TRY_GRPC)
+  onFailure(code: ErrorCode, repeatable: boolean, unanswered: boolean, grpc: boolean): boolean {
+    if (code === "perTryTimeout") return this.onStatus(PER_TRY_STATUS, repeatable) || (grpc && this.onGrpcStatus(PER_TRY_GRPC))
     const { source, retryable } = errors[code]
     if (source !== "upstream") return false
     if (retryable === "yes") return code === "connectFailure" || code === "connectTimeout" ? this.#connectFailure : this.#refused
@@ -74,6 +78,15 @@ export class RetryPolicy {
   onGrpcStatus(code: number): boolean {
     return code >= 0 && code < 31 && (this.#grpc & (1 << code)) !== 0
   }
+}
+
+/**
+ * ms before the `retry`th time (1, 2 …) a request is sent again, drawn from a range that doubles, so that many that failed
+ * together don't come back together. `random`: [0, 1).
+ */
+export function retryPause(retry: number, random: number): number {
+  const longest = Math.min(LONGEST_PAUSE, LEAST_PAUSE * 2 ** retry)
+  return LEAST_PAUSE + random * (longest - LEAST_PAUSE)
 }
 
 /**

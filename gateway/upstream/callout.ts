@@ -168,8 +168,10 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
-    // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once.
-    const repeatable = errors[code].retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method)
+    // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
+    // was refused unseen.
+    const { retryable } = errors[code]
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method))
     if (repeatable && !this.#retried) {
       this.#retried = true
       this.#tried ??= []

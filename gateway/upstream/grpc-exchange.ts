@@ -22,6 +22,8 @@ const MAX_MESSAGE = 1024 * 1024
 const MAX_UNSENT = 2 * 1024 * 1024
 /** Octets of messages not dealt with from which on the service is paused. */
 const MAX_UNTAKEN = 64 * 1024
+/** Octets that a message costs beside its own, roughly: empty ones take memory too. */
+const MESSAGE_COST = 256
 /** Connects that may fail before the call does: each on another endpoint. */
 const CONNECT_ATTEMPTS = 3
 
@@ -52,6 +54,8 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   readonly #timeout: number
   readonly #reader = new MessageReader(MAX_MESSAGE)
   #attempts = 0
+  /** It was refused unseen, and sent again. */
+  #retried = false
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
@@ -62,15 +66,20 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   readonly #unary: boolean
   /** Frames that wait for a connection, or for it to take more. */
   #unsent: Buffer[] = []
+  /** The message of a unary call, until its answer begins: it may have to be sent again. */
+  #kept: Buffer | null = null
   #unsentLength = 0
   /** No more messages are sent; what waits still is. */
   #sendsNoMore = false
   #endSent = false
-  /** Octets of messages the handler has and is not done with. */
+  /** Octets of messages the handler has and is not done with, and their cost. */
   #untaken = 0
   #paused = false
   /** Octets held against the share. */
   #held = 0
+  /** The status of an answer that is nothing but its head, told when that has ended; −1 = none. */
+  #status = -1
+  #text = ""
   /** Of the reader's message under way. */
   #reading = 0
 
@@ -87,19 +96,19 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
     this.#starting = true
-    this.#attempt()
+    this.#attempt(false)
     this.#starting = false
     if (!this.#ended && this.#timeout > 0) this.#deadline.set(this.#owner.wheel.refresh() + this.#timeout)
     return !this.#ended
   }
 
-  #attempt(): void {
+  #attempt(fresh: boolean): void {
     const endpoint = this.#service.balancer.next(this.#tried)
     if (endpoint === null) return this.#fail("noEndpoint")
     this.#attempts++
     this.#endpoint = endpoint
     endpoint.active++
-    endpoint.acquire(this, false)
+    endpoint.acquire(this, fresh)
   }
 
   needsHttp2(): boolean {
@@ -125,7 +134,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
       tried.push(endpoint)
       if (endpoints.some((other) => other.weight > 0 && !tried.includes(other))) {
         this.#owner.count(name, "retries")
-        return this.#attempt()
+        return this.#attempt(false)
       }
     }
     this.#fail(code)
@@ -136,14 +145,15 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   send(message: Uint8Array, end: boolean): void {
     if (this.#ended || this.#sendsNoMore) return
     const frame = grpcFrame(0, message)
-    if (this.#unsentLength + frame.length > MAX_UNSENT || !this.#hold(frame.length)) {
+    const cost = frame.length + MESSAGE_COST
+    if (this.#unsentLength + cost > MAX_UNSENT || !this.#hold(cost)) {
       this.#overfull = true
       this.#sendsNoMore = true
       this.#deadline.set(this.#owner.wheel.now)
       return
     }
     this.#unsent.push(frame)
-    this.#unsentLength += frame.length
+    this.#unsentLength += cost
     this.#sendsNoMore = end
     this.#sendNow()
   }
@@ -168,8 +178,10 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #sendWaiting(connection: UpstreamStream): void {
     while (this.#unsent.length > 0 && connection.writable) {
       const frame = this.#unsent.shift() as Buffer
-      this.#unsentLength -= frame.length
-      this.#release(frame.length)
+      const cost = frame.length + MESSAGE_COST
+      this.#unsentLength -= cost
+      if (this.#unary) this.#kept = frame
+      else this.#release(cost)
       connection.sendBytes(frame, 0, frame.length)
     }
     if (!this.#sendsNoMore || this.#overfull || this.#unsent.length > 0 || this.#endSent) return
@@ -183,9 +195,13 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onResponseHead(head: ResponseHead): boolean {
     const { fields } = head
+    if (this.#kept !== null) {
+      this.#release(this.#kept.length + MESSAGE_COST)
+      this.#kept = null
+    }
     if (!isGrpcType(fields.get("content-type"))) {
       const status = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
-      this.#giveUp(status, `answered with HTTP status ${head.status} and no gRPC`)
+      this.#endWith(head, status, `answered with HTTP status ${head.status} and no gRPC`)
       return false
     }
     const metadata = fields.entries()
@@ -194,11 +210,18 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
       const status = statusOf(fields)
       const text = decodeGrpcMessage(fields.get("grpc-message") ?? "")
       this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
-      this.#giveUp(status, text)
+      this.#endWith(head, status, text)
       return false
     }
     this.#owner.guard(() => this.#handler.onGrpcHead(metadata))
     return false
+  }
+
+  // Its head says how it ends. Without a body it is complete, and its connection is worth keeping.
+  #endWith(head: ResponseHead, status: number, text: string): void {
+    if (head.body !== "none") return this.#giveUp(status, text)
+    this.#status = status
+    this.#text = text
   }
 
   onResponseBytes(buffer: Buffer, from: number, to: number): void {
@@ -218,8 +241,9 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onMessage(message: Buffer): void {
     if (this.#ended) return
-    if (!this.#hold(message.length)) return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be taken")
-    this.#untaken += message.length
+    const cost = message.length + MESSAGE_COST
+    if (!this.#hold(cost)) return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be taken")
+    this.#untaken += cost
     if (this.#untaken > MAX_UNTAKEN && !this.#paused && !this.#unary) {
       this.#paused = true
       this.#connection?.pauseResponse()
@@ -228,9 +252,10 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   taken(octets: number): void {
-    this.#untaken -= octets
+    const cost = octets + MESSAGE_COST
+    this.#untaken -= cost
     if (this.#ended) return
-    this.#release(octets)
+    this.#release(cost)
     if (!this.#paused || this.#untaken > MAX_UNTAKEN) return
     this.#paused = false
     this.#connection?.resumeResponse()
@@ -244,6 +269,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onResponseEnd(trailers: Fields | null): void {
     if (this.#ended) return
+    if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (trailers !== null) {
       const metadata = trailers.entries()
       this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
@@ -257,8 +283,27 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   onTunnelEnd(): void {}
 
   onUpstreamFailed(code: ErrorCode): void {
+    const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
+    if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
+    if (errors[code].retryable === "yes" && this.#unary && !this.#retried) return this.#sendAgain(endpoint)
     this.#fail(code)
+  }
+
+  // Refused unseen: a call with one message goes to another endpoint if there is one, on a connection of its own kind.
+  #sendAgain(endpoint: Endpoint): void {
+    this.#retried = true
+    this.#tried ??= []
+    this.#tried.push(endpoint)
+    const kept = this.#kept
+    if (kept !== null) {
+      this.#kept = null
+      this.#unsent.unshift(kept)
+      this.#unsentLength += kept.length + MESSAGE_COST
+    }
+    this.#endSent = false
+    this.#owner.count(this.#service.name, "retries")
+    this.#attempt(true)
   }
 
   onDeadline(): void {
@@ -289,6 +334,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #end(): void {
     this.#ended = true
     this.#unsent = []
+    this.#kept = null
     this.#deadline.release()
     this.#owner.ended(this.#held)
     this.#held = 0

@@ -7,6 +7,7 @@ import type { GrpcHandler } from "../filter/grpc-callout.ts"
 import { HEALTH_CHECK_PATH, healthCheckRequest, isServing } from "../http/grpc-health.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { CalloutExchange, type CalloutOwner } from "./callout.ts"
 import { Endpoint } from "./endpoint.ts"
@@ -59,7 +60,8 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
     this.#endpoint = endpoint
     this.address = endpoint.address
     const balancer = { next: () => endpoint }
-    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, proxyProtocol: "" }
+    const retries = new RetryBudget()
+    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, callsMayBeHttp2: false, retries, proxyProtocol: "" }
     this.#check = check
     const guard = (run: () => void): void => {
       try {

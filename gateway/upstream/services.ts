@@ -3,6 +3,7 @@
 
 import type { ServiceConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
 import { EndpointHealthView, type HealthSlots } from "./health-table.ts"
@@ -13,8 +14,11 @@ export interface Service {
   readonly name: string
   readonly balancer: LoadBalancer
   readonly endpoints: readonly Endpoint[]
-  /** Its connections are, or may turn out to be, of HTTP/2. */
+  /** Any request to it goes, or may turn out to go, over HTTP/2. */
   readonly mayBeHttp2: boolean
+  /** The same of gRPC calls, which `auto` without TLS sends over HTTP/2, and them alone. */
+  readonly callsMayBeHttp2: boolean
+  readonly retries: RetryBudget
   /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
   readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
@@ -38,6 +42,8 @@ export class Services {
   #current: ReadonlyMap<string, Service> = NO_SERVICES
   /** Of a snapshot that is being made. */
   #next: ReadonlyMap<string, Service> = NO_SERVICES
+  /** What it says of endpoints that are in use already. */
+  #nextHealth = new Map<Endpoint, EndpointHealthView | null>()
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
@@ -53,6 +59,7 @@ export class Services {
     const services = new Map<string, Service>()
     const endpoints = new Map<string, Endpoint>()
     const words = health === null ? null : new Int32Array(health.memory)
+    this.#nextHealth = new Map()
     for (const [name, service] of Object.entries(config)) {
       const slots = health?.services[name]
       const settings = {
@@ -67,17 +74,22 @@ export class Services {
       const list: Endpoint[] = []
       for (const [i, { address, weight }] of service.endpoints.entries()) {
         const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, tls?.key, settings])
+        const live = this.#endpoints.get(key)
         const endpoint =
           endpoints.get(key) ??
-          this.#endpoints.get(key) ??
+          live ??
           new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
-        endpoint.health = words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], slots.allUnwell)
+        const view = words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], slots.allUnwell)
+        if (live === undefined) endpoint.health = view
+        else this.#nextHealth.set(live, view)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
       const { protocol, proxyProtocol, loadBalancing } = service
       const balancer = createLoadBalancer(loadBalancing, list, random)
-      services.set(name, { name, endpoints: list, balancer, mayBeHttp2: protocol !== "http1", proxyProtocol })
+      const callsMayBeHttp2 = protocol !== "http1"
+      const mayBeHttp2 = protocol === "h2" || (protocol === "auto" && tls !== null)
+      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2, retries: new RetryBudget() })
     }
     this.#next = services
     return { services, endpoints }
@@ -94,11 +106,14 @@ export class Services {
   /** The snapshot being made never came into force. */
   abandon(): void {
     this.#next = NO_SERVICES
+    this.#nextHealth = new Map()
   }
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
     for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
+    for (const [endpoint, view] of this.#nextHealth) endpoint.health = view
+    this.#nextHealth = new Map()
     this.#endpoints = endpoints
     this.#current = this.#next
     this.#next = NO_SERVICES

@@ -141,11 +141,15 @@ export class RootGrpcCall implements GrpcHandler {
 
   onGrpcMessage(message: Uint8Array): void {
     if (!this.unary) {
-      this.#tell(MESSAGE, (telling) => {
-        telling.message = message
-        this.#root.vm.exports.grpcReceive?.(this.#root.id, this.id, message.length)
-        this.#stream?.taken(message.length)
-      })
+      this.#tell(
+        MESSAGE,
+        (telling) => {
+          telling.message = message
+          this.#root.vm.exports.grpcReceive?.(this.#root.id, this.id, message.length)
+        },
+        // What this sets free may call filters of the same instance, which by now has nothing under way.
+        () => this.#stream?.taken(message.length),
+      )
       return
     }
     // Its status comes after it, and decides.
@@ -191,7 +195,7 @@ export class RootGrpcCall implements GrpcHandler {
     this.#root.statusMessage = message
   }
 
-  #tell(callback: string, call: (telling: Telling) => void): void {
+  #tell(callback: string, call: (telling: Telling) => void, after?: () => void): void {
     if (this.#over) return
     const root = this.#root
     const telling = new Telling(this.weight, (told) => {
@@ -200,6 +204,7 @@ export class RootGrpcCall implements GrpcHandler {
         root.vm.grpc = told
         call(told)
       })
+      if (!this.#over) after?.()
     })
     root.vm.work.take(telling)
   }

@@ -15,6 +15,7 @@ import { Exchanges } from "../../gateway/proxy/exchange.ts"
 import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
 import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
 import { Route } from "../../gateway/proxy/route.ts"
+import { RetryBudget } from "../../gateway/resilience/retry-budget.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
@@ -102,6 +103,8 @@ const route = new Route(config.routes[0], {
     name: "origin",
     endpoints: [endpoint],
     mayBeHttp2: false,
+    callsMayBeHttp2: false,
+    retries: new RetryBudget(),
     proxyProtocol: "" as const,
     balancer: { next: () => endpoint },
   }),

@@ -2,10 +2,11 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { Gateway } from "../support/gateway.ts"
-import { frame, framesOf, messagesOf } from "../support/grpc-messages.ts"
+import { frame, framesOf, call as http1Call, messagesOf } from "../support/grpc-messages.ts"
 import { H2Client, type H2Response, type RequestOptions } from "../support/h2-client.ts"
 import type { Field } from "../support/h2-hpack.ts"
 import { H2Origin, type H2Script } from "../support/h2-origin.ts"
+import { exchange } from "../support/raw-client.ts"
 
 const GRPC: Field = ["content-type", "application/grpc"]
 const OK: Field[] = [["grpc-status", "0"]]
@@ -103,6 +104,17 @@ describe("a reply of the gateway", () => {
     const response = await call("/plain")
     expect([messagesOf(response.body), statusOf(response)]).toEqual([["one"], "14"])
   })
+})
+
+test("an answer with a length keeps its trailers towards a client of HTTP/1.1", async () => {
+  scripts((arrival) => {
+    const body = frame("one")
+    arrival.head(200, [GRPC, ["content-length", String(body.length)]])
+    arrival.data(body)
+    arrival.trailers(OK)
+  })
+  const response = await exchange(gateway.port(), http1Call("/plain"), "POST")
+  expect([messagesOf(response.body), response.trailers, response.header("content-length")]).toEqual([["one"], OK, null])
 })
 
 describe("a call with a body", () => {

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { Gateway } from "../support/gateway.ts"
-import { answer, beginAnswer, endAnswer, frame, framesOf, fromBase64, messagesOf, refuse } from "../support/grpc-messages.ts"
+import { answer, beginAnswer, chunk, endAnswer, frame, framesOf, fromBase64, messagesOf, refuse } from "../support/grpc-messages.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin, type OriginConnection, type OriginScript } from "../support/origin.ts"
 import { exchange, RawClient, type Response } from "../support/raw-client.ts"
@@ -141,6 +141,30 @@ test.each([BINARY, TEXT])("a stream of answers arrives one by one (%s)", async (
   const trailers = frame("grpc-status: 3\r\n", 0x80)
   expect(rest).toContain(type === TEXT ? trailers.toString("base64") : trailers.toString("latin1"))
   client.destroy()
+})
+
+describe.each([BINARY, TEXT])("an answer cut off inside a message (%s)", (type) => {
+  const ends: [string, (connection: OriginConnection) => void][] = [
+    ["by the service's connection", (connection) => connection.reset()],
+    ["by trailers", (connection) => endAnswer(connection)],
+  ]
+
+  test.each(ends)("%s is never made to look whole", async (_, end) => {
+    let connection: OriginConnection | null = null
+    const part = frame("twenty octets of text").subarray(0, 15)
+    origin.script((_seen, answering) => {
+      connection = answering
+      beginAnswer(answering)
+      answering.write(chunk(part))
+    })
+    const client = await RawClient.connect(gateway.port("edge"))
+    client.send(request("/x", type, type === TEXT ? ask.toString("base64") : ask))
+    const shown = type === TEXT ? part.toString("base64") : part.toString("latin1")
+    await client.readThrough(shown)
+    end(connection as unknown as OriginConnection)
+    expect((await client.readToEnd()).toString("latin1")).not.toMatch(/grpc-status|gAAAA|\r\n0\r\n/)
+    client.destroy()
+  })
 })
 
 describe("what is answered by the gateway", () => {

@@ -40,6 +40,7 @@ beforeAll(async () => {
         { name: "single", match: { path: "/single" }, backends: "single", retry: { attempts: 3, on: 503 } },
         { name: "early", match: { path: "/early" }, backends: "early", retry: { on: 503 } },
         { name: "slow", match: { path: "/slow" }, backends: "pair", timeout: { request: "10s", perTry: "150ms" }, retry: { on: 504 } },
+        { name: "late", match: { path: "/late" }, backends: "pair", timeout: { perTry: "150ms" }, retry: { on: "deadlineExceeded" } },
         { name: "nobody", match: { path: "/nobody" }, backends: "nobody", retry: { attempts: 2, on: "connectFailure" } },
         { name: "grpc", match: { path: "/grpc" }, backends: "pair", retry: { on: ["unavailable", "resourceExhausted"] } },
       ],
@@ -111,6 +112,15 @@ describe("a listed status", () => {
     expect(first.requests.length - before).toBe(4)
   })
 
+  test("without a body leaves its connection to the next attempt", async () => {
+    const connects = async (): Promise<number> =>
+      (await readMetrics(gateway.adminPort)).sum("sluice_upstream_connects_total", { service: "single" })
+    first.script((_, connection) => connection.reply(503))
+    const before = await connects()
+    expect(await counting(() => get(gateway.port("edge"), "/single"))).toEqual([503, "", 4])
+    expect((await connects()) - before).toBeLessThanOrEqual(1)
+  })
+
   test("that is not listed is not tried again", async () => {
     once((_, connection) => connection.reply(502, "bad"))
     expect(await counting(() => get(gateway.port("edge"), "/statuses"))).toEqual([502, "bad", 1])
@@ -158,6 +168,16 @@ describe("a failure", () => {
   test("to answer in time is tried again", async () => {
     once(() => {})
     expect(await counting(() => get(gateway.port("edge"), "/slow"))).toEqual([200, "", 2])
+  })
+
+  test("to answer in time is tried again for gRPC's status only if it is a call", async () => {
+    once(() => {})
+    expect((await counting(() => post("/late", "body"))).filter((_, i) => i !== 1)).toEqual([504, 1])
+    once(
+      () => {},
+      (request, connection) => answer(connection, messagesOf(request.body)),
+    )
+    expect((await counting(() => exchange(gateway.port("edge"), call("/late"), "POST")))[2]).toBe(2)
   })
 
   test("to connect is tried again as often as the route says", async () => {

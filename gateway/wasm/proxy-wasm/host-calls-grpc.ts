@@ -44,6 +44,12 @@ export function grpcHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
     return methodPath(memory.utf8(service, serviceLength), memory.utf8(method, methodLength))
   }
 
+  /** What a guest adds to a call; null when it is malformed, or can't be sent. */
+  function metadataOf(pointer: number, length: number): readonly string[] | null {
+    const pairs = decodePairs(memory.bytes, pointer >>> 0, length >>> 0)
+    return pairs === null ? null : callMetadata(pairs)
+  }
+
   return {
     proxy_grpc_call(
       upstream,
@@ -74,7 +80,7 @@ export function grpcHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       const name = serviceOf(upstream, upstreamLength)
       if (name === "") return PARSE_FAILURE
       const path = pathOf(service, serviceLength, method, methodLength)
-      const pairs = callMetadata(decodePairs(memory.bytes, metadata >>> 0, metadataLength >>> 0) ?? [])
+      const pairs = metadataOf(metadata, metadataLength)
       if (path === "" || pairs === null || messageLength >>> 0 > MAX_MESSAGE) return INTERNAL_FAILURE
       vm.charge(CALL_WORK + (metadataLength >>> 0) + (messageLength >>> 0))
       const limit = timeout === 0 ? DEFAULT_TIMEOUT : Math.min(timeout >>> 0, MAX_TIMEOUT)
@@ -99,7 +105,7 @@ export function grpcHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       const name = serviceOf(upstream, upstreamLength)
       if (name === "") return PARSE_FAILURE
       const path = pathOf(service, serviceLength, method, methodLength)
-      const pairs = callMetadata(decodePairs(memory.bytes, metadata >>> 0, metadataLength >>> 0) ?? [])
+      const pairs = metadataOf(metadata, metadataLength)
       if (path === "" || pairs === null) return INTERNAL_FAILURE
       vm.charge(CALL_WORK + (metadataLength >>> 0))
       const stream = root.grpcStream({ service: name, path, metadata: pairs, timeout: 0 })

@@ -188,6 +188,8 @@ describe("the body of a request", () => {
 })
 
 describe("the body of a response", () => {
+  const frame = (text: string, flags = 0): Buffer => grpcFrame(flags, Buffer.from(text))
+
   const trailers = Fields.from([
     ["grpc-status", "0"],
     ["x-end", "e"],
@@ -195,18 +197,38 @@ describe("the body of a response", () => {
 
   test("ends with a frame of trailers", () => {
     const body = new WebResponseBody(false)
-    expect(body.write(Buffer.from("xabcx"), 1, 4).toString()).toBe("abc")
+    const message = frame("abc")
+    expect(body.write(Buffer.concat([Buffer.from("x"), message]), 1, 9)).toEqual(message)
+    expect(body.whole).toBe(true)
     const end = body.end(trailers)
     expect(end[0]).toBe(0x80)
     expect(end.readUInt32BE(1)).toBe(end.length - 5)
     expect(end.toString("latin1", 5)).toBe("grpc-status: 0\r\nx-end: e\r\n")
   })
 
+  test("is not whole inside a message", () => {
+    const body = new WebResponseBody(false)
+    const message = frame("abc")
+    for (let i = 0; i < message.length; i++) {
+      body.write(message, i, i + 1)
+      expect(body.whole).toBe(i === message.length - 1)
+    }
+  })
+
+  test("ends for good at a frame that a client would take for trailers", () => {
+    const body = new WebResponseBody(false)
+    const trailers = frame("grpc-status: 0\r\n", 0x80)
+    expect([body.write(trailers, 0, trailers.length).length, body.whole]).toEqual([0, false])
+    const message = frame("abc")
+    expect([body.write(message, 0, message.length).length, body.whole]).toEqual([0, false])
+  })
+
   test("in text can be decoded whole after every flush", () => {
     const body = new WebResponseBody(true)
-    const text = [body.write(Buffer.from("a"), 0, 1), body.flush(), body.write(Buffer.from("bc"), 0, 2), body.flush(), body.end(trailers)]
-    expect(text.slice(0, 2).join("")).toBe("YQ==")
-    expect(decoded(text.slice(0, 4).join(""))).toBe("abc")
-    expect(decoded(text.join(""))).toBe(`abc${trailerFrame(trailers).toString("latin1")}`)
+    const message = frame("abcd")
+    const text = [body.write(message, 0, 7), body.flush(), body.write(message, 7, 9), body.flush(), body.end(trailers)]
+    expect(text.slice(0, 2).join("")).toBe("AAAAAARhYg==")
+    expect(decoded(text.slice(0, 4).join(""))).toBe("\0\0\0\0\x04abcd")
+    expect(decoded(text.join(""))).toBe(`\0\0\0\0\x04abcd${trailerFrame(trailers).toString("latin1")}`)
   })
 })

@@ -111,6 +111,7 @@ describe("the replies of routes", () => {
 describe("a gRPC client", () => {
   const call = (): RequestHead => {
     const head = new RequestHead()
+    head.method = "POST"
     head.fields.add("content-type", "application/grpc+proto")
     return head
   }
@@ -148,9 +149,14 @@ describe("a gRPC client", () => {
     expect(reply.body.length).toBe(0)
   })
 
-  test("is known by its content type alone, and no other type is taken for it", () => {
+  test.each([
+    ["POST", "application/grpcx"],
+    ["GET", "application/grpc"],
+  ])("is none when it is a %s of %s", (method, type) => {
     const head = new RequestHead()
-    head.fields.add("content-type", "application/grpcx")
+    head.method = method
+    head.fields.add("content-type", type)
     expect(replies.error("noRoute", head).head.status).toBe(404)
+    expect(replies.filter({ status: 403, body: Buffer.alloc(0), headers: [], details: "", grpcStatus: -1 }, head).head.status).toBe(403)
   })
 })

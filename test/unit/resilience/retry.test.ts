@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { RetryCondition } from "../../../gateway/config/model.ts"
 import type { ErrorCode } from "../../../gateway/errors.ts"
-import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
+import { RetryPolicy, retryPause } from "../../../gateway/resilience/retry.ts"
 
 function policy(...on: RetryCondition[]): RetryPolicy {
   return new RetryPolicy({ attempts: 2, on })
@@ -40,19 +40,24 @@ describe("after a failure", () => {
     ["an attempt out of time, with its gRPC status listed", ["deadlineExceeded"], "perTryTimeout", true],
     ["an attempt out of time, with others listed", [503, "unavailable", "reset"], "perTryTimeout", false],
   ])("%s", (_, on, code, expected) => {
-    expect(policy(...on).onFailure(code, true, true)).toBe(expected)
+    expect(policy(...on).onFailure(code, true, true, true)).toBe(expected)
   })
 
   test("a method that may not be repeated is, only when nothing was done", () => {
-    expect(policy(...everything).onFailure("connectFailure", false, true)).toBe(true)
-    expect(policy(...everything).onFailure("upstreamRefused", false, true)).toBe(true)
-    expect(policy(...everything).onFailure("upstreamClosed", false, true)).toBe(false)
-    expect(policy("5xx").onFailure("perTryTimeout", false, true)).toBe(false)
-    expect(policy(504).onFailure("perTryTimeout", false, true)).toBe(true)
+    expect(policy(...everything).onFailure("connectFailure", false, true, false)).toBe(true)
+    expect(policy(...everything).onFailure("upstreamRefused", false, true, false)).toBe(true)
+    expect(policy(...everything).onFailure("upstreamClosed", false, true, false)).toBe(false)
+    expect(policy("5xx").onFailure("perTryTimeout", false, true, false)).toBe(false)
+    expect(policy(504).onFailure("perTryTimeout", false, true, false)).toBe(true)
+  })
+
+  test("gRPC's conditions are for calls alone", () => {
+    expect(policy("deadlineExceeded").onFailure("perTryTimeout", true, true, true)).toBe(true)
+    expect(policy("deadlineExceeded").onFailure("perTryTimeout", true, true, false)).toBe(false)
   })
 
   test("an answer that has begun is never asked for again", () => {
-    expect(policy("reset").onFailure("upstreamClosed", true, false)).toBe(false)
+    expect(policy("reset").onFailure("upstreamClosed", true, false, false)).toBe(false)
   })
 })
 
@@ -77,4 +82,9 @@ describe("after an answer", () => {
     expect(policy("unavailable").onGrpcStatus(14)).toBe(true)
     expect(policy("unavailable").onGrpcStatus(13)).toBe(false)
   })
+})
+
+test("the pause before a retry is drawn from a range that doubles, up to 250 ms", () => {
+  expect([1, 2, 3, 4, 100].map((retry) => retryPause(retry, 0))).toEqual([25, 25, 25, 25, 25])
+  expect([1, 2, 3, 4, 100].map((retry) => retryPause(retry, 1))).toEqual([50, 100, 200, 250, 250])
 })

@@ -4,7 +4,7 @@ import type { ErrorCode } from "../../../gateway/errors.ts"
 import type { GrpcCallout, GrpcHandler } from "../../../gateway/filter/grpc-callout.ts"
 import type { UpstreamHandler, UpstreamStream } from "../../../gateway/http/exchange.ts"
 import { Fields } from "../../../gateway/http/fields.ts"
-import { type RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
+import { type BodyKind, type RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { GrpcExchange, type GrpcOwner } from "../../../gateway/upstream/grpc-exchange.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
@@ -68,9 +68,14 @@ class Play implements UpstreamStream {
   }
   endTunnel(): void {}
 
-  answerHead(fields: readonly (readonly [string, string])[] = [["content-type", "application/grpc"]], status = 200): void {
+  answerHead(
+    fields: readonly (readonly [string, string])[] = [["content-type", "application/grpc"]],
+    status = 200,
+    body: BodyKind = "close",
+  ): void {
     const head = new ResponseHead()
     head.status = status
+    head.body = body
     for (const [name, value] of fields) head.fields.add(name, value)
     this.handler?.onResponseHead(head)
   }
@@ -170,10 +175,20 @@ describe("a service that is slow to read", () => {
     play.connect()
     play.writable = false
     call.send(Buffer.from("a"), true)
-    expect([play.sent.length, held]).toEqual([0, 6])
+    expect([play.sent.length, held]).toEqual([0, 6 + 256])
     play.writable = true
     play.handler?.onUpstreamWritable()
     expect([messagesOf(play.sent), held, play.log]).toEqual([["a"], 0, ["end"]])
+  })
+
+  test("is not sent empty messages without end", () => {
+    const call = open()
+    play.connect()
+    play.writable = false
+    for (let i = 0; i < 10_000; i++) call.send(Buffer.alloc(0), false)
+    now += 60
+    wheel.advance()
+    expect(events).toEqual(["end 8 too much waits to be sent"])
   })
 
   test("ends the call when too much waits, on a later turn", () => {
@@ -190,7 +205,7 @@ describe("a service that is slow to read", () => {
   })
 
   test("counts against the filter's share", () => {
-    room = 10
+    room = 270
     const call = open()
     call.send(Buffer.alloc(20), false)
     now += 60
@@ -207,9 +222,21 @@ describe("a filter that is slow to take", () => {
     play.answerBytes(frame("x".repeat(65_000)))
     expect(play.log).toEqual([])
     play.answerBytes(frame("x".repeat(1000)))
-    expect([play.log, held]).toEqual([["pause"], 66_000])
+    expect([play.log, held]).toEqual([["pause"], 66_000 + 2 * 256])
     call.taken(65_000)
-    expect([play.log, held]).toEqual([["pause", "resume"], 1000])
+    expect([play.log, held]).toEqual([["pause", "resume"], 1000 + 256])
+    call.taken(1000)
+    expect(held).toBe(0)
+  })
+
+  test("pauses it for empty messages as well", () => {
+    const call = open()
+    play.connect()
+    play.answerHead()
+    play.answerBytes(Buffer.alloc(257 * 5))
+    expect([play.log, held]).toEqual([["pause"], 257 * 256])
+    for (let i = 0; i < 257; i++) call.taken(0)
+    expect([play.log, held]).toEqual([["pause", "resume"], 0])
   })
 
   test("doesn't keep the status of a call with one message from coming", () => {
@@ -293,15 +320,40 @@ describe("an answer that is none", () => {
   })
 })
 
-test("an answer of trailers alone is told as trailers", () => {
-  open()
-  play.connect()
-  play.answerHead([
-    ["content-type", "application/grpc"],
-    ["grpc-status", "5"],
-    ["grpc-message", "none%20here"],
-  ])
-  expect(events).toEqual(["trailers content-type application/grpc grpc-status 5 grpc-message none%20here", "end 5 none here"])
+describe("an answer of its head alone", () => {
+  test("is told as trailers, and leaves its connection to others", () => {
+    open()
+    play.connect()
+    const fields = [
+      ["content-type", "application/grpc"],
+      ["grpc-status", "5"],
+      ["grpc-message", "none%20here"],
+    ] as const
+    play.answerHead(fields, 200, "none")
+    play.answerEnd(null)
+    expect(events).toEqual(["trailers content-type application/grpc grpc-status 5 grpc-message none%20here", "end 5 none here"])
+    expect([play.log, over]).toEqual([[], 1])
+  })
+
+  test("is as good when its stream is reset in place of its end", () => {
+    open()
+    play.connect()
+    const fields = [
+      ["content-type", "application/grpc"],
+      ["grpc-status", "5"],
+    ] as const
+    play.answerHead(fields, 200, "none")
+    play.handler?.onUpstreamFailed("upstreamReset", "", false)
+    expect([events.at(-1), over]).toEqual(["end 5 ", 1])
+  })
+
+  test("is told as a failure when it is no gRPC", () => {
+    open()
+    play.connect()
+    play.answerHead([], 503, "none")
+    play.answerEnd(null)
+    expect([events, play.log]).toEqual([["end 14 answered with HTTP status 503 and no gRPC"], []])
+  })
 })
 
 describe("a failure", () => {
@@ -311,6 +363,26 @@ describe("a failure", () => {
     expect(counted).toEqual(["api retries"])
     play.refuse("connectFailure")
     expect(events).toEqual(["end 14 connectFailure"])
+  })
+
+  test("of a call that was refused unseen is tried once more, with its message", () => {
+    const call = open({ unary: true })
+    play.connect()
+    call.send(Buffer.from("ask"), true)
+    play.handler?.onUpstreamFailed("upstreamRefused", "", true)
+    expect([play.waiters.length, counted, events]).toEqual([2, ["api retries"], []])
+    play.sent = Buffer.alloc(0)
+    play.connect()
+    expect([messagesOf(play.sent), play.log]).toEqual([["ask"], ["end", "end"]])
+    play.handler?.onUpstreamFailed("upstreamRefused", "", true)
+    expect([events, over, held]).toEqual([["end 14 upstreamRefused"], 1, 0])
+  })
+
+  test("of a stream that was refused is none that could be tried again", () => {
+    open()
+    play.connect()
+    play.handler?.onUpstreamFailed("upstreamRefused", "", true)
+    expect([events, play.waiters.length]).toEqual([["end 14 upstreamRefused"], 1])
   })
 
   test("under way ends with the status of its row", () => {

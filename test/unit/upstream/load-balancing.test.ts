@@ -64,7 +64,19 @@ describe.each(policies)("%s", (policy) => {
     const policyOf = balancer(policy, endpoints)
     for (const pick of times(100, () => policyOf.next())) expect(pick?.name).not.toBe("b")
     for (const pick of times(20, () => policyOf.next([endpoints[0]]))) expect(pick?.name).toBe("c")
-    for (const pick of times(20, () => policyOf.next([endpoints[0], endpoints[2]]))) expect(pick?.name).toBe("b")
+  })
+
+  test("goes back to those that are well rather than on to one that isn't", () => {
+    const endpoints = fakes(1, 5, 1)
+    const [a, b, c] = endpoints
+    b.unwell = true
+    const policyOf = balancer(policy, endpoints)
+    for (const pick of times(20, () => policyOf.next([a, c]))) expect(pick?.name).toBe("a")
+    for (const pick of times(20, () => policyOf.next([c, a]))) expect(pick?.name).toBe("c")
+    a.suspect = true
+    expect(policyOf.next([a, c])?.name).toBe("c")
+    c.suspect = true
+    for (const pick of times(20, () => policyOf.next([a, c]))) expect(pick?.name).toBe("b")
   })
 
   test("passes by those it was told were tried, while there are others", () => {

@@ -129,6 +129,7 @@ describe("proxy_grpc_call", () => {
     ["a pseudo-header", { metadata: pairs(":path", "/") }],
     ["a value with CR LF", { metadata: pairs("x", "a\r\nb: c") }],
     ["a name with a space", { metadata: pairs("a b", "c") }],
+    ["metadata that is malformed", { metadata: Buffer.from("no pairs at all") }],
   ])("answers INTERNAL_FAILURE to %s, which SDKs hand on", (_, parts) => {
     const { host, calls } = start()
     expect(calls.grpc({ message: "", ...parts })).toBe(INTERNAL_FAILURE)
@@ -247,6 +248,20 @@ describe("proxy_grpc_stream", () => {
     ])
     expect(host.take().filter((line) => line !== "")).toEqual(["head", "one", "trailers", "bad"])
     expect(made().untaken).toBe(0)
+  })
+
+  test("sets a message free when the guest has returned, so that what this causes can enter it", () => {
+    const { calls, events, made } = start()
+    calls.grpc()
+    made().onTaken = () => {
+      made().onTaken = null
+      made().message("two")
+    }
+    made().message("one")
+    expect(events()).toEqual([
+      [MESSAGE, 2, 3],
+      [MESSAGE, 2, 3],
+    ])
   })
 
   test("shows metadata and messages only to the callback they belong to", () => {

@@ -78,6 +78,7 @@ export class PendingGrpc implements GrpcStream {
   ended = false
   untaken = 0
   cancelled = false
+  onTaken: (() => void) | null = null
 
   constructor(callout: GrpcCallout, handler: GrpcHandler) {
     this.callout = callout
@@ -95,6 +96,7 @@ export class PendingGrpc implements GrpcStream {
 
   taken(octets: number): void {
     this.untaken -= octets
+    this.onTaken?.()
   }
 
   cancel(): void {
