@@ -225,7 +225,8 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
   onPeerEnd(peer: Peer): void {
     if (this.#state >= CLOSING) return
     if (this.#state < OPEN) {
-      this.#endedEarly = true
+      // A service that ends in the handshake of TLS says nothing of the client's side: another is tried.
+      if (peer === this.#downstream) this.#endedEarly = true
       return
     }
     this.#moved()
