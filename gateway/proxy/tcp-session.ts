@@ -120,6 +120,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     for (;;) {
       const endpoint = service.balancer.next(this.#tried)
       if (endpoint === null || (full && this.#tried?.includes(endpoint))) {
+        if (full) this.plane.countOverflow(this.backend?.name ?? "")
         this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
         return null
       }
