@@ -520,6 +520,7 @@ describe("certificates that change", () => {
     const gateway = await Gateway.start({
       files: { "a.pem": cert, "a.key": key, "clients.pem": clients.cert },
       config: {
+        admin: false,
         workers: 2,
         accessLog: "all",
         listeners: [
