@@ -80,6 +80,7 @@ export class Snapshot implements SnapshotPin {
           tls: spec.tls.listeners[listener.name] ?? null,
           listenerSlots: spec.slots.listeners[listener.name],
           slots: spec.slots.tcp[listener.name],
+          serviceSlots: (service) => spec.slots.services[service],
           filters: spec.filters.listeners[i].map((index) => filters[index] as WasmFilter),
           service: (name) => built.services.get(name),
         })

@@ -23,6 +23,8 @@ export interface CertificateNames extends CertificateDetails {
   readonly addresses: readonly string[]
   /** ms since the epoch; NaN when it can't be read. */
   readonly expires: number
+  /** It has a subject alternative name, whatever is in it: its common name then names no host (RFC 6125 §6.4.4). */
+  readonly hasAlternativeName: boolean
 }
 
 /** What the certificate says of itself; null when it is none. Names that are no names are left out. */
@@ -53,6 +55,7 @@ class Names implements CertificateNames {
   readonly addresses: string[] = []
   readonly sha256: string
   readonly expires: number
+  hasAlternativeName = false
 
   constructor(subject: DistinguishedName, expires: number, sha256: string) {
     this.subject = subject.text
@@ -81,6 +84,7 @@ function readExtensions(wrapper: DerReader, names: Names): boolean {
     if (!extension.next() || (extension.tag === BOOLEAN && !extension.next()) || extension.tag !== OCTET_STRING) return false
     const value = extension.inside()
     if (!value.expect(SEQUENCE)) return false
+    names.hasAlternativeName = true
     readNames(value.inside(), names)
   }
   return true

@@ -52,7 +52,7 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   readonly #plain: Step
   readonly #proxied: Step
   readonly #secured: Step
-  readonly #tls: TlsAcceptor | null
+  #tls: TlsAcceptor | null
   readonly #means: BoundAddressMeans
   readonly #server: Server
   #draining = false
@@ -126,7 +126,9 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.config = config
     this.slots = slots
     this.#trusted = trustedBy(config)
-    if (tls !== null) this.#tls?.update(tls.config, tls.material)
+    if (tls === null) this.#tls = null
+    else if (this.#tls === null) this.#tls = this.#acceptor(tls)
+    else this.#tls.update(tls.config, tls.material)
   }
 
   #accept(socket: Socket): void {

@@ -4,7 +4,7 @@ import type { ConnectionBackendConfig, TcpListenerConfig } from "../config/model
 import type { NetworkFilter } from "../filter/network-filter.ts"
 import { ServerNames } from "../router/server-names.ts"
 import { WeightedSplit } from "../router/split.ts"
-import type { ListenerSlots, TcpSlots } from "../telemetry/instruments.ts"
+import type { ListenerSlots, ServiceSlots, TcpSlots } from "../telemetry/instruments.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { SnapshotPin, WorkerMeans } from "./plane.ts"
@@ -44,6 +44,7 @@ export interface TcpPlaneParts {
   readonly slots: Readonly<Record<string, TcpSlots>>
   /** Its filters, configured, in order. */
   readonly filters: readonly NetworkFilter[]
+  serviceSlots(service: string): ServiceSlots | undefined
   service(name: string): Service | undefined
 }
 
@@ -62,6 +63,7 @@ export class TcpPlane {
   readonly #names: ServerNames<Share>
   readonly #others: Share
   readonly #service: (name: string) => Service | undefined
+  readonly #serviceSlots: (name: string) => ServiceSlots | undefined
   readonly #slots: Readonly<Record<string, TcpSlots>>
 
   constructor(config: TcpListenerConfig, parts: TcpPlaneParts) {
@@ -74,6 +76,7 @@ export class TcpPlane {
     this.listenerSlots = parts.listenerSlots
     this.filters = parts.filters
     this.#service = parts.service
+    this.#serviceSlots = parts.serviceSlots
     this.#slots = parts.slots
     this.noServiceSlots = parts.slots["-"]
     this.#names = new ServerNames(config.serverNames.map(({ hosts, backends }) => [hosts, new Share(backends, parts)] as const))
@@ -83,6 +86,12 @@ export class TcpPlane {
   /** The backend of a connection whose client asks for `serverName` ("" = none); null when no backend has a weight. */
   pick(serverName: string): TcpBackend | null {
     return (this.#names.find(serverName) ?? this.#others).pick(this.means.random())
+  }
+
+  /** A service had no room for a connection. */
+  countOverflow(service: string): void {
+    const slots = this.#serviceSlots(service)
+    if (slots !== undefined) this.means.metrics.add(slots.overflows, 1)
   }
 
   /** A backend for a service that a filter chose; null when there is none of that name. */

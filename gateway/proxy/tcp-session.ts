@@ -120,6 +120,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     for (;;) {
       const endpoint = service.balancer.next(this.#tried)
       if (endpoint === null || (full && this.#tried?.includes(endpoint))) {
+        if (full) this.plane.countOverflow(this.backend?.name ?? "")
         this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
         return null
       }
@@ -225,7 +226,8 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
   onPeerEnd(peer: Peer): void {
     if (this.#state >= CLOSING) return
     if (this.#state < OPEN) {
-      this.#endedEarly = true
+      // A service that ends in the handshake of TLS says nothing of the client's side: another is tried.
+      if (peer === this.#downstream) this.#endedEarly = true
       return
     }
     this.#moved()

@@ -19,11 +19,20 @@ export interface ServedPair {
 /** ECDSA signatures by curve (RFC 8446 §4.2.3), and RSA-PSS ones, without which TLS 1.3 can't use an RSA key. */
 const ECDSA_SIGNATURES: Readonly<Record<string, number>> = { prime256v1: 0x0403, secp384r1: 0x0503, secp521r1: 0x0603 }
 const PSS_SIGNATURES: readonly number[] = [0x0804, 0x0805, 0x0806]
-const NOTHING: CertificateNames = { subject: "", commonName: "", dnsNames: [], uris: [], addresses: [], sha256: "", expires: Number.NaN }
+const NOTHING: CertificateNames = {
+  subject: "",
+  commonName: "",
+  dnsNames: [],
+  uris: [],
+  addresses: [],
+  sha256: "",
+  expires: Number.NaN,
+  hasAlternativeName: true,
+}
 
-function hostsOf({ dnsNames, addresses, commonName }: CertificateNames): ReadonlySet<string> {
-  // The common name counts only where there is no other (RFC 6125 §6.4.4).
-  if (dnsNames.length + addresses.length > 0) return new Set([...dnsNames, ...addresses])
+function hostsOf({ dnsNames, addresses, commonName, hasAlternativeName }: CertificateNames): ReadonlySet<string> {
+  // An address written as a name is none (RFC 9525 §6.5), and the common name of a certificate that says for what it is neither.
+  if (hasAlternativeName) return new Set([...dnsNames.filter((name) => isIP(name) === 0), ...addresses])
   return new Set(commonName === "" ? [] : [commonName.toLowerCase()])
 }
 

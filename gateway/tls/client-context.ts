@@ -66,9 +66,13 @@ export class ClientTls {
   verify(socket: TLSSocket, host: string): string {
     const { insecureSkipVerify, identity } = this.#config
     if (insecureSkipVerify) return ""
-    if (!socket.authorized) return `certificate refused: ${reasonOf(socket.authorizationError)}`
     const shown = socket.getPeerX509Certificate()
     const names = shown === undefined ? null : readCertificate(shown.raw)
+    if (!socket.authorized) {
+      // Not every runtime says that this is why.
+      const expired = names !== null && names.expires <= Date.now()
+      return `certificate refused: ${expired ? "CERT_HAS_EXPIRED" : reasonOf(socket.authorizationError)}`
+    }
     if (names === null) return "certificate refused: it can't be read"
     if (identity !== "") {
       const id = spiffeId(names)

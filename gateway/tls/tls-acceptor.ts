@@ -6,6 +6,7 @@ import type { TLSSocket } from "node:tls"
 import type { ListenerTlsConfig } from "../config/model.ts"
 import type { ConnectionSecurity, HandshakeResult } from "../http/connection-security.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { CertificateNames } from "../identity/certificate.ts"
 import { CLIENT_HELLO_LIMIT, type ClientHello, ClientHelloReader, UNFINISHED } from "./client-hello.ts"
 import { ConnectionTls } from "./connection-tls.ts"
 import { idOf, type ServedCertificate, type ServerMaterial, TlsServers } from "./tls-server.ts"
@@ -79,8 +80,9 @@ export class TlsAcceptor {
   }
 }
 
-function endsOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`
+/** "" = the client is gone. */
+function endsOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return remoteAddress === undefined || remotePort === undefined ? "" : `${remoteAddress} ${remotePort} ${localAddress}`
 }
 
 class Handshake implements DeadlineOwner {
@@ -134,10 +136,11 @@ class Handshake implements DeadlineOwner {
     socket.unshift(kept)
     this.#kept = null
     this.#hello = hello
-    this.#certificate = this.#servers.choose(hello)
     this.#ends = endsOf(socket)
+    if (this.#ends === "") return this.fail("failed")
     this.#acceptor.pending.set(this.#ends, this)
     try {
+      this.#certificate = this.#servers.choose(hello)
       this.#servers.accept(socket, this.#certificate)
     } catch (error) {
       this.#acceptor.means.onFault(error)
@@ -147,9 +150,16 @@ class Handshake implements DeadlineOwner {
 
   /** @internal The runtime is done. */
   onSecured(socket: TLSSocket): void {
-    const { clients } = this.#servers
-    const peer = clients === null ? null : clients.judge(socket, Date.now())
-    if (peer === undefined) return this.#refuse(socket)
+    if (socket.destroyed) return this.#refuse(socket, "failed")
+    let peer: CertificateNames | null | undefined
+    try {
+      const { clients } = this.#servers
+      peer = clients === null ? null : clients.judge(socket, Date.now())
+    } catch (error) {
+      // A certificate that the runtime takes and can't read.
+      this.#acceptor.means.onFault(error)
+    }
+    if (peer === undefined) return this.#refuse(socket, "certificate")
     const raw = this.#socket
     raw.removeListener("close", this.#onEnd)
     // Not every runtime can reset a connection through its TLS.
@@ -172,10 +182,10 @@ class Handshake implements DeadlineOwner {
     this.#owner.onStepPassed(socket, security)
   }
 
-  #refuse(socket: TLSSocket): void {
+  #refuse(socket: TLSSocket, result: HandshakeResult): void {
     socket.on("error", () => {})
     socket.destroy()
-    this.fail("certificate")
+    this.fail(result)
   }
 
   onDeadline(): void {
@@ -193,7 +203,9 @@ class Handshake implements DeadlineOwner {
   #finish(result: HandshakeResult | null): void {
     this.#over = true
     this.#deadline.release()
-    this.#acceptor.pending.delete(this.#ends)
+    // A client may come again from the same port before it is noticed that it had left.
+    const { pending } = this.#acceptor
+    if (pending.get(this.#ends) === this) pending.delete(this.#ends)
     this.#acceptor.ended(result)
   }
 

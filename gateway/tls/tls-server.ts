@@ -1,6 +1,7 @@
 // The runtime's TLS servers of one listener, one for each certificate: none of them listens, they are given accepted sockets.
 // One each, since no runtime but one picks among several kinds of keys by itself.
 
+import { constants } from "node:crypto"
 import type { Socket } from "node:net"
 import { createServer, type Server, type TLSSocket } from "node:tls"
 import type { ListenerTlsConfig } from "../config/model.ts"
@@ -68,6 +69,8 @@ export class TlsServers {
       cert,
       key,
       minVersion: `TLSv${minVersion}`,
+      // Who the client is was found out in the one handshake there is (RFC 9113 §9.2.1 forbids others). Not every runtime has any.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION ?? 0,
       ...(this.#alpn.length === 0 ? {} : { ALPNProtocols: [...this.#alpn] }),
       // One that may be missing is looked at when the handshake is done; one that may not is asked for with an alert.
       ...(clientCa === "" ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: clientCertificate === "require" }),

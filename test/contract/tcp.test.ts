@@ -286,6 +286,7 @@ describe("a tcp listener", () => {
       service: "narrow",
     })
     over.destroy()
+    expect((await readMetrics(gateway.adminPort)).sum("sluice_upstream_overflows_total", { service: "narrow" })).toBe(1)
     const lines = gateway.access.length
     clients[1].destroy()
     await until(() => gateway.access.slice(lines).some(({ listener, flag }) => listener === "narrow" && flag !== "UO"), "room")

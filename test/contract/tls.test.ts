@@ -154,6 +154,15 @@ describe("an https listener", () => {
     older.client.destroy()
   })
 
+  test("shakes hands once: a client that asks for more is sent away", async () => {
+    const said = await openssl(gateway.port("main"), ["-tls1_2", "-servername", "shop.test"], "R\n", /never/)
+    if (said === null) return
+    const [before, after] = said.split("RENEGOTIATING")
+    expect(before).toContain("verify return:1")
+    expect(after).not.toContain("verify return:1")
+    expect(after).toContain("error:")
+  })
+
   test("agrees on the protocol it prefers, and refuses a client that knows none of its own", async () => {
     const both = await secure(gateway.port("main"), { ALPNProtocols: ["http/1.1", "h2"] })
     expect(both.socket.alpnProtocol).toBe("h2")
@@ -511,6 +520,7 @@ describe("certificates that change", () => {
     const gateway = await Gateway.start({
       files: { "a.pem": cert, "a.key": key, "clients.pem": clients.cert },
       config: {
+        admin: false,
         workers: 2,
         accessLog: "all",
         listeners: [

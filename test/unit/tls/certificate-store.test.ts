@@ -1,6 +1,6 @@
 import { createPrivateKey } from "node:crypto"
 import { describe, expect, test } from "vitest"
-import { CertificateStore, type ServedPair } from "../../../gateway/tls/certificate-store.ts"
+import { CertificateStore, coversHost, type ServedPair } from "../../../gateway/tls/certificate-store.ts"
 import type { ClientHello } from "../../../gateway/tls/client-hello.ts"
 import { Authority, type CertificateOptions } from "../../support/certs.ts"
 
@@ -47,6 +47,15 @@ describe("a certificate is chosen by name", () => {
     expect(wildcard.covers(".apps.test")).toBe(false)
     expect(store.certificates[0].covers("10.0.0.1")).toBe(true)
     expect(store.certificates[4].covers("cn.test")).toBe(false)
+    const workload = new CertificateStore([pair({ commonName: "cn.test", uris: ["spiffe://example.org/cn"] })])
+    expect(workload.certificates[0].covers("cn.test")).toBe(false)
+  })
+
+  test("and an address is no name", () => {
+    const names = { ...store.certificates[0].names, dnsNames: ["10.0.0.2", "first.test"] }
+    expect(coversHost(names, "10.0.0.1")).toBe(true)
+    expect(coversHost(names, "10.0.0.2")).toBe(false)
+    expect(coversHost(names, "first.test")).toBe(true)
   })
 })
 
