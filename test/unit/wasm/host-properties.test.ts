@@ -218,7 +218,7 @@ describe("properties", () => {
       forwardedClientCert: "",
       covers: () => true,
     }
-    direct.stream.info = { ...direct.stream.info, security }
+    direct.stream.info = { ...direct.stream.info, security, requestedServerName: security.serverName }
     const expected = {
       requested_server_name: "edge.test",
       tls_version: "TLSv1.3",
