@@ -4,8 +4,10 @@ import type { ErrorCode } from "../../../gateway/errors.ts"
 import type { UpstreamHandler, UpstreamStream } from "../../../gateway/http/exchange.ts"
 import { RequestHead } from "../../../gateway/http/message.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
+import * as h2 from "../../../gateway/http2/frames.ts"
 import { Endpoint } from "../../../gateway/upstream/endpoint.ts"
 import type { ConnectionWaiter, PoolSettings } from "../../../gateway/upstream/pool.ts"
+import { frame } from "../../fuzz/h2-inputs.ts"
 import { until, within } from "../../support/deadline.ts"
 import { freePort, listen } from "../../support/ports.ts"
 
@@ -141,11 +143,15 @@ function reply(_request: string, socket: Socket): void {
 
 const endpoints: Endpoint[] = []
 
-function endpoint(port: number, changed: Partial<PoolSettings> = {}): { pool: Endpoint; counts: Counts; wheel: TimerWheel } {
+function endpoint(
+  port: number,
+  changed: Partial<PoolSettings> = {},
+  protocol: "http1" | "h2" = "http1",
+): { pool: Endpoint; counts: Counts; wheel: TimerWheel } {
   const counts = new Counts()
   const wheel = new TimerWheel()
   wheels.push(wheel)
-  const pool = new Endpoint("127.0.0.1", port, 1, "http1", null, { ...settings, ...changed }, wheel, counts)
+  const pool = new Endpoint("127.0.0.1", port, 1, protocol, null, { ...settings, ...changed }, wheel, counts)
   endpoints.push(pool)
   return { pool, counts, wheel }
 }
@@ -361,6 +367,48 @@ describe("connections that are kept", () => {
     const next = acquire(pool)
     expect(next.connection).toBe(slow.connection)
     expect(await next.exchange()).toBe("ok")
+  })
+})
+
+describe("connections of HTTP/2", () => {
+  /** A peer whose settings allow so many streams; `allow` changes that. */
+  async function greeter(streams: number): Promise<Peer & { allow(streams: number): void }> {
+    const settings = (allowed: number): Buffer => {
+      const payload = Buffer.from([0, h2.SETTINGS_MAX_CONCURRENT_STREAMS, 0, 0, 0, allowed])
+      return frame(h2.SETTINGS, 0, 0, payload)
+    }
+    const greeted = new Set<Socket>()
+    const made = await peer((_request, socket) => {
+      if (!greeted.has(socket)) socket.write(settings(streams))
+      greeted.add(socket)
+    })
+    const allow = (more: number): void => {
+      for (const socket of made.sockets) socket.write(settings(more))
+    }
+    return { ...made, allow }
+  }
+
+  test("carry as many requests as the peer allows; then another is made", async () => {
+    const { port } = await greeter(2)
+    const { pool, counts } = endpoint(port, {}, "h2")
+    const clients = Array.from({ length: 5 }, () => acquire(pool))
+    await Promise.all(clients.map((client) => client.settled()))
+    expect(counts).toMatchObject({ open: 3, waiting: 0 })
+  })
+
+  test("are not made again and again to a peer that allows no request; it is waited for", async () => {
+    const { port, sockets, allow } = await greeter(0)
+    const { pool, counts } = endpoint(port, {}, "h2")
+    const first = acquire(pool)
+    await until(() => sockets.length === 1, "a connection")
+    const second = acquire(pool)
+    // What would have been made by now: connects are told of before settings are.
+    const other = await peer()
+    for (let i = 0; i < 5; i++) await (await acquire(endpoint(other.port).pool).settled()).exchange()
+    expect([counts.made, counts.waiting]).toEqual([1, 2])
+    allow(10)
+    await Promise.all([first.settled(), second.settled()])
+    expect(counts).toMatchObject({ made: 1, waiting: 0 })
   })
 })
 
