@@ -61,7 +61,7 @@ export abstract class Outgoing {
   }
 
   /** Sends it without a wait; `expected`: it is told of the answer. */
-  protected launch(expected: bool): bool {
+  protected launch(expected: bool): boolean {
     const id = this.dispatch()
     if (id == 0) return false
     if (expected) underWay().pending.set(id, this)
