@@ -24,6 +24,7 @@ beforeAll(() => {
   })
   expect(built.stdout + built.stderr).toBe("")
   cpSync(join(root, "package.json"), join(installed, "package.json"))
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ dependencies: { [manifest.name]: manifest.version } }))
   for (const name of Object.keys(manifest.dependencies)) {
     const link = join(folder, "node_modules", name)
     mkdirSync(dirname(link), { recursive: true })
