@@ -80,7 +80,7 @@ const cases: readonly Case[] = [
   { what: "no word in the handshake", at: "leaving", tls: { ca }, refused: /./ },
 ]
 
-const protocols = ["http1", "h2"] as const
+const protocols = ["http1", "h2", "auto"] as const
 let gateway: Gateway
 
 beforeAll(async () => {
