@@ -171,7 +171,14 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
     ...(written.retry === undefined ? {} : { retry: written.retry }),
+    ...canary(written),
   }
+}
+
+function canary({ canary, backends = [] }: WrittenRoute): Pick<RouteConfig, "canary"> {
+  if (canary === undefined) return {}
+  const { service = backends[backends.length - 1].service, steps, interval, abortOn } = canary
+  return { canary: { service, steps, interval, abortOn: { ...abortOn, p99: abortOn.p99 ?? 0 } } }
 }
 
 function action(written: WrittenRoute): RouteConfig["action"] {

@@ -1,6 +1,8 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { CanaryConfig } from "./canary-model.ts"
+
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
   readonly host: string
@@ -15,8 +17,8 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Which exchanges get a line: none, those with a response flag (default), all. */
   readonly accessLog: "off" | "errors" | "all"
-  /** `timeout`: ms running exchanges get at shutdown; default 30 s. */
-  readonly drain: { readonly timeout: number }
+  /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
+  readonly drain: { readonly delay: number; readonly timeout: number }
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -391,6 +393,8 @@ export interface RouteConfig {
     /** `request` for gRPC, beside what a call's grpc-timeout says: none unless `request` was written, since streams are long. */
     readonly grpc: number
   }
+  /** Of a route that forwards. Undefined: the weights are as they are written. */
+  readonly canary?: CanaryConfig | undefined
   /** Undefined: only what proves to have reached no service is sent again. */
   readonly retry?: RetryConfig | undefined
   /** Browsers' gRPC-Web becomes gRPC. */

@@ -40,7 +40,7 @@ test("the smallest useful file has every default filled in", () => {
     workers: "auto",
     log: { level: "info", format: "auto" },
     accessLog: "errors",
-    drain: { timeout: 30_000 },
+    drain: { delay: 0, timeout: 30_000 },
     listeners: [
       {
         name: "listener-0",
@@ -106,7 +106,8 @@ describe("a document", () => {
       `${listeners}log: { level: debug, format: json }\naccessLog: off\n`,
       { log: { level: "debug", format: "json" }, accessLog: "off" },
     ],
-    ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { timeout: 0 } }],
+    ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { delay: 0, timeout: 0 } }],
+    ["with time to go elsewhere", `${listeners}drain: { delay: 10s }\n`, { drain: { delay: 10_000, timeout: 30_000 } }],
     [
       "with durations of every unit",
       "listeners: [{ address: 127.0.0.1:1, timeouts: { head: 250ms, idle: 1.5s, tunnelIdle: 2h, halfClose: 0 } }]\ndrain: { timeout: 1m }\n",

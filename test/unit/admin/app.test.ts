@@ -9,6 +9,7 @@ import { config } from "./support/config.ts"
 
 const ready: ReadyState = {
   ready: true,
+  draining: false,
   reasons: [],
   generation: 3,
   lastReload: { ok: true, error: null, at: "2026-01-02T03:04:05.000Z" },
@@ -51,6 +52,8 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       filters: () => [filter],
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      canaries: () => [],
+      steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
       ...deps,
     },
@@ -88,7 +91,7 @@ describe("probes", () => {
 describe("content", () => {
   test("/metrics is the registry's exposition under its content type", async () => {
     const registry = new MetricsRegistry()
-    new Instruments(registry).configTaken(7, 0)
+    new Instruments(registry).generation(7)
     const response = await admin({ exposition: () => registry.exposition() })("/metrics")
     expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8")
     expect(await response.text()).toContain("\nsluice_config_generation 7\n")

@@ -287,7 +287,8 @@ describe("instruments", () => {
   test("configuration and workers show", async () => {
     const registry = new MetricsRegistry()
     const instruments = new Instruments(registry)
-    instruments.configTaken(4, 1_700_000_000_500)
+    instruments.generation(4)
+    instruments.configTaken(1_700_000_000_500)
     instruments.configRefused(1_700_000_001_000)
     instruments.workersRunning(2)
     instruments.workerRestarted()
