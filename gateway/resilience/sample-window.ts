@@ -11,30 +11,36 @@ export interface WindowSample {
   readonly exchanges: number
 }
 
-/** Samples a window of its span holds; more frequent ones are thinned out. */
+/** Samples a window holds, or up to twice as many; more frequent ones are thinned out. */
 const RESOLUTION = 60
 
 export class SampleWindow<Sample extends WindowSample> {
   readonly #span: number
   readonly #minimum: number
-  /** Oldest first; the first is the beginning of the window. Never empty, and never more than twice {@link RESOLUTION}. */
+  /** ms between two samples that are kept. */
+  #spacing: number
+  /** Oldest first; the first is the beginning of the window. Never empty. */
   #samples: Sample[]
 
   constructor(span: number, minimum: number, start: Sample) {
     this.#span = span
     this.#minimum = minimum
+    this.#spacing = span / RESOLUTION
     this.#samples = [start]
   }
 
   /** Takes the newest totals; answers with those at the beginning of the window that ends with them. */
   take(sample: Sample): Sample {
     const samples = this.#samples
-    if (sample.at - samples[samples.length - 1].at >= this.#span / RESOLUTION) samples.push(sample)
+    if (sample.at - samples[samples.length - 1].at >= this.#spacing) samples.push(sample)
     let first = 0
     while (first + 1 < samples.length && this.#holds(samples[first + 1], sample)) first++
     if (first > 0) samples.splice(0, first)
-    // Of a window that grows because little happens, every other sample will do.
-    if (samples.length > 2 * RESOLUTION) this.#samples = samples.filter((_, i) => i % 2 === 0)
+    if (samples.length > 2 * RESOLUTION) {
+      // It grows because little happens: every other sample will do.
+      this.#samples = samples.filter((_, i) => i % 2 === 0)
+      this.#spacing *= 2
+    } else if (samples.length < RESOLUTION / 2 && this.#spacing > this.#span / RESOLUTION) this.#spacing /= 2
     return this.#samples[0]
   }
 

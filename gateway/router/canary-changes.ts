@@ -146,7 +146,8 @@ export class CanaryChanges {
       watched.moving = true
       void this.#options.inTurn(async () => {
         // Another change may have come first.
-        if (this.#watched.get(route) === watched) await this.#move(route, watched, position)
+        const moved = this.#watched.get(route) === watched && (await this.#move(route, watched, position))
+        if (moved && position.state === "rolledBack") this.#options.instruments.rolledBack(route, watched.config.service)
         watched.moving = false
       })
     }
@@ -196,7 +197,6 @@ export class CanaryChanges {
     }
     watched.since = Date.now()
     watched.notBefore = 0
-    if (position.state === "rolledBack") this.#options.instruments.rolledBack(route, config.service)
     this.#log(MESSAGES[position.state], route, config, position)
     return true
   }
