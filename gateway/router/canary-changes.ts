@@ -114,7 +114,7 @@ export class CanaryChanges {
       if (entry?.identity !== identity) {
         position = firstPosition(plan)
         entry = { canary: new Canary(plan, p99, sample), config: plan, others, identity, since: Date.now(), moving: false, notBefore: 0 }
-        done.push(() => this.#log("canary begins", route.name, plan, position))
+        done.push(() => this.#log("info", "canary begins", route.name, plan, position))
       } else if (this.#next?.route === route.name) {
         position = this.#next.position
         const { canary } = entry
@@ -146,7 +146,7 @@ export class CanaryChanges {
       watched.moving = true
       void this.#options.inTurn(async () => {
         // Another change may have come first.
-        const moved = this.#watched.get(route) === watched && (await this.#move(route, watched, position))
+        const moved = this.#watched.get(route) === watched && (await this.#move(route, watched, position, false))
         if (moved && position.state === "rolledBack") this.#options.instruments.rolledBack(route, watched.config.service)
         watched.moving = false
       })
@@ -167,13 +167,13 @@ export class CanaryChanges {
       }
       const position = watched.canary.order(order)
       if (typeof position === "string") outcome = { status: 409, message: `the canary of route ${route} ${position}` }
-      else if (await this.#move(route, watched, position)) outcome = { status: 200, message: this.#said(route, watched) }
+      else if (await this.#move(route, watched, position, true)) outcome = { status: 200, message: this.#said(route, watched) }
     })
     return outcome
   }
 
   /** Whether it is in force. */
-  async #move(route: string, watched: Watched, position: CanaryPosition): Promise<boolean> {
+  async #move(route: string, watched: Watched, position: CanaryPosition, ordered: boolean): Promise<boolean> {
     const { canary, config } = watched
     const before = canary.position
     if (position.share === before.share) canary.take(position, this.#sample(performance.now(), route, watched))
@@ -197,13 +197,13 @@ export class CanaryChanges {
     }
     watched.since = Date.now()
     watched.notBefore = 0
-    this.#log(MESSAGES[position.state], route, config, position)
+    this.#log(position.state === "rolledBack" && !ordered ? "error" : "info", MESSAGES[position.state], route, config, position)
     return true
   }
 
-  #log(message: string, route: string, { service }: CanaryConfig, { state, share, reason }: CanaryPosition): void {
+  #log(level: "info" | "error", message: string, route: string, { service }: CanaryConfig, { share, reason }: CanaryPosition): void {
     const fields = { route, service, share: percent(share), ...(reason === "" ? {} : { reason }) }
-    this.#options.log(state === "rolledBack" ? "error" : "info", message, fields)
+    this.#options.log(level, message, fields)
   }
 
   #sample(now: number, route: string, { config, others }: Watched): CanarySample {

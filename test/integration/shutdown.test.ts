@@ -29,7 +29,7 @@ async function start(drain: object = {}, tcp: boolean = false): Promise<{ gatewa
       drain,
       listeners: [
         { name: "http", address: "127.0.0.1:0" },
-        ...(tcp ? [{ name: "tcp", address: "127.0.0.1:0", protocol: "tcp", backends: "origin" }] : []),
+        ...(tcp ? ["tcp", "auto"].map((protocol) => ({ name: protocol, address: "127.0.0.1:0", protocol, backends: "origin" })) : []),
       ],
       services: { origin: { endpoints: [origin.address] } },
       routes: [{ backends: "origin" }],
@@ -136,8 +136,8 @@ describe("shutdown", () => {
     expect([ready.status, JSON.parse(ready.text())]).toMatchObject([503, { ready: false, draining: true, reasons: ["shutting down"] }])
     // Both workers have heard of it when its connections of HTTP/2 have, or soon.
     await streams.until(() => streams.goaway !== null, "GOAWAY")
-    const told = async (): Promise<boolean> => {
-      const client = await ask(port, "/quick")
+    const told = async (listener: string): Promise<boolean> => {
+      const client = await ask(gateway.port(listener), "/quick")
       const response = await client.readResponse()
       client.destroy()
       expect(response.text()).toBe("quick")
@@ -145,7 +145,7 @@ describe("shutdown", () => {
     }
     let inARow = 0
     await until(async () => {
-      inARow = (await told()) ? inARow + 1 : 0
+      inARow = (await told("http")) && (await told("auto")) ? inARow + 1 : 0
       return inARow > 8
     }, "new connections that are told")
     idle.send("GET /quick HTTP/1.1\r\nhost: a\r\n\r\n")
