@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, test } from "vitest"
 import { until } from "../support/deadline.ts"
-import { Gateway } from "../support/gateway.ts"
+import { Gateway, runtimeCommand } from "../support/gateway.ts"
 import { H2Client } from "../support/h2-client.ts"
 import { Origin, type OriginConnection } from "../support/origin.ts"
 import { get, RawClient } from "../support/raw-client.ts"
@@ -15,21 +16,23 @@ afterEach(async () => {
   origin = null
 })
 
-/** A gateway before an origin that answers only what the test answers. */
-async function start(drain: object = {}, tcp: boolean = false): Promise<{ gateway: Gateway; held: OriginConnection[] }> {
+/** A gateway before an origin that answers only what the test answers. `all`: it has listeners of every kind, and can lose a worker. */
+async function start(drain: object = {}, all: boolean = false): Promise<{ gateway: Gateway; held: OriginConnection[] }> {
   const held: OriginConnection[] = []
   origin = await Origin.start((request, connection) => {
     if (request.target === "/quick") connection.reply(200, "quick")
     else held.push(connection)
   })
+  const { command, args } = runtimeCommand(fileURLToPath(new URL("../support/killable-main.ts", import.meta.url)))
   gateway = await Gateway.start({
+    ...(all ? { command: [command, ...args] } : {}),
     config: {
       admin: { address: "127.0.0.1:0" },
       workers: 2,
       drain,
       listeners: [
         { name: "http", address: "127.0.0.1:0" },
-        ...(tcp ? ["tcp", "auto"].map((protocol) => ({ name: protocol, address: "127.0.0.1:0", protocol, backends: "origin" })) : []),
+        ...(all ? ["tcp", "auto"].map((protocol) => ({ name: protocol, address: "127.0.0.1:0", protocol, backends: "origin" })) : []),
       ],
       services: { origin: { endpoints: [origin.address] } },
       routes: [{ backends: "origin" }],
@@ -164,6 +167,11 @@ describe("shutdown", () => {
     held[0].reply(200, "slow but done")
     const response = await waiting.readResponse()
     expect([response.text(), response.header("connection")]).toEqual(["slow but done", "close"])
+    // A worker that takes another's place tells its clients, too.
+    const from = gateway.log.length
+    gateway.signal("SIGUSR2")
+    await gateway.waitForLog(({ message }) => message === "worker replaced", "the replacement", undefined, from)
+    for (let i = 0; i < 8; i++) expect(await told("http")).toBe(true)
     gateway.signal("SIGTERM")
     expect((await gateway.exited(5000)).code).toBe(143)
     for (const each of [waiting, idle, streams, more]) each.destroy()

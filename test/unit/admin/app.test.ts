@@ -146,6 +146,11 @@ describe("refusals", () => {
     expect([taken.status, await taken.json()]).toEqual([409, { error: "auth null" }])
     const released = await request("/filters/auth/release", { method: "POST", headers: ordered })
     expect([released.status, await released.json()]).toEqual([404, { error: "auth" }])
+    for (const order of ["pause", "resume", "promote", "abort", "restart"]) {
+      const steered = await request(`/canaries/a/b/${order}`, { method: "POST", headers: ordered })
+      expect([steered.status, await steered.json()]).toEqual([200, { done: `${order} a/b` }])
+    }
+    expect((await request("/canaries/a/destroy", { method: "POST", headers: ordered })).status).toBe(404)
   })
 
   test.each([
@@ -155,11 +160,12 @@ describe("refusals", () => {
     ["where others can reach it", ordered, "0.0.0.0"],
   ])("an order %s is refused", async (_what, headers, host) => {
     const never = () => Promise.reject(new Error("was passed on"))
-    const request = admin({ push: never, unpush: never, release: never }, host)
+    const request = admin({ push: never, unpush: never, release: never, steer: never }, host)
     for (const [method, path] of [
       ["PUT", "/filters/auth/module"],
       ["DELETE", "/filters/auth/module"],
       ["POST", "/filters/auth/release"],
+      ["POST", "/canaries/everyone/promote"],
     ]) {
       expect((await request(path, { method, headers: headers as Record<string, string> })).status).toBe(403)
     }
