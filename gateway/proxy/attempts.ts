@@ -282,7 +282,8 @@ export class Attempts {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
     endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    if (this.answered) return this.owner.onResponseFailed(code, `${endpoint.address} ${details}`)
+    // A tunnel that ends as it should has no details.
+    if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
