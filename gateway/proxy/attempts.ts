@@ -259,7 +259,6 @@ export class Attempts {
     const { endpoint } = attempt
     const racing = this.#gone(attempt)
     if (code === "overflow") this.#count("overflows")
-    else endpoint.failed(code, 0)
     if (racing) return
     if (code !== "overflow" && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
       // Nothing was sent: another endpoint may do.
@@ -281,7 +280,6 @@ export class Attempts {
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
-    endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
     // A tunnel that ends as it should has no details.
     if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
@@ -307,7 +305,6 @@ export class Attempts {
     const now = this.#plane.means.wheel.refresh()
     const grpcStatus = this.needsHttp2 ? wholeStatus(head) : -1
     const spare = status === 429 || status === 503 ? parseRetryAfter(head.fields.get("retry-after"), this.#plane.means.epoch + now) : 0
-    endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
     if (status >= 400 || grpcStatus > 0) {
       if (this.#rival !== null && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true) {
         // The other one may do better.
@@ -338,8 +335,6 @@ export class Attempts {
   #choose(attempt: Attempt, now: number): void {
     const other = attempt === this.#current ? this.#rival : this.#current
     if (other !== null) {
-      // Nobody will know how long it would have taken: as long as this, at least.
-      if (other.connection !== null) other.endpoint.failed("perTryTimeout", now - other.sentAt)
       other.cancel()
       if (attempt === this.#rival) this.#count("hedgesWon")
       this.address = attempt.endpoint.address
@@ -420,30 +415,17 @@ export class Attempts {
     }
     if (now >= this.#rivalAt) this.#race()
     const rival = this.#rival
-    if (rival !== null && now >= rival.dueAt) this.#late(rival, now)
+    if (rival !== null && now >= rival.dueAt) this.#late(rival)
     const current = this.#current
-    if (current !== null && now >= current.dueAt) this.#late(current, now)
+    if (current !== null && now >= current.dueAt) this.#late(current)
   }
 
-  #late(attempt: Attempt, now: number): void {
-    const { endpoint } = attempt
+  #late(attempt: Attempt): void {
     attempt.cancel()
-    endpoint.failed("perTryTimeout", attempt.sentAt === 0 ? 0 : now - attempt.sentAt)
     if (this.#gone(attempt)) return
     const retry = this.#retries()
     if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered("perTryTimeout", endpoint.address)
-  }
-
-  /** The exchange is out of time: so are the attempts that have sent all they had to. */
-  expire(code: ErrorCode): void {
-    const now = this.#plane.means.wheel.now
-    if (!this.answered && errors[code].source === "upstream") {
-      for (const attempt of [this.#current, this.#rival]) {
-        if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
-      }
-    }
-    this.cancel()
+    this.owner.onUnanswered("perTryTimeout", attempt.endpoint.address)
   }
 
   #count(what: "reused" | "retries" | "overflows" | "hedges" | "hedgesWon"): void {

@@ -82,8 +82,6 @@ class Play {
       address,
       weight: 1,
       active: 0,
-      answered() {},
-      failed() {},
       acquire: (waiter: ConnectionWaiter) => {
         if (this.#random() < 0.4) this.#connect(waiter)
         else this.#waiting.push(waiter)
