@@ -1,31 +1,17 @@
 // `sluice canary ls`: the canaries of a running gateway, their steps and figures.
 
 import type { CanaryStatus } from "../router/canary-changes.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
-import { type Command, command, UsageError } from "./command.ts"
+import { adminList } from "./admin-list.ts"
+import type { Command } from "./command.ts"
 import { printable, table } from "./table.ts"
 
 const HEAD = ["ROUTE", "SERVICE", "STATE", "STEP", "SHARE", "SINCE", "REQUESTS", "ERRORS", "P99", "OTHERS", "ERRORS", "P99"]
 
-export const canaryLs: Command = command({
-  name: "ls",
+export const canaryLs: Command = adminList<CanaryStatus>({
+  what: "canaries",
   description: "List the canaries of a running gateway: state, step, share, and figures beside those of the other backends",
-  args: { ...adminArgument, json: { type: "boolean", description: "As JSON, with everything that is known", default: false } },
   examples: ["sluice canary ls", "sluice canary ls --admin 127.0.0.1:9901 --json"],
-  run: async (args) => {
-    let canaries: readonly CanaryStatus[]
-    try {
-      const { status, body } = await askAdmin(args, "/canaries")
-      if (status !== 200 || !Array.isArray(body.canaries)) throw new Error(`the admin API answers ${status}`)
-      canaries = body.canaries as CanaryStatus[]
-    } catch (error) {
-      if (error instanceof UsageError) throw error
-      process.stderr.write(`${(error as Error).message}\n`)
-      return 1
-    }
-    process.stdout.write(args.json === true ? `${JSON.stringify(canaries, null, 2)}\n` : canaryTable(canaries))
-    return 0
-  },
+  table: canaryTable,
 })
 
 /** Lines for a person: one a canary, then what needs to be said of it. */

@@ -1,31 +1,17 @@
 // `sluice filter ls`: the filters of a running gateway, their state and figures.
 
 import type { FilterStatus, FilterVersionStatus } from "../admin/status.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
-import { type Command, command, UsageError } from "./command.ts"
+import { adminList } from "./admin-list.ts"
+import type { Command } from "./command.ts"
 import { printable, table } from "./table.ts"
 
 const HEAD = ["FILTER", "VERSION", "WEIGHT", "STATE", "GEN", "DIGEST", "EXCHANGES", "CALLS", "P50", "P99", "BUDGET", "TRAPS", "MEMORY"]
 
-export const filterLs: Command = command({
-  name: "ls",
+export const filterLs: Command = adminList<FilterStatus>({
+  what: "filters",
   description: "List the filters of a running gateway: state, version, calls, time, budget, traps, memory",
-  args: { ...adminArgument, json: { type: "boolean", description: "As JSON, with everything that is known", default: false } },
   examples: ["sluice filter ls", "sluice filter ls --admin 127.0.0.1:9901 --json"],
-  run: async (args) => {
-    let filters: readonly FilterStatus[]
-    try {
-      const { status, body } = await askAdmin(args, "/filters")
-      if (status !== 200 || !Array.isArray(body.filters)) throw new Error(`the admin API answers ${status}`)
-      filters = body.filters as FilterStatus[]
-    } catch (error) {
-      if (error instanceof UsageError) throw error
-      process.stderr.write(`${(error as Error).message}\n`)
-      return 1
-    }
-    process.stdout.write(args.json === true ? `${JSON.stringify(filters, null, 2)}\n` : filterTable(filters))
-    return 0
-  },
+  table: filterTable,
 })
 
 /** Lines for a person: one a version, then what needs attention. */

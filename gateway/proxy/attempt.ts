@@ -15,7 +15,7 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   readonly endpoint: Endpoint
   /** Null before there is one, and when it is no longer this attempt's. */
   connection: UpstreamStream | null = null
-  /** When its request left, on the wheel's clock. */
+  /** When its request left, on the wheel's clock; 0 = it hasn't, or nobody asks (the route has no hedges). */
   sentAt = 0
   /** When it has to have been answered. */
   dueAt: number = NEVER

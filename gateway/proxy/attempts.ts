@@ -2,12 +2,12 @@
 // exchange hears of one response head, or that there is none; until then its body is sent to whichever attempt needs it.
 
 import { type ErrorCode, errors } from "../errors.ts"
-import type { BodyTransfer, UpstreamStream } from "../http/exchange.ts"
+import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
-import { ONLY_HEDGED } from "../resilience/retry.ts"
+import { ONLY_REFUSED } from "../resilience/retry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt } from "./attempt.ts"
@@ -20,12 +20,23 @@ import type { Backend, Route } from "./route.ts"
 const CONNECT_ATTEMPTS = 3
 const NEVER = Number.POSITIVE_INFINITY
 
+/** What the exchange hears of the response that was chosen as its connection tells it. */
+type Chosen = Pick<
+  UpstreamHandler,
+  | "onInformational"
+  | "onResponseHead"
+  | "onResponseBytes"
+  | "onResponseFlush"
+  | "onResponseComplete"
+  | "onResponseEnd"
+  | "onTunnelEnd"
+  | "onUpstreamWritable"
+>
+
 /** The exchange, as its attempts see it. */
-export interface AttemptsOwner {
+export interface AttemptsOwner extends Chosen {
   /** An attempt has a connection, for the first time: now its body is wanted, if it has one. */
   onConnected(transfer: BodyTransfer): void
-  /** A connection takes more of the body. */
-  onUpstreamWritable(): void
   /** The body, which has begun, has nobody to go to for now. */
   onRetrying(): void
   /** When the whole exchange has to be over, on the wheel's clock. */
@@ -34,14 +45,6 @@ export interface AttemptsOwner {
   onDueChanged(): void
   /** An attempt is about to begin: the last moment to edit its head. */
   onAttempt(head: RequestHead): void
-  onInformational(head: ResponseHead): void
-  /** The head of the response that was chosen; what follows is its body. Answer as in UpstreamHandler. */
-  onResponseHead(head: ResponseHead): boolean
-  onResponseBytes(buffer: Buffer, from: number, to: number): void
-  onResponseFlush(): void
-  onResponseComplete(): void
-  onResponseEnd(trailers: Fields | null): void
-  onTunnelEnd(): void
   /** The chosen response was cut short. */
   onResponseFailed(code: ErrorCode, details: string): void
   /** No attempt has got, or will get, a response. */
@@ -64,7 +67,6 @@ export class Attempts {
   readonly #head: RequestHead
   /** "" = the endpoint's. */
   readonly #authority: string
-  readonly #idempotent: boolean
   /** The only one, the older of two, or the one that was answered. */
   #current: Attempt | null = null
   /** One that races it. */
@@ -90,7 +92,6 @@ export class Attempts {
     this.#head = head
     this.#authority = authority
     this.needsHttp2 = grpc
-    this.#idempotent = isIdempotent(head.method)
     const refusable = grpc ? service.callsMayBeHttp2 : service.mayBeHttp2
     // A call is its body, so that its status would be nothing to retry on without that.
     if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
@@ -140,11 +141,9 @@ export class Attempts {
   // The body as far as earlier attempts had it; the rest follows as it comes.
   #sendAgain(connection: UpstreamStream): void {
     const body = this.#body
-    if (body !== null) {
-      body.sendTo(connection)
-      if (body.ended) connection.sendEnd(body.trailers)
-      else connection.flush()
-    } else connection.flush()
+    body?.sendTo(connection)
+    if (body?.ended) connection.sendEnd(body.trailers)
+    else connection.flush()
   }
 
   // ---------------------------------------------------------------------------------------------------- the response
@@ -213,7 +212,7 @@ export class Attempts {
   onConnected(attempt: Attempt, connection: UpstreamStream): void {
     const { endpoint } = attempt
     if (connection.uses > 0) this.#count("reused")
-    attempt.sentAt = this.#plane.means.wheel.refresh()
+    if (this.#route.hedge !== null) attempt.sentAt = this.#plane.means.wheel.refresh()
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
       this.#sendAgain(connection)
@@ -300,23 +299,22 @@ export class Attempts {
   }
 
   onHead(attempt: Attempt, head: ResponseHead): boolean {
-    const { endpoint } = attempt
     const { status } = head
     const now = this.#plane.means.wheel.refresh()
     const grpcStatus = this.needsHttp2 ? wholeStatus(head) : -1
-    const spare = status === 429 || status === 503 ? parseRetryAfter(head.fields.get("retry-after"), this.#plane.means.epoch + now) : 0
-    if (status >= 400 || grpcStatus > 0) {
-      if (this.#rival !== null && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true) {
+    const unwanted = (status >= 400 || grpcStatus > 0) && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true
+    if (unwanted) {
+      if (this.#rival !== null) {
         // The other one may do better.
         attempt.cancel()
         this.#gone(attempt)
         return false
       }
-      this.#markTried(endpoint)
+      this.#markTried(attempt.endpoint)
       const retry = this.#retries()
-      // Whoever asked to be spared is, unless there is another to turn to.
-      const pause = this.#hasUntried() ? 0 : spare
-      if (retry?.takeAfterAnswer(status, grpcStatus, this.#whole, pause, this.owner.endsAt - now) === true) {
+      // Whoever asks to be spared is, unless there is another to turn to.
+      const spare = (status === 429 || status === 503) && !this.#hasUntried() ? this.#spare(head, now) : 0
+      if (retry?.takeAfterAnswer(this.#whole, spare, this.owner.endsAt - now) === true) {
         if (head.body === "none") {
           attempt.discarded = true
           attempt.dueAt = NEVER
@@ -330,6 +328,11 @@ export class Attempts {
     }
     this.#choose(attempt, now)
     return this.owner.onResponseHead(head)
+  }
+
+  // ms that a service asks to be left alone; 0 = it doesn't.
+  #spare({ fields }: ResponseHead, now: number): number {
+    return parseRetryAfter(fields.get("retry-after"), this.#plane.means.epoch + now)
   }
 
   #choose(attempt: Attempt, now: number): void {
@@ -354,9 +357,14 @@ export class Attempts {
     return this.#body === null ? !this.#bodyStarted : this.#body.whole
   }
 
+  get #idempotent(): boolean {
+    return isIdempotent(this.#head.method)
+  }
+
   #retries(): RetryRun | null {
     const { retry, hedge } = this.#route
-    const policy = retry ?? (hedge === null ? null : ONLY_HEDGED)
+    // What may be raced has an attempt more, which what is refused unseen may have as well.
+    const policy = retry ?? (hedge === null ? null : ONLY_REFUSED)
     this.#retry ??= RetryRun.of(policy, this.#service, this.#head, this.#idempotent, this.needsHttp2, this.#plane.means.random)
     return this.#retry
   }

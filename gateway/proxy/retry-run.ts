@@ -68,12 +68,12 @@ export class RetryRun {
   }
 
   /**
-   * An attempt was answered with a status, and a gRPC status if that is all (−1 = none). `spare`: ms that the service asks to
-   * be left alone. `left`: ms the exchange has: a retry that can't begin in time isn't taken. True takes one of the retries.
+   * An attempt was answered as its policy lists it. `spare`: ms that the service asks to be left alone. `left`: ms the exchange
+   * has: a retry that can't begin in time isn't taken. True takes one of the retries.
    */
-  takeAfterAnswer(status: number, grpcStatus: number, whole: boolean, spare: number, left: number): boolean {
+  takeAfterAnswer(whole: boolean, spare: number, left: number): boolean {
     this.settle()
-    if (!whole || spare >= left || !this.#policy.onAnswer(status, grpcStatus, this.#repeatable) || !this.#take(true)) return false
+    if (!whole || spare >= left || !this.#take(true)) return false
     this.pause = Math.max(spare, this.#policy.pause(this.#taken, this.#random()))
     this.fresh = false
     return true

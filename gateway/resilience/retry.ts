@@ -117,6 +117,3 @@ export class RetryPolicy {
  * requests it has not looked at (RFC 9113 §8.7), and its client shouldn't be the one to hear of it.
  */
 export const ONLY_REFUSED: RetryPolicy = new RetryPolicy({ attempts: 1, on: ["refused"] })
-
-/** Of routes whose requests are raced but not retried. */
-export const ONLY_HEDGED: RetryPolicy = new RetryPolicy({ attempts: 1, on: [] })

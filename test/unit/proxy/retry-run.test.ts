@@ -20,9 +20,9 @@ function run(to: Service, on: RetrySettings["on"], grpc = false, attempts = 9): 
   return RetryRun.of(new RetryPolicy({ attempts, on }), to, request(), false, grpc, () => 1) as RetryRun
 }
 
-/** Takes a retry after an answer of 503. */
+/** Takes a retry after an answer that is listed. */
 function take(of: RetryRun, whole = true, spare = 0, left = 1000): boolean {
-  return of.takeAfterAnswer(503, -1, whole, spare, left)
+  return of.takeAfterAnswer(whole, spare, left)
 }
 
 test("a request without retries of its route has those that HTTP/2 may ask for", () => {
