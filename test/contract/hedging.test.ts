@@ -88,7 +88,7 @@ test("an answer that would be retried lets the other attempt finish", async () =
   let release = (): void => {}
   const slow = new Promise<void>((resolve) => (release = resolve))
   let count = 0
-  const each: OriginScript = async (request, connection) => {
+  const each: OriginScript = async (_, connection) => {
     // The first waits, the second is unwell.
     if (count++ === 0) {
       await slow
