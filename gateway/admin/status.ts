@@ -1,9 +1,9 @@
 // What the admin API shows, and the functions by which the supervisor tells it.
 
+import type { CanaryStatus } from "../canary/canary-changes.ts"
 import type { Config } from "../config/model.ts"
 import type { Outcome } from "../http/outcome.ts"
 import type { CanaryOrder } from "../resilience/canary.ts"
-import type { CanaryStatus } from "../router/canary-changes.ts"
 
 export interface ReadyState {
   readonly ready: boolean

@@ -1,6 +1,6 @@
 // `sluice canary ls`: the canaries of a running gateway, their steps and figures.
 
-import type { CanaryStatus } from "../router/canary-changes.ts"
+import type { CanaryStatus } from "../canary/canary-changes.ts"
 import { adminList } from "./admin-list.ts"
 import type { Command } from "./command.ts"
 import { printable, table } from "./table.ts"

@@ -7,9 +7,37 @@ import type { Fields } from "../http/fields.ts"
 import type { ResponseHead } from "../http/message.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
-import type { Attempts } from "./attempts.ts"
 
 const NEVER = Number.POSITIVE_INFINITY
+
+/** Who hears of the response that was chosen, as its connection tells it. */
+export type ResponseOwner = Pick<
+  UpstreamHandler,
+  | "onInformational"
+  | "onResponseHead"
+  | "onResponseBytes"
+  | "onResponseFlush"
+  | "onResponseComplete"
+  | "onResponseEnd"
+  | "onTunnelEnd"
+  | "onUpstreamWritable"
+>
+
+/** All attempts of its exchange, as one of them sees them. */
+export interface AttemptOwner {
+  readonly owner: ResponseOwner
+  readonly needsHttp2: boolean
+  onConnected(attempt: Attempt, connection: UpstreamStream): void
+  /** It got no connection. */
+  onUnreached(attempt: Attempt, code: ErrorCode, details: string): void
+  onInformational(head: ResponseHead): void
+  /** Answer as in UpstreamHandler. */
+  onHead(attempt: Attempt, head: ResponseHead): boolean
+  /** An answer that wasn't taken has come to its end. */
+  onDiscarded(attempt: Attempt): void
+  onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void
+  onWritable(attempt: Attempt): void
+}
 
 export class Attempt implements UpstreamHandler, ConnectionWaiter {
   readonly endpoint: Endpoint
@@ -21,10 +49,10 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   dueAt: number = NEVER
   /** Its answer isn't taken: it has no body, and is read to its end, since its connection is good for others. */
   discarded = false
-  readonly #attempts: Attempts
+  readonly #attempts: AttemptOwner
   #left = false
 
-  constructor(attempts: Attempts, endpoint: Endpoint) {
+  constructor(attempts: AttemptOwner, endpoint: Endpoint) {
     this.#attempts = attempts
     this.endpoint = endpoint
     endpoint.active++

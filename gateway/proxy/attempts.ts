@@ -2,7 +2,7 @@
 // exchange hears of one response head, or that there is none; until then its body is sent to whichever attempt needs it.
 
 import { type ErrorCode, errors } from "../errors.ts"
-import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { BodyTransfer, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
@@ -10,7 +10,7 @@ import { parseRetryAfter } from "../http/retry-after.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { Service } from "../upstream/services.ts"
-import { Attempt } from "./attempt.ts"
+import { Attempt, type AttemptOwner, type ResponseOwner } from "./attempt.ts"
 import type { Plane } from "./plane.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
 import { isIdempotent, RetryRun } from "./retry-run.ts"
@@ -20,21 +20,8 @@ import type { Backend, Route } from "./route.ts"
 const CONNECT_ATTEMPTS = 3
 const NEVER = Number.POSITIVE_INFINITY
 
-/** What the exchange hears of the response that was chosen as its connection tells it. */
-type Chosen = Pick<
-  UpstreamHandler,
-  | "onInformational"
-  | "onResponseHead"
-  | "onResponseBytes"
-  | "onResponseFlush"
-  | "onResponseComplete"
-  | "onResponseEnd"
-  | "onTunnelEnd"
-  | "onUpstreamWritable"
->
-
 /** The exchange, as its attempts see it. */
-export interface AttemptsOwner extends Chosen {
+export interface AttemptsOwner extends ResponseOwner {
   /** An attempt has a connection, for the first time: now its body is wanted, if it has one. */
   onConnected(transfer: BodyTransfer): void
   /** The body, which has begun, has nobody to go to for now. */
@@ -51,7 +38,7 @@ export interface AttemptsOwner extends Chosen {
   onUnanswered(code: ErrorCode, details: string): void
 }
 
-export class Attempts {
+export class Attempts implements AttemptOwner {
   readonly owner: AttemptsOwner
   readonly needsHttp2: boolean
   /** Made so far. */

@@ -11,7 +11,7 @@ const rows: readonly (readonly string[])[] = [
   ["errors.ts", "version.ts", "runtime"],
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
-  ["router", "filter", "tcp"],
+  ["router", "filter", "tcp", "canary"],
   ["wasm", "upstream", "listener", "discovery"],
   ["proxy", "admin", "control"],
   [

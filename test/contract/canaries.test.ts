@@ -1,7 +1,7 @@
 // Progressive canaries of a running gateway: those that do well take over, those that fail are rolled back, and an operator steers.
 
 import { afterAll, beforeAll, expect, test } from "vitest"
-import type { CanaryStatus } from "../../gateway/router/canary-changes.ts"
+import type { CanaryStatus } from "../../gateway/canary/canary-changes.ts"
 import { until } from "../support/deadline.ts"
 import { Gateway, runCli } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
+import type { CanaryStatus } from "../../../gateway/canary/canary-changes.ts"
 import { canaryTable } from "../../../gateway/cli/canary-ls.ts"
-import type { CanaryStatus } from "../../../gateway/router/canary-changes.ts"
 
 const figures = { exchanges: 0, errors: 0, errorRate: 0, p99: 0 }
 const canary: CanaryStatus = {
