@@ -6,6 +6,7 @@ import type { BodyTransfer } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { latin1 } from "../http/latin1.ts"
 import { writeBuffers } from "../http/scratch.ts"
+import { LATIN1_MAY_WAIT } from "../runtime/latin1-writing.ts"
 import { chunkHead, lastChunk } from "./chunked.ts"
 import { CR, LF } from "./octets.ts"
 
@@ -88,7 +89,9 @@ export class MessageWriter {
   /** Sends latin1 text at once. */
   text(text: string): void {
     this.#headWaits = false
-    if (!this.#socket.write(text, "latin1")) this.writable = false
+    const socket = this.#socket
+    const taken = LATIN1_MAY_WAIT || socket.writableLength === 0 ? socket.write(text, "latin1") : socket.write(Buffer.from(text, "latin1"))
+    if (!taken) this.writable = false
   }
 
   /** Sends what waits. */
