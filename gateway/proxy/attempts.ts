@@ -199,7 +199,7 @@ export class Attempts implements AttemptOwner {
   onConnected(attempt: Attempt, connection: UpstreamStream): void {
     const { endpoint } = attempt
     if (connection.uses > 0) this.#count("reused")
-    if (this.#route.hedge !== null) attempt.sentAt = this.#plane.means.wheel.refresh()
+    attempt.sentAt = this.#plane.means.wheel.refresh()
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
       this.#sendAgain(connection)
@@ -245,6 +245,7 @@ export class Attempts implements AttemptOwner {
     const { endpoint } = attempt
     const racing = this.#gone(attempt)
     if (code === "overflow") this.#count("overflows")
+    else endpoint.failed(code, 0)
     if (racing) return
     if (code !== "overflow" && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
       // Nothing was sent: another endpoint may do.
@@ -266,6 +267,7 @@ export class Attempts implements AttemptOwner {
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
+    endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
     // A tunnel that ends as it should has no details.
     if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
@@ -286,9 +288,12 @@ export class Attempts implements AttemptOwner {
   }
 
   onHead(attempt: Attempt, head: ResponseHead): boolean {
+    const { endpoint } = attempt
     const { status } = head
     const now = this.#plane.means.wheel.refresh()
     const grpcStatus = this.needsHttp2 ? wholeStatus(head) : -1
+    const spare = status === 429 || status === 503 ? parseRetryAfter(head.fields.get("retry-after"), this.#plane.means.epoch + now) : 0
+    endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
     const unwanted = (status >= 400 || grpcStatus > 0) && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true
     if (unwanted) {
       if (this.#rival !== null) {
@@ -300,8 +305,8 @@ export class Attempts implements AttemptOwner {
       this.#markTried(attempt.endpoint)
       const retry = this.#retries()
       // Whoever asks to be spared is, unless there is another to turn to.
-      const spare = (status === 429 || status === 503) && !this.#hasUntried() ? this.#spare(head, now) : 0
-      if (retry?.takeAfterAnswer(this.#whole, spare, this.owner.endsAt - now) === true) {
+      const pause = spare > 0 && !this.#hasUntried() ? spare : 0
+      if (retry?.takeAfterAnswer(this.#whole, pause, this.owner.endsAt - now) === true) {
         if (head.body === "none") {
           attempt.discarded = true
           attempt.dueAt = NEVER
@@ -317,14 +322,11 @@ export class Attempts implements AttemptOwner {
     return this.owner.onResponseHead(head)
   }
 
-  // ms that a service asks to be left alone; 0 = it doesn't.
-  #spare({ fields }: ResponseHead, now: number): number {
-    return parseRetryAfter(fields.get("retry-after"), this.#plane.means.epoch + now)
-  }
-
   #choose(attempt: Attempt, now: number): void {
     const other = attempt === this.#current ? this.#rival : this.#current
     if (other !== null) {
+      // Nobody will know how long it would have taken: as long as this, at least.
+      if (other.connection !== null) other.endpoint.failed("perTryTimeout", now - other.sentAt)
       other.cancel()
       if (attempt === this.#rival) this.#count("hedgesWon")
       this.address = attempt.endpoint.address
@@ -410,17 +412,30 @@ export class Attempts implements AttemptOwner {
     }
     if (now >= this.#rivalAt) this.#race()
     const rival = this.#rival
-    if (rival !== null && now >= rival.dueAt) this.#late(rival)
+    if (rival !== null && now >= rival.dueAt) this.#late(rival, now)
     const current = this.#current
-    if (current !== null && now >= current.dueAt) this.#late(current)
+    if (current !== null && now >= current.dueAt) this.#late(current, now)
   }
 
-  #late(attempt: Attempt): void {
+  #late(attempt: Attempt, now: number): void {
+    const { endpoint } = attempt
     attempt.cancel()
+    endpoint.failed("perTryTimeout", attempt.sentAt === 0 ? 0 : now - attempt.sentAt)
     if (this.#gone(attempt)) return
     const retry = this.#retries()
     if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered("perTryTimeout", attempt.endpoint.address)
+    this.owner.onUnanswered("perTryTimeout", endpoint.address)
+  }
+
+  /** The exchange is out of time: so are the attempts that have sent all they had to. */
+  expire(code: ErrorCode): void {
+    const now = this.#plane.means.wheel.now
+    if (!this.answered && errors[code].source === "upstream") {
+      for (const attempt of [this.#current, this.#rival]) {
+        if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
+      }
+    }
+    this.cancel()
   }
 
   #count(what: "reused" | "retries" | "overflows" | "hedges" | "hedgesWon"): void {

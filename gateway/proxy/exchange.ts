@@ -774,7 +774,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
 
   #timeOut(code: ErrorCode): void {
     const where = this.upstreamAddress
-    this.sending?.cancel()
+    this.sending?.expire(code)
     if (this.#phase >= RESPONDING) return this.#cutOff(code, where)
     this.#fail(code, where)
     if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)

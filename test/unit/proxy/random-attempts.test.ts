@@ -82,6 +82,8 @@ class Play {
       address,
       weight: 1,
       active: 0,
+      answered() {},
+      failed() {},
       acquire: (waiter: ConnectionWaiter) => {
         if (this.#random() < 0.4) this.#connect(waiter)
         else this.#waiting.push(waiter)

@@ -58,6 +58,8 @@ function begin(filters: readonly HttpFilter[] = []): void {
       waiter = waiting
     },
     abandon() {},
+    answered() {},
+    failed() {},
   }
   const none = { empty: true }
   const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
