@@ -1,10 +1,13 @@
 // One address of a service in this worker: what is under way to it, whether it could be reached lately, and the pools of its
 // connections.
 
+import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
-import type { EndpointHealthView } from "./health-table.ts"
+import type { EndpointHealthView } from "./endpoint-table.ts"
+import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
+import type { OutlierObserver } from "./outlier-observer.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
@@ -24,6 +27,8 @@ export class Endpoint implements PoolOwner {
   active = 0
   /** What probes say of it; null = it is not probed. */
   health: EndpointHealthView | null = null
+  /** Looks whether it fails too often; null = that doesn't matter. */
+  outlier: OutlierObserver | null = null
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -71,6 +76,27 @@ export class Endpoint implements PoolOwner {
     return this.health?.unwell === true
   }
 
+  /** Whether it failed too often a while ago, and others should be taken. */
+  get ejected(): boolean {
+    return this.outlier?.ejected === true
+  }
+
+  /** What a snapshot in force says of it. */
+  show({ health, outlier }: EndpointViews): void {
+    this.health = health
+    this.outlier = outlier
+  }
+
+  /** A response's head came `latency` ms after its request. `grpcStatus` -1: not known yet. `retryAfter`: ms it asks for, 0 = none. */
+  answered(status: number, grpcStatus: number, latency: number, _retryAfter: number): void {
+    this.outlier?.answered(status, grpcStatus, latency)
+  }
+
+  /** An attempt ended without a head, or was cut short after it, `latency` ms after it began. */
+  failed(code: ErrorCode, latency: number): void {
+    this.outlier?.failed(code, latency)
+  }
+
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
@@ -84,6 +110,7 @@ export class Endpoint implements PoolOwner {
   begins(): boolean {
     if (this.connections >= this.#settings.maxConnections) return false
     this.#beside++
+    this.outlier?.begins()
     this.#counters.connects(1)
     this.#counters.active(1)
     return true
@@ -91,10 +118,12 @@ export class Endpoint implements PoolOwner {
 
   begun(): void {
     this.#avoidUntil = 0
+    this.outlier?.connected()
   }
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
+    this.outlier?.failed("connectFailure", 0)
     this.#counters.connectFailures(1)
     this.ends()
   }
@@ -111,6 +140,7 @@ export class Endpoint implements PoolOwner {
 
   /** Hands a connection to `waiter`, at once when one is free. `fresh`: not one of HTTP/1.1 that was used before. */
   acquire(waiter: ConnectionWaiter, fresh: boolean): void {
+    this.outlier?.begins()
     const only = this.#http1 === null ? this.#http2 : this.#http2 === null ? this.#http1 : null
     const pool = only ?? (waiter.needsHttp2() ? this.#http2 : this.#http1)
     pool?.acquire(waiter, fresh)
@@ -123,6 +153,8 @@ export class Endpoint implements PoolOwner {
 
   /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
   close(): void {
+    // Its records may soon be another endpoint's.
+    this.show(NO_VIEWS)
     this.#http1?.close()
     this.#http2?.close()
   }
