@@ -87,16 +87,6 @@ export class Endpoint implements PoolOwner {
     this.outlier = outlier
   }
 
-  /** A response's head came `latency` ms after its request. `grpcStatus` -1: not known yet. `retryAfter`: ms it asks for, 0 = none. */
-  answered(status: number, grpcStatus: number, latency: number, _retryAfter: number): void {
-    this.outlier?.answered(status, grpcStatus, latency)
-  }
-
-  /** An attempt ended without a head, or was cut short after it, `latency` ms after it began. */
-  failed(code: ErrorCode, latency: number): void {
-    this.outlier?.failed(code, latency)
-  }
-
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
@@ -132,6 +122,24 @@ export class Endpoint implements PoolOwner {
   ends(): void {
     this.#beside--
     this.#counters.active(-1)
+  }
+
+  /**
+   * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
+   * it asks to be left alone, 0 = it doesn't.
+   */
+  answered(status: number, grpcStatus: number, latency: number, _spare: number): void {
+    this.outlier?.answered(status, grpcStatus, latency)
+  }
+
+  /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
+  failed(code: ErrorCode, latency: number): void {
+    this.outlier?.failed(code, latency)
+  }
+
+  /** Another attempt was answered first, so that this one was given up: it would have taken `latency` ms at least. */
+  outpaced(latency: number): void {
+    this.outlier?.outpaced(latency)
   }
 
   onConnect(failed: boolean): void {

@@ -97,6 +97,12 @@ export class OutlierObserver {
     else this.#probed(true, latency)
   }
 
+  /** A request was given up because another was answered first: it failed in nothing, but took `latency` ms at least. */
+  outpaced(latency: number): void {
+    this.#column[this.#at + LATENCY] += latency
+    this.#column[this.#at + ANSWERS]++
+  }
+
   /** A connection that is carried as it is could be made: all that is seen of it. */
   connected(): void {
     this.#succeeded(0)
