@@ -8,7 +8,8 @@
 // - Half-open: when the time is over, the endpoint may be offered again, and whoever claims it first sends one request. Nobody else
 //   does until that has shown something, or for PROBE_TIME. A good answer brings the endpoint back, a failure ejects it for longer.
 // Every step is one compare-and-exchange, so that of two threads that find the same one acts; a thread that dies in between leaves at
-// most a count of ejected endpoints that is one too high, which `repair` puts right.
+// most a count of ejected endpoints that is one too high, which `repair` puts right. What every request asks, whether there is
+// anything to be done at all, is a plain read: it is cheaper by much, and sees what another thread wrote a moment later at worst.
 
 /** Why an endpoint was ejected; `probe`: the request by which it was to come back failed. */
 export const ejectionReasons = ["5xx", "gatewayErrors", "localFailures", "successRate", "failurePercentage", "latency", "probe"] as const
@@ -107,6 +108,7 @@ export class Ejection {
 
   /** It should be avoided: its time isn't over, or another request probes it; and not all of the service's endpoints are ejected. */
   get out(): boolean {
+    if (this.#words[this.#at + UNTIL] === 0) return false
     const until = Atomics.load(this.#words, this.#at + UNTIL)
     if (until === 0 || Atomics.load(this.#service, this.#serviceAt) >= this.#limits.endpoints) return false
     const now = this.#clock()
@@ -116,6 +118,7 @@ export class Ejection {
   /** A request is about to be sent there. Other than 0: it is the probe, and its outcome is to be told with this. */
   claim(): number {
     const words = this.#words
+    if (words[this.#at + UNTIL] === 0) return 0
     const until = Atomics.load(words, this.#at + UNTIL)
     if (until === 0) return 0
     const now = this.#clock()
@@ -128,8 +131,7 @@ export class Ejection {
 
   /** A request was answered well. */
   succeeded(): void {
-    // Nearly always there is nothing to clear, and a load is cheaper than a store that other threads have to hear of.
-    if (Atomics.load(this.#words, this.#at + COUNTS) !== 0) Atomics.store(this.#words, this.#at + COUNTS, 0)
+    if (this.#words[this.#at + COUNTS] !== 0) Atomics.store(this.#words, this.#at + COUNTS, 0)
   }
 
   /**
