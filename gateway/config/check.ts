@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkCanary } from "./check-canary.ts"
 import { checkServiceHealth } from "./check-health.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
@@ -256,6 +257,7 @@ class Checker implements Checked, Reporter {
       this.#paths(route, i)
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
+      checkCanary(route, ["routes", i], this)
     }
   }
 
