@@ -281,10 +281,11 @@ export class Attempts {
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
-    // A connection that was used before may just have been closing, which says nothing of its endpoint.
-    if (code !== "upstreamClosed" || !unanswered || !attempt.reused)
-      endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    if (this.answered) return this.owner.onResponseFailed(code, `${endpoint.address} ${details}`)
+    // Neither a tunnel that ends as it should, and has no details, nor the end of a connection that was used before, and may just have
+    // been closing, says anything of the endpoint.
+    const telling = this.answered ? details !== "" : code !== "upstreamClosed" || !unanswered || !attempt.reused
+    if (telling) endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
+    if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.

@@ -23,14 +23,23 @@ class Moody {
 
   static async start(name: string): Promise<Moody> {
     let self: Moody | null = null
-    const origin = await Origin.start((request, connection) => {
-      const moody = self as Moody
-      moody.#counts.set(request.target, moody.count(request.target) + 1)
-      const status = moody.statuses.get(request.target) ?? 200
-      if (status !== 200) moody.failures++
-      if (status === 0) connection.reset()
-      else connection.reply(status, name)
-    })
+    const origin = await Origin.start(
+      (request, connection) => {
+        const moody = self as Moody
+        moody.#counts.set(request.target, moody.count(request.target) + 1)
+        if (request.target === "/tunnel") {
+          connection.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+          return
+        }
+        // Every connection is good for one request.
+        if (request.target === "/brief" && request.index > 0) return void connection.socket.destroy()
+        const status = moody.statuses.get(request.target) ?? 200
+        if (status !== 200) moody.failures++
+        if (status === 0) connection.reset()
+        else connection.reply(status, name)
+      },
+      { onTunnel: (_, connection) => connection.socket.destroy() },
+    )
     self = new Moody(origin)
     return self
   }
@@ -83,6 +92,8 @@ function config(long: unknown = {}): object {
         },
       },
       gone: { endpoints: [a.address, dead], loadBalancing, outlierDetection: { consecutiveLocalFailures: 1, baseEjectionTime: "60s" } },
+      tunnel: { endpoints, loadBalancing, outlierDetection: { consecutiveLocalFailures: 1 } },
+      brief: { endpoints, loadBalancing, outlierDetection: { consecutiveLocalFailures: 1 } },
       connections: {
         endpoints: [a.address, dead],
         loadBalancing,
@@ -95,7 +106,7 @@ function config(long: unknown = {}): object {
         healthCheck: { path: "/healthz", interval: "50ms", timeout: "50ms", unhealthy: 1, healthy: 1 },
       },
     },
-    routes: ["long", "short", "pair", "single", "rated", "gone", "probed"].map((name) => ({
+    routes: ["long", "short", "pair", "single", "rated", "gone", "tunnel", "brief", "probed"].map((name) => ({
       name,
       match: { path: `/${name}` },
       backends: name,
@@ -260,5 +271,30 @@ describe("an endpoint that gives no answer", () => {
     }
     await until(async () => (await ejected("connections", dead)) === 1, "its ejection")
     expect((await status("connections")).endpoints[1].ejected?.reason).toBe("localFailures")
+  })
+})
+
+describe("an endpoint that does nothing wrong", () => {
+  test("is not ejected for tunnels that end", async () => {
+    for (let i = 0; i < 6; i++) {
+      const client = await RawClient.connect(gateway.port("edge"))
+      client.send(
+        "GET /tunnel HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      )
+      expect((await client.readHead()).startLine).toContain(" 101 ")
+      client.send("bye")
+      client.end()
+      await client.closed()
+    }
+    const { usable, endpoints } = await status("tunnel")
+    expect(usable).toBe(3)
+    expect(endpoints.reduce((sum, { requests }) => sum + (requests ?? 0), 0)).toBeGreaterThanOrEqual(6)
+    expect(await ejections("tunnel", "localFailures")).toBe(0)
+  })
+
+  test("is not ejected for closing connections that were used before", async () => {
+    expect(new Set((await ask("/brief", (asked) => asked === 18)).map((answer) => answer.slice(0, 3)))).toEqual(new Set(["200"]))
+    expect((await status("brief")).usable).toBe(3)
+    expect(await ejections("brief", "localFailures")).toBe(0)
   })
 })
