@@ -10,7 +10,7 @@ import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
-import type { HealthSlots } from "./upstream/health-table.ts"
+import type { EndpointRecords } from "./upstream/endpoint-table.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import type { WasmFilter, WasmRuntime } from "./wasm/runtime.ts"
@@ -34,7 +34,8 @@ export interface SnapshotSpec {
   readonly filters: PreparedFilters
   readonly slots: SnapshotSlots
   readonly tls: TlsMaterials
-  readonly health: HealthSlots
+  /** What is known of endpoints. */
+  readonly records: EndpointRecords
   /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
   readonly weights: Readonly<Record<string, readonly number[]>>
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
@@ -59,7 +60,7 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.health)
+    const built = services.build(spec.config.services, spec.tls.services, spec.records)
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])

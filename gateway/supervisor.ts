@@ -6,6 +6,7 @@ import { resolve } from "node:path"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import type { AdminServer } from "./admin/server.ts"
+import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
 import { CanaryChanges } from "./canary/canary-changes.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
@@ -23,7 +24,7 @@ import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
-import { HealthChecker } from "./upstream/health-checker.ts"
+import { EndpointWatch } from "./upstream/endpoint-watch.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -66,11 +67,6 @@ export class Supervisor {
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
-  readonly #health = new HealthChecker({
-    random: Math.random,
-    onHealth: (...known) => this.#onHealth(...known),
-    fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
-  })
   readonly #canaries = new CanaryChanges({
     log: (...event) => this.#logger.log(...event),
     instruments: new CanaryInstruments(this.#registry),
@@ -86,6 +82,7 @@ export class Supervisor {
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
   #pool: WorkerPool | null = null
+  #endpoints: EndpointWatch | null = null
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
   #spec: SnapshotSpec | null = null
@@ -159,6 +156,13 @@ export class Supervisor {
     const defined = new GuestMetricsTable(guestMetrics)
     this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
     this.#registry.include(() => this.#tls.exposition)
+    const endpoints = new EndpointWatch({
+      workers: size,
+      random: Math.random,
+      logger: this.#logger,
+      instruments: this.#instruments.endpoints,
+    })
+    this.#endpoints = endpoints
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -174,6 +178,7 @@ export class Supervisor {
       },
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
+      onEjection: (event) => endpoints.heard(event),
       onLost: (worker) => {
         queues.forget(worker)
         this.#instruments.workerRestarted()
@@ -197,6 +202,7 @@ export class Supervisor {
             exposition: () => this.#registry.exposition(),
             config: () => this.#spec?.config ?? null,
             filters: () => this.#filterStatus(),
+            services: () => serviceStatus(this.#spec?.config ?? null, (...endpoint) => endpoints.state(...endpoint)),
             push: (...order) => changes.push(...order),
             unpush: (...order) => changes.unpush(...order),
             release: (...order) => changes.release(...order),
@@ -210,7 +216,7 @@ export class Supervisor {
     } catch (error) {
       await this.#pool.terminate()
       this.#compiler.close()
-      this.#health.close()
+      endpoints.close()
       this.#changes?.close()
       this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
@@ -236,15 +242,16 @@ export class Supervisor {
   async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
     const ports = await claimPorts(config.listeners, this.#spec)
     this.#registry.beginGeneration()
-    const health = this.#health.slots(config)
+    const endpoints = this.#endpoints as EndpointWatch
+    const records = endpoints.records(config)
     const slots = snapshotSlots(config, this.#instruments)
     const canaries = this.#canaries.prepare(config, slots.routes)
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots, weights: canaries.weights }
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, records, slots, weights: canaries.weights }
     const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
     canaries.commit()
-    this.#health.use(config, tls.services)
+    endpoints.use(config, tls.services)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#instruments.generation(spec.generation)
@@ -253,13 +260,6 @@ export class Supervisor {
   #taken(): void {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(Date.now())
-  }
-
-  #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
-    this.#instruments.endpointHealthy(service, endpoint, well)
-    if (!changed) return
-    if (well) this.#logger.log("info", "endpoint is well again", { service, endpoint })
-    else this.#logger.log("warn", "endpoint is unwell", { service, endpoint, failure })
   }
 
   // ---------------------------------------------------------------------------------------------------------- changes
@@ -420,7 +420,7 @@ export class Supervisor {
       await this.#pool?.announce(delay)
       this.#logger.log("info", "closing listeners")
     }
-    this.#health.close()
+    this.#endpoints?.close()
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -430,7 +430,7 @@ export class Supervisor {
   /** Ends at once. */
   async kill(): Promise<void> {
     this.#changeNothing()
-    this.#health.close()
+    this.#endpoints?.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

@@ -4,6 +4,7 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
+import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 
 /** What a worker is started with. */
@@ -47,6 +48,8 @@ export type FromWorker =
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly lines: string }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
+  /** An endpoint was ejected, or is used again. */
+  | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
   | { readonly kind: "drained" }

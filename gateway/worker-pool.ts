@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads"
 import type { SnapshotSpec } from "./snapshot.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
@@ -25,6 +26,8 @@ export interface WorkerPoolOptions {
   onLog(event: LogEvent): void
   /** Lines of the access log; `written` when they have been dealt with. */
   onAccess(lines: string, written: () => void): void
+  /** An endpoint was ejected by a worker, or is used again. */
+  onEjection(event: EjectionEvent): void
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -188,6 +191,9 @@ export class WorkerPool {
       }
       case "filters":
         member.plugins = message.plugins
+        return
+      case "ejection":
+        this.#options.onEjection(message.event)
         return
       case "queue":
         this.wake(message.worker)

@@ -104,6 +104,13 @@ class Worker {
       wheel: this.#wheel,
       random: Math.random,
       workers: start.workers,
+      outliers: {
+        worker: start.index,
+        listener: {
+          onEjected: (service, endpoint, reason, ms) => post({ kind: "ejection", event: { service, endpoint, reason, ms } }),
+          onReadmitted: (service, endpoint) => post({ kind: "ejection", event: { service, endpoint, reason: null, ms: 0 } }),
+        },
+      },
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })

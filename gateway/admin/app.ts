@@ -13,6 +13,7 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   "/ready": "200 when it serves, 503 when it doesn't, and why",
   "/metrics": "metrics for Prometheus",
   "/config": "the configuration in force, without secrets (JSON, or YAML with ?format=yaml)",
+  "/services": "the services: endpoints, which of them are unwell or ejected, failures",
   "/filters": "the filters: versions, state, figures, last error",
   "/canaries": "the canaries of routes: state, step, figures of both sides",
 }
@@ -75,6 +76,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
     const { stringify } = await import("yaml")
     return c.body(stringify(shown, { aliasDuplicateObjects: false }), 200, { "content-type": "application/yaml" })
   })
+  app.get("/services", (c) => c.json({ services: deps.services() }))
   app.get("/filters", (c) => c.json({ filters: deps.filters() }))
   app.route("/filters", filterOrders(deps, host))
   app.route("/canaries", canaries(deps, host))

@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkCanary } from "./check-canary.ts"
+import { checkServiceHealth } from "./check-health.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -178,14 +179,7 @@ class Checker implements Checked, Reporter {
           "is empty, so requests for this service are answered with 503; write at least one host:port",
         )
       }
-      if (!isKnown(service) || !isKnown(service.healthCheck)) continue
-      const { interval, timeout } = service.healthCheck
-      if (timeout > interval) {
-        this.error(
-          ["services", name, "healthCheck", "timeout"],
-          "is longer than interval, so probes would overtake each other; write a shorter one, or a longer interval",
-        )
-      }
+      if (isKnown(service)) checkServiceHealth(service, ["services", name], this)
     }
   }
 

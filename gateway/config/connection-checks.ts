@@ -52,10 +52,11 @@ export function checkServiceProxy(service: WrittenService, path: Path, found: Ch
   const at = { path: [...path, "proxyProtocol"], at: "key" } as const
   if (service.tls !== undefined)
     found.errors.push({ ...at, message: "goes before TLS, and can't be had together with tls; leave out one of the two" })
-  if (service.healthCheck !== undefined)
+  if (service.healthCheck !== undefined && !(isKnown(service.healthCheck) && service.healthCheck.probe.kind === "tcp"))
     found.errors.push({
       ...at,
-      message: "can't be had together with healthCheck, whose requests begin without it; leave out one of the two",
+      message:
+        "can't be had together with healthCheck, whose requests begin without it; leave out one of the two, or write healthCheck: { tcp: true }",
     })
 }
 

@@ -2,6 +2,7 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { CanaryConfig } from "./canary-model.ts"
+import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -186,19 +187,6 @@ export interface EndpointConfig {
   readonly weight: number
 }
 
-/** How endpoints of a service are asked whether they are well. */
-export interface HealthCheckConfig {
-  /** `http`: a GET, well when it is answered with 2xx. `grpc`: grpc.health.v1.Health/Check of that service, "" = the whole server. */
-  readonly probe: { readonly kind: "http"; readonly path: string } | { readonly kind: "grpc"; readonly service: string }
-  /** ms between two probes of an endpoint; default 5 s. */
-  readonly interval: number
-  /** ms one probe may take; default 1 s. */
-  readonly timeout: number
-  /** Probes in a row that must fail for an endpoint to be avoided, and succeed for it to be used again; default 3 and 2. */
-  readonly unhealthy: number
-  readonly healthy: number
-}
-
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
@@ -228,6 +216,8 @@ export interface ServiceConfig {
   }
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
+  /** Undefined: endpoints are never ejected. */
+  readonly outlierDetection?: OutlierDetectionConfig | undefined
 }
 
 /** One version of a filter. Every exchange is given to one of them, by their weights. */

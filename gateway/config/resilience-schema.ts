@@ -1,9 +1,8 @@
-// What users write about failures, as zod schemas: when a request is sent again, and how endpoints are probed.
+// What users write about failures, as zod schemas: when a request is sent again.
 
 import * as z from "zod"
-import { parsePath } from "./message-parts.ts"
-import type { HealthCheckConfig, HedgeConfig, RetryCondition } from "./model.ts"
-import { choice, duration, either, integer, list, object, parsed, string } from "./schema-kit.ts"
+import type { HedgeConfig, RetryCondition } from "./model.ts"
+import { choice, duration, either, integer, list, object } from "./schema-kit.ts"
 
 const retryFailure = choice([
   "connectFailure",
@@ -73,43 +72,3 @@ export const hedge = either(
   "a duration or an object",
   "a duration, such as 100ms, or { percentile: 95 }",
 )
-
-export const healthCheck = object(
-  {
-    path: parsed("a path", "a path, such as /healthz", (text) => parsePath(text, "exact"))
-      .optional()
-      .describe("An endpoint is well when it answers GET of this path with 2xx. One of path and grpc."),
-    grpc: object(
-      {
-        service: string("a text", "the name of a gRPC service")
-          .max(256, { error: "is longer than 256 characters" })
-          .default("")
-          .describe("Name of the gRPC service asked for; empty = the whole server."),
-      },
-      "{} or { service: shop.Cart }",
-    )
-      .optional()
-      .describe('An endpoint is well when grpc.health.v1.Health says that it serves; service: which, "" = the whole server.'),
-    interval: duration().default(5000).describe("Between two probes of an endpoint. Default 5s."),
-    timeout: duration().default(1000).describe("For one probe. Default 1s."),
-    unhealthy: integer(1, 100).default(3).describe("Failed probes in a row after which an endpoint is avoided. Default 3."),
-    healthy: integer(1, 100).default(2).describe("Good probes in a row after which it is used again. Default 2."),
-  },
-  "{ path: /healthz } or { grpc: {} }",
-)
-  .check((context) => {
-    const { path, grpc } = context.value
-    if ((path === undefined) === (grpc === undefined)) {
-      const message =
-        path === undefined
-          ? "needs one of path and grpc; write { path: /healthz } or { grpc: {} }"
-          : "has path and grpc, but only one of them can be; write { path: /healthz } or { grpc: {} }"
-      context.issues.push({ code: "custom", input: context.value, message })
-    }
-  })
-  .transform(
-    ({ path, grpc, ...rest }): HealthCheckConfig => ({
-      probe: grpc === undefined ? { kind: "http", path: path ?? "/" } : { kind: "grpc", service: grpc.service },
-      ...rest,
-    }),
-  )

@@ -3,8 +3,8 @@
 
 import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
+import { healthCheck, outlierDetection } from "./health-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
-import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
   address,
@@ -165,6 +165,9 @@ export const serviceSchema = object(
       .prefault({})
       .describe("What the service may send."),
     healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
+    outlierDetection: outlierDetection.describe(
+      "Endpoints that fail too often are left out for a while; false = never. Default on, with the settings below.",
+    ),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )

@@ -43,7 +43,9 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   readonly endpoint: Endpoint
   /** Null before there is one, and when it is no longer this attempt's. */
   connection: UpstreamStream | null = null
-  /** When its request left, on the wheel's clock; 0 = it hasn't, or nobody asks (the route has no hedges). */
+  /** Its connection has carried others before. */
+  reused = false
+  /** When its request left, on the wheel's clock; 0 = it hasn't. */
   sentAt = 0
   /** When it has to have been answered. */
   dueAt: number = NEVER
@@ -83,6 +85,7 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
 
   onConnection(connection: UpstreamStream): void {
     this.connection = connection
+    this.reused = connection.uses > 0
     this.#attempts.onConnected(this, connection)
   }
 

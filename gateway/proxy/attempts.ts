@@ -267,8 +267,10 @@ export class Attempts implements AttemptOwner {
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
-    endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    // A tunnel that ends as it should has no details.
+    // Neither a tunnel that ends as it should, and has no details, nor the end of a connection that was used before, and may just have
+    // been closing, says anything of the endpoint.
+    const telling = this.answered ? details !== "" : code !== "upstreamClosed" || !unanswered || !attempt.reused
+    if (telling) endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
     if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
@@ -326,7 +328,7 @@ export class Attempts implements AttemptOwner {
     const other = attempt === this.#current ? this.#rival : this.#current
     if (other !== null) {
       // Nobody will know how long it would have taken: as long as this, at least.
-      if (other.connection !== null) other.endpoint.failed("perTryTimeout", now - other.sentAt)
+      if (other.connection !== null) other.endpoint.outpaced(now - other.sentAt)
       other.cancel()
       if (attempt === this.#rival) this.#count("hedgesWon")
       this.address = attempt.endpoint.address

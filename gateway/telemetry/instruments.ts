@@ -5,6 +5,7 @@ import { errors } from "../errors.ts"
 import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
+import { EndpointInstruments } from "./endpoint-instruments.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
 /** Label value where there is no route or no service. */
@@ -165,7 +166,6 @@ export class Instruments {
   readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
   readonly #filter: Record<keyof FilterSlots, Metric>
-  readonly #endpointHealthy: Metric
   readonly #filterWeight: Metric
   readonly #filterRollbacks: Metric
   readonly #filterRefused: Metric
@@ -175,6 +175,7 @@ export class Instruments {
   readonly #reloads: number
   readonly #workers: number
   readonly #restarts: number
+  readonly endpoints: EndpointInstruments
   /** Goes to every worker with its handle. */
   readonly worker: WorkerSlots
 
@@ -327,12 +328,7 @@ export class Instruments {
         labels: filter,
       }),
     }
-    this.#endpointHealthy = registry.gauge({
-      name: "sluice_endpoint_healthy",
-      help: "1 while the health checks of an endpoint succeed, 0 while it is avoided",
-      labels: ["service", "endpoint"],
-      maxSeries: SERVICE_SERIES,
-    })
+    this.endpoints = new EndpointInstruments(registry)
     this.#filterWeight = registry.gauge({
       name: "sluice_filter_version_weight",
       help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
@@ -403,11 +399,6 @@ export class Instruments {
 
   filter(name: string, version: string): FilterSlots {
     return slots(this.#filter, (metric) => metric.slot(name, version))
-  }
-
-  /** What health checks say of an endpoint. */
-  endpointHealthy(service: string, endpoint: string, healthy: boolean): void {
-    this.#registry.writer.set(this.#endpointHealthy.slot(service, endpoint), healthy ? 1 : 0)
   }
 
   /** How many exchanges a version is given, as it is in force: 0 while it is rolled back. */

@@ -52,6 +52,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** It has carried others before, so that its end says nothing of the endpoint. */
+  #reused = false
   /** When its request left, on the wheel's clock; 0 = it hasn't. */
   #sentAt = 0
   #starting = false
@@ -105,7 +107,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     this.#sentAt = this.#owner.wheel.refresh()
-    if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
+    this.#reused = connection.uses > 0
+    if (this.#reused) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout
     const transfer = connection.send(this, this.#head, this.#head.authority)
     if (transfer === "none") return connection.flush()
@@ -173,7 +176,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
-    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
+    if (code !== "upstreamClosed" || !unanswered || !this.#reused) endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.

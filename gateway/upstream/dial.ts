@@ -13,7 +13,7 @@ export interface DialReader {
   onRead(bytes: Buffer, length: number): void
 }
 
-/** Exactly one of its methods is called. */
+/** Exactly one of its methods is called, unless it is cancelled. */
 export interface DialOwner {
   /**
    * It is there. Octets it reads go to {@link Dial.reader}, which is to be set before this returns. `protocol`: agreed upon by
@@ -92,6 +92,14 @@ export class Dial implements DeadlineOwner {
     this.#deadline.release()
     this.#socket.destroy()
     this.#owner.onDialFailed(this, timedOut, this.#failure)
+  }
+
+  /** Gives it up: its owner hears nothing of it. */
+  cancel(): void {
+    if (this.#done) return
+    this.#done = true
+    this.#deadline.release()
+    this.#socket.destroy()
   }
 
   onDeadline(): void {

@@ -5,7 +5,9 @@ import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
-import type { EndpointHealthView } from "./health-table.ts"
+import type { EndpointHealthView } from "./endpoint-table.ts"
+import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
+import type { OutlierObserver } from "./outlier-observer.ts"
 import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
@@ -25,6 +27,8 @@ export class Endpoint implements PoolOwner {
   active = 0
   /** What probes say of it; null = it is not probed. */
   health: EndpointHealthView | null = null
+  /** Looks whether it fails too often; null = that doesn't matter. */
+  outlier: OutlierObserver | null = null
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -72,6 +76,17 @@ export class Endpoint implements PoolOwner {
     return this.health?.unwell === true
   }
 
+  /** Whether it failed too often a while ago, and others should be taken. */
+  get ejected(): boolean {
+    return this.outlier?.ejected === true
+  }
+
+  /** What a snapshot in force says of it. */
+  show({ health, outlier }: EndpointViews): void {
+    this.health = health
+    this.outlier = outlier
+  }
+
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
@@ -85,6 +100,7 @@ export class Endpoint implements PoolOwner {
   begins(): boolean {
     if (this.connections >= this.#settings.maxConnections) return false
     this.#beside++
+    this.outlier?.begins()
     this.#counters.connects(1)
     this.#counters.active(1)
     return true
@@ -92,10 +108,12 @@ export class Endpoint implements PoolOwner {
 
   begun(): void {
     this.#avoidUntil = 0
+    this.outlier?.connected()
   }
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
+    this.outlier?.failed("connectFailure", 0)
     this.#counters.connectFailures(1)
     this.ends()
   }
@@ -110,10 +128,19 @@ export class Endpoint implements PoolOwner {
    * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
    * it asks to be left alone, 0 = it doesn't.
    */
-  answered(_status: number, _grpcStatus: number, _latency: number, _spare: number): void {}
+  answered(status: number, grpcStatus: number, latency: number, _spare: number): void {
+    this.outlier?.answered(status, grpcStatus, latency)
+  }
 
   /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
-  failed(_code: ErrorCode, _latency: number): void {}
+  failed(code: ErrorCode, latency: number): void {
+    this.outlier?.failed(code, latency)
+  }
+
+  /** Another attempt was answered first, so that this one was given up: it would have taken `latency` ms at least. */
+  outpaced(latency: number): void {
+    this.outlier?.outpaced(latency)
+  }
 
   onConnect(failed: boolean): void {
     this.#avoidUntil = failed ? this.#wheel.now + AVOID : 0
@@ -121,6 +148,7 @@ export class Endpoint implements PoolOwner {
 
   /** Hands a connection to `waiter`, at once when one is free. `fresh`: not one of HTTP/1.1 that was used before. */
   acquire(waiter: ConnectionWaiter, fresh: boolean): void {
+    this.outlier?.begins()
     const only = this.#http1 === null ? this.#http2 : this.#http2 === null ? this.#http1 : null
     const pool = only ?? (waiter.needsHttp2() ? this.#http2 : this.#http1)
     pool?.acquire(waiter, fresh)
@@ -133,6 +161,8 @@ export class Endpoint implements PoolOwner {
 
   /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
   close(): void {
+    // Its records may soon be another endpoint's.
+    this.show(NO_VIEWS)
     this.#http1?.close()
     this.#http2?.close()
   }

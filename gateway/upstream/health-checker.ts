@@ -1,12 +1,14 @@
 // Probes the endpoints of services that ask for it, in one place for the whole process, and says in shared memory which are
 // well. It carries no traffic, and its probes are no exchanges.
 
-import type { Config, HealthCheckConfig } from "../config/model.ts"
+import type { HealthCheckConfig } from "../config/health-model.ts"
+import type { Config } from "../config/model.ts"
+import { formatAddress } from "../config/units.ts"
 import { TimerWheel } from "../http/timer-wheel.ts"
 import { EndpointHealth, firstProbe, probePause } from "../resilience/health.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
+import type { EndpointTable } from "./endpoint-table.ts"
 import { HealthProbe } from "./health-probe.ts"
-import { type HealthSlots, HealthTable } from "./health-table.ts"
 
 /** ms; probes need no finer clock. */
 const TICK = 50
@@ -34,39 +36,33 @@ interface Watched {
 export class HealthChecker {
   readonly #options: HealthCheckerOptions
   readonly #wheel = new TimerWheel(undefined, TICK)
-  readonly #table = new HealthTable()
-  /** By service and address. */
-  #watched = new Map<string, Watched>()
+  readonly #table: EndpointTable
+  /** By service, then by address. */
+  #watched = new Map<string, Map<string, Watched>>()
 
-  constructor(options: HealthCheckerOptions) {
+  constructor(table: EndpointTable, options: HealthCheckerOptions) {
+    this.#table = table
     this.#options = options
-  }
-
-  /** What workers need to know the health of a configuration's endpoints. */
-  slots(config: Config): HealthSlots {
-    return this.#table.assign(config.services)
   }
 
   /** The configuration is in force: its endpoints are probed, and no others. */
   use(config: Config, materials: Readonly<Record<string, ClientMaterial>>): void {
     const before = this.#watched
-    const after = new Map<string, Watched>()
-    const kept = new Map<string, Set<string>>()
+    this.#watched = new Map()
     for (const [service, each] of Object.entries(config.services)) {
       const check = each.healthCheck
       if (check === undefined) continue
-      const addresses = new Set<string>()
-      kept.set(service, addresses)
+      const own = new Map<string, Watched>()
+      this.#watched.set(service, own)
+      const { protocol, tls, limits } = each
+      const identity = tls === null ? "" : new ClientTls(tls, materials[service]).key
       for (const endpoint of each.endpoints) {
-        const { protocol, tls, limits } = each
-        const identity = tls === null ? "" : new ClientTls(tls, materials[service]).key
+        const address = formatAddress(endpoint.address)
+        if (own.has(address)) continue
         const settings = JSON.stringify([check, protocol, identity, limits, endpoint.weight])
-        const key = JSON.stringify([service, endpoint.address])
-        if (after.has(key)) continue
-        const known = before.get(key)
+        const known = before.get(service)?.get(address)
         if (known?.settings === settings) {
-          after.set(key, known)
-          addresses.add(known.probe.address)
+          own.set(address, known)
           continue
         }
         const means = { wheel: this.#wheel, fault: this.#options.fault }
@@ -75,16 +71,21 @@ export class HealthChecker {
         // What its probes have shown before holds until they show something else.
         if (known !== undefined) health.healthy = known.health.healthy
         const watched = { settings, service, weight: endpoint.weight, probe, health, check, timer: null }
-        after.set(key, watched)
-        addresses.add(probe.address)
+        own.set(address, watched)
         this.#options.onHealth(service, probe.address, health.healthy, false, "")
         this.#schedule(watched, firstProbe(check.interval, this.#options.random()))
       }
     }
-    this.#watched = after
-    for (const [key, watched] of before) if (after.get(key) !== watched) close(watched)
-    this.#table.keepOnly(kept)
-    for (const service of kept.keys()) this.#summarize(service)
+    for (const [service, own] of before) {
+      const after = this.#watched.get(service)
+      for (const [address, watched] of own) if (after?.get(address) !== watched) close(watched)
+    }
+    for (const service of this.#watched.keys()) this.#summarize(service)
+  }
+
+  /** What probes say of an endpoint; null: it has none. */
+  healthy(service: string, address: string): boolean | null {
+    return this.#watched.get(service)?.get(address)?.health.healthy ?? null
   }
 
   #schedule(watched: Watched, ms: number): void {
@@ -95,22 +96,22 @@ export class HealthChecker {
   #probed(watched: Watched, failure: string): void {
     const { service, probe, health, check } = watched
     if (health.record(failure === "")) {
-      this.#table.set(service, probe.address, !health.healthy)
+      this.#table.setUnwell(service, probe.address, !health.healthy)
       this.#summarize(service)
       this.#options.onHealth(service, probe.address, health.healthy, true, failure)
     }
-    this.#schedule(watched, probePause(check.interval, this.#options.random()))
+    this.#schedule(watched, probePause(health.healthy ? check.interval : check.unhealthyInterval, this.#options.random()))
   }
 
   /** Where all endpoints that take traffic are unwell, they are used as if none were. */
   #summarize(service: string): void {
     let some = false
-    for (const watched of this.#watched.values()) some ||= watched.service === service && watched.weight > 0 && watched.health.healthy
-    this.#table.set(service, "", !some)
+    for (const watched of this.#watched.get(service)?.values() ?? []) some ||= watched.weight > 0 && watched.health.healthy
+    this.#table.setUnwell(service, "", !some)
   }
 
   close(): void {
-    for (const watched of this.#watched.values()) close(watched)
+    for (const own of this.#watched.values()) for (const watched of own.values()) close(watched)
     this.#watched = new Map()
   }
 }

@@ -1,6 +1,9 @@
-// One probe after the other of one endpoint, over connections of its own: a GET, or a call of grpc.health.v1.
+// One probe after the other of one endpoint, over connections of its own: a GET, a call of grpc.health.v1, or the connection alone.
 
-import type { EndpointConfig, HealthCheckConfig, ServiceConfig } from "../config/model.ts"
+import { Buffer } from "node:buffer"
+import type { Socket } from "node:net"
+import type { HealthCheckConfig } from "../config/health-model.ts"
+import type { EndpointConfig, ServiceConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
 import type { CalloutHandler, CalloutResponse } from "../filter/filter.ts"
 import type { GrpcHandler } from "../filter/grpc-callout.ts"
@@ -10,6 +13,7 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { CalloutExchange, type CalloutOwner } from "./callout.ts"
+import { Dial, type DialOwner } from "./dial.ts"
 import { Endpoint } from "./endpoint.ts"
 import { GrpcExchange, type GrpcOwner } from "./grpc-exchange.ts"
 import type { UpstreamCounters } from "./pool.ts"
@@ -27,12 +31,13 @@ export interface ProbeMeans {
   fault(error: unknown): void
 }
 
-export class HealthProbe implements CalloutHandler, GrpcHandler {
+export class HealthProbe implements CalloutHandler, GrpcHandler, DialOwner {
   readonly address: string
   readonly #endpoint: Endpoint
   readonly #service: Service
   readonly #check: HealthCheckConfig
   readonly #owner: CalloutOwner & GrpcOwner
+  readonly #wheel: TimerWheel
   #serving = false
   #told: ((failure: string) => void) | null = null
   #cancel: (() => void) | null = null
@@ -63,6 +68,7 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
     const retries = new RetryBudget()
     this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, callsMayBeHttp2: false, retries, proxyProtocol: "" }
     this.#check = check
+    this.#wheel = wheel
     const guard = (run: () => void): void => {
       try {
         run()
@@ -102,6 +108,9 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
       )
       if (!exchange.start()) return this.#tell("could not be sent")
       this.#cancel = () => exchange.cancel()
+    } else if (probe.kind === "tcp") {
+      const dial = new Dial(this.#endpoint.target, [], this.#wheel, timeout, this)
+      this.#cancel = () => dial.cancel()
     } else {
       this.#serving = false
       const callout = { service: this.#service.name, path: HEALTH_CHECK_PATH, metadata: [], timeout, unary: true, filter: "" }
@@ -119,12 +128,25 @@ export class HealthProbe implements CalloutHandler, GrpcHandler {
     told?.(failure)
   }
 
-  onCalloutResponse({ status }: CalloutResponse): void {
-    this.#tell(status >= 200 && status < 300 ? "" : `answered with status ${status}`)
+  onCalloutResponse({ status, body }: CalloutResponse): void {
+    const { probe } = this.#check
+    if (probe.kind !== "http") return
+    if (!probe.statuses.some(([first, last]) => status >= first && status <= last)) return this.#tell(`answered with status ${status}`)
+    const holds = Buffer.from(body.buffer, body.byteOffset, body.length).includes(probe.body)
+    this.#tell(holds ? "" : "answered without the text it should")
   }
 
   onCalloutFailed(code: ErrorCode): void {
     this.#tell(code)
+  }
+
+  onDialed(_dial: Dial, socket: Socket): void {
+    socket.destroy()
+    this.#tell("")
+  }
+
+  onDialFailed(_dial: Dial, timedOut: boolean, details: string): void {
+    this.#tell(timedOut ? "connectTimeout" : details === "" ? "connectFailure" : `connectFailure: ${details}`)
   }
 
   onGrpcHead(): void {}

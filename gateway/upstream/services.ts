@@ -6,8 +6,10 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
-import { EndpointHealthView, type HealthSlots } from "./health-table.ts"
+import { EndpointMemory, type EndpointRecords } from "./endpoint-table.ts"
+import { type EndpointViews, endpointViews, NO_VIEWS } from "./endpoint-views.ts"
 import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
+import type { EjectionListener } from "./outlier-observer.ts"
 import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
@@ -30,6 +32,8 @@ export interface ServicesDependencies {
   readonly random: () => number
   /** Workers of the process: process-wide caps are shared out among them. */
   readonly workers: number
+  /** Which of them this one is, and who hears of endpoints it ejects and readmits. Undefined: it does neither. */
+  readonly outliers?: { readonly worker: number; readonly listener: EjectionListener } | undefined
   counters(service: string): UpstreamCounters
 }
 
@@ -43,7 +47,7 @@ export class Services {
   /** Of a snapshot that is being made. */
   #next: ReadonlyMap<string, Service> = NO_SERVICES
   /** What it says of endpoints that are in use already. */
-  #nextHealth = new Map<Endpoint, EndpointHealthView | null>()
+  #nextViews = new Map<Endpoint, EndpointViews>()
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
@@ -53,15 +57,15 @@ export class Services {
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
-    health: HealthSlots | null = null,
+    records: EndpointRecords | null = null,
   ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
     const { wheel, random, workers, counters } = this.#dependencies
     const services = new Map<string, Service>()
     const endpoints = new Map<string, Endpoint>()
-    const words = health === null ? null : new Int32Array(health.memory)
-    this.#nextHealth = new Map()
+    const memory = records === null ? null : new EndpointMemory(records)
+    this.#nextViews = new Map()
     for (const [name, service] of Object.entries(config)) {
-      const slots = health?.services[name]
+      const views = memory === null ? null : endpointViews(name, service, records?.services[name], memory, this.#dependencies)
       const settings = {
         connectTimeout: service.connectTimeout,
         maxConnections: Math.max(1, Math.ceil(service.pool.maxConnections / workers)),
@@ -79,9 +83,9 @@ export class Services {
           endpoints.get(key) ??
           live ??
           new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
-        const view = words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], slots.allUnwell)
-        if (live === undefined) endpoint.health = view
-        else this.#nextHealth.set(live, view)
+        const seen = views?.[i] ?? NO_VIEWS
+        if (live === undefined) endpoint.show(seen)
+        else this.#nextViews.set(live, seen)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
@@ -106,14 +110,14 @@ export class Services {
   /** The snapshot being made never came into force. */
   abandon(): void {
     this.#next = NO_SERVICES
-    this.#nextHealth = new Map()
+    this.#nextViews = new Map()
   }
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
     for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
-    for (const [endpoint, view] of this.#nextHealth) endpoint.health = view
-    this.#nextHealth = new Map()
+    for (const [endpoint, views] of this.#nextViews) endpoint.show(views)
+    this.#nextViews = new Map()
     this.#endpoints = endpoints
     this.#current = this.#next
     this.#next = NO_SERVICES

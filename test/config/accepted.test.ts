@@ -71,6 +71,19 @@ test("the smallest useful file has every default filled in", () => {
         connectTimeout: 5000,
         pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
         limits: { head: 65_536, fields: 200 },
+        outlierDetection: {
+          consecutive5xx: 5,
+          consecutiveGatewayErrors: 5,
+          consecutiveLocalFailures: 5,
+          interval: 10_000,
+          baseEjectionTime: 30_000,
+          maxEjectionTime: 300_000,
+          maxEjected: 0.1,
+          successRate: { minEndpoints: 5, minRequests: 100, factor: 1.9 },
+          failurePercentage: null,
+          latency: null,
+          count429: false,
+        },
       },
     },
     filters: {},
@@ -174,14 +187,82 @@ describe("a document", () => {
     ],
     [
       "with health checks",
-      `${listeners}services: { s: { endpoints: [a.b:1], healthCheck: { path: /healthz, timeout: 2s } }, g: { endpoints: [a.b:2], healthCheck: { grpc: { service: shop.Cart }, interval: 1s, unhealthy: 1, healthy: 4 } }, w: { endpoints: [a.b:3], healthCheck: { grpc: {} } } }\n`,
+      `${listeners}services: { s: { endpoints: [a.b:1], healthCheck: { path: /healthz, timeout: 2s } }, g: { endpoints: [a.b:2], healthCheck: { grpc: { service: shop.Cart }, interval: 1s, unhealthyInterval: 2s, unhealthy: 1, healthy: 4 } }, w: { endpoints: [a.b:3], healthCheck: { grpc: {} } }, t: { endpoints: [a.b:4], proxyProtocol: v2, healthCheck: { tcp: true } }, p: { endpoints: [a.b:5], healthCheck: { path: /, status: [2xx, 401, "300-304"], body: ok } }, q: { endpoints: [a.b:6], healthCheck: { path: /, status: 204 } } }\n`,
       {
         services: {
-          s: { healthCheck: { probe: { kind: "http", path: "/healthz" }, interval: 5000, timeout: 2000, unhealthy: 3, healthy: 2 } },
-          g: { healthCheck: { probe: { kind: "grpc", service: "shop.Cart" }, interval: 1000, timeout: 1000, unhealthy: 1, healthy: 4 } },
+          s: {
+            healthCheck: {
+              probe: { kind: "http", path: "/healthz", statuses: [[200, 299]], body: "" },
+              interval: 5000,
+              unhealthyInterval: 5000,
+              timeout: 2000,
+              unhealthy: 3,
+              healthy: 2,
+            },
+          },
+          g: {
+            healthCheck: {
+              probe: { kind: "grpc", service: "shop.Cart" },
+              interval: 1000,
+              unhealthyInterval: 2000,
+              timeout: 1000,
+              unhealthy: 1,
+              healthy: 4,
+            },
+          },
           w: { healthCheck: { probe: { kind: "grpc", service: "" } } },
+          t: { healthCheck: { probe: { kind: "tcp" } } },
+          p: {
+            healthCheck: {
+              probe: {
+                kind: "http",
+                statuses: [
+                  [200, 299],
+                  [401, 401],
+                  [300, 304],
+                ],
+                body: "ok",
+              },
+            },
+          },
+          q: { healthCheck: { probe: { statuses: [[204, 204]] } } },
         },
       },
+    ],
+    [
+      "with detection of outliers",
+      `${listeners}services: { s: { endpoints: [a.b:1], outlierDetection: { consecutive5xx: 0, consecutiveLocalFailures: 1000, interval: 1s, baseEjectionTime: 200ms, maxEjectionTime: 24h, maxEjected: 100%, successRate: false, failurePercentage: {}, latency: { factor: 1.5, minEndpoints: 2, minRequests: 1 }, count429: true } }, r: { endpoints: [a.b:2], outlierDetection: { successRate: { factor: 3 }, failurePercentage: false, latency: {} } } }\n`,
+      {
+        services: {
+          s: {
+            outlierDetection: {
+              consecutive5xx: 0,
+              consecutiveGatewayErrors: 5,
+              consecutiveLocalFailures: 1000,
+              interval: 1000,
+              baseEjectionTime: 200,
+              maxEjectionTime: 86_400_000,
+              maxEjected: 1,
+              successRate: null,
+              failurePercentage: { minEndpoints: 5, minRequests: 50, threshold: 0.85 },
+              latency: { minEndpoints: 2, minRequests: 1, factor: 1.5 },
+              count429: true,
+            },
+          },
+          r: {
+            outlierDetection: {
+              successRate: { minEndpoints: 5, minRequests: 100, factor: 3 },
+              failurePercentage: null,
+              latency: { minEndpoints: 3, minRequests: 100, factor: 3 },
+            },
+          },
+        },
+      },
+    ],
+    [
+      "without detection of outliers",
+      `${listeners}services: { s: { endpoints: [a.b:1], outlierDetection: false } }\n`,
+      { services: { s: { outlierDetection: undefined } } },
     ],
     [
       "with a filter",

@@ -9,6 +9,7 @@ import { get } from "../support/raw-client.ts"
 /** An origin whose answer to /healthz the test decides. */
 class Patient {
   status = 200
+  text = ""
   readonly #origin: Origin
 
   private constructor(origin: Origin) {
@@ -18,7 +19,7 @@ class Patient {
   static async start(name: string): Promise<Patient> {
     let patient: Patient | null = null
     const origin = await Origin.start((request, connection) => {
-      if (request.target === "/healthz") connection.reply((patient as Patient).status)
+      if (request.target === "/healthz") connection.reply((patient as Patient).status, (patient as Patient).text)
       else connection.reply(200, name)
     })
     patient = new Patient(origin)
@@ -36,6 +37,8 @@ class Patient {
 
 let a: Patient
 let b: Patient
+let c: Patient
+let plain: Origin
 let text: TextService
 let gateway: Gateway
 const check = { interval: "100ms", timeout: "100ms", unhealthy: 2, healthy: 2 }
@@ -48,6 +51,12 @@ function config(more: object = {}): object {
     services: {
       pair: { endpoints: [a.address, b.address], loadBalancing: "roundRobin", healthCheck: { path: "/healthz", ...check } },
       text: { endpoints: [text.address], protocol: "h2", healthCheck: { grpc: { service: "test.Text" }, ...check } },
+      strict: {
+        endpoints: [c.address],
+        healthCheck: { path: "/healthz", status: [401, "500-503"], body: "all good", ...check, unhealthyInterval: "120ms" },
+      },
+      open: { endpoints: [plain.address], healthCheck: { tcp: true, ...check } },
+      secure: { endpoints: [plain.address], tls: { insecureSkipVerify: true }, healthCheck: { tcp: true, ...check } },
       ...more,
     },
     routes: [{ name: "pair", backends: "pair" }],
@@ -57,13 +66,17 @@ function config(more: object = {}): object {
 beforeAll(async () => {
   a = await Patient.start("a")
   b = await Patient.start("b")
+  c = await Patient.start("c")
+  c.status = 401
+  c.text = "it is all good here"
+  plain = await Origin.start((_, connection) => connection.reply(200))
   text = await TextService.start()
   gateway = await Gateway.start({ config: config() })
 })
 
 afterAll(async () => {
   await gateway.kill()
-  await Promise.all([a.stop(), b.stop()])
+  await Promise.all([a.stop(), b.stop(), c.stop(), plain.stop()])
   text.stop()
 })
 
@@ -139,5 +152,43 @@ describe("an endpoint that is probed with grpc.health.v1", () => {
     await becomes("text", text.address, 0)
     text.health = 1
     await becomes("text", text.address, 1)
+  })
+})
+
+describe("an endpoint whose answer is looked at", () => {
+  test("is well with the statuses and the text it should have, and with both alone", async () => {
+    expect(await healthy("strict", c.address)).toBe(1)
+    c.text = "it is good here"
+    await becomes("strict", c.address, 0)
+    const why = (failure: string) =>
+      gateway.waitForLog((line) => line.message === "endpoint is unwell" && line.failure === failure, `a line about ${failure}`)
+    await why("answered without the text it should")
+    c.text = "all good"
+    c.status = 503
+    await becomes("strict", c.address, 1)
+    c.status = 200
+    await becomes("strict", c.address, 0)
+    await why("answered with status 200")
+    c.status = 401
+    await becomes("strict", c.address, 1)
+  })
+})
+
+describe("an endpoint that is probed by connecting", () => {
+  test("is well while that succeeds", async () => {
+    expect(await healthy("open", plain.address)).toBe(1)
+    const { port } = plain
+    await plain.stop()
+    await becomes("open", plain.address, 0)
+    await gateway.waitForLog(
+      (line) => line.message === "endpoint is unwell" && line.service === "open" && line.failure === "connectFailure: ECONNREFUSED",
+      "a line about it",
+    )
+    plain = await Origin.start((_, connection) => connection.reply(200), { port })
+    await becomes("open", plain.address, 1)
+  })
+
+  test("is unwell when it speaks no TLS where it should", async () => {
+    await becomes("secure", plain.address, 0)
   })
 })

@@ -1,11 +1,11 @@
-// Which endpoints a policy may pick: not those tried already, and those that are unwell or whose last connect failed only for
-// want of others.
+// Which endpoints a policy may pick: not those tried already, and those that are unwell, ejected or whose last connect failed only
+// for want of others.
 
 import type { Endpoint } from "../endpoint.ts"
 
 /** Whether `endpoint` should be picked now. */
 export function isEligible(endpoint: Endpoint, tried: readonly Endpoint[] | null): boolean {
-  return !endpoint.suspect && !endpoint.unwell && (tried === null || !tried.includes(endpoint))
+  return !endpoint.suspect && !endpoint.unwell && !endpoint.ejected && (tried === null || !tried.includes(endpoint))
 }
 
 /**
@@ -16,11 +16,12 @@ export function lastResort(endpoints: readonly Endpoint[], tried: readonly Endpo
   let best: Endpoint | null = null
   if (tried !== null) {
     for (const endpoint of endpoints) {
-      if (endpoint.unwell || endpoint.suspect) continue
+      if (endpoint.unwell || endpoint.ejected || endpoint.suspect) continue
       if (best === null || tried.lastIndexOf(endpoint) < tried.lastIndexOf(best)) best = endpoint
     }
   }
   if (best !== null) return best
+  for (const endpoint of endpoints) if (!endpoint.unwell && !endpoint.ejected && tried?.includes(endpoint) !== true) return endpoint
   for (const endpoint of endpoints) if (!endpoint.unwell && tried?.includes(endpoint) !== true) return endpoint
   if (tried !== null) for (const endpoint of endpoints) if (!tried.includes(endpoint)) return endpoint
   return endpoints.length > 0 ? endpoints[0] : null

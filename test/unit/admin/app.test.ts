@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { parse } from "yaml"
 import { createAdmin } from "../../../gateway/admin/app.ts"
-import type { AdminDeps, FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
+import type { AdminDeps, FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/admin/status.ts"
 import type { Config } from "../../../gateway/config/model.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
@@ -42,6 +42,23 @@ const filter: FilterStatus = {
   versions: [{ ...common, name: "stable", pushed: false, weight: 1, rolledBack: null }],
 }
 
+const service: ServiceStatus = {
+  name: "api",
+  taking: 1,
+  usable: 0,
+  endpoints: [
+    {
+      address: "10.0.0.1:80",
+      weight: 1,
+      healthy: true,
+      ejected: { reason: "5xx", times: 2, until: "2026-01-02T03:04:05.000Z" },
+      consecutive: { errors5xx: 0, gatewayErrors: 0, localFailures: 0 },
+      requests: 7,
+      successes: 2,
+    },
+  ],
+}
+
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
   const app = createAdmin(
     {
@@ -50,6 +67,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
       config: (): Config | null => config,
       filters: () => [filter],
+      services: () => [service],
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       canaries: () => [],
@@ -121,6 +139,10 @@ describe("content", () => {
 
   test("/filters lists them", async () => {
     expect(await (await admin()("/filters")).json()).toEqual({ filters: [filter] })
+  })
+
+  test("/services lists them with their endpoints", async () => {
+    expect(await (await admin()("/services")).json()).toEqual({ services: [service] })
   })
 
   test("/ names every endpoint, and each of them exists", async () => {

@@ -26,6 +26,7 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
       config: () => config,
       filters: () => [],
+      services: () => [],
       push: () => Promise.reject(new Error("not asked for")),
       unpush: () => Promise.reject(new Error("not asked for")),
       release: () => Promise.reject(new Error("not asked for")),

@@ -84,6 +84,7 @@ class Play {
       active: 0,
       answered() {},
       failed() {},
+      outpaced() {},
       acquire: (waiter: ConnectionWaiter) => {
         if (this.#random() < 0.4) this.#connect(waiter)
         else this.#waiting.push(waiter)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
-import type { HealthSlots } from "../../../gateway/upstream/health-table.ts"
+import { type EndpointRecords, EndpointTable } from "../../../gateway/upstream/endpoint-table.ts"
 import { type Service, Services } from "../../../gateway/upstream/services.ts"
 
 function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
@@ -20,16 +20,21 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
   }
 }
 
+const probed = {
+  healthCheck: { probe: { kind: "tcp" }, interval: 1, unhealthyInterval: 1, timeout: 1, unhealthy: 1, healthy: 1 },
+} as const
+
 function start(): Services {
   const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {} }
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 
 /** One endpoint that is unwell, while its service has others. */
-function unwell(): HealthSlots {
-  const memory = new SharedArrayBuffer(16)
-  new Int32Array(memory)[2] = 1
-  return { memory, services: { api: { allUnwell: 1, endpoints: [2] } } }
+function unwell(): EndpointRecords {
+  const table = new EndpointTable(1)
+  const records = table.assign(config(probed))
+  table.setUnwell("api", "127.0.0.1:1", true)
+  return records
 }
 
 describe("the health of endpoints that are in use", () => {
@@ -40,7 +45,7 @@ describe("the health of endpoints that are in use", () => {
   test("changes with the snapshot that says so, and not before", () => {
     const services = start()
     services.retire(services.build(config(), {}).endpoints)
-    const next = services.build(config(), {}, unwell())
+    const next = services.build(config(probed), {}, unwell())
     expect(live(services).endpoints[0].unwell).toBe(false)
     services.retire(next.endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
@@ -48,11 +53,11 @@ describe("the health of endpoints that are in use", () => {
 
   test("stays as it is when the snapshot never comes into force", () => {
     const services = start()
-    services.retire(services.build(config(), {}, unwell()).endpoints)
+    services.retire(services.build(config(probed), {}, unwell()).endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
     services.build(config(), {})
     services.abandon()
-    services.retire(services.build(config(), {}, unwell()).endpoints)
+    services.retire(services.build(config(probed), {}, unwell()).endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
     services.build(config(), {})
     services.abandon()
@@ -61,7 +66,7 @@ describe("the health of endpoints that are in use", () => {
 
   test("is known at once of those that are new", () => {
     const services = start()
-    expect(services.build(config(), {}, unwell()).services.get("api")?.endpoints[0].unwell).toBe(true)
+    expect(services.build(config(probed), {}, unwell()).services.get("api")?.endpoints[0].unwell).toBe(true)
   })
 })
 

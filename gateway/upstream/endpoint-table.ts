@@ -1,0 +1,213 @@
+// What is known of endpoints, as memory that the main thread and every worker share: whether probes find them well, whether they
+// are ejected, and what they were sent. Records are handed out by service and address, and stay the same over configurations.
+
+import type { ServiceConfig } from "../config/model.ts"
+import { formatAddress } from "../config/units.ts"
+import { EJECTION_WORDS } from "../resilience/ejection.ts"
+
+/** Words of a record: those of its ejection, of a service the number of ejected endpoints; and one for its health. */
+const RECORD = 8
+/** 1: probes find it unwell; of a service: all of its endpoints, so that any will have to do. */
+const UNWELL = EJECTION_WORDS
+/** Doubles of a record in a worker's column, which only that worker writes. They only grow: one that replaces it goes on. */
+const COLUMN = 4
+/** Requests that ended, those of them that went well, ms until the answers there were, and how many. */
+export const REQUESTS = 0
+export const SUCCESSES = 1
+export const LATENCY = 2
+export const ANSWERS = 3
+/** Records of a segment, and segments there may be. Endpoints beyond are taken for well, and never ejected. */
+const SEGMENT = 1024
+const MAX_SEGMENTS = 64
+/** Stands for the record of what has none. */
+const NONE = -1
+
+/** Where a service's records are. */
+export interface ServiceRecords {
+  readonly service: number
+  /** In the order of its configuration. */
+  readonly endpoints: readonly number[]
+}
+
+/** What workers are handed with a snapshot. */
+export interface EndpointRecords {
+  /** ms since the epoch at which the clock of the records was 0. */
+  readonly start: number
+  readonly segments: readonly SharedArrayBuffer[]
+  /** Of the services whose endpoints are probed or may be ejected. */
+  readonly services: Readonly<Record<string, ServiceRecords>>
+}
+
+/** Words of one record. */
+export interface RecordWords {
+  readonly words: Int32Array
+  readonly at: number
+}
+
+/** The records' memory, as any thread sees it. */
+export class EndpointMemory {
+  readonly #segments: readonly SharedArrayBuffer[]
+  readonly #words: Int32Array[] = []
+  readonly #columns: Float64Array[] = []
+  readonly #start: number
+
+  constructor({ segments, start }: Pick<EndpointRecords, "segments" | "start">) {
+    this.#segments = segments
+    this.#start = start
+  }
+
+  /**
+   * ms as an Int32, that wraps after 24 days. It is the clock on the wall, since each thread of a runtime may count its own
+   * `performance.now()` from another moment; who reads it must put up with steps.
+   */
+  readonly clock = (): number => (Date.now() - this.#start) | 0
+
+  /** Null: it has none. */
+  words(record: number): RecordWords | null {
+    if (record === NONE) return null
+    const segment = Math.floor(record / SEGMENT)
+    this.#words[segment] ??= new Int32Array(this.#segments[segment], 0, SEGMENT * RECORD)
+    return { words: this.#words[segment], at: (record % SEGMENT) * RECORD }
+  }
+
+  /** A worker's column of a segment, and where in it the record's begins. */
+  column(record: number, worker: number): { column: Float64Array; at: number } {
+    const segment = Math.floor(record / SEGMENT)
+    this.#columns[segment] ??= new Float64Array(this.#segments[segment], SEGMENT * RECORD * 4)
+    return { column: this.#columns[segment], at: (worker * SEGMENT + (record % SEGMENT)) * COLUMN }
+  }
+}
+
+/** The main thread's side. */
+export class EndpointTable {
+  readonly #workers: number
+  readonly #start = Date.now()
+  readonly #segments: SharedArrayBuffer[] = []
+  #memory: EndpointMemory = new EndpointMemory({ segments: [], start: this.#start })
+  /** By service, then by address; "" = the service itself. */
+  readonly #records = new Map<string, Map<string, number>>()
+  readonly #free: number[] = []
+  #next = 0
+
+  constructor(workers: number) {
+    this.#workers = workers
+  }
+
+  get memory(): EndpointMemory {
+    return this.#memory
+  }
+
+  get clock(): () => number {
+    return this.#memory.clock
+  }
+
+  /** The records for a configuration; those that an earlier one has been given stay the same. */
+  assign(services: Readonly<Record<string, ServiceConfig>>): EndpointRecords {
+    const assigned: Record<string, ServiceRecords> = {}
+    for (const [name, service] of Object.entries(services)) {
+      if (!isWatched(service)) continue
+      let own = this.#records.get(name)
+      if (own === undefined) {
+        own = new Map()
+        this.#records.set(name, own)
+      }
+      const records = own
+      assigned[name] = {
+        service: this.#record(records, ""),
+        endpoints: service.endpoints.map(({ address }) => this.#record(records, formatAddress(address))),
+      }
+    }
+    return { start: this.#start, segments: [...this.#segments], services: assigned }
+  }
+
+  #record(own: Map<string, number>, address: string): number {
+    const known = own.get(address)
+    if (known !== undefined) return known
+    const record = this.#free.pop() ?? this.#grow()
+    if (record !== NONE) own.set(address, record)
+    return record
+  }
+
+  #grow(): number {
+    if (this.#next === this.#segments.length * SEGMENT) {
+      if (this.#segments.length === MAX_SEGMENTS) return NONE
+      this.#segments.push(new SharedArrayBuffer(SEGMENT * (RECORD * 4 + this.#workers * COLUMN * 8)))
+      this.#memory = new EndpointMemory({ segments: this.#segments, start: this.#start })
+    }
+    return this.#next++
+  }
+
+  /** The configuration is in force in all workers: what it doesn't have is given to others from now on, in use and well. */
+  keepOnly(services: Readonly<Record<string, ServiceConfig>>): void {
+    for (const [name, own] of this.#records) {
+      const service = Object.hasOwn(services, name) ? services[name] : undefined
+      if (service !== undefined && isWatched(service)) {
+        const kept = new Set(service.endpoints.map(({ address }) => formatAddress(address)))
+        for (const [address, record] of own) if (address !== "" && !kept.has(address)) this.#release(own, address, record)
+      } else {
+        for (const [address, record] of own) this.#release(own, address, record)
+        this.#records.delete(name)
+      }
+    }
+  }
+
+  #release(own: Map<string, number>, address: string, record: number): void {
+    own.delete(address)
+    const { words, at } = this.#memory.words(record) as RecordWords
+    for (let i = 0; i < RECORD; i++) Atomics.store(words, at + i, 0)
+    this.#free.push(record)
+  }
+
+  /** Of an endpoint; `address` "": of the service. Null: it has none. */
+  words(service: string, address: string): RecordWords | null {
+    return this.#memory.words(this.#records.get(service)?.get(address) ?? NONE)
+  }
+
+  /** `address` "": of the service, whether all its endpoints are. */
+  setUnwell(service: string, address: string, unwell: boolean): void {
+    const record = this.words(service, address)
+    if (record !== null) Atomics.store(record.words, record.at + UNWELL, unwell ? 1 : 0)
+  }
+
+  /** None of the service's endpoints is ejected any more. */
+  clearEjections(service: string): void {
+    for (const record of this.#records.get(service)?.values() ?? []) {
+      const { words, at } = this.#memory.words(record) as RecordWords
+      for (let i = 0; i < EJECTION_WORDS; i++) Atomics.store(words, at + i, 0)
+    }
+  }
+
+  /** What all workers counted of an endpoint, in the order of a column; null: it has no record. */
+  counts(service: string, address: string): number[] | null {
+    const record = this.#records.get(service)?.get(address)
+    if (record === undefined) return null
+    const counts = Array.from({ length: COLUMN }, () => 0)
+    for (let worker = 0; worker < this.#workers; worker++) {
+      const { column, at } = this.#memory.column(record, worker)
+      for (let i = 0; i < COLUMN; i++) counts[i] += column[at + i]
+    }
+    return counts
+  }
+}
+
+function isWatched({ endpoints, healthCheck, outlierDetection }: ServiceConfig): boolean {
+  // The only endpoint is never ejected.
+  return healthCheck !== undefined || (outlierDetection !== undefined && endpoints.length > 1)
+}
+
+/** One endpoint's health, as its worker reads it. */
+export class EndpointHealthView {
+  readonly #own: RecordWords
+  readonly #service: RecordWords
+
+  constructor(own: RecordWords, service: RecordWords) {
+    this.#own = own
+    this.#service = service
+  }
+
+  /** It should be avoided: it is unwell, and there are others. */
+  get unwell(): boolean {
+    const { words, at } = this.#own
+    return Atomics.load(words, at + UNWELL) === 1 && Atomics.load(this.#service.words, this.#service.at + UNWELL) === 0
+  }
+}

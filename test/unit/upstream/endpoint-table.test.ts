@@ -1,0 +1,104 @@
+import { describe, expect, test } from "vitest"
+import { validateConfig } from "../../../gateway/config/load.ts"
+import type { Config } from "../../../gateway/config/model.ts"
+import { formatAddress } from "../../../gateway/config/units.ts"
+import {
+  EndpointHealthView,
+  EndpointMemory,
+  type EndpointRecords,
+  EndpointTable,
+  type RecordWords,
+} from "../../../gateway/upstream/endpoint-table.ts"
+
+function configOf(services: Readonly<Record<string, readonly string[]>>): Config["services"] {
+  const written = Object.entries(services).map(([name, endpoints]) => [name, { endpoints, healthCheck: { path: "/" } }] as const)
+  const plain = { endpoints: ["127.0.0.1:9", "127.0.0.1:10"], outlierDetection: false }
+  const loaded = validateConfig(
+    {
+      listeners: [{ address: "127.0.0.1:0" }],
+      services: { ...Object.fromEntries(written), plain, single: { endpoints: ["127.0.0.1:9"] } },
+    },
+    { file: "test", baseDir: "." },
+  )
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  return loaded.config.services
+}
+
+function views(records: EndpointRecords, name: string): boolean[] {
+  const memory = new EndpointMemory(records)
+  const { service, endpoints } = records.services[name]
+  const of = memory.words(service) as RecordWords
+  return endpoints.map((record) => {
+    const own = memory.words(record)
+    return own !== null && new EndpointHealthView(own, of).unwell
+  })
+}
+
+const pair = ["127.0.0.1:1", "[::1]:2"]
+
+describe("the table of endpoints", () => {
+  test("has every endpoint well at first, and those alone that are probed or may be ejected", () => {
+    const records = new EndpointTable(2).assign(configOf({ a: pair }))
+    expect(views(records, "a")).toEqual([false, false])
+    expect(Object.keys(records.services)).toEqual(["a"])
+  })
+
+  test("shows who is unwell, unless all are", () => {
+    const table = new EndpointTable(1)
+    const records = table.assign(configOf({ a: pair, b: pair }))
+    table.setUnwell("a", "[::1]:2", true)
+    expect([views(records, "a"), views(records, "b")]).toEqual([
+      [false, true],
+      [false, false],
+    ])
+    table.setUnwell("a", "127.0.0.1:1", true)
+    table.setUnwell("a", "", true)
+    expect(views(records, "a")).toEqual([false, false])
+    table.setUnwell("a", "", false)
+    table.setUnwell("a", "127.0.0.1:1", false)
+    expect(views(records, "a")).toEqual([false, true])
+  })
+
+  test("keeps the records of what stays, and gives those of what is gone to others, well", () => {
+    const table = new EndpointTable(1)
+    const before = table.assign(configOf({ a: pair }))
+    table.setUnwell("a", "127.0.0.1:1", true)
+    const config = configOf({ a: ["[::1]:2"], b: ["127.0.0.1:3"] })
+    const after = table.assign(config)
+    expect(after.services.a.endpoints[0]).toBe(before.services.a.endpoints[1])
+    table.keepOnly(configOf({ a: ["[::1]:2"] }))
+    table.setUnwell("a", "127.0.0.1:1", true)
+    const next = table.assign(configOf({ a: ["[::1]:2"], c: ["127.0.0.1:4", "127.0.0.1:5"] }))
+    expect(views(next, "c")).toEqual([false, false])
+    const { a, c } = next.services
+    expect(new Set([...c.endpoints, c.service, ...a.endpoints, a.service]).size).toBe(5)
+    expect(Math.max(...c.endpoints, c.service)).toBe(4)
+  })
+
+  test("sums up what the workers count, each in its own column", () => {
+    const table = new EndpointTable(3)
+    const records = table.assign(configOf({ a: pair }))
+    const memory = new EndpointMemory(records)
+    for (let worker = 0; worker < 3; worker++) {
+      for (const [i, record] of records.services.a.endpoints.entries()) {
+        const { column, at } = memory.column(record, worker)
+        for (let count = 0; count < 4; count++) column[at + count] += 10 ** worker * (i + 1) * (count + 1)
+      }
+    }
+    expect(table.counts("a", "127.0.0.1:1")).toEqual([111, 222, 333, 444])
+    expect(table.counts("a", "[::1]:2")).toEqual([222, 444, 666, 888])
+    expect(table.counts("a", "elsewhere")).toBeNull()
+  })
+
+  test("grows with the endpoints, and takes what there is no room for as well", () => {
+    const table = new EndpointTable(1)
+    const many = Array.from({ length: 66_000 }, (_, i) => ({ host: `127.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 1 }))
+    const { a } = configOf({ a: pair })
+    const records = table.assign({ a: { ...a, endpoints: many.map((address) => ({ address, weight: 1 })) } })
+    expect(records.segments).toHaveLength(64)
+    table.setUnwell("a", formatAddress(many[60_000]), true)
+    table.setUnwell("a", formatAddress(many[65_999]), true)
+    const seen = views(records, "a")
+    expect([seen[60_000], seen.at(-1)]).toEqual([true, false])
+  })
+})
