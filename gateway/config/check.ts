@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkFailover, checkSubsets } from "./check-balancing.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -171,6 +172,7 @@ class Checker implements Checked, Reporter {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
+      if (isKnown(service)) checkFailover(name, service, services, this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -293,6 +295,7 @@ class Checker implements Checked, Reporter {
     if (isKnown(route.filters)) this.#filterUses(route.filters, ["routes", i, "filters"])
     const services = this.#serviceNames
     if (isKnown(route.backends)) checkRouteProxy(route.backends, ["routes", i, "backends"], this.#written.services, this)
+    if (isKnown(route.backends)) checkSubsets(route.backends, ["routes", i, "backends"], this.#written.services, this)
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {
         if (services.has(service)) return

@@ -277,7 +277,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   #attempt(fresh: boolean): void {
     const service = (this.backend as Backend).service
-    const endpoint = service === null ? null : service.balancer.next(this.#tried)
+    const endpoint = service === null ? null : service.balancer.next(this.#tried, -1)
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.attempts++
     this.endpoint = endpoint
@@ -320,8 +320,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       // Nothing was sent: another endpoint may do, if there is one.
       this.#tried ??= []
       this.#tried.push(endpoint)
-      const more = this.backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
-      if (more) {
+      if (this.backend?.service?.balancer.hasOthers(this.#tried)) {
         this.countService("retries")
         return this.#attempt(false)
       }

@@ -1,7 +1,9 @@
 // One address of a service in this worker: what is under way to it, whether it could be reached lately, and the pools of its
 // connections.
 
+import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
 import type { EndpointHealthView } from "./health-table.ts"
@@ -12,18 +14,25 @@ export type UpstreamProtocol = "http1" | "h2" | "auto"
 
 /** ms after a failed connect during which other endpoints are preferred. */
 const AVOID = 1000
+/** Failures that tell nothing of how fast an endpoint is: a pooled connection that was closing, a server that lets go of one. */
+const ENDED: ReadonlySet<ErrorCode> = new Set(["upstreamClosed", "upstreamRefused", "upstreamTruncated"])
+const GRPC_RESOURCE_EXHAUSTED = 8
+const GRPC_UNAVAILABLE = 14
 
 export class Endpoint implements PoolOwner {
   readonly host: string
   readonly port: number
   /** `host:port`, for logs and properties. */
   readonly address: string
-  readonly weight: number
   readonly target: Target
   /** Attempts under way in this worker. */
   active = 0
   /** What probes say of it; null = it is not probed. */
   health: EndpointHealthView | null = null
+  /** How long it takes to answer; null = nobody balances by that. */
+  latency: PeakEwma | null = null
+  /** When it began to serve in a service that ran already, ms of the wheel's clock; balancers with a slow start warm it up. */
+  warmSince = Number.NEGATIVE_INFINITY
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -36,7 +45,6 @@ export class Endpoint implements PoolOwner {
   constructor(
     host: string,
     port: number,
-    weight: number,
     protocol: UpstreamProtocol,
     tls: ClientTls | null,
     settings: PoolSettings,
@@ -46,7 +54,6 @@ export class Endpoint implements PoolOwner {
     this.host = host
     this.port = port
     this.address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-    this.weight = weight
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
@@ -71,6 +78,22 @@ export class Endpoint implements PoolOwner {
     return this.health?.unwell === true
   }
 
+  /**
+   * An attempt was answered. `latency`: ms from its request to the response's head; `grpcStatus`: −1 = not known; `retryAfter`: ms the
+   * endpoint asks to be left alone for, 0 = it doesn't say.
+   */
+  answered(status: number, grpcStatus: number, latency: number, retryAfter: number): void {
+    if (this.latency === null) return
+    if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
+      this.latency.penalize(latency, retryAfter, this.#wheel.now)
+    else this.latency.observe(latency, this.#wheel.now)
+  }
+
+  /** An attempt ended without a response's head after `latency` ms, or was cut short after it. */
+  failed(code: ErrorCode, latency: number): void {
+    if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(latency, 0, this.#wheel.now)
+  }
+
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
@@ -89,12 +112,15 @@ export class Endpoint implements PoolOwner {
     return true
   }
 
-  begun(): void {
+  /** `took`: ms it took to be made. */
+  begun(took: number): void {
     this.#avoidUntil = 0
+    this.latency?.observe(took, this.#wheel.now)
   }
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
+    this.latency?.penalize(0, 0, this.#wheel.now)
     this.#counters.connectFailures(1)
     this.ends()
   }

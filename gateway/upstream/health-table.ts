@@ -7,7 +7,7 @@ import { formatAddress } from "../config/units.ts"
 /** Words: endpoints and services that are probed, together. Those beyond are taken for well. */
 const WORDS = 32_768
 /** The word of what is never unwell. */
-const ALWAYS_WELL = 0
+export const ALWAYS_WELL = 0
 
 /** Where the endpoints of a service stand, in the order of its configuration. */
 export interface ServiceHealthSlots {

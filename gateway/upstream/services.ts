@@ -6,13 +6,19 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
-import { EndpointHealthView, type HealthSlots } from "./health-table.ts"
-import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
+import { ALWAYS_WELL, EndpointHealthView, type HealthSlots } from "./health-table.ts"
+import { type BalancedService, Balancers } from "./load-balancing/balancers.ts"
+import { HashKey } from "./load-balancing/hash-key.ts"
+import type { BalancerCounters, LoadBalancer } from "./load-balancing/load-balancer.ts"
+import { hasLabels } from "./load-balancing/subset.ts"
+import { TableCache } from "./load-balancing/table-cache.ts"
 import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
   readonly name: string
   readonly balancer: LoadBalancer
+  /** What its requests are hashed by; null = nothing. */
+  readonly hashKey: HashKey | null
   readonly endpoints: readonly Endpoint[]
   /** Any request to it goes, or may turn out to go, over HTTP/2. */
   readonly mayBeHttp2: boolean
@@ -30,7 +36,16 @@ export interface ServicesDependencies {
   readonly random: () => number
   /** Workers of the process: process-wide caps are shared out among them. */
   readonly workers: number
-  counters(service: string): UpstreamCounters
+  counters(service: string): UpstreamCounters & BalancerCounters
+}
+
+/** The services of one snapshot. */
+export interface BuiltServices {
+  readonly services: Map<string, Service>
+  /** For {@link Services.retire}. */
+  readonly endpoints: Map<string, Endpoint>
+  /** The service of that name with those of its endpoints that have all of `labels`; undefined when there is no such service. */
+  subset(name: string, labels: Readonly<Record<string, string>>): Service | undefined
 }
 
 const NO_SERVICES: ReadonlyMap<string, Service> = new Map()
@@ -44,19 +59,24 @@ export class Services {
   #next: ReadonlyMap<string, Service> = NO_SERVICES
   /** What it says of endpoints that are in use already. */
   #nextHealth = new Map<Endpoint, EndpointHealthView | null>()
+  readonly #tables = new TableCache()
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
   }
 
-  /** The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. */
+  /**
+   * The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. `zone`: the
+   * gateway's; "" = none.
+   */
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
     health: HealthSlots | null = null,
-  ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
+    zone = "",
+  ): BuiltServices {
     const { wheel, random, workers, counters } = this.#dependencies
-    const services = new Map<string, Service>()
+    const balanced = new Map<string, BalancedService>()
     const endpoints = new Map<string, Endpoint>()
     const words = health === null ? null : new Int32Array(health.memory)
     this.#nextHealth = new Map()
@@ -72,27 +92,47 @@ export class Services {
       }
       const tls = service.tls === null ? null : new ClientTls(service.tls, materials[name])
       const list: Endpoint[] = []
-      for (const [i, { address, weight }] of service.endpoints.entries()) {
-        const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, tls?.key, settings])
+      const recorder = counters(name)
+      for (const [i, { address }] of service.endpoints.entries()) {
+        const key = JSON.stringify([name, address.host, address.port, service.protocol, tls?.key, settings])
         const live = this.#endpoints.get(key)
         const endpoint =
-          endpoints.get(key) ??
-          live ??
-          new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
-        const view = words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], slots.allUnwell)
+          endpoints.get(key) ?? live ?? new Endpoint(address.host, address.port, service.protocol, tls, settings, wheel, recorder)
+        if (live === undefined && this.#current.has(name)) endpoint.warmSince = wheel.now
+        // Where another service takes over, that all are unwell is no reason to use them.
+        const allUnwell = service.failover === undefined ? slots?.allUnwell : ALWAYS_WELL
+        const view =
+          words === null || slots === undefined ? null : new EndpointHealthView(words, slots.endpoints[i], allUnwell ?? ALWAYS_WELL)
         if (live === undefined) endpoint.health = view
         else this.#nextHealth.set(live, view)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
-      const { protocol, proxyProtocol, loadBalancing } = service
-      const balancer = createLoadBalancer(loadBalancing, list, random)
-      const callsMayBeHttp2 = protocol !== "http1"
-      const mayBeHttp2 = protocol === "h2" || (protocol === "auto" && tls !== null)
-      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2, retries: new RetryBudget() })
+      balanced.set(name, { config: service, endpoints: list, counters: recorder })
+    }
+    const balancers = new Balancers(balanced, { clock: wheel, random, tables: this.#tables, zone })
+    const services = new Map<string, Service>()
+    for (const [name, service] of Object.entries(config)) {
+      const { by } = service.loadBalancing
+      services.set(name, {
+        name,
+        endpoints: balanced.get(name)?.endpoints ?? [],
+        balancer: balancers.of(name),
+        hashKey: by === null ? null : new HashKey(by),
+        proxyProtocol: service.proxyProtocol,
+        mayBeHttp2: goesTo(name, config, ({ protocol, tls }) => protocol === "h2" || (protocol === "auto" && tls !== null)),
+        callsMayBeHttp2: goesTo(name, config, ({ protocol }) => protocol !== "http1"),
+        retries: new RetryBudget(),
+      })
     }
     this.#next = services
-    return { services, endpoints }
+    const subset = (name: string, labels: Readonly<Record<string, string>>): Service | undefined => {
+      const whole = services.get(name)
+      if (whole === undefined) return undefined
+      const own = whole.endpoints.filter((_, i) => hasLabels(config[name].endpoints[i], labels))
+      return { ...whole, endpoints: own, balancer: balancers.subset(name, labels) }
+    }
+    return { services, endpoints, subset }
   }
 
   /**
@@ -117,5 +157,16 @@ export class Services {
     this.#endpoints = endpoints
     this.#current = this.#next
     this.#next = NO_SERVICES
+    this.#tables.turn()
   }
+}
+
+/** Whether `holds` of a service, or of one that it fails over to. */
+function goesTo(name: string, config: Readonly<Record<string, ServiceConfig>>, holds: (service: ServiceConfig) => boolean): boolean {
+  let service: ServiceConfig | undefined = config[name]
+  for (let left = Object.keys(config).length; service !== undefined && left > 0; left--) {
+    if (holds(service)) return true
+    service = service.failover === undefined ? undefined : config[service.failover]
+  }
+  return false
 }

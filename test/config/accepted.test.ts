@@ -2,6 +2,7 @@
 
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { LEAST_REQUEST } from "../../gateway/config/balancing-model.ts"
 import { type LoadResult, parseConfig } from "../../gateway/config/load.ts"
 import type { Config, RouteConfig } from "../../gateway/config/model.ts"
 import { formatProblems } from "../../gateway/config/problem.ts"
@@ -41,6 +42,7 @@ test("the smallest useful file has every default filled in", () => {
     log: { level: "info", format: "auto" },
     accessLog: "errors",
     drain: { timeout: 30_000 },
+    zone: "",
     listeners: [
       {
         name: "listener-0",
@@ -57,7 +59,7 @@ test("the smallest useful file has every default filled in", () => {
     services: {
       hello: {
         endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
-        loadBalancing: "leastRequest",
+        loadBalancing: LEAST_REQUEST,
         protocol: "http1",
         proxyProtocol: "",
         tls: null,
@@ -155,7 +157,7 @@ describe("a document", () => {
               { address: { host: "::1", port: 2 }, weight: 3 },
               { address: { host: "1.2.3.4", port: 5 }, weight: 1 },
             ],
-            loadBalancing: "leastRequest",
+            loadBalancing: LEAST_REQUEST,
             connectTimeout: 1000,
             pool: { maxConnections: 1, maxPending: 0, idleTimeout: 1000, maxAge: 3_600_000 },
           },

@@ -1,24 +1,34 @@
-// Picks by weight at random: an alias-free binary search over running sums, rebuilt never, since weights are fixed.
-
-import type { Endpoint } from "../endpoint.ts"
+// Picks by weight at random: a binary search over running sums, or none where all weigh the same.
 
 export class WeightedPicker {
-  readonly #endpoints: readonly Endpoint[]
+  readonly #weights: Float64Array
   readonly #sums: Float64Array
+  #equal = false
 
-  constructor(endpoints: readonly Endpoint[]) {
-    this.#endpoints = endpoints
-    this.#sums = new Float64Array(endpoints.length)
-    let sum = 0
-    for (let i = 0; i < endpoints.length; i++) {
-      sum += endpoints[i].weight
-      this.#sums[i] = sum
-    }
+  /** `weights`: above 0, at least one. */
+  constructor(weights: Float64Array) {
+    this.#weights = weights
+    this.#sums = new Float64Array(weights.length)
+    this.reweigh()
   }
 
-  /** `random` in [0, 1). There must be an endpoint. */
-  pick(random: number): Endpoint {
+  /** The weights have changed. */
+  reweigh(): void {
+    const weights = this.#weights
+    let sum = 0
+    let equal = true
+    for (let i = 0; i < weights.length; i++) {
+      sum += weights[i]
+      this.#sums[i] = sum
+      if (weights[i] !== weights[0]) equal = false
+    }
+    this.#equal = equal
+  }
+
+  /** An index. `random` in [0, 1). */
+  pick(random: number): number {
     const sums = this.#sums
+    if (this.#equal) return Math.floor(random * sums.length)
     const target = random * sums[sums.length - 1]
     let low = 0
     let high = sums.length - 1
@@ -27,6 +37,6 @@ export class WeightedPicker {
       if (sums[middle] > target) high = middle
       else low = middle + 1
     }
-    return this.#endpoints[low]
+    return low
   }
 }

@@ -60,7 +60,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
     abandon() {},
   }
   const none = { empty: true }
-  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
+  const service = { endpoints: [endpoint], hashKey: null, balancer: { next: () => endpoint }, retries: new RetryBudget() }
   const backend = { name: "api", service, slots: {}, request: none, response: none }
   const route = {
     filters,

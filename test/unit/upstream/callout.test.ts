@@ -23,7 +23,7 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     flush() {},
   } as unknown as UpstreamStream
   const endpoint = { address: "e", weight: 1, active: 0, acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection) }
-  const service = { name: "api", endpoints: [endpoint], balancer: { next: () => endpoint } } as unknown as Service
+  const service = { name: "api", endpoints: [endpoint], hashKey: null, balancer: { next: () => endpoint } } as unknown as Service
   const owner = {
     wheel: new TimerWheel(() => 0),
     hold: () => true,

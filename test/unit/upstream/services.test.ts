@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { LEAST_REQUEST } from "../../../gateway/config/balancing-model.ts"
 import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import type { HealthSlots } from "../../../gateway/upstream/health-table.ts"
@@ -8,7 +9,7 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
   return {
     api: {
       endpoints: [{ address: { host: "127.0.0.1", port: 1 }, weight: 1 }],
-      loadBalancing: "roundRobin",
+      loadBalancing: { ...LEAST_REQUEST, policy: "roundRobin" },
       protocol: "http1",
       proxyProtocol: "",
       tls: null,
@@ -21,7 +22,7 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
 }
 
 function start(): Services {
-  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {} }
+  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, panics() {}, spills() {}, failovers() {}, fault() {} }
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 
