@@ -30,6 +30,11 @@ export class PeakEwma {
     this.#at = now
   }
 
+  /** An attempt was given up after `latency` ms. */
+  atLeast(latency: number, now: number): void {
+    if (latency > this.latency(now)) this.observe(latency, now)
+  }
+
   /** An attempt failed, or was turned down. `retryAfter`: ms the endpoint asked to be left alone for; 0 = it didn't say. */
   penalize(latency: number, retryAfter: number, now: number): void {
     const penalty = retryAfter > 0 ? Math.min(retryAfter, MAX_PENALTY) : PENALTY

@@ -53,6 +53,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When its request left, on the wheel's clock; 0 = it hasn't. */
+  #sentAt = 0
   #starting = false
   #ended = false
   #status = 0
@@ -93,6 +95,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.#attempts++
     this.#endpoint = endpoint
+    this.#sentAt = 0
     endpoint.active++
     endpoint.acquire(this, fresh)
   }
@@ -103,6 +106,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#sentAt = this.#owner.wheel.refresh()
     if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout
     const transfer = connection.send(this, this.#head, this.#head.authority)
@@ -117,7 +121,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     this.#leaveEndpoint()
     const { name, balancer } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS) {
+    else endpoint.failed(code, 0)
+    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       this.#tried.push(endpoint)
       if (balancer.hasOthers(this.#tried)) {
@@ -131,6 +136,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onInformational(): void {}
 
   onResponseHead(head: ResponseHead): boolean {
+    this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
       return false
@@ -168,6 +174,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
+    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.
@@ -189,6 +196,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onDeadline(): void {
     const where = this.#endpoint?.address ?? ""
+    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#owner.wheel.now - this.#sentAt)
     this.#releaseEndpoint()
     this.#fail("responseTimeout", where)
   }

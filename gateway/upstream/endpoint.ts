@@ -16,6 +16,7 @@ export type UpstreamProtocol = "http1" | "h2" | "auto"
 const AVOID = 1000
 /** Failures that tell nothing of how fast an endpoint is: a pooled connection that was closing, a server that lets go of one. */
 const ENDED: ReadonlySet<ErrorCode> = new Set(["upstreamClosed", "upstreamRefused", "upstreamTruncated"])
+const LATE: ReadonlySet<ErrorCode> = new Set(["perTryTimeout", "responseTimeout"])
 const GRPC_RESOURCE_EXHAUSTED = 8
 const GRPC_UNAVAILABLE = 14
 
@@ -78,22 +79,6 @@ export class Endpoint implements PoolOwner {
     return this.health?.unwell === true
   }
 
-  /**
-   * An attempt was answered. `latency`: ms from its request to the response's head; `grpcStatus`: −1 = not known; `retryAfter`: ms the
-   * endpoint asks to be left alone for, 0 = it doesn't say.
-   */
-  answered(status: number, grpcStatus: number, latency: number, retryAfter: number): void {
-    if (this.latency === null) return
-    if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
-      this.latency.penalize(latency, retryAfter, this.#wheel.now)
-    else this.latency.observe(latency, this.#wheel.now)
-  }
-
-  /** An attempt ended without a response's head after `latency` ms, or was cut short after it. */
-  failed(code: ErrorCode, latency: number): void {
-    if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(latency, 0, this.#wheel.now)
-  }
-
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }
@@ -129,6 +114,25 @@ export class Endpoint implements PoolOwner {
   ends(): void {
     this.#beside--
     this.#counters.active(-1)
+  }
+
+  /**
+   * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
+   * it asks to be left alone, 0 = it doesn't.
+   */
+  answered(status: number, grpcStatus: number, latency: number, spare: number): void {
+    if (this.latency === null) return
+    if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
+      this.latency.penalize(latency, spare, this.#wheel.now)
+    else this.latency.observe(latency, this.#wheel.now)
+  }
+
+  /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
+  failed(code: ErrorCode, latency: number): void {
+    if (this.latency === null || ENDED.has(code)) return
+    // Who gives up waiting knows how long it has taken at least.
+    if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)
+    else this.latency.penalize(latency, 0, this.#wheel.now)
   }
 
   onConnect(failed: boolean): void {

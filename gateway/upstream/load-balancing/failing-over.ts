@@ -18,7 +18,7 @@ export class FailingOver implements StagedBalancer {
     return this.pick(tried, key) ?? this.lastResort(tried, key)
   }
 
-  hasOthers(tried: readonly Endpoint[]): boolean {
+  hasOthers(tried: readonly Endpoint[] | null): boolean {
     return this.#own.hasOthers(tried) || this.#other.hasOthers(tried)
   }
 

@@ -21,7 +21,7 @@ export interface LoadBalancer {
    */
   next(tried: readonly Endpoint[] | null, key: number): Endpoint | null
   /** Whether there is an endpoint that isn't in `tried`. */
-  hasOthers(tried: readonly Endpoint[]): boolean
+  hasOthers(tried: readonly Endpoint[] | null): boolean
 }
 
 /** A balancer that says whether an endpoint is a good choice, so that another balancer may be asked for a better. */

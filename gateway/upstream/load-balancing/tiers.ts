@@ -55,8 +55,8 @@ export class Tiers implements StagedBalancer {
     return this.pick(tried, key) ?? this.lastResort(tried, key)
   }
 
-  hasOthers(tried: readonly Endpoint[]): boolean {
-    for (const endpoint of this.#endpoints) if (!tried.includes(endpoint)) return true
+  hasOthers(tried: readonly Endpoint[] | null): boolean {
+    for (const endpoint of this.#endpoints) if (tried?.includes(endpoint) !== true) return true
     return false
   }
 
