@@ -35,6 +35,7 @@ export abstract class TwoChoices implements Policy {
       const a = picker.pick(this.#random())
       let b = picker.pick(this.#random())
       if (a === b) b = picker.pick(this.#random())
+      if (a === b) b = a + 1 === endpoints.length ? 0 : a + 1
       const aOk = isEligible(endpoints[a], tried, panic)
       const bOk = isEligible(endpoints[b], tried, panic)
       if (aOk && bOk) return endpoints[this.prefers(b, a) ? b : a]
