@@ -16,7 +16,8 @@ const DEFAULT_RETRY = {
 
 const baseDir = join(import.meta.dirname, "modules")
 const listeners = "listeners: [{ address: 127.0.0.1:8080 }]\n"
-const services = "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] } }\n"
+const services =
+  "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] }, c: { endpoints: [{ address: 127.0.0.1:9003, labels: { version: v2 } }] } }\n"
 const filters = "filters: { auth: { module: filter.wasm }, limit: { module: ./filter.wasm } }\n"
 
 function load(text: string): Extract<LoadResult, { ok: true }> {
@@ -174,6 +175,24 @@ describe("a document", () => {
       },
     ],
     [
+      "with balancing in every form",
+      `${listeners}zone: eu-1a\nservices: { s: { endpoints: [{ address: a.b:1, zone: eu-1a, priority: 1, labels: { version: v2 } }], loadBalancing: peakEwma, failover: t }, t: { endpoints: [a.b:2], loadBalancing: { slowStart: 30s, zoneAware: false, panicThreshold: 0% } }, u: { endpoints: [a.b:3], loadBalancing: { policy: maglev, by: "header:X-User" } }, v: { endpoints: [a.b:4], loadBalancing: { policy: ringHash, by: "cookie:c", cookie: { ttl: 1h } } }, w: { endpoints: [a.b:5], loadBalancing: { policy: ringHash, by: source, zoneAware: true } } }\n`,
+      {
+        zone: "eu-1a",
+        services: {
+          s: {
+            endpoints: [{ address: { host: "a.b", port: 1 }, weight: 1, zone: "eu-1a", priority: 1, labels: { version: "v2" } }],
+            loadBalancing: { ...LEAST_REQUEST, policy: "peakEwma" },
+            failover: "t",
+          },
+          t: { loadBalancing: { policy: "leastRequest", by: null, slowStart: 30_000, zoneAware: false, panicThreshold: 0 } },
+          u: { loadBalancing: { policy: "maglev", by: { kind: "header", name: "x-user" }, zoneAware: false } },
+          v: { loadBalancing: { by: { kind: "cookie", name: "c", generate: { ttl: 3_600_000, path: "/" } } } },
+          w: { loadBalancing: { policy: "ringHash", by: { kind: "source" }, zoneAware: true } },
+        },
+      },
+    ],
+    [
       "with health checks",
       `${listeners}services: { s: { endpoints: [a.b:1], healthCheck: { path: /healthz, timeout: 2s } }, g: { endpoints: [a.b:2], healthCheck: { grpc: { service: shop.Cart }, interval: 1s, unhealthy: 1, healthy: 4 } }, w: { endpoints: [a.b:3], healthCheck: { grpc: {} } } }\n`,
       {
@@ -228,6 +247,16 @@ describe("a route", () => {
   const everything = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
   const cases: [name: string, text: string, expected: object][] = [
     ["with one service", "backends: a", { action: forwardToA }],
+    [
+      "with a subset of a service",
+      "backends: [{ service: c, subset: { version: v2 } }]",
+      {
+        action: {
+          kind: "forward",
+          backends: [{ service: "c", subset: { version: "v2" }, weight: 1, headers: { request: noEdits, response: noEdits } }],
+        },
+      },
+    ],
     ["with a list of one service", "backends: [a]", { action: forwardToA }],
     ["with a service as an object", "backends: { service: a }", { action: forwardToA }],
     [
@@ -425,6 +454,11 @@ describe("a warning is given for", () => {
       "no action",
       "routes: [{ match: { path: /a } }]\n",
       "sluice.yaml:3:10: routes[0]: has none of backends, redirect and respond, so its requests are answered with 500; write one of them",
+    ],
+    [
+      "a subset that no endpoint is in",
+      "routes: [{ backends: [{ service: a, subset: { version: v2 } }] }]\n",
+      'sluice.yaml:3:45: routes[0].backends[0].subset: no endpoint of "a" with a weight above 0 has { version: v2 }, so its share of requests is answered with 503; write the labels of some',
     ],
     [
       "an empty list of backends",

@@ -35,7 +35,13 @@ beforeAll(async () => {
         ],
       },
       priorities: { endpoints: [a, { address: b, priority: 1 }] },
-      zones: { endpoints: [{ address: a, zone: "here" }, { address: b, zone: "here" }, { address: c, zone: "there" }] },
+      zones: {
+        endpoints: [
+          { address: a, zone: "here" },
+          { address: b, zone: "here" },
+          { address: c, zone: "there" },
+        ],
+      },
       down: { endpoints: [nobody], failover: "other" },
       other: { endpoints: [c] },
       weights: { endpoints: [a, b], loadBalancing: "roundRobin" },
@@ -86,8 +92,7 @@ describe("hashing", () => {
   test("by a cookie gives clients one, and keeps who returns it with its endpoint", async () => {
     const fresh = await ask(repeat("/cookie", 24))
     expect(new Set(fresh.map(({ body }) => body)).size).toBeGreaterThan(2)
-    for (const { cookie } of fresh)
-      expect(cookie).toMatch(/^sluice-affinity=[0-9a-f]{16}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/)
+    for (const { cookie } of fresh) expect(cookie).toMatch(/^sluice-affinity=[0-9a-f]{16}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/)
     expect(new Set(fresh.map(({ cookie }) => cookie)).size).toBe(24)
     const back = await ask(fresh.map(({ cookie }) => ({ path: "/cookie", fields: `cookie: x=1; ${cookie.split(";")[0]}\r\n` })))
     expect(back.map(({ body }) => body)).toEqual(fresh.map(({ body }) => body))

@@ -15,6 +15,9 @@ export class Ring implements HashTable {
   /** In ascending order. */
   readonly #points: Uint32Array
   readonly #owners: Uint32Array
+  /** By the first bits of a key, the first point that may be its. As many as there are points, so that few have to be passed. */
+  readonly #starts: Uint32Array
+  readonly #shift: number
 
   constructor(endpoints: readonly { readonly address: string }[], weights: Float64Array) {
     // An endpoint's points must not depend on how many others there are, or these would move keys too.
@@ -40,6 +43,13 @@ export class Ring implements HashTable {
       this.#points[i] = point
       this.#owners[i] = order[i] - point * INDICES
     }
+    const bits = Math.ceil(Math.log2(order.length))
+    this.#shift = 32 - bits
+    this.#starts = new Uint32Array(2 ** bits)
+    for (let i = 0, start = 0; i < this.#starts.length; i++) {
+      while (start < order.length && this.#points[start] < i * 2 ** this.#shift) start++
+      this.#starts[i] = start
+    }
   }
 
   get size(): number {
@@ -48,14 +58,9 @@ export class Ring implements HashTable {
 
   at(key: number, step: number): number {
     const points = this.#points
-    let low = 0
-    let high = points.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (points[middle] >= key) high = middle
-      else low = middle + 1
-    }
-    return this.#owners[(low + step) % points.length]
+    let i = this.#starts[key >>> this.#shift]
+    while (i < points.length && points[i] < key) i++
+    return this.#owners[(i + step) % points.length]
   }
 }
 
