@@ -163,10 +163,10 @@ export class Services {
 
 /** Whether `holds` of a service, or of one that it fails over to. */
 function goesTo(name: string, config: Readonly<Record<string, ServiceConfig>>, holds: (service: ServiceConfig) => boolean): boolean {
-  let service: ServiceConfig | undefined = config[name]
-  for (let left = Object.keys(config).length; service !== undefined && left > 0; left--) {
-    if (holds(service)) return true
-    service = service.failover === undefined ? undefined : config[service.failover]
+  const seen = new Set<string>()
+  for (let next: string | undefined = name; next !== undefined && !seen.has(next); next = config[next].failover) {
+    if (holds(config[next])) return true
+    seen.add(next)
   }
   return false
 }
