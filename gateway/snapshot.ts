@@ -60,7 +60,7 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.records)
+    const built = services.build(spec.config.services, spec.tls.services, spec.records, spec.config.zone)
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
@@ -96,7 +96,10 @@ export class Snapshot implements SnapshotPin {
       for (const [i, config] of spec.config.routes.entries()) {
         if (config.listeners.length > 0 && !config.listeners.includes(listener.name)) continue
         const route = new Route(config, {
-          service: (name: string): Service | null => forRequests(name) ?? null,
+          service: (name, subset): Service | null => {
+            const whole = forRequests(name)
+            return (whole === undefined || subset === undefined ? whole : built.subset(name, subset)) ?? null
+          },
           slots: (name, service) => slots[name][service],
           filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
           weights: spec.weights[config.name],

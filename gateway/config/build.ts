@@ -54,6 +54,7 @@ export function build(written: Written, baseDir: string): Config {
     log: written.log,
     accessLog: written.accessLog,
     drain: written.drain,
+    zone: written.zone ?? "",
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
@@ -204,7 +205,14 @@ function action(written: WrittenRoute): RouteConfig["action"] {
   const backends = (written.backends ?? []).map((backend): BackendConfig => {
     const headers = "headers" in backend ? backend.headers : undefined
     const rewrite = "rewrite" in backend ? backend.rewrite : undefined
-    return { service: backend.service, weight: backend.weight, headers: edits(headers), ...(rewrite === undefined ? {} : { rewrite }) }
+    const subset = "subset" in backend ? backend.subset : undefined
+    return {
+      service: backend.service,
+      ...(subset === undefined ? {} : { subset }),
+      weight: backend.weight,
+      headers: edits(headers),
+      ...(rewrite === undefined ? {} : { rewrite }),
+    }
   })
   return { kind: "forward", backends, ...(written.rewrite === undefined ? {} : { rewrite: written.rewrite }) }
 }

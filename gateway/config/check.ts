@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkFailover, checkSubsets } from "./check-balancing.ts"
 import { checkCanary } from "./check-canary.ts"
 import { checkServiceHealth } from "./check-health.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
@@ -173,6 +174,7 @@ class Checker implements Checked, Reporter {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
+      if (isKnown(service)) checkFailover(name, service, services, this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -289,6 +291,7 @@ class Checker implements Checked, Reporter {
     if (isKnown(route.filters)) this.#filterUses(route.filters, ["routes", i, "filters"])
     const services = this.#serviceNames
     if (isKnown(route.backends)) checkRouteProxy(route.backends, ["routes", i, "backends"], this.#written.services, this)
+    if (isKnown(route.backends)) checkSubsets(route.backends, ["routes", i, "backends"], this.#written.services, this)
     if (isKnown(route.backends) && services !== undefined) {
       route.backends.forEach(({ service }, j) => {
         if (services.has(service)) return

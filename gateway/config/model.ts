@@ -1,6 +1,7 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { CanaryConfig } from "./canary-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
 
@@ -20,6 +21,8 @@ export interface Config {
   readonly accessLog: "off" | "errors" | "all"
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
+  /** Where the gateway is, as endpoints name it; "" = zones don't matter. */
+  readonly zone: string
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -185,11 +188,18 @@ export interface EndpointConfig {
   readonly address: Address
   /** Share among the service's endpoints; 1 by default, 0 = takes no traffic. */
   readonly weight: number
+  /** Undefined: not known. */
+  readonly zone?: string | undefined
+  /** Lower ones are used as long as they can take the traffic; default 0. */
+  readonly priority?: number | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
 }
 
 export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[]
-  readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
+  readonly loadBalancing: LoadBalancingConfig
+  /** The service that takes requests for which none of its endpoints should be used; never leads back to it. */
+  readonly failover?: string | undefined
   /** Version of HTTP it is spoken to in; `auto`: over TLS by ALPN, else HTTP/2 for gRPC and HTTP/1.1 for the rest. Default http1. */
   readonly protocol: "http1" | "h2" | "auto"
   /** Null: no TLS. */
@@ -326,6 +336,8 @@ export interface RedirectConfig {
 
 export interface BackendConfig {
   readonly service: string
+  /** Labels that its endpoints must have; undefined: all of the service. */
+  readonly subset?: Readonly<Record<string, string>> | undefined
   /** Default 1; 0 = none. */
   readonly weight: number
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }

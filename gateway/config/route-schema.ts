@@ -1,6 +1,7 @@
 // What users write in a route, as zod schemas: matches, actions, edits and their short forms, which are expanded here.
 
 import * as z from "zod"
+import { subset } from "./balancing-schema.ts"
 import { canary } from "./canary-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
@@ -267,6 +268,7 @@ const backend = either(
     object(
       {
         service: service.describe("Name in services."),
+        subset: subset.optional().describe("Labels: only endpoints that have all of them are used. Default: all endpoints."),
         weight: weight("route's backends"),
         headers: headers.optional().describe("Header edits for this backend, after the route's."),
         rewrite: rewrite.optional().describe("Rewrite for this backend, instead of the route's."),

@@ -2,6 +2,7 @@
 // the JSON Schema that `sluice schema` prints. Short forms are expanded here; what needs more than one value is in check.ts.
 
 import * as z from "zod"
+import { endpoint, loadBalancing, zone } from "./balancing-schema.ts"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { healthCheck, outlierDetection } from "./health-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
@@ -110,24 +111,17 @@ export const listenerSchema = object(
   "a listener, such as { address: 127.0.0.1:8080 }",
 )
 
-const endpoint = either(
-  [
-    address(1).transform((address) => ({ address, weight: 1 })),
-    object(
-      { address: address(1).describe("host:port of the endpoint; IPv6 in brackets."), weight: weight("service's endpoints") },
-      "{ address: host:port, weight: 2 }",
-    ),
-  ],
-  "a text or an object",
-  "host:port or { address: host:port, weight: 2 }",
-)
-
 export const serviceSchema = object(
   {
-    endpoints: list(endpoint, "a list, such as [127.0.0.1:9001]").describe("Addresses of the service: host:port or { address, weight }."),
-    loadBalancing: choice(["roundRobin", "random", "leastRequest"])
-      .default("leastRequest")
-      .describe("How an endpoint is chosen. Default leastRequest."),
+    endpoints: list(endpoint, "a list, such as [127.0.0.1:9001]").describe(
+      "Addresses of the service: host:port or { address, weight, zone, priority, labels }.",
+    ),
+    loadBalancing: loadBalancing
+      .prefault("leastRequest")
+      .describe(
+        "How an endpoint is chosen: a policy, or { policy, by, cookie, slowStart, zoneAware, panicThreshold }. Default leastRequest.",
+      ),
+    failover: service.optional().describe("Service that takes over while no endpoint of this one can be used. Default: none."),
     protocol: choice(["http1", "h2", "auto"])
       .default("http1")
       .describe(
@@ -329,6 +323,7 @@ export const configSchema = object(
     )
       .prefault({})
       .describe("What happens at shutdown."),
+    zone: zone.optional().describe("Where this gateway is; endpoints of the same zone are preferred. Default: zones don't matter."),
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),

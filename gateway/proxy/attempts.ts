@@ -9,6 +9,8 @@ import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
+import { hashText } from "../upstream/load-balancing/hash.ts"
+import { type HashKey, NO_KEY } from "../upstream/load-balancing/hash-key.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt, type AttemptOwner, type ResponseOwner } from "./attempt.ts"
 import type { Plane } from "./plane.ts"
@@ -32,6 +34,8 @@ export interface AttemptsOwner extends ResponseOwner {
   onDueChanged(): void
   /** An attempt is about to begin: the last moment to edit its head. */
   onAttempt(head: RequestHead): void
+  /** Its client's. */
+  readonly sourceAddress: string
   /** The chosen response was cut short. */
   onResponseFailed(code: ErrorCode, details: string): void
   /** No attempt has got, or will get, a response. */
@@ -47,6 +51,8 @@ export class Attempts implements AttemptOwner {
   answered = false
   /** Address of the endpoint of the last one; "" = none was reached. */
   address = ""
+  /** For the client, so that its next requests go to the same endpoint; "" = none. */
+  setCookie = ""
   readonly #plane: Plane
   readonly #route: Route
   readonly #backend: Backend
@@ -54,6 +60,8 @@ export class Attempts implements AttemptOwner {
   readonly #head: RequestHead
   /** "" = the endpoint's. */
   readonly #authority: string
+  /** What its service hashes it by. */
+  #key = NO_KEY
   /** The only one, the older of two, or the one that was answered. */
   #current: Attempt | null = null
   /** One that races it. */
@@ -79,6 +87,7 @@ export class Attempts implements AttemptOwner {
     this.#head = head
     this.#authority = authority
     this.needsHttp2 = grpc
+    if (service.hashKey !== null) this.#place(service.hashKey)
     const refusable = grpc ? service.callsMayBeHttp2 : service.mayBeHttp2
     // A call is its body, so that its status would be nothing to retry on without that.
     if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
@@ -86,6 +95,16 @@ export class Attempts implements AttemptOwner {
       // Kept to be sent again, perhaps in another framing, so not in chunks.
       if (head.body === "chunked") head.body = "close"
     }
+  }
+
+  // Where the request belongs.
+  #place(hashKey: HashKey): void {
+    const { cookie } = hashKey
+    this.#key = hashKey.of(this.#head, this.owner)
+    if (this.#key !== NO_KEY || cookie === null) return
+    const value = cookie.value(this.#plane.means.random)
+    this.#key = hashText(value)
+    this.setCookie = cookie.field(value, this.#head.scheme === "https")
   }
 
   /** Begins with the first attempt. */
@@ -179,7 +198,7 @@ export class Attempts implements AttemptOwner {
 
   // Null when there is no endpoint, or none but `taken`.
   #launch(fresh: boolean, taken: Endpoint | null = null): Attempt | null {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    const endpoint = this.#service.balancer.next(this.#tried, this.#key)
     if (endpoint === null || endpoint === taken) return null
     const { perTryTimeout } = this.#route
     this.count++
@@ -258,10 +277,7 @@ export class Attempts implements AttemptOwner {
   }
 
   #hasUntried(): boolean {
-    const { endpoints } = this.#service
-    const tried = this.#tried
-    for (const endpoint of endpoints) if (endpoint.weight > 0 && tried?.includes(endpoint) !== true) return true
-    return false
+    return this.#service.balancer.hasOthers(this.#tried)
   }
 
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {

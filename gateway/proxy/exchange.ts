@@ -435,6 +435,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.#response = head
     const backend = this.backend as Backend
     if (!backend.response.empty) backend.response.apply(head.fields)
+    if (this.sending !== null && this.sending.setCookie !== "") head.fields.add("set-cookie", this.sending.setCookie)
     this.#phase = HOLDING
     if (this.#chain === null) this.onResponseFiltered()
     else {

@@ -21,7 +21,8 @@ export interface Backend {
 
 /** What a route needs that its configuration doesn't hold. */
 export interface RouteParts {
-  service(name: string): Service | null
+  /** `subset`: with endpoints that have these labels only. */
+  service(name: string, subset: BackendConfig["subset"]): Service | null
   /** Metrics of exchanges of this route that went to `service`, or to none ("-"). */
   slots(route: string, service: string): RouteSlots
   /** Its filters, configured, in order. */
@@ -86,7 +87,7 @@ export class Route {
       this.rewrite = action.rewrite
     }
     this.backends = backends.map((backend) => ({
-      service: parts.service(backend.service),
+      service: parts.service(backend.service, backend.subset),
       name: backend.service,
       request: new HeaderEditor(backend.headers.request),
       response: new HeaderEditor(backend.headers.response),

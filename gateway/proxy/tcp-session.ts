@@ -118,7 +118,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
   #nextEndpoint(service: Service): Endpoint | null {
     let full = false
     for (;;) {
-      const endpoint = service.balancer.next(this.#tried)
+      const endpoint = service.balancer.next(this.#tried, service.hashKey?.ofClient(this.addresses) ?? -1)
       if (endpoint === null || (full && this.#tried?.includes(endpoint))) {
         if (full) this.plane.countOverflow(this.backend?.name ?? "")
         this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
@@ -135,7 +135,8 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     if (this.#state !== CONNECTING || peer !== this.#upstream) return
     this.#state = OPEN
     this.connectTime = this.plane.means.wheel.refresh() - this.started
-    this.endpoint?.begun()
+    const { endpoint } = this
+    endpoint?.begun(endpoint.connectTimeout - (this.#deadline.at - this.plane.means.wheel.now))
     this.#moved()
     this.#introduce(peer)
     this.plane.means.metrics.add(this.#slots.received, this.receivedBytes)
@@ -166,9 +167,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     this.lastUpstream = endpoint.address
     this.#tried ??= []
     this.#tried.push(endpoint)
-    const { endpoints } = this.backend?.service ?? { endpoints: [] }
-    const others = endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
-    if (others && this.attempts < CONNECT_ATTEMPTS) this.#connect()
+    if (this.backend?.service?.balancer.hasOthers(this.#tried) && this.attempts < CONNECT_ATTEMPTS) this.#connect()
     else this.#fail(code, details)
   }
 

@@ -125,6 +125,10 @@ export interface ServiceSlots {
   readonly pending: number
   /** Counter: requests refused because too many waited. */
   readonly overflows: number
+  /** Counters: what balancers had to do because too little was available. */
+  readonly panics: number
+  readonly spills: number
+  readonly failovers: number
 }
 
 /** Slots of a version of a filter. */
@@ -259,6 +263,7 @@ export class Instruments {
       sent: registry.counter({ name: "sluice_tcp_sent_bytes_total", help: "Bytes sent to TCP clients", ...byConnection }),
     }
     const byService = { labels: ["service"], maxSeries: SERVICE_SERIES, omitZero: false }
+    const rarely = { ...byService, omitZero: true }
     this.#service = {
       connects: registry.counter({ name: "sluice_upstream_connects_total", help: "Connections opened to a service", ...byService }),
       connectFailures: registry.counter({
@@ -288,6 +293,21 @@ export class Instruments {
         name: "sluice_upstream_overflows_total",
         help: "Requests refused because too many waited for a connection",
         ...byService,
+      }),
+      panics: registry.counter({
+        name: "sluice_upstream_panics_total",
+        help: "Attempts for which unwell endpoints were candidates, since too few were well",
+        ...rarely,
+      }),
+      spills: registry.counter({
+        name: "sluice_upstream_spills_total",
+        help: "Attempts sent to other zones, since the gateway's own could not take them",
+        ...rarely,
+      }),
+      failovers: registry.counter({
+        name: "sluice_upstream_failovers_total",
+        help: "Attempts given to the service's failover",
+        ...rarely,
       }),
     }
     const filter = ["filter", "version"]

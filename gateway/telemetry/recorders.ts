@@ -41,6 +41,18 @@ export class ServiceRecorder {
     this.#writer.add(this.#slots.connections, n)
   }
 
+  panics(n: number): void {
+    this.#writer.add(this.#slots.panics, n)
+  }
+
+  spills(n: number): void {
+    this.#writer.add(this.#slots.spills, n)
+  }
+
+  failovers(n: number): void {
+    this.#writer.add(this.#slots.failovers, n)
+  }
+
   /** `n` more (or fewer) requests wait for a connection. */
   pending(n: number): void {
     this.#writer.add(this.#slots.pending, n)

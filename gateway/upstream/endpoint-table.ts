@@ -198,9 +198,10 @@ function isWatched({ endpoints, healthCheck, outlierDetection }: ServiceConfig):
 /** One endpoint's health, as its worker reads it. */
 export class EndpointHealthView {
   readonly #own: RecordWords
-  readonly #service: RecordWords
+  readonly #service: RecordWords | null
 
-  constructor(own: RecordWords, service: RecordWords) {
+  /** `service`: null = another service takes over when all endpoints are unwell, so that none has to do. */
+  constructor(own: RecordWords, service: RecordWords | null) {
     this.#own = own
     this.#service = service
   }
@@ -208,6 +209,8 @@ export class EndpointHealthView {
   /** It should be avoided: it is unwell, and there are others. */
   get unwell(): boolean {
     const { words, at } = this.#own
-    return Atomics.load(words, at + UNWELL) === 1 && Atomics.load(this.#service.words, this.#service.at + UNWELL) === 0
+    if (Atomics.load(words, at + UNWELL) === 0) return false
+    const service = this.#service
+    return service === null || Atomics.load(service.words, service.at + UNWELL) === 0
   }
 }

@@ -36,7 +36,7 @@ export function endpointViews(
     const record = records.endpoints[i]
     const own = memory.words(record)
     if (own === null) return NO_VIEWS
-    const health = service.healthCheck === undefined ? null : new EndpointHealthView(own, of)
+    const health = service.healthCheck === undefined ? null : new EndpointHealthView(own, service.failover === undefined ? of : null)
     if (outliers === undefined || ejection === null || weight === 0) return { health, outlier: null }
     const { column, at } = memory.column(record, outliers.worker)
     const count429 = service.outlierDetection?.count429 === true
@@ -47,7 +47,7 @@ export function endpointViews(
 
 /** Makes the ejections of a service's endpoints; null: none of them is ever ejected. */
 export function ejectionsOf(
-  { endpoints, outlierDetection }: ServiceConfig,
+  { endpoints, outlierDetection, failover }: ServiceConfig,
   of: RecordWords,
   clock: () => number,
   random: () => number,
@@ -56,6 +56,7 @@ export function ejectionsOf(
   const taking = new Set(endpoints.filter(({ weight }) => weight > 0).map(({ address }) => formatAddress(address))).size
   const allowed = allowedEjections(taking, outlierDetection.maxEjected)
   if (allowed === 0) return null
-  const limits = { ...outlierDetection, endpoints: taking, allowed }
+  // Where another service takes over, that all are ejected is no reason to use them.
+  const limits = { ...outlierDetection, endpoints: failover === undefined ? taking : Number.POSITIVE_INFINITY, allowed }
   return (own) => new Ejection(own.words, own.at, of.words, of.at, limits, clock, random)
 }

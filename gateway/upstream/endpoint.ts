@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
 import type { EndpointHealthView } from "./endpoint-table.ts"
@@ -15,13 +16,17 @@ export type UpstreamProtocol = "http1" | "h2" | "auto"
 
 /** ms after a failed connect during which other endpoints are preferred. */
 const AVOID = 1000
+/** Failures that tell nothing of how fast an endpoint is: a pooled connection that was closing, a server that lets go of one. */
+const ENDED: ReadonlySet<ErrorCode> = new Set(["upstreamClosed", "upstreamRefused", "upstreamTruncated"])
+const LATE: ReadonlySet<ErrorCode> = new Set(["perTryTimeout", "responseTimeout"])
+const GRPC_RESOURCE_EXHAUSTED = 8
+const GRPC_UNAVAILABLE = 14
 
 export class Endpoint implements PoolOwner {
   readonly host: string
   readonly port: number
   /** `host:port`, for logs and properties. */
   readonly address: string
-  readonly weight: number
   readonly target: Target
   /** Attempts under way in this worker. */
   active = 0
@@ -29,6 +34,10 @@ export class Endpoint implements PoolOwner {
   health: EndpointHealthView | null = null
   /** Looks whether it fails too often; null = that doesn't matter. */
   outlier: OutlierObserver | null = null
+  /** How long it takes to answer; null = nobody balances by that. */
+  latency: PeakEwma | null = null
+  /** When it began to serve in a service that ran already, ms of the wheel's clock; balancers with a slow start warm it up. */
+  warmSince = Number.NEGATIVE_INFINITY
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
@@ -41,7 +50,6 @@ export class Endpoint implements PoolOwner {
   constructor(
     host: string,
     port: number,
-    weight: number,
     protocol: UpstreamProtocol,
     tls: ClientTls | null,
     settings: PoolSettings,
@@ -51,7 +59,6 @@ export class Endpoint implements PoolOwner {
     this.host = host
     this.port = port
     this.address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-    this.weight = weight
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
@@ -106,14 +113,16 @@ export class Endpoint implements PoolOwner {
     return true
   }
 
-  begun(): void {
+  /** `took`: ms it took to be made. */
+  begun(took: number): void {
     this.#avoidUntil = 0
     this.outlier?.connected()
+    this.latency?.observe(took, this.#wheel.now)
   }
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
-    this.outlier?.failed("connectFailure", 0)
+    this.failed("connectFailure", 0)
     this.#counters.connectFailures(1)
     this.ends()
   }
@@ -128,18 +137,27 @@ export class Endpoint implements PoolOwner {
    * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
    * it asks to be left alone, 0 = it doesn't.
    */
-  answered(status: number, grpcStatus: number, latency: number, _spare: number): void {
+  answered(status: number, grpcStatus: number, latency: number, spare: number): void {
     this.outlier?.answered(status, grpcStatus, latency)
+    if (this.latency === null) return
+    if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
+      this.latency.penalize(latency, spare, this.#wheel.now)
+    else this.latency.observe(latency, this.#wheel.now)
   }
 
   /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
+    if (this.latency === null || ENDED.has(code)) return
+    // Who gives up waiting knows how long it has taken at least.
+    if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)
+    else this.latency.penalize(latency, 0, this.#wheel.now)
   }
 
   /** Another attempt was answered first, so that this one was given up: it would have taken `latency` ms at least. */
   outpaced(latency: number): void {
     this.outlier?.outpaced(latency)
+    this.latency?.atLeast(latency, this.#wheel.now)
   }
 
   onConnect(failed: boolean): void {

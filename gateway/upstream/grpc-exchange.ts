@@ -13,6 +13,7 @@ import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import type { CalloutCount } from "./callout.ts"
 import type { Endpoint } from "./endpoint.ts"
+import { NO_KEY, NOBODY } from "./load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
 
@@ -106,7 +107,8 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   #attempt(fresh: boolean): void {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    const { balancer, hashKey } = this.#service
+    const endpoint = balancer.next(this.#tried, hashKey?.of(this.#head, NOBODY) ?? NO_KEY)
     if (endpoint === null) return this.#fail("noEndpoint")
     this.#attempts++
     this.#endpoint = endpoint
@@ -131,14 +133,13 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   onNoConnection(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
-    const { name, endpoints } = this.#service
+    const { name, balancer } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
     else endpoint.failed(code, 0)
     if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
-      const tried = this.#tried
-      tried.push(endpoint)
-      if (endpoints.some((other) => other.weight > 0 && !tried.includes(other))) {
+      this.#tried.push(endpoint)
+      if (balancer.hasOthers(this.#tried)) {
         this.#owner.count(name, "retries")
         return this.#attempt(false)
       }

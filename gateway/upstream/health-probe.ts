@@ -61,12 +61,21 @@ export class HealthProbe implements CalloutHandler, GrpcHandler, DialOwner {
       head: { startLine: head, head, fields },
     }
     const tls = config.tls === null || material === undefined ? null : new ClientTls(config.tls, material)
-    const endpoint = new Endpoint(address.host, address.port, 1, config.protocol, tls, settings, wheel, { ...uncounted, fault })
+    const endpoint = new Endpoint(address.host, address.port, config.protocol, tls, settings, wheel, { ...uncounted, fault })
     this.#endpoint = endpoint
     this.address = endpoint.address
-    const balancer = { next: () => endpoint }
+    const balancer = { next: () => endpoint, hasOthers: () => false }
     const retries = new RetryBudget()
-    this.#service = { name, endpoints: [endpoint], balancer, mayBeHttp2: false, callsMayBeHttp2: false, retries, proxyProtocol: "" }
+    this.#service = {
+      name,
+      endpoints: [endpoint],
+      balancer,
+      mayBeHttp2: false,
+      callsMayBeHttp2: false,
+      retries,
+      proxyProtocol: "",
+      hashKey: null,
+    }
     this.#check = check
     this.#wheel = wheel
     const guard = (run: () => void): void => {

@@ -8,13 +8,19 @@ import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
 import { EndpointMemory, type EndpointRecords } from "./endpoint-table.ts"
 import { type EndpointViews, endpointViews, NO_VIEWS } from "./endpoint-views.ts"
-import { createLoadBalancer, type LoadBalancer } from "./load-balancing/load-balancer.ts"
+import { type BalancedService, Balancers } from "./load-balancing/balancers.ts"
+import { HashKey } from "./load-balancing/hash-key.ts"
+import type { BalancerCounters, LoadBalancer } from "./load-balancing/load-balancer.ts"
+import { hasLabels } from "./load-balancing/subset.ts"
+import { TableCache } from "./load-balancing/table-cache.ts"
 import type { EjectionListener } from "./outlier-observer.ts"
 import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
   readonly name: string
   readonly balancer: LoadBalancer
+  /** What its requests are hashed by; null = nothing. */
+  readonly hashKey: HashKey | null
   readonly endpoints: readonly Endpoint[]
   /** Any request to it goes, or may turn out to go, over HTTP/2. */
   readonly mayBeHttp2: boolean
@@ -34,7 +40,16 @@ export interface ServicesDependencies {
   readonly workers: number
   /** Which of them this one is, and who hears of endpoints it ejects and readmits. Undefined: it does neither. */
   readonly outliers?: { readonly worker: number; readonly listener: EjectionListener } | undefined
-  counters(service: string): UpstreamCounters
+  counters(service: string): UpstreamCounters & BalancerCounters
+}
+
+/** The services of one snapshot. */
+export interface BuiltServices {
+  readonly services: Map<string, Service>
+  /** For {@link Services.retire}. */
+  readonly endpoints: Map<string, Endpoint>
+  /** The service of that name with those of its endpoints that have all of `labels`; undefined when there is no such service. */
+  subset(name: string, labels: Readonly<Record<string, string>>): Service | undefined
 }
 
 const NO_SERVICES: ReadonlyMap<string, Service> = new Map()
@@ -48,19 +63,24 @@ export class Services {
   #next: ReadonlyMap<string, Service> = NO_SERVICES
   /** What it says of endpoints that are in use already. */
   #nextViews = new Map<Endpoint, EndpointViews>()
+  readonly #tables = new TableCache()
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
   }
 
-  /** The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. */
+  /**
+   * The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. `zone`: the
+   * gateway's; "" = none.
+   */
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
     records: EndpointRecords | null = null,
-  ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
+    zone = "",
+  ): BuiltServices {
     const { wheel, random, workers, counters } = this.#dependencies
-    const services = new Map<string, Service>()
+    const balanced = new Map<string, BalancedService>()
     const endpoints = new Map<string, Endpoint>()
     const memory = records === null ? null : new EndpointMemory(records)
     this.#nextViews = new Map()
@@ -76,27 +96,44 @@ export class Services {
       }
       const tls = service.tls === null ? null : new ClientTls(service.tls, materials[name])
       const list: Endpoint[] = []
-      for (const [i, { address, weight }] of service.endpoints.entries()) {
-        const key = JSON.stringify([name, address.host, address.port, weight, service.protocol, tls?.key, settings])
+      const recorder = counters(name)
+      for (const [i, { address }] of service.endpoints.entries()) {
+        const key = JSON.stringify([name, address.host, address.port, service.protocol, tls?.key, settings])
         const live = this.#endpoints.get(key)
         const endpoint =
-          endpoints.get(key) ??
-          live ??
-          new Endpoint(address.host, address.port, weight, service.protocol, tls, settings, wheel, counters(name))
+          endpoints.get(key) ?? live ?? new Endpoint(address.host, address.port, service.protocol, tls, settings, wheel, recorder)
+        if (live === undefined && this.#current.has(name)) endpoint.warmSince = wheel.now
         const seen = views?.[i] ?? NO_VIEWS
         if (live === undefined) endpoint.show(seen)
         else this.#nextViews.set(live, seen)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
-      const { protocol, proxyProtocol, loadBalancing } = service
-      const balancer = createLoadBalancer(loadBalancing, list, random)
-      const callsMayBeHttp2 = protocol !== "http1"
-      const mayBeHttp2 = protocol === "h2" || (protocol === "auto" && tls !== null)
-      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2, retries: new RetryBudget() })
+      balanced.set(name, { config: service, endpoints: list, counters: recorder })
+    }
+    const balancers = new Balancers(balanced, { clock: wheel, random, tables: this.#tables, zone })
+    const services = new Map<string, Service>()
+    for (const [name, service] of Object.entries(config)) {
+      const { by } = service.loadBalancing
+      services.set(name, {
+        name,
+        endpoints: balanced.get(name)?.endpoints ?? [],
+        balancer: balancers.of(name),
+        hashKey: by === null ? null : new HashKey(by),
+        proxyProtocol: service.proxyProtocol,
+        mayBeHttp2: goesTo(name, config, ({ protocol, tls }) => protocol === "h2" || (protocol === "auto" && tls !== null)),
+        callsMayBeHttp2: goesTo(name, config, ({ protocol }) => protocol !== "http1"),
+        retries: new RetryBudget(),
+      })
     }
     this.#next = services
-    return { services, endpoints }
+    const subset = (name: string, labels: Readonly<Record<string, string>>): Service | undefined => {
+      const whole = services.get(name)
+      if (whole === undefined) return undefined
+      const own = whole.endpoints.filter((_, i) => hasLabels(config[name].endpoints[i], labels))
+      return { ...whole, endpoints: own, balancer: balancers.subset(name, labels) }
+    }
+    return { services, endpoints, subset }
   }
 
   /**
@@ -121,5 +158,16 @@ export class Services {
     this.#endpoints = endpoints
     this.#current = this.#next
     this.#next = NO_SERVICES
+    this.#tables.turn()
   }
+}
+
+/** Whether `holds` of a service, or of one that it fails over to. */
+function goesTo(name: string, config: Readonly<Record<string, ServiceConfig>>, holds: (service: ServiceConfig) => boolean): boolean {
+  const seen = new Set<string>()
+  for (let next: string | undefined = name; next !== undefined && !seen.has(next); next = config[next].failover) {
+    if (holds(config[next])) return true
+    seen.add(next)
+  }
+  return false
 }

@@ -2,6 +2,7 @@
 
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { LEAST_REQUEST } from "../../gateway/config/balancing-model.ts"
 import { type LoadResult, parseConfig } from "../../gateway/config/load.ts"
 import type { Config, RouteConfig } from "../../gateway/config/model.ts"
 import { formatProblems } from "../../gateway/config/problem.ts"
@@ -15,7 +16,8 @@ const DEFAULT_RETRY = {
 
 const baseDir = join(import.meta.dirname, "modules")
 const listeners = "listeners: [{ address: 127.0.0.1:8080 }]\n"
-const services = "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] } }\n"
+const services =
+  "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] }, c: { endpoints: [{ address: 127.0.0.1:9003, labels: { version: v2 } }] } }\n"
 const filters = "filters: { auth: { module: filter.wasm }, limit: { module: ./filter.wasm } }\n"
 
 function load(text: string): Extract<LoadResult, { ok: true }> {
@@ -48,6 +50,7 @@ test("the smallest useful file has every default filled in", () => {
     log: { level: "info", format: "auto" },
     accessLog: "errors",
     drain: { delay: 0, timeout: 30_000 },
+    zone: "",
     listeners: [
       {
         name: "listener-0",
@@ -64,7 +67,7 @@ test("the smallest useful file has every default filled in", () => {
     services: {
       hello: {
         endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
-        loadBalancing: "leastRequest",
+        loadBalancing: LEAST_REQUEST,
         protocol: "http1",
         proxyProtocol: "",
         tls: null,
@@ -178,10 +181,28 @@ describe("a document", () => {
               { address: { host: "::1", port: 2 }, weight: 3 },
               { address: { host: "1.2.3.4", port: 5 }, weight: 1 },
             ],
-            loadBalancing: "leastRequest",
+            loadBalancing: LEAST_REQUEST,
             connectTimeout: 1000,
             pool: { maxConnections: 1, maxPending: 0, idleTimeout: 1000, maxAge: 3_600_000 },
           },
+        },
+      },
+    ],
+    [
+      "with balancing in every form",
+      `${listeners}zone: eu-1a\nservices: { s: { endpoints: [{ address: a.b:1, zone: eu-1a, priority: 1, labels: { version: v2 } }], loadBalancing: peakEwma, failover: t }, t: { endpoints: [a.b:2], loadBalancing: { slowStart: 30s, zoneAware: false, panicThreshold: 0% } }, u: { endpoints: [a.b:3], loadBalancing: { policy: maglev, by: "header:X-User" } }, v: { endpoints: [a.b:4], loadBalancing: { policy: ringHash, by: "cookie:c", cookie: { ttl: 1h } } }, w: { endpoints: [a.b:5], loadBalancing: { policy: ringHash, by: source, zoneAware: true } } }\n`,
+      {
+        zone: "eu-1a",
+        services: {
+          s: {
+            endpoints: [{ address: { host: "a.b", port: 1 }, weight: 1, zone: "eu-1a", priority: 1, labels: { version: "v2" } }],
+            loadBalancing: { ...LEAST_REQUEST, policy: "peakEwma" },
+            failover: "t",
+          },
+          t: { loadBalancing: { policy: "leastRequest", by: null, slowStart: 30_000, zoneAware: false, panicThreshold: 0 } },
+          u: { loadBalancing: { policy: "maglev", by: { kind: "header", name: "x-user" }, zoneAware: false } },
+          v: { loadBalancing: { by: { kind: "cookie", name: "c", generate: { ttl: 3_600_000, path: "/" } } } },
+          w: { loadBalancing: { policy: "ringHash", by: { kind: "source" }, zoneAware: true } },
         },
       },
     ],
@@ -308,6 +329,16 @@ describe("a route", () => {
   const everything = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
   const cases: [name: string, text: string, expected: object][] = [
     ["with one service", "backends: a", { action: forwardToA }],
+    [
+      "with a subset of a service",
+      "backends: [{ service: c, subset: { version: v2 } }]",
+      {
+        action: {
+          kind: "forward",
+          backends: [{ service: "c", subset: { version: "v2" }, weight: 1, headers: { request: noEdits, response: noEdits } }],
+        },
+      },
+    ],
     ["with a list of one service", "backends: [a]", { action: forwardToA }],
     ["with a service as an object", "backends: { service: a }", { action: forwardToA }],
     [
@@ -515,6 +546,11 @@ describe("a warning is given for", () => {
       "no action",
       "routes: [{ match: { path: /a } }]\n",
       "sluice.yaml:3:10: routes[0]: has none of backends, redirect and respond, so its requests are answered with 500; write one of them",
+    ],
+    [
+      "a subset that no endpoint is in",
+      "routes: [{ backends: [{ service: a, subset: { version: v2 } }] }]\n",
+      'sluice.yaml:3:45: routes[0].backends[0].subset: no endpoint of "a" with a weight above 0 has { version: v2 }, so its share of requests is answered with 503; write the labels of some',
     ],
     [
       "an empty list of backends",

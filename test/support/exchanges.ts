@@ -59,7 +59,16 @@ export class ExchangeServer {
     const slots = instruments.route("edge", "all", "origin")
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()
-    const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault: (error: unknown) => console.error(error) }
+    const counters = {
+      connects() {},
+      connectFailures() {},
+      active() {},
+      pending() {},
+      panics() {},
+      spills() {},
+      failovers() {},
+      fault: (error: unknown) => console.error(error),
+    }
     const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
     const entries = config.routes.map((route) => ({
       route,

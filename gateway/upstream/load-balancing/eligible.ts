@@ -1,28 +1,49 @@
-// Which endpoints a policy may pick: not those tried already, and those that are unwell, ejected or whose last connect failed only
-// for want of others.
+// Which endpoints a policy may pick, and what is left when there is none.
 
 import type { Endpoint } from "../endpoint.ts"
 
-/** Whether `endpoint` should be picked now. */
-export function isEligible(endpoint: Endpoint, tried: readonly Endpoint[] | null): boolean {
-  return !endpoint.suspect && !endpoint.unwell && !endpoint.ejected && (tried === null || !tried.includes(endpoint))
+/** Whether an endpoint counts when it is asked how much of a service is available. */
+export function isAvailable(endpoint: Endpoint): boolean {
+  return !endpoint.unwell && !endpoint.ejected
 }
 
 /**
- * For when no endpoint is eligible: one that is well and can be reached although it was tried, the one tried longest ago; else
- * one that is well, or at least wasn't tried, else the first. Null when there is none at all.
+ * Whether `endpoint` should be picked now: not one that was tried already, and none whose last connect failed a moment ago.
+ * `panic`: so few are available that those that aren't are used as well.
  */
-export function lastResort(endpoints: readonly Endpoint[], tried: readonly Endpoint[] | null): Endpoint | null {
+export function isEligible(endpoint: Endpoint, tried: readonly Endpoint[] | null, panic: boolean): boolean {
+  return !endpoint.suspect && (panic || isAvailable(endpoint)) && (tried === null || !tried.includes(endpoint))
+}
+
+/** One that is well and can be reached although it was tried, the one tried longest ago; null when there is none. */
+export function triedBefore(endpoints: readonly Endpoint[], tried: readonly Endpoint[] | null): Endpoint | null {
+  if (tried === null) return null
   let best: Endpoint | null = null
-  if (tried !== null) {
-    for (const endpoint of endpoints) {
-      if (endpoint.unwell || endpoint.ejected || endpoint.suspect) continue
-      if (best === null || tried.lastIndexOf(endpoint) < tried.lastIndexOf(best)) best = endpoint
-    }
+  for (const endpoint of endpoints) {
+    if (!isAvailable(endpoint) || endpoint.suspect) continue
+    if (best === null || tried.lastIndexOf(endpoint) < tried.lastIndexOf(best)) best = endpoint
   }
-  if (best !== null) return best
-  for (const endpoint of endpoints) if (!endpoint.unwell && !endpoint.ejected && tried?.includes(endpoint) !== true) return endpoint
-  for (const endpoint of endpoints) if (!endpoint.unwell && tried?.includes(endpoint) !== true) return endpoint
+  return best
+}
+
+/** For when nothing else is left: one that is well, or at least wasn't tried, else the first. Null when there is none at all. */
+export function anyOf(endpoints: readonly Endpoint[], tried: readonly Endpoint[] | null): Endpoint | null {
+  for (const endpoint of endpoints) if (isAvailable(endpoint) && tried?.includes(endpoint) !== true) return endpoint
   if (tried !== null) for (const endpoint of endpoints) if (!tried.includes(endpoint)) return endpoint
   return endpoints.length > 0 ? endpoints[0] : null
+}
+
+/** The first that is eligible from index `start` on, round the end; null when there is none. */
+export function firstEligible(
+  endpoints: readonly Endpoint[],
+  start: number,
+  tried: readonly Endpoint[] | null,
+  panic: boolean,
+): Endpoint | null {
+  const { length } = endpoints
+  for (let i = 0; i < length; i++) {
+    const endpoint = endpoints[(start + i) % length]
+    if (isEligible(endpoint, tried, panic)) return endpoint
+  }
+  return null
 }

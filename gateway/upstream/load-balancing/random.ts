@@ -1,32 +1,35 @@
 // Weighted random choice.
 
 import type { Endpoint } from "../endpoint.ts"
-import { isEligible, lastResort } from "./eligible.ts"
-import type { LoadBalancer } from "./load-balancer.ts"
+import { firstEligible, isEligible } from "./eligible.ts"
+import type { Candidates, Policy } from "./policy.ts"
 import { WeightedPicker } from "./weighted.ts"
 
 /** Draws before the endpoints are looked through in order. */
-const DRAWS = 4
+const DRAWS = 8
 
-export class RandomChoice implements LoadBalancer {
+export class RandomChoice implements Policy {
   readonly #endpoints: readonly Endpoint[]
   readonly #picker: WeightedPicker
   readonly #random: () => number
 
-  constructor(endpoints: readonly Endpoint[], random: () => number) {
+  constructor({ endpoints, weights }: Candidates, random: () => number) {
     this.#endpoints = endpoints
-    this.#picker = new WeightedPicker(endpoints)
+    this.#picker = new WeightedPicker(weights)
     this.#random = random
   }
 
-  next(tried: readonly Endpoint[] | null): Endpoint | null {
+  pick(tried: readonly Endpoint[] | null, _key: number, panic: boolean): Endpoint | null {
     const endpoints = this.#endpoints
-    if (endpoints.length === 0) return null
+    let index = 0
     for (let i = 0; i < DRAWS; i++) {
-      const endpoint = this.#picker.pick(this.#random())
-      if (isEligible(endpoint, tried)) return endpoint
+      index = this.#picker.pick(this.#random())
+      if (isEligible(endpoints[index], tried, panic)) return endpoints[index]
     }
-    for (const endpoint of endpoints) if (isEligible(endpoint, tried)) return endpoint
-    return lastResort(endpoints, tried)
+    return firstEligible(endpoints, index, tried, panic)
+  }
+
+  reweigh(): void {
+    this.#picker.reweigh()
   }
 }

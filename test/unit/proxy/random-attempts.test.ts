@@ -61,7 +61,9 @@ class Play {
       if (random() < 0.05) return null
       return this.endpoints.find((each) => tried?.includes(each) !== true) ?? this.endpoints[0]
     }
-    const service = { name: "s", endpoints: this.endpoints, balancer: { next }, retries: this.budget, mayBeHttp2: random() < 0.3 }
+    const hasOthers = (tried: readonly Endpoint[] | null): boolean => this.endpoints.some((each) => tried?.includes(each) !== true)
+    const balancer = { next, hasOthers }
+    const service = { name: "s", endpoints: this.endpoints, balancer, hashKey: null, retries: this.budget, mayBeHttp2: random() < 0.3 }
     const route = {
       retry: random() < 0.2 ? null : new RetryPolicy({ attempts: 3, on: ["connectFailure", "refused", "reset", "5xx", "retriable4xx"] }),
       hedge: random() < 0.5 ? new HedgePolicy({ after: 50, percentile: 0 }) : null,
@@ -144,6 +146,7 @@ class Play {
   #owner(): AttemptsOwner {
     return {
       endsAt: 60_000,
+      sourceAddress: "192.0.2.1",
       onConnected: (transfer) => {
         if (transfer !== "none") {
           if (this.#wants) throw new Error("the body was asked for twice")

@@ -62,7 +62,12 @@ function begin(filters: readonly HttpFilter[] = []): void {
     failed() {},
   }
   const none = { empty: true }
-  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
+  const service = {
+    endpoints: [endpoint],
+    hashKey: null,
+    balancer: { next: () => endpoint, hasOthers: () => false },
+    retries: new RetryBudget(),
+  }
   const backend = { name: "api", service, slots: {}, request: none, response: none }
   const route = {
     filters,

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer"
 import { afterEach, describe, expect, test } from "vitest"
+import { LEAST_REQUEST } from "../../../gateway/config/balancing-model.ts"
 import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import type { ErrorCode } from "../../../gateway/errors.ts"
 import type { Callout, CalloutHandler, CalloutResponse } from "../../../gateway/filter/filter.ts"
@@ -50,7 +51,7 @@ async function origin(script: OriginScript, options?: OriginOptions): Promise<Or
 function service(ports: readonly number[], pool: Partial<ServiceConfig["pool"]> = {}): ServiceConfig {
   return {
     endpoints: ports.map((port) => ({ address: { host: "127.0.0.1", port }, weight: 1 })) as ServiceConfig["endpoints"],
-    loadBalancing: "roundRobin",
+    loadBalancing: { ...LEAST_REQUEST, policy: "roundRobin" },
     protocol: "http1",
     proxyProtocol: "",
     tls: null,
@@ -68,7 +69,16 @@ class Bench {
     wheel: this.wheel,
     random: () => 0,
     workers: 1,
-    counters: () => ({ connects() {}, connectFailures() {}, active() {}, pending() {}, fault: (error) => this.faults.push(error) }),
+    counters: () => ({
+      connects() {},
+      connectFailures() {},
+      active() {},
+      pending() {},
+      panics() {},
+      spills() {},
+      failovers() {},
+      fault: (error) => this.faults.push(error),
+    }),
   })
   readonly caller = new Caller({
     wheel: this.wheel,

@@ -30,7 +30,12 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     answered() {},
     failed() {},
   }
-  const service = { name: "api", endpoints: [endpoint], balancer: { next: () => endpoint } } as unknown as Service
+  const service = {
+    name: "api",
+    endpoints: [endpoint],
+    hashKey: null,
+    balancer: { next: () => endpoint, hasOthers: () => false },
+  } as unknown as Service
   const owner = {
     wheel: new TimerWheel(() => 0),
     hold: () => true,

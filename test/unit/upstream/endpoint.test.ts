@@ -151,7 +151,7 @@ function endpoint(
   const counts = new Counts()
   const wheel = new TimerWheel()
   wheels.push(wheel)
-  const pool = new Endpoint("127.0.0.1", port, 1, protocol, null, { ...settings, ...changed }, wheel, counts)
+  const pool = new Endpoint("127.0.0.1", port, protocol, null, { ...settings, ...changed }, wheel, counts)
   endpoints.push(pool)
   return { pool, counts, wheel }
 }

@@ -35,7 +35,8 @@ class Play implements UpstreamStream {
     const { endpoints } = this
     const next = (tried: readonly unknown[] | null): unknown =>
       endpoints.find((each) => tried === null || !tried.includes(each)) ?? endpoints[turn++ % 2]
-    return { name: "api", endpoints, balancer: { next } } as unknown as Service
+    const hasOthers = (tried: readonly unknown[]): boolean => endpoints.some((each) => !tried.includes(each))
+    return { name: "api", endpoints, hashKey: null, balancer: { next, hasOthers } } as unknown as Service
   }
 
   /** The newest attempt gets its connection. */

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest"
+import { LEAST_REQUEST, type LoadBalancingConfig } from "../../../gateway/config/balancing-model.ts"
 import type { Endpoint } from "../../../gateway/upstream/endpoint.ts"
-import { createLoadBalancer, type LoadBalancing } from "../../../gateway/upstream/load-balancing/load-balancer.ts"
+import { createLoadBalancer } from "../../../gateway/upstream/load-balancing/load-balancer.ts"
+import { TableCache } from "../../../gateway/upstream/load-balancing/table-cache.ts"
+
+type LoadBalancing = LoadBalancingConfig["policy"]
 
 interface Fake {
   readonly name: string
@@ -8,10 +12,11 @@ interface Fake {
   active: number
   suspect: boolean
   unwell: boolean
+  latency: null
 }
 
 function fakes(...weights: number[]): Fake[] {
-  return weights.map((weight, i) => ({ name: "abcdefgh"[i], weight, active: 0, suspect: false, unwell: false }))
+  return weights.map((weight, i) => ({ name: "abcdefgh"[i], weight, active: 0, suspect: false, unwell: false, latency: null }))
 }
 
 /** The same numbers in [0, 1) every time. */
@@ -24,8 +29,10 @@ function seeded(seed = 1): () => number {
 }
 
 function balancer(policy: LoadBalancing, endpoints: Fake[], random = seeded()): { next(tried?: Fake[]): Fake | null } {
-  const made = createLoadBalancer(policy, endpoints as unknown as Endpoint[], random)
-  return { next: (tried) => made.next((tried as unknown as Endpoint[]) ?? null) as unknown as Fake | null }
+  const members = endpoints.map((fake) => ({ endpoint: fake as unknown as Endpoint, weight: fake.weight, zone: "", priority: 0 }))
+  const counters = { panics() {}, spills() {}, failovers() {} }
+  const made = createLoadBalancer({ ...LEAST_REQUEST, policy }, members, { random, clock: { now: 0 }, counters, tables: new TableCache() })
+  return { next: (tried) => made.next((tried as unknown as Endpoint[]) ?? null, -1) as unknown as Fake | null }
 }
 
 function count(picks: (Fake | null)[]): Record<string, number> {
@@ -35,7 +42,7 @@ function count(picks: (Fake | null)[]): Record<string, number> {
 }
 
 const times = <T>(n: number, what: () => T): T[] => Array.from({ length: n }, what)
-const policies: LoadBalancing[] = ["roundRobin", "random", "leastRequest"]
+const policies: LoadBalancing[] = ["roundRobin", "random", "leastRequest", "peakEwma", "ringHash", "maglev"]
 
 describe.each(policies)("%s", (policy) => {
   test("gives null when there is no endpoint, or none that takes traffic", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { LEAST_REQUEST } from "../../../gateway/config/balancing-model.ts"
 import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { type EndpointRecords, EndpointTable } from "../../../gateway/upstream/endpoint-table.ts"
@@ -8,7 +9,7 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
   return {
     api: {
       endpoints: [{ address: { host: "127.0.0.1", port: 1 }, weight: 1 }],
-      loadBalancing: "roundRobin",
+      loadBalancing: { ...LEAST_REQUEST, policy: "roundRobin" },
       protocol: "http1",
       proxyProtocol: "",
       tls: null,
@@ -25,7 +26,7 @@ const probed = {
 } as const
 
 function start(): Services {
-  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {} }
+  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, panics() {}, spills() {}, failovers() {}, fault() {} }
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 
@@ -83,5 +84,53 @@ describe("whether HTTP/2 may come into it", () => {
       .build(config(parts), { api: { ca: "", cert: "", key: "" } })
       .services.get("api")
     expect([service?.mayBeHttp2, service?.callsMayBeHttp2]).toEqual([requests, calls])
+  })
+})
+
+describe("endpoints over reloads", () => {
+  const two = (weights: readonly [number, number], labels: string): Partial<ServiceConfig> => ({
+    endpoints: weights.map((weight, i) => ({
+      address: { host: "127.0.0.1", port: i + 1 },
+      weight,
+      labels: { track: i === 0 ? labels : "b" },
+    })),
+  })
+  const endpointsOf = (built: { services: Map<string, Service> }): readonly unknown[] => built.services.get("api")?.endpoints ?? []
+
+  test("stay what they are when their weights, labels or policy change", () => {
+    const services = start()
+    const first = services.build(config(two([1, 1], "a")), {})
+    services.retire(first.endpoints)
+    const next = services.build(config({ ...two([5, 0], "c"), loadBalancing: LEAST_REQUEST }), {})
+    expect(endpointsOf(next)).toEqual(endpointsOf(first))
+    expect(endpointsOf(next).every((endpoint, i) => endpoint === endpointsOf(first)[i])).toBe(true)
+    services.retire(next.endpoints)
+  })
+
+  test("warm up when they are new in a service that runs, and only then", () => {
+    const services = start()
+    const first = services.build(config({ endpoints: [{ address: { host: "127.0.0.1", port: 1 }, weight: 1 }] }), {})
+    services.retire(first.endpoints)
+    const next = services.build({ ...config(two([1, 1], "a")), other: config().api }, {})
+    expect(next.services.get("api")?.endpoints.map(({ warmSince }) => Number.isFinite(warmSince))).toEqual([false, true])
+    expect(next.services.get("other")?.endpoints[0].warmSince).toBe(Number.NEGATIVE_INFINITY)
+  })
+
+  test("with some labels are a service of their own, under the same name and budget", () => {
+    const built = start().build(config(two([1, 1], "a")), {})
+    const whole = built.services.get("api")
+    const part = built.subset("api", { track: "b" })
+    expect([part?.name, part?.retries]).toEqual([whole?.name, whole?.retries])
+    expect(part?.endpoints).toEqual([whole?.endpoints[1]])
+    for (let i = 0; i < 3; i++) expect(part?.balancer.next(null, -1)).toBe(whole?.endpoints[1])
+    expect(built.subset("api", { track: "none" })?.balancer.next(null, -1)).toBeNull()
+    expect(built.subset("nowhere", { track: "b" })).toBeUndefined()
+  })
+
+  test("take part in HTTP/2 when those of the failover do", () => {
+    const { api } = config()
+    const built = start().build({ api: { ...api, failover: "other" }, other: { ...api, protocol: "h2" } }, {})
+    expect(built.services.get("api")?.mayBeHttp2).toBe(true)
+    expect(built.services.get("other")?.mayBeHttp2).toBe(true)
   })
 })

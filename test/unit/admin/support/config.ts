@@ -1,5 +1,6 @@
 // A configuration with secrets in every place where one may stand.
 
+import { LEAST_REQUEST } from "../../../../gateway/config/balancing-model.ts"
 import type { Config } from "../../../../gateway/config/model.ts"
 
 const none = { remove: [], set: [], add: [] }
@@ -9,6 +10,7 @@ export const config: Config = {
   workers: 1,
   log: { level: "info", format: "auto" },
   accessLog: "errors",
+  zone: "",
   drain: { delay: 0, timeout: 30_000 },
   listeners: [
     {
@@ -26,7 +28,7 @@ export const config: Config = {
   services: {
     token: {
       endpoints: [{ address: { host: "127.0.0.1", port: 9001 }, weight: 1 }],
-      loadBalancing: "roundRobin",
+      loadBalancing: { ...LEAST_REQUEST, policy: "roundRobin" },
       protocol: "http1",
       proxyProtocol: "",
       tls: null,
