@@ -13,8 +13,11 @@ function metered(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return result.bytes
 }
 
-/** Everything a module's exports f0, f1 … do: results, traps, and what is left in memory. */
-function behaviour(bytes: Uint8Array<ArrayBuffer>): string {
+/** What one call of a random module may use: its loops may nest so deep that one runs for hours. */
+const CALL_BUDGET = 20_000_000
+
+/** Everything a module's exports f0, f1 … do: results, traps, and what is left in memory; null = one of them has no end in sight. */
+function behaviour(bytes: Uint8Array<ArrayBuffer>): string | null {
   const exports = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports
   const budget = exports[BUDGET_EXPORT] as WebAssembly.Global<"i32"> | undefined
   const seen: unknown[] = []
@@ -25,12 +28,13 @@ function behaviour(bytes: Uint8Array<ArrayBuffer>): string {
       [-5, 77],
       [0, 1 << 30],
     ]) {
-      if (budget !== undefined) budget.value = MAX_BUDGET
+      if (budget !== undefined) budget.value = CALL_BUDGET
       try {
         seen.push(name, run(a, b))
       } catch (error) {
         if (!(error instanceof WebAssembly.RuntimeError)) throw error
-        seen.push(name, budget !== undefined && budget.value < 0 ? "budget" : "trap")
+        if (budget !== undefined && budget.value < 0) return null
+        seen.push(name, "trap")
       }
     }
   }
@@ -84,10 +88,16 @@ async function compile(...flags: string[]): Promise<Uint8Array<ArrayBuffer>> {
 
 describe("an instrumented module", () => {
   it(`does what the original does (seed ${seed})`, () => {
+    let compared = 0
     for (let i = 0; i < rounds; i++) {
       const bytes = randomModule(seed + i * 7919)
-      expect(behaviour(metered(bytes)), `seed ${seed + i * 7919}`).toBe(behaviour(bytes))
+      // The original has nothing that would end it: it runs only when the other one has come to its end.
+      const expected = behaviour(metered(bytes))
+      if (expected === null) continue
+      expect(behaviour(bytes), `seed ${seed + i * 7919}`).toBe(expected)
+      compared++
     }
+    expect(compared).toBeGreaterThan(rounds * 0.9)
   })
 
   it.each([
