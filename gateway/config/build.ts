@@ -171,6 +171,9 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
     ...(written.retry === undefined ? {} : { retry: written.retry }),
+    ...(written.fault === undefined ? {} : { fault: written.fault }),
+    ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
+    ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
   }
 }
 
