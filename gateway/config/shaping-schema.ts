@@ -54,7 +54,8 @@ const percentiles = z
 function readPercentiles(entries: Readonly<Record<string, string | number>>): (readonly [number, number])[] | Wrong {
   const points: (readonly [number, number])[] = []
   for (const [key, text] of Object.entries(entries)) {
-    const share = Number(PERCENTILE.exec(key)?.[1] ?? 0) / 100
+    // Thousandths of a percent: 99.9 / 100 is not 0.999 in binary.
+    const share = Math.round(Number(PERCENTILE.exec(key)?.[1] ?? 0) * 1000) / 100_000
     if (share === 0) return new Wrong(`has ${quote(key)}, which is no percentile; write p1 to p100, such as { p50: 10ms, p99: 1s }`)
     const ms = parseDuration(text, false, true)
     if (ms instanceof Wrong) return new Wrong(`has for ${key} what is no duration: ${ms.message}`)

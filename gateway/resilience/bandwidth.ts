@@ -29,11 +29,12 @@ export class Bandwidth {
     return passed
   }
 
-  /** ms until `wanted` octets pass, or as many as pass at once. */
-  wait(wanted: number, now: number): number {
+  /** Whether all of `wanted` octets pass now; then they count as passed. */
+  takeAll(wanted: number, now: number): boolean {
     this.#refill(now)
-    const missing = Math.min(wanted, this.#most) - this.#left
-    return missing <= 0 ? 0 : missing / this.#rate
+    if (this.#left < wanted) return false
+    this.#left -= wanted
+    return true
   }
 
   #refill(now: number): void {

@@ -463,8 +463,8 @@ describe("a warning is given for", () => {
     ],
     [
       "a route that is sticky with one backend",
-      `${services}routes: [{ backends: a, sticky: { by: source } }]\n`,
-      "sluice.yaml:3:24: routes[0].sticky: has nothing to choose from, for the route has one backend; write another one, or leave sticky out",
+      "routes: [{ backends: a, sticky: { by: source } }]\n",
+      "sluice.yaml:3:25: routes[0].sticky: has nothing to choose from, for the route has one backend; write another one, or leave sticky out",
     ],
     [
       "an unknown service",
