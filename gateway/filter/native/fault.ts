@@ -6,6 +6,7 @@ import { httpStatusOfGrpc } from "../../http/grpc-status.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../../http/timer-wheel.ts"
 import { Bandwidth } from "../../resilience/bandwidth.ts"
 import { drawFaults, type FaultRules, type Faults, grantFaults } from "../../resilience/faults.ts"
+import type { FaultKind } from "../../telemetry/shaping-instruments.ts"
 import type { BodyBuffer } from "../body-buffer.ts"
 import {
   type BodyAction,
@@ -19,10 +20,6 @@ import {
   type StreamFilter,
 } from "../filter.ts"
 import { readFaultHeader } from "./fault-header.ts"
-
-/** Kinds of faults, as they are counted. */
-export const faultKinds = ["delay", "abort", "reset", "bandwidth"] as const
-export type FaultKind = (typeof faultKinds)[number]
 
 /** ms of a response's rate that are passed at a time, about. */
 const STEP = 20
