@@ -25,13 +25,13 @@ export class StickySplit {
   readonly #name: string
   readonly #query = new QueryReader()
 
-  /** `backends`: names of the split's backends, in its order. Of two with one name the first is the one that is kept. */
+  /** `backends`: what tells the split's backends apart, in its order; the same over reloads, and no two the same. */
   constructor(config: StickyConfig, backends: readonly string[]) {
     this.#config = config
     this.#name = octets(config.kind === "cookie" ? config.cookie : config.name)
     this.#names = backends.map(nameOfBackend)
-    this.#seeds = backends.map((name, i) => hashText(octets(name), backends.indexOf(name) === i ? 3 : 4 + i))
-    for (const [i, name] of this.#names.entries()) if (!this.#byName.has(name)) this.#byName.set(name, i)
+    this.#seeds = backends.map((name) => hashText(octets(name), 3))
+    for (const [i, name] of this.#names.entries()) this.#byName.set(name, i)
   }
 
   /** The backend a client stays with; −1 = it has none, and is to be given one. `source`: its address. */
