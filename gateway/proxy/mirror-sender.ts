@@ -71,6 +71,8 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   readonly #deadline: Deadline
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When it was sent, on the wheel's clock; 0 = it hasn't been. */
+  #sentAt = 0
   #status = 0
   #received = 0
   #ended = false
@@ -103,6 +105,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#sentAt = this.#sender.wheel.refresh()
     const { head, body, authority } = this.#copy
     const transfer = connection.send(this, head, authority === "" ? (this.#endpoint as Endpoint).address : authority)
     if (transfer === "none") return connection.flush()
@@ -111,6 +114,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   }
 
   onNoConnection(code: ErrorCode): void {
+    if (code !== "overflow") this.#endpoint?.failed(code, 0)
     this.#leave()
     this.#end(code === "overflow" ? "overflow" : "failed")
   }
@@ -119,6 +123,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onResponseHead(head: ResponseHead): boolean {
     this.#status = head.status
+    this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0)
     if (head.body === "length" && head.contentLength > MAX_ANSWER) this.#enough()
     return false
   }
@@ -138,7 +143,8 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
     this.#answered()
   }
 
-  onUpstreamFailed(): void {
+  onUpstreamFailed(code: ErrorCode): void {
+    this.#endpoint?.failed(code, this.#sinceSent)
     this.#leave()
     this.#end("failed")
   }
@@ -148,8 +154,13 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onTunnelEnd(): void {}
 
   onDeadline(): void {
+    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#sinceSent)
     this.#release()
     this.#end("timeout")
+  }
+
+  get #sinceSent(): number {
+    return this.#sender.wheel.refresh() - this.#sentAt
   }
 
   // It has been answered, and the rest would only cost.
