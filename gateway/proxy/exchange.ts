@@ -288,7 +288,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   onFilterReset(flag: string): void {
     this.setFlag(flag, "reset")
     this.sending?.cancel()
-    this.#abort()
+    this.#abort(flag === "FI")
   }
 
   // --------------------------------------------------------------------------------------------------- its attempts
@@ -745,10 +745,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.stream.sendEnd(trailers)
   }
 
-  // Cuts the downstream connection off.
-  #abort(): void {
+  // Cuts the downstream connection off; `reset`: where it is HTTP/1's, with a reset.
+  #abort(reset = false): void {
     this.#end()
-    this.stream.abort()
+    this.stream.abort(reset)
   }
 
   // Sets the deadline to whichever limit is due first.

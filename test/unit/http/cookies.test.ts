@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { CookieReader, cookieHeader, cookieValue } from "../../../gateway/http/cookies.ts"
 import { Fields } from "../../../gateway/http/fields.ts"
@@ -71,4 +72,15 @@ test("pairs beyond 256 are not looked at, however short or long the header", () 
   expect([read(`${pairs}; a=1`, "a"), read(`${pairs}; b=1; a=1`, "a")]).toEqual(["1", undefined])
   const tiny = ";".repeat(255)
   expect([read(`${tiny}a=1`, "a"), read(`${tiny};a=1`, "a")]).toEqual(["1", undefined])
+})
+
+test("a short and a long header are read alike, whatever is in them", () => {
+  const piece = fc.constantFrom("a", "b", "=", ";", " ", "; ", '"', ",", "1", "a=", "\u00e9", "\t", "a=1", "b=2")
+  const header = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(""))
+  fc.assert(
+    fc.property(header, fc.constantFrom("a", "b", "aa", "ab"), (text, name) => {
+      expect(read(text + long, name)).toBe(read(`${text}; `, name))
+    }),
+    { numRuns: 2000 },
+  )
 })
