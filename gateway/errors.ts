@@ -74,6 +74,7 @@ export const errors = {
   responseTimeout: row("upstream", "no", 504, 4, "UT", false, "upstream request timed out"),
   streamIdle: row("upstream", "no", 504, 4, "SI", true, "stream idle for too long"),
   filterHold: row("filter", "no", 0, 8, "FL", true, "filter kept too much of a connection"),
+  faultInjected: row("gateway", "no", 503, 14, "FI", false, "fault injected"),
   drainTimeout: row("gateway", "no", 0, 14, "DT", true, "connection was cut off by the drain time-out"),
   filterTrap: row("filter", "no", 500, 13, "FT", false, "filter failed"),
   filterBudget: row("filter", "no", 500, 13, "FB", false, "filter exceeded its limits"),

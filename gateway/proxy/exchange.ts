@@ -276,7 +276,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   }
 
   onFilterReply(reply: LocalReply): void {
-    this.setFlag(reply.flag ?? "LR", reply.details)
+    this.setFlag(reply.code === undefined ? "LR" : errors[reply.code].flag, reply.details)
     this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 

@@ -29,6 +29,8 @@ export interface RouteParts {
   slots(route: string, service: string): RouteSlots
   /** Its filters, configured, in order. */
   readonly filters: readonly HttpFilter[]
+  /** Of its backends, as a canary has them now; undefined: as they are configured. */
+  readonly weights?: readonly number[] | undefined
   /** Of its requests copies are made; absent = of none. */
   readonly mirrors?: Mirrors | null
   /** [0, 1); absent = Math.random. */
@@ -104,7 +106,7 @@ export class Route {
       rewrite: backend.rewrite,
       slots: parts.slots(config.name, backend.service),
     }))
-    this.weights = backends.map(({ weight }) => weight)
+    this.weights = parts.weights ?? backends.map(({ weight }) => weight)
     this.split = new WeightedSplit(this.weights)
     this.#draws = new EvenDraws((parts.random ?? Math.random)(), 0)
     this.sticky = config.sticky === undefined ? null : new StickySplit(config.sticky, distinctNames(backends))

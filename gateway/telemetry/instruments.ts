@@ -33,7 +33,7 @@ export function statusIndex(status: number): number {
 }
 
 /** Response flags that have a series; anything else counts as the last. */
-export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR", "FI", "DI"]), "other"]
+export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR", "DI"]), "other"]
 const flagIndexes: ReadonlyMap<string, number> = new Map(responseFlags.map((flag, i) => [flag, i]))
 
 /** Offset of a response flag in the slots of {@link RouteSlots.flags}. */

@@ -2,7 +2,7 @@
 // keeps no more of a response than was read before its peer was held.
 
 import type { FaultConfig } from "../../config/model.ts"
-import { httpStatusOfGrpc } from "../../http/grpc-status.ts"
+import { grpcStatusOfHttp, httpStatusOfGrpc } from "../../http/grpc-status.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../../http/timer-wheel.ts"
 import { Bandwidth } from "../../resilience/bandwidth.ts"
 import { drawFaults, type FaultRules, type Faults, grantFaults } from "../../resilience/faults.ts"
@@ -23,7 +23,7 @@ import { readFaultHeader } from "./fault-header.ts"
 
 /** ms of a response's rate that are passed at a time, about. */
 const STEP = 20
-const BODY = Buffer.from("fault injected\n")
+const EMPTY = Buffer.alloc(0)
 
 /** The worker's part in it. */
 export interface FaultMeans {
@@ -108,7 +108,8 @@ class FaultStream implements StreamFilter, DeadlineOwner {
     }
     if (status === 0) return false
     this.#means.count("abort")
-    this.#stream.sendLocalReply({ status, grpcStatus, body: BODY, headers: [], details: "aborted", flag: "FI" })
+    const code = grpcStatus === -1 ? grpcStatusOfHttp(status) : grpcStatus
+    this.#stream.sendLocalReply({ status, grpcStatus: code, body: EMPTY, headers: [], details: "aborted", code: "faultInjected" })
     return true
   }
 

@@ -77,7 +77,7 @@ class Passage implements ChainOwner {
   onBodiesMoved(): void {}
   onFilterReply(reply: LocalReply): void {
     this.reply = reply
-    this.events.push(`reply ${reply.status} ${reply.grpcStatus} ${reply.flag}`)
+    this.events.push(`reply ${reply.status} ${reply.grpcStatus} ${reply.code}`)
   }
   onFilterFailed(code: ErrorCode): void {
     this.events.push(code)
@@ -114,14 +114,14 @@ describe("a fault", () => {
 
   test("aborts at once, or after its delay", () => {
     const abort = { status: 503, grpcStatus: -1, share: 1 }
-    expect(new Passage({ ...nothing, abort }).events).toEqual(["reply 503 -1 FI"])
+    expect(new Passage({ ...nothing, abort }).events).toEqual(["reply 503 14 faultInjected"])
     const passage = new Passage({ ...delayed, abort })
     passage.pass(600)
-    expect([passage.events, passage.counts]).toEqual([["reply 503 -1 FI"], ["delay", "abort"]])
+    expect([passage.events, passage.counts]).toEqual([["reply 503 14 faultInjected"], ["delay", "abort"]])
   })
 
   test("of a gRPC status has the HTTP status that stands for it", () => {
-    expect(new Passage({ ...nothing, abort: { status: 0, grpcStatus: 14, share: 1 } }).events).toEqual(["reply 503 14 FI"])
+    expect(new Passage({ ...nothing, abort: { status: 0, grpcStatus: 14, share: 1 } }).events).toEqual(["reply 503 14 faultInjected"])
   })
 
   test("resets, before it would abort", () => {
@@ -198,7 +198,7 @@ describe("a fault of requests with a header", () => {
   })
 
   test("is what it asks for", () => {
-    expect(new Passage(config, { "x-fault": "abort=404" }).events).toEqual(["reply 404 -1 FI"])
+    expect(new Passage(config, { "x-fault": "abort=404" }).events).toEqual(["reply 404 12 faultInjected"])
     const passage = new Passage(config, { "x-fault": "delay=100ms, reset, bandwidth=1KiB" })
     passage.pass(140)
     expect([passage.events, passage.counts]).toEqual([["request"], ["delay"]])
