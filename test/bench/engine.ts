@@ -59,6 +59,8 @@ const owner: ClientConnectionOwner = {
 }
 const endpoint = {
   active: 0,
+  answered() {},
+  failed() {},
   address: "127.0.0.1:9",
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
