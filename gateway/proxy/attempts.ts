@@ -11,7 +11,7 @@ import { ONLY_HEDGED } from "../resilience/retry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt } from "./attempt.ts"
-import type { MirrorCopy } from "./mirror.ts"
+import type { MirrorCopy, Mirrors } from "./mirror.ts"
 import type { Plane } from "./plane.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
 import { isIdempotent, RetryRun } from "./retry-run.ts"
@@ -77,7 +77,9 @@ export class Attempts {
   /** What may have to be sent again; null = nothing, or nothing that could be. */
   #body: ReplayBuffer | null = null
   /** Goes to mirrors when the request is complete; null = to none. */
-  readonly #copy: MirrorCopy | null
+  #copy: MirrorCopy | null = null
+  /** Mirrors were asked. */
+  #mirrored = false
   #bodyStarted = false
   /** When the next attempt is due after a pause, and when a rival sets out. */
   #resumeAt: number = NEVER
@@ -98,10 +100,9 @@ export class Attempts {
     // A call is its body, so that its status would be nothing to retry on without that.
     if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
       this.#body = new ReplayBuffer()
+      // Kept to be sent again, perhaps in another framing, so not in chunks.
+      if (head.body === "chunked") head.body = "close"
     }
-    this.#copy = route.mirrors === null ? null : route.mirrors.begin(head, authority, grpc)
-    // Kept to be sent again, perhaps in another framing, so not in chunks.
-    if (head.body === "chunked" && (this.#body !== null || this.#copy !== null)) head.body = "close"
   }
 
   /** Begins with the first attempt. */
@@ -221,6 +222,7 @@ export class Attempts {
     const { endpoint } = attempt
     if (connection.uses > 0) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
+    if (!this.#mirrored && this.#route.mirrors !== null) this.#mirror(this.#route.mirrors)
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
       this.#sendAgain(connection)
@@ -230,6 +232,14 @@ export class Attempts {
     this.#bodyStarted = transfer !== "none"
     if (this.count === 1) this.#armRival(attempt.sentAt)
     this.owner.onConnected(transfer)
+  }
+
+  // The request goes upstream for the first time: what is refused before is copied to nobody.
+  #mirror(mirrors: Mirrors): void {
+    const head = this.#head
+    this.#mirrored = true
+    this.#copy = mirrors.begin(head, this.#authority, this.needsHttp2)
+    if (this.#copy !== null && head.body === "chunked") head.body = "close"
   }
 
   onWritable(attempt: Attempt): void {

@@ -71,6 +71,7 @@ beforeAll(async () => {
           mirror: ["shadow", { service: "canary", percentage: "0%" }],
         },
         { name: "dead", match: { path: "/dead" }, backends: "primary", mirror: "nobody" },
+        { name: "unserved", match: { path: "/unserved" }, backends: "nobody", mirror: "shadow" },
         { name: "brief", match: { path: "/brief" }, backends: "primary", mirror: "shadow", timeout: "200ms" },
         {
           match: { path: "/both" },
@@ -271,6 +272,13 @@ describe("a mirror", () => {
     expect((await ask("/mirrored", { "x-sluice-mirrored": "true" })).text()).toBe("primary")
     await copied(() => ask("/mirrored?after"))
     expect(shadow.requests[before].target).toBe("/mirrored?after")
+  })
+
+  test("gets no copy of what reaches no service", async () => {
+    const before = shadow.requests.length
+    expect((await ask("/unserved")).status).toBe(503)
+    await copied(() => ask("/mirrored?after-unserved"))
+    expect(shadow.requests[before].target).toBe("/mirrored?after-unserved")
   })
 
   test("that nobody serves is no concern of the caller's", async () => {
