@@ -39,6 +39,8 @@ export interface SnapshotSpec {
   readonly slots: SnapshotSlots
   readonly tls: TlsMaterials
   readonly health: HealthSlots
+  /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
+  readonly weights: Readonly<Record<string, readonly number[]>>
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -103,6 +105,8 @@ export class Snapshot implements SnapshotPin {
           filters: [...faultFilters(config, shaping, means), ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter)],
           mirrors: mirrorsOf(config, shaping, means, forRequests),
           random: means.random,
+          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })
       }

@@ -14,9 +14,11 @@ import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
+import { CanaryChanges } from "./router/canary-changes.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments } from "./telemetry/instruments.ts"
+import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
@@ -25,6 +27,7 @@ import { HealthChecker } from "./upstream/health-checker.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
+import { filterCounts, showFilters, versionCounts } from "./wasm/filter-gauges.ts"
 import { FilterStore } from "./wasm/filter-store.ts"
 import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
 import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
@@ -67,6 +70,17 @@ export class Supervisor {
     random: Math.random,
     onHealth: (...known) => this.#onHealth(...known),
     fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
+  })
+  readonly #canaries = new CanaryChanges({
+    log: (...event) => this.#logger.log(...event),
+    instruments: new CanaryInstruments(this.#registry),
+    read: (slot) => this.#registry.read(slot),
+    slots: () => (this.#spec as SnapshotSpec).slots.routes,
+    apply: () => {
+      const { config, filters, tls } = this.#spec as SnapshotSpec
+      return this.#apply(config, filters, tls)
+    },
+    inTurn: (change) => this.#inTurn(change),
   })
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
@@ -168,6 +182,7 @@ export class Supervisor {
     })
     try {
       await this.#apply(config, prepared.filters, tls)
+      this.#taken()
       prepared.commit()
       const changes = this.#filterChanges(store)
       this.#changes = changes
@@ -185,6 +200,8 @@ export class Supervisor {
             push: (...order) => changes.push(...order),
             unpush: (...order) => changes.unpush(...order),
             release: (...order) => changes.release(...order),
+            canaries: () => this.#canaries.status(),
+            steer: (...order) => this.#canaries.order(...order),
           },
           config.admin.address.host,
         )
@@ -195,6 +212,7 @@ export class Supervisor {
       this.#compiler.close()
       this.#health.close()
       this.#changes?.close()
+      this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
@@ -219,23 +237,22 @@ export class Supervisor {
     const ports = await claimPorts(config.listeners, this.#spec)
     this.#registry.beginGeneration()
     const health = this.#health.slots(config)
-    const spec: SnapshotSpec = {
-      generation: this.#generation + 1,
-      config,
-      filters,
-      ports,
-      tls,
-      health,
-      slots: snapshotSlots(config, this.#instruments),
-    }
-    const counts = this.#countsOf(spec)
+    const slots = snapshotSlots(config, this.#instruments)
+    const canaries = this.#canaries.prepare(config, slots.routes)
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots, weights: canaries.weights }
+    const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    canaries.commit()
     this.#health.use(config, tls.services)
     this.#countsBefore = counts
     this.#generation = spec.generation
+    this.#instruments.generation(spec.generation)
+  }
+
+  #taken(): void {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
-    this.#instruments.configTaken(spec.generation, Date.now())
+    this.#instruments.configTaken(Date.now())
   }
 
   #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
@@ -243,20 +260,6 @@ export class Supervisor {
     if (!changed) return
     if (well) this.#logger.log("info", "endpoint is well again", { service, endpoint })
     else this.#logger.log("warn", "endpoint is unwell", { service, endpoint, failure })
-  }
-
-  #countsOf({ slots }: SnapshotSpec): ReadonlyMap<string, VersionCounts> {
-    const counts = new Map<string, VersionCounts>()
-    for (const [filter, versions] of Object.entries(slots.filters)) {
-      for (const [version, { exchanges }] of Object.entries(versions)) counts.set(`${filter} ${version}`, this.#readCounts(exchanges))
-    }
-    return counts
-  }
-
-  #readCounts(exchanges: number): VersionCounts {
-    const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
-    const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
-    return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
   }
 
   // ---------------------------------------------------------------------------------------------------------- changes
@@ -310,6 +313,7 @@ export class Supervisor {
     } catch (error) {
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
+    this.#taken()
     prepared.commit()
     this.#changes?.look(performance.now())
     this.#showFilters()
@@ -343,7 +347,7 @@ export class Supervisor {
           await change()
           this.#showFilters()
         }),
-      counts: (filter, version) => this.#readCounts(inForce().slots.filters[filter][version].exchanges),
+      counts: (filter, version) => versionCounts(inForce().slots.filters[filter][version], (slot) => this.#registry.read(slot)),
       countsBefore: (filter, version) => this.#countsBefore.get(`${filter} ${version}`) as VersionCounts,
       onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
       lift: (filter) => this.#pool?.lift(filter) ?? false,
@@ -358,16 +362,8 @@ export class Supervisor {
     this.#watch?.update(this.#filesToWatch())
   }
 
-  // In metrics, what isn't counted but is so.
   #showFilters(): void {
-    const store = this.#filters
-    if (store === null) return
-    for (const [name, filter] of Object.entries(this.#spec?.config.filters ?? {})) {
-      this.#instruments.filterRefused(name, store.refusalOf(name) !== null)
-      for (const version of filter.versions) {
-        this.#instruments.filterWeight(name, version.name, store.stored(name, filter, version).weight)
-      }
-    }
+    if (this.#filters !== null && this.#spec !== null) showFilters(this.#spec.config, this.#filters, this.#instruments)
   }
 
   #filesToWatch(): string[] {
@@ -391,7 +387,7 @@ export class Supervisor {
       lastReload: this.#lastReload,
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
-      reasons: this.#tls.reasons,
+      reasons: [...this.#canaries.reasons, ...this.#tls.reasons],
     })
   }
 
@@ -411,17 +407,20 @@ export class Supervisor {
 
   // --------------------------------------------------------------------------------------------------------------- end
 
-  /** Stops accepting, lets what runs finish within the drain time-out, and ends. Resolves to whether all had finished. */
+  /**
+   * Lets clients go elsewhere for the drain's delay, stops accepting, lets what runs finish within the drain time-out, and ends.
+   * Resolves to whether all had finished.
+   */
   async stop(): Promise<boolean> {
     if (this.#stopping) return false
-    this.#stopping = true
-    this.#watch?.close()
-    this.#tls.close()
-    this.#changes?.close()
-    this.#compiler.close()
+    this.#changeNothing()
+    const { delay, timeout } = this.#spec?.config.drain ?? { delay: 0, timeout: 0 }
+    this.#logger.log("info", "draining", { delayMs: delay, timeoutMs: timeout })
+    if (delay > 0) {
+      await this.#pool?.announce(delay)
+      this.#logger.log("info", "closing listeners")
+    }
     this.#health.close()
-    const timeout = this.#spec?.config.drain.timeout ?? 0
-    this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -430,13 +429,18 @@ export class Supervisor {
 
   /** Ends at once. */
   async kill(): Promise<void> {
+    this.#changeNothing()
+    this.#health.close()
+    await this.#pool?.terminate()
+    await this.#admin?.close()
+  }
+
+  #changeNothing(): void {
     this.#stopping = true
     this.#watch?.close()
     this.#tls.close()
     this.#changes?.close()
+    this.#canaries.close()
     this.#compiler.close()
-    this.#health.close()
-    await this.#pool?.terminate()
-    await this.#admin?.close()
   }
 }

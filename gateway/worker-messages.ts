@@ -28,6 +28,8 @@ export type ToWorker =
   /** Use the snapshot you are ready for, or forget it. */
   | { readonly kind: "commit"; readonly generation: number }
   | { readonly kind: "abandon"; readonly generation: number }
+  /** Serve as before, and tell clients to go elsewhere. */
+  | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */

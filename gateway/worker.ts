@@ -156,6 +156,9 @@ class Worker {
       case "abandon":
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
+      case "announce":
+        for (const { listener } of this.#bound.values()) listener.announce()
+        return
       case "drain":
         this.#drain()
         return

@@ -4,6 +4,10 @@ import * as z from "zod"
 import { fieldValue, match, pairs } from "./match-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parsePath } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig } from "./model.ts"
+import { canary } from "./canary-schema.ts"
+import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
+import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
+import { wrongRegex } from "./regex.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { fault, mirror, sticky } from "./shaping-schema.ts"
@@ -272,6 +276,9 @@ export const routeSchema = object(
       .describe("What a request must have; of a list, any one selects the route. Default: every request."),
     filters: filterUses.optional().describe("Filters the route's requests pass, in order."),
     backends: backends.optional().describe("Services the route forwards to, by weight. One of backends, redirect and respond."),
+    canary: canary
+      .optional()
+      .describe("Moves the route's requests to one of its backends step by step, and takes them back when it does badly."),
     redirect: redirect.optional().describe("Answers with a redirect."),
     respond: respond.optional().describe("Answers with a fixed reply."),
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),
