@@ -105,7 +105,6 @@ export class Snapshot implements SnapshotPin {
           filters: [...faultFilters(config, shaping, means), ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter)],
           mirrors: mirrorsOf(config, shaping, means, forRequests),
           random: means.random,
-          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
           weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })

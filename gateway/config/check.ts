@@ -3,8 +3,8 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
-import { checkShaping } from "./check-shaping.ts"
 import { checkCanary } from "./check-canary.ts"
+import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"

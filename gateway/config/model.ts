@@ -1,12 +1,12 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { CanaryConfig } from "./canary-model.ts"
 import type { MatchConfig } from "./match-model.ts"
 import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
 export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
-import type { CanaryConfig } from "./canary-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {

@@ -1,13 +1,10 @@
 // What users write in a route, as zod schemas: matches, actions, edits and their short forms, which are expanded here.
 
 import * as z from "zod"
+import { canary } from "./canary-schema.ts"
 import { fieldValue, match, pairs } from "./match-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parsePath } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig } from "./model.ts"
-import { canary } from "./canary-schema.ts"
-import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
-import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
-import { wrongRegex } from "./regex.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { fault, mirror, sticky } from "./shaping-schema.ts"

@@ -116,7 +116,6 @@ export class Route {
   /** Index of the backend for the next request that has none yet; −1 when all weights are 0. */
   draw(): number {
     return this.split.pick(this.#draws.next())
-    this.split = new WeightedSplit(parts.weights ?? backends.map(({ weight }) => weight))
   }
 
   /** Requests go to a service, or would if there were one. */

@@ -144,6 +144,9 @@ describe("example", () => {
       await stable.stop()
       await next.stop()
       shadow.stop()
+    }
+  })
+
   test("progressive-canary: a new version that fails is given no more requests, and takes over when it is told to", async () => {
     const stable = await staticOrigin("stable")
     let broken = true
