@@ -5,9 +5,11 @@ import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import type { Config } from "./config/model.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
+import { faultFilters, mirrorsOf } from "./proxy/shaping.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
+import type { ShapingSlots } from "./telemetry/shaping-instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { HealthSlots } from "./upstream/health-table.ts"
@@ -23,6 +25,8 @@ export interface SnapshotSlots {
   /** Of listeners that carry TCP, by listener name and service name; "-" = no service. */
   readonly tcp: Readonly<Record<string, Readonly<Record<string, TcpSlots>>>>
   readonly services: Readonly<Record<string, ServiceSlots>>
+  /** By route name, of those that have any. */
+  readonly shaping: Readonly<Record<string, ShapingSlots>>
   /** By name of the filter and of its version. */
   readonly filters: Readonly<Record<string, Readonly<Record<string, FilterSlots>>>>
 }
@@ -94,10 +98,13 @@ export class Snapshot implements SnapshotPin {
       const entries = []
       for (const [i, config] of spec.config.routes.entries()) {
         if (config.listeners.length > 0 && !config.listeners.includes(listener.name)) continue
+        const shaping = spec.slots.shaping[config.name]
         const route = new Route(config, {
           service: (name: string): Service | null => forRequests(name) ?? null,
           slots: (name, service) => slots[name][service],
-          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          filters: [...faultFilters(config, shaping, means), ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter)],
+          mirrors: mirrorsOf(config, shaping, means, forRequests),
+          random: means.random,
           weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })

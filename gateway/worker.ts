@@ -14,6 +14,7 @@ import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
+import { MirrorSender } from "./proxy/mirror-sender.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { TcpPlane } from "./proxy/tcp-plane.ts"
 import { TcpSessions } from "./proxy/tcp-sessions.ts"
@@ -297,6 +298,7 @@ class Worker {
       random: Math.random,
       epoch: performance.timeOrigin,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+      mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }
     return this.#meansOnce
   }

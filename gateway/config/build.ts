@@ -183,6 +183,9 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     headers: edits(written.headers),
     retry: retry(written.retry),
     hedge: written.hedge ?? null,
+    ...(written.fault === undefined ? {} : { fault: written.fault }),
+    ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
+    ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
   }
 }
 

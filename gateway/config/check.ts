@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkCanary } from "./check-canary.ts"
+import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -263,6 +264,7 @@ class Checker implements Checked, Reporter {
       this.#paths(route, i)
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
+      checkShaping(route, i, this.#serviceNames, this.#written.services, this)
       checkCanary(route, ["routes", i], this)
     }
   }
@@ -270,7 +272,7 @@ class Checker implements Checked, Reporter {
   /** Settings that mean nothing where nothing is sent on. */
   #forwardsOnly(route: WrittenRoute, i: number): void {
     if (route.redirect === undefined && route.respond === undefined) return
-    for (const key of ["retry", "hedge", "grpcWeb"] as const) {
+    for (const key of ["retry", "hedge", "grpcWeb", "sticky", "mirror"] as const) {
       if (!isKnown(route[key]) || route[key] === false) continue
       this.error(["routes", i, key], "belongs to routes with backends, for this one sends nothing on; leave it out", "key")
     }

@@ -2,6 +2,11 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { CanaryConfig } from "./canary-model.ts"
+import type { MatchConfig } from "./match-model.ts"
+import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
+
+export type { MatchConfig, ValueMatch } from "./match-model.ts"
+export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -297,17 +302,6 @@ export interface FilterConfig {
   readonly reroute: "onCall" | "onEdit"
 }
 
-/** A string matches exactly, a regex matches the whole value (RE2-like subset of JavaScript's, anchored both ends). */
-export type ValueMatch = { readonly exact: string } | { readonly regex: string }
-
-export interface MatchConfig {
-  readonly path: { readonly kind: "exact" | "prefix" | "regex"; readonly value: string }
-  /** Upper-case methods; empty = any. */
-  readonly methods: readonly string[]
-  readonly headers: readonly { readonly name: string; readonly value: ValueMatch }[]
-  readonly query: readonly { readonly name: string; readonly value: ValueMatch }[]
-}
-
 export interface HeaderEdits {
   /** Applied in the order remove, set, add. Names lower case. */
   readonly remove: readonly string[]
@@ -415,5 +409,10 @@ export interface RouteConfig {
   readonly hedge: HedgeConfig | null
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
+  readonly fault?: FaultConfig | undefined
+  /** Undefined: every request is given to a backend by itself. */
+  readonly sticky?: StickyConfig | undefined
+  /** Undefined: nothing is copied. */
+  readonly mirrors?: readonly MirrorConfig[] | undefined
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
 }

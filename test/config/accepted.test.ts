@@ -411,6 +411,79 @@ describe("a route", () => {
         },
       },
     ],
+    [
+      "with cookies and a share of requests",
+      'match: { cookies: { tier: gold, Seen: { regex: "[0-9]+" } }, percentage: 2.5% }\nbackends: a',
+      {
+        matches: [
+          {
+            cookies: [
+              { name: "tier", value: { exact: "gold" } },
+              { name: "Seen", value: { regex: "[0-9]+" } },
+            ],
+            percentage: 0.025,
+          },
+        ],
+      },
+    ],
+    [
+      "with faults in short forms",
+      "backends: a\nfault: { delay: 1s, abort: { status: 503 }, bandwidth: 64KiB, reset: true, percentage: 5%, header: X-Sluice-Fault }",
+      {
+        fault: {
+          share: 0.05,
+          delay: { kind: "fixed", fixed: 1000, share: 1 },
+          abort: { status: 503, grpcStatus: -1, share: 1 },
+          bandwidth: { rate: 65_536, share: 1 },
+          reset: { share: 1 },
+          header: "x-sluice-fault",
+        },
+      },
+    ],
+    [
+      "with a delay that is distributed, and a failure of gRPC",
+      "backends: a\nfault: { delay: { percentiles: { p99.9: 1s, p50: 10ms }, percentage: 10% }, abort: { grpcStatus: UNAVAILABLE } }",
+      {
+        fault: {
+          share: 1,
+          delay: {
+            kind: "percentiles",
+            points: [
+              [0.5, 10],
+              [0.999, 1000],
+            ],
+            share: 0.1,
+          },
+          abort: { status: 0, grpcStatus: 14, share: 1 },
+          bandwidth: null,
+          reset: null,
+          header: "",
+        },
+      },
+    ],
+    [
+      "with a delay around a mean",
+      "backends: a\nfault: { delay: { mean: 200ms, deviation: 50ms } }",
+      { fault: { delay: { kind: "normal", mean: 200, deviation: 50, share: 1 } } },
+    ],
+    ["with a mirror", "backends: a\nmirror: b", { mirrors: [{ service: "b", share: 1 }] }],
+    [
+      "with mirrors",
+      "backends: a\nmirror: [b, { service: a, percentage: 10% }]",
+      {
+        mirrors: [
+          { service: "b", share: 1 },
+          { service: "a", share: 0.1 },
+        ],
+      },
+    ],
+    [
+      "that is sticky by a cookie",
+      "backends: [a, b]\nsticky: { cookie: backend, ttl: 1h }",
+      { sticky: { kind: "cookie", cookie: "backend", ttl: 3_600_000 } },
+    ],
+    ["that is sticky by a header", "backends: [a, b]\nsticky: { by: header:X-User }", { sticky: { kind: "header", name: "x-user" } }],
+    ["that is sticky by address", "backends: [a, b]\nsticky: { by: source }", { sticky: { kind: "source" } }],
     ["named", "name: api/v1.x\nbackends: a", { name: "api/v1.x" }],
   ]
   test.each(cases)("%s", (_name, text, expected) => {
@@ -424,6 +497,11 @@ describe("a warning is given for", () => {
       "a document without routes",
       "",
       "sluice.yaml:1:1: routes: there is no route, so every request is answered with 404; write one, such as - backends: NAME",
+    ],
+    [
+      "a route that is sticky with one backend",
+      "routes: [{ backends: a, sticky: { by: source } }]\n",
+      "sluice.yaml:3:25: routes[0].sticky: has nothing to choose from, for the route has one backend; write another one, or leave sticky out",
     ],
     [
       "an unknown service",

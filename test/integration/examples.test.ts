@@ -116,6 +116,37 @@ describe("example", () => {
     }
   })
 
+  test("traffic-shaping: clients stay with their version, orders are copied, faults are asked for", async () => {
+    const stable = await staticOrigin("stable")
+    const next = await staticOrigin("next")
+    const copies: string[] = []
+    const shadow = await service((request, body) => {
+      copies.push(`${request.method} ${request.url} ${body} ${request.headers["x-sluice-mirrored"]}`)
+      return 500
+    })
+    const config = configuration("traffic-shaping", { stable: stable.port, next: next.port, shadow: shadow.port })
+    const gateway = await Gateway.start({ config })
+    try {
+      const versions = new Map<string, string>()
+      for (let i = 0; i < 20; i++) {
+        const response = await get(gateway.port(), "/")
+        versions.set(response.text(), response.header("set-cookie")?.split(";")[0] ?? "")
+      }
+      expect([...versions.keys()].sort()).toEqual(["next", "stable"])
+      for (const [version, cookie] of versions) expect((await get(gateway.port(), "/", { cookie })).text()).toBe(version)
+      expect((await get(gateway.port(), "/", { cookie: "tester=yes" })).text()).toBe("next")
+      expect((await post(gateway.port(), "/orders", '{"item":7}')).text()).toBe("stable")
+      await until(() => copies.length > 0, "the copy of an order")
+      expect(copies).toEqual(['POST /orders {"item":7} true'])
+      expect((await get(gateway.port(), "/", { "x-sluice-fault": "delay=50ms, abort=503" })).status).toBe(503)
+    } finally {
+      await gateway.stop()
+      await stable.stop()
+      await next.stop()
+      shadow.stop()
+    }
+  })
+
   test("progressive-canary: a new version that fails is given no more requests, and takes over when it is told to", async () => {
     const stable = await staticOrigin("stable")
     let broken = true
