@@ -12,9 +12,12 @@ import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
+import { Discovery } from "./discovery/discovery.ts"
+import { lookResults } from "./discovery/source.ts"
 import { type Claim, claimPort } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
+import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots, type TcpSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -62,6 +65,7 @@ export class Supervisor {
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
+  readonly #discovery: Discovery
   readonly #health = new HealthChecker({
     random: Math.random,
     onHealth: (...known) => this.#onHealth(...known),
@@ -74,6 +78,8 @@ export class Supervisor {
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
   #spec: SnapshotSpec | null = null
+  /** The configuration in force as it is written: without the endpoints that were found. */
+  #config: Config | null = null
   /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
   #countsBefore: ReadonlyMap<string, VersionCounts> = new Map()
   #generation = 0
@@ -90,11 +96,18 @@ export class Supervisor {
       log: (...event) => this.#logger.log(...event),
       inForce: () => this.#spec as SnapshotSpec,
       apply: async (tls) => {
-        const { config, filters } = this.#spec as SnapshotSpec
-        await this.#apply(config, filters, tls)
+        await this.#apply(this.#config as Config, (this.#spec as SnapshotSpec).filters, tls)
+        this.#taken()
         return this.#generation
       },
       inTurn: (change) => this.#inTurn(change),
+    })
+    const looks = new DiscoveryInstruments(this.#registry, lookResults)
+    this.#discovery = new Discovery({
+      watch: options.watch !== false,
+      onChange: () => void this.#inTurn(() => this.#endpointsChanged()),
+      onLooked: (...look) => looks.looked(...look, Date.now()),
+      log: (...event) => this.#logger.log(...event),
     })
   }
 
@@ -135,8 +148,11 @@ export class Supervisor {
     this.#filters = store
     const tls = this.#tls.read(config)
     if (typeof tls === "string") throw new StartError(tls)
-    const prepared = await store.prepare(config)
-    if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
+    const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
+    if (!prepared.ok) {
+      this.#discovery.close()
+      throw new StartError(prepared.problems.join("\n"))
+    }
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const queueMemory = createSharedQueues({ threads: size })
     const queues = new SharedQueueStore(queueMemory, { thread: -1, wake: (worker) => this.#pool?.wake(worker) })
@@ -167,6 +183,7 @@ export class Supervisor {
     })
     try {
       await this.#apply(config, prepared.filters, tls)
+      this.#taken()
       prepared.commit()
       const changes = this.#filterChanges(store)
       this.#changes = changes
@@ -179,7 +196,7 @@ export class Supervisor {
             live: () => true,
             ready: () => this.#ready(),
             exposition: () => this.#registry.exposition(),
-            config: () => this.#spec?.config ?? null,
+            config: () => this.#config,
             filters: () => this.#filterStatus(),
             push: (...order) => changes.push(...order),
             unpush: (...order) => changes.unpush(...order),
@@ -193,6 +210,7 @@ export class Supervisor {
       await this.#pool.terminate()
       this.#compiler.close()
       this.#health.close()
+      this.#discovery.close()
       this.#changes?.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
@@ -214,7 +232,8 @@ export class Supervisor {
 
   // ------------------------------------------------------------------------------------------------------- snapshots
 
-  async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
+  async #apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
+    const config = this.#discovery.resolved(written)
     const ports = await this.#claimPorts(config)
     this.#registry.beginGeneration()
     const health = this.#health.slots(config)
@@ -222,11 +241,16 @@ export class Supervisor {
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    this.#config = written
     this.#health.use(config, tls.services)
+    this.#discovery.use(written)
     this.#countsBefore = counts
     this.#generation = spec.generation
+  }
+
+  #taken(): void {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
-    this.#instruments.configTaken(spec.generation, Date.now())
+    this.#instruments.configTaken(this.#generation, Date.now())
   }
 
   #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
@@ -337,7 +361,7 @@ export class Supervisor {
     const { config } = loaded
     for (const warning of loaded.warnings)
       this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
-    const before = (this.#spec as SnapshotSpec).config
+    const before = this.#config as Config
     for (const key of ["workers", "admin"] as const) {
       if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
         this.#logger.log("warn", `a change of \`${key}\` takes effect at the next start`)
@@ -351,6 +375,7 @@ export class Supervisor {
       const { names, problems } = prepared.kept
       this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
     }
+    await this.#discovery.prepare(config)
     const sameMaterials = sameTls(tls, (this.#spec as SnapshotSpec).tls)
     if (prepared.names.length === 0 && sameMaterials && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
@@ -365,8 +390,10 @@ export class Supervisor {
     try {
       await this.#apply(config, prepared.filters, tls)
     } catch (error) {
+      this.#discovery.use(before)
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
+    this.#taken()
     prepared.commit()
     this.#changes?.look(performance.now())
     this.#showFilters()
@@ -377,6 +404,12 @@ export class Supervisor {
     this.#configureLog(config)
     const { names: filters } = prepared
     this.#logger.log("info", "configuration taken", { generation: this.#generation, why, ...(filters.length === 0 ? {} : { filters }) })
+  }
+
+  /** Services have other endpoints than the workers know. */
+  async #endpointsChanged(): Promise<void> {
+    const { filters, tls } = this.#spec as SnapshotSpec
+    await this.#apply(this.#config as Config, filters, tls)
   }
 
   #refused(reason: string): void {
@@ -392,7 +425,8 @@ export class Supervisor {
       logger: this.#logger,
       config: () => inForce().config,
       apply: async (filters) => {
-        await this.#apply(inForce().config, filters, inForce().tls)
+        await this.#apply(this.#config as Config, filters, inForce().tls)
+        this.#taken()
         return this.#generation
       },
       inTurn: (change) =>
@@ -457,7 +491,7 @@ export class Supervisor {
       }
       if (reasons.length > before) filtersInTrouble.push(name)
     }
-    reasons.push(...this.#tls.reasons)
+    reasons.push(...this.#tls.reasons, ...this.#discovery.reasons)
     if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
     return {
       ready: !this.#stopping && running > 0,
@@ -494,6 +528,7 @@ export class Supervisor {
     this.#changes?.close()
     this.#compiler.close()
     this.#health.close()
+    this.#discovery.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
     this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
@@ -510,6 +545,7 @@ export class Supervisor {
     this.#changes?.close()
     this.#compiler.close()
     this.#health.close()
+    this.#discovery.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

@@ -1,6 +1,8 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { DiscoveryConfig } from "./discovery-model.ts"
+
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
   readonly host: string
@@ -198,7 +200,10 @@ export interface HealthCheckConfig {
 }
 
 export interface ServiceConfig {
+  /** With `discovery`: empty as it is written, and what was found in what the workers are given. */
   readonly endpoints: readonly EndpointConfig[]
+  /** Undefined: the endpoints are those that are written down. */
+  readonly discovery?: DiscoveryConfig | undefined
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
   /** Version of HTTP it is spoken to in; `auto`: over TLS by ALPN, else HTTP/2 for gRPC and HTTP/1.1 for the rest. Default http1. */
   readonly protocol: "http1" | "h2" | "auto"
