@@ -184,6 +184,8 @@ export interface EndpointConfig {
   readonly address: Address
   /** Share among the service's endpoints; 1 by default, 0 = takes no traffic. */
   readonly weight: number
+  /** Lower ones are used as long as they can take the traffic; default 0. */
+  readonly priority?: number | undefined
 }
 
 /** How endpoints of a service are asked whether they are well. */

@@ -76,6 +76,6 @@ export function endpointsOf(hosts: readonly ServiceHost[]): EndpointConfig[] {
   return endpoints
 }
 
-export function endpoint(host: string, port: number, weight: number, _priority: number): EndpointConfig {
-  return { address: { host, port }, weight }
+export function endpoint(host: string, port: number, weight: number, priority: number): EndpointConfig {
+  return { address: { host, port }, weight, ...(priority === 0 ? {} : { priority }) }
 }
