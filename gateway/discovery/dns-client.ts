@@ -4,6 +4,7 @@
 import { randomInt } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { connect, isIP } from "node:net"
+import { parseIp } from "../config/ip-address.ts"
 import type { Address } from "../config/model.ts"
 import { type DnsAnswer, type Question, readAnswer, writeQuestion } from "./dns-message.ts"
 
@@ -84,12 +85,12 @@ export class DnsClient {
       let strays = 0
       const done = this.#once(patience, resolve, () => socket.close())
       socket.on("error", (error: Error & { code?: string }) => done(error.code ?? error.message))
-      socket.on("message", (bytes) => {
-        const answer = read(bytes)
+      socket.on("message", (bytes, from) => {
+        const answer = from.port === server.port && sameHost(from.address, server.host) ? read(bytes) : null
         if (answer !== null) done(answer)
         else if (++strays >= MAX_STRAYS) done("too many datagrams that are no answer")
       })
-      // A connected socket gets nothing from other addresses, and hears where the runtime can tell that nobody listens.
+      // A connected socket hears that nobody listens, and gets nothing from other addresses: on most runtimes, but not on all.
       socket.connect(server.port, server.host, ((error?: Error & { code?: string }) => {
         if (error) done(error.code ?? error.message)
         else if (!done.over()) socket.send(message, (failed) => failed && done(failed.message))
@@ -114,7 +115,8 @@ export class DnsClient {
       })
       const length = Buffer.alloc(2)
       length.writeUInt16BE(message.length)
-      socket.end(Buffer.concat([length, message]))
+      // Not the end of our side: there are servers that take it for a client that has gone.
+      socket.write(Buffer.concat([length, message]))
     })
   }
 
@@ -146,4 +148,8 @@ export class DnsClient {
 interface Once {
   (result: DnsAnswer | string): void
   over(): boolean
+}
+
+function sameHost(a: string, b: string): boolean {
+  return a === b || parseIp(a)?.words.join() === (parseIp(b)?.words.join() ?? "none")
 }

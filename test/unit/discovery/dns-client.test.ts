@@ -107,7 +107,7 @@ describe("a question", () => {
   test("is one of many at a time, and each gets its own answer", async () => {
     client = new DnsClient(() => performance.now())
     one.reply = ({ name }) => ({ answers: [{ type: "A", name, ttl: 1, data: `10.0.0.${name.split(".")[0]}` }] })
-    const names = Array.from({ length: 200 }, (_, i) => `${i}.internal`)
+    const names = Array.from({ length: 100 }, (_, i) => `${i}.internal`)
     const replies = await Promise.all(names.map((name) => client.ask({ name, type: "A" }, [one.address], performance.now() + 5000)))
     expect(replies.map(addressOf)).toEqual(names.map((_, i) => `10.0.0.${i}`))
   })
