@@ -106,7 +106,7 @@ export class Supervisor {
     const looks = new DiscoveryInstruments(this.#registry, lookResults)
     this.#discovery = new Discovery({
       watch: options.watch !== false,
-      onChange: () => void this.#inTurn(() => this.#endpointsChanged()),
+      onChange: () => this.#inTurn(() => this.#endpointsChanged()),
       onLooked: (...look) => looks.looked(...look, Date.now()),
       log: (...event) => this.#logger.log(...event),
     })
@@ -252,7 +252,7 @@ export class Supervisor {
     this.#spec = spec
     this.#config = written
     this.#health.use(config, tls.services)
-    this.#discovery.use(written)
+    this.#discovery.use(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
   }
@@ -333,7 +333,7 @@ export class Supervisor {
     try {
       await this.#apply(config, prepared.filters, tls)
     } catch (error) {
-      this.#discovery.use(before)
+      this.#discovery.use((this.#spec as SnapshotSpec).config)
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
     this.#taken()
@@ -349,10 +349,19 @@ export class Supervisor {
     this.#logger.log("info", "configuration taken", { generation: this.#generation, why, ...(filters.length === 0 ? {} : { filters }) })
   }
 
-  /** Services have other endpoints than the workers know. */
+  /** Services have other endpoints than the workers know. What isn't about these stays: it is no new generation. */
   async #endpointsChanged(): Promise<void> {
-    const { filters, tls } = this.#spec as SnapshotSpec
-    await this.#apply(this.#config as Config, filters, tls)
+    const before = this.#spec as SnapshotSpec
+    const config = this.#discovery.resolved(this.#config as Config)
+    const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
+    if (names.length === 0) return
+    const services = pick(config.services, names)
+    const health = this.#health.slots({ ...config, services })
+    const spec = { ...before, config, health: { ...before.health, services: { ...before.health.services, ...health.services } } }
+    await (this.#pool as WorkerPool).change(spec, { services, tls: pick(before.tls.services, names), health })
+    this.#spec = spec
+    this.#health.use(config, spec.tls.services)
+    this.#discovery.use(config)
   }
 
   #refused(reason: string): void {
@@ -475,4 +484,8 @@ export class Supervisor {
     await this.#pool?.terminate()
     await this.#admin?.close()
   }
+}
+
+function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(names.filter((name) => Object.hasOwn(values, name)).map((name) => [name, values[name]]))
 }

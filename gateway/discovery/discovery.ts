@@ -22,16 +22,16 @@ const MAX_NAMED = 10
 export interface DiscoveryOptions {
   /** Whether files are watched. */
   readonly watch: boolean
-  /** Services have other endpoints than {@link Discovery.resolved} gave last. */
-  onChange(services: readonly string[]): void
+  /** Services have other endpoints than those in force. Ends when these are, see {@link Discovery.use}; never rejects. */
+  onChange(): Promise<void>
   onLooked(service: string, result: LookKind, endpoints: number): void
   log(level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>>): void
 }
 
 interface Sourced {
   readonly source: EndpointSource
-  /** What {@link Discovery.resolved} gave last. */
-  given: readonly EndpointConfig[]
+  /** Those in force; null: the service isn't. */
+  inForce: readonly EndpointConfig[] | null
   /** The last look failed, and that was said. */
   troubled: boolean
 }
@@ -44,8 +44,6 @@ export class Discovery implements SourceOwner {
   /** By service and everything about its source. */
   readonly #sourced = new Map<string, Sourced>()
   readonly #bySource = new Map<EndpointSource, Sourced>()
-  /** Keys of those in force. */
-  #inForce: ReadonlySet<string> = new Set()
   #timer: ReturnType<typeof setTimeout> | null = null
   #closed = false
 
@@ -66,7 +64,7 @@ export class Discovery implements SourceOwner {
       const key = keyOf(service, discovery)
       let sourced = this.#sourced.get(key)
       if (sourced === undefined) {
-        sourced = { source: this.#begin(service, discovery), given: [], troubled: false }
+        sourced = { source: this.#begin(service, discovery), inForce: null, troubled: false }
         this.#sourced.set(key, sourced)
         this.#bySource.set(sourced.source, sourced)
       }
@@ -92,33 +90,34 @@ export class Discovery implements SourceOwner {
     return new DnsSource(service, discovery, lookup, { random: Math.random, after }, this)
   }
 
-  /** `config` as the workers need it: every service with its endpoints. */
+  /** `config` as the workers need it: every service with its endpoints. The list is the same one as long as nothing has changed. */
   resolved(config: Config): Config {
     if (this.#sourced.size === 0) return config
     const services: Record<string, ServiceConfig> = {}
     for (const [name, service] of Object.entries(config.services)) {
       const { discovery } = service
       const sourced = discovery === undefined ? undefined : this.#sourced.get(keyOf(name, discovery))
-      if (sourced === undefined) services[name] = service
-      else {
-        sourced.given = sourced.source.endpoints
-        services[name] = { ...service, endpoints: sourced.given }
-      }
+      services[name] = sourced === undefined ? service : { ...service, endpoints: sourced.source.endpoints }
     }
     return { ...config, services }
   }
 
-  /** `config` is in force: sources of others end. */
+  /** `config`, which {@link resolved} gave, is in force: sources of others end. */
   use(config: Config): void {
-    const keys = new Set<string>()
-    for (const [name, { discovery }] of Object.entries(config.services)) if (discovery !== undefined) keys.add(keyOf(name, discovery))
-    for (const [key, { source }] of this.#sourced) {
-      if (keys.has(key)) continue
+    const inForce = new Map<string, readonly EndpointConfig[]>()
+    for (const [name, { discovery, endpoints }] of Object.entries(config.services))
+      if (discovery !== undefined) inForce.set(keyOf(name, discovery), endpoints)
+    for (const [key, sourced] of this.#sourced) {
+      const before = sourced.inForce
+      sourced.inForce = inForce.get(key) ?? null
+      if (sourced.inForce !== null) {
+        if (before !== null && before !== sourced.inForce) this.#logChange(sourced.source.service, before, sourced.inForce)
+        continue
+      }
       this.#sourced.delete(key)
-      this.#bySource.delete(source)
-      source.close()
+      this.#bySource.delete(sourced.source)
+      sourced.source.close()
     }
-    this.#inForce = keys
     // Something may have been found since it was handed out.
     this.#gather()
   }
@@ -138,22 +137,18 @@ export class Discovery implements SourceOwner {
   }
 
   #gather(): void {
-    if (this.#timer !== null || this.#closed || !this.#changes()) return
+    if (this.#timer !== null || this.#closed || !this.#isChanged()) return
     this.#timer = setTimeout(() => {
-      this.#timer = null
-      const services: string[] = []
-      for (const [key, { source, given }] of this.#sourced) {
-        if (!this.#inForce.has(key) || source.endpoints === given) continue
-        this.#logChange(source.service, given, source.endpoints)
-        services.push(source.service)
-      }
-      if (services.length > 0) this.#options.onChange(services)
+      void this.#options.onChange().then(() => {
+        this.#timer = null
+        this.#gather()
+      })
     }, GATHER)
     this.#timer.unref()
   }
 
-  #changes(): boolean {
-    for (const [key, { source, given }] of this.#sourced) if (this.#inForce.has(key) && source.endpoints !== given) return true
+  #isChanged(): boolean {
+    for (const { source, inForce } of this.#sourced.values()) if (inForce !== null && source.endpoints !== inForce) return true
     return false
   }
 
@@ -169,8 +164,8 @@ export class Discovery implements SourceOwner {
   get reasons(): string[] {
     const without: string[] = []
     const stale: string[] = []
-    for (const [key, { source }] of this.#sourced) {
-      if (!this.#inForce.has(key)) continue
+    for (const { source, inForce } of this.#sourced.values()) {
+      if (inForce === null) continue
       if (source.endpoints.length === 0) without.push(source.service)
       else if (source.problem !== "") stale.push(source.service)
     }
