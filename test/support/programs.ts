@@ -87,7 +87,8 @@ export class RunningProgram {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
+    // Not `child.kill`: on Deno it takes the child for ended, whatever it makes of the signal.
+    if (!this.#over && this.#child.pid !== undefined) process.kill(this.#child.pid, signal)
   }
 
   async stop(): Promise<void> {
