@@ -35,6 +35,8 @@ export interface SnapshotSpec {
   readonly slots: SnapshotSlots
   readonly tls: TlsMaterials
   readonly health: HealthSlots
+  /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
+  readonly weights: Readonly<Record<string, readonly number[]>>
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -104,6 +106,7 @@ export class Snapshot implements SnapshotPin {
           service: (name: string): Service | null => forRequests(name) ?? null,
           slots: (name, service) => slots[name][service],
           filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })
       }

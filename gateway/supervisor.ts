@@ -16,10 +16,13 @@ import { Discovery } from "./discovery/discovery.ts"
 import { lookResults } from "./discovery/source.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
+import { CanaryChanges } from "./router/canary-changes.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments } from "./telemetry/instruments.ts"
+import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
@@ -28,6 +31,7 @@ import { HealthChecker } from "./upstream/health-checker.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
+import { filterCounts, showFilters, versionCounts } from "./wasm/filter-gauges.ts"
 import { FilterStore } from "./wasm/filter-store.ts"
 import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
 import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
@@ -71,6 +75,17 @@ export class Supervisor {
     random: Math.random,
     onHealth: (...known) => this.#onHealth(...known),
     fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
+  })
+  readonly #canaries = new CanaryChanges({
+    log: (...event) => this.#logger.log(...event),
+    instruments: new CanaryInstruments(this.#registry),
+    read: (slot) => this.#registry.read(slot),
+    slots: () => (this.#spec as SnapshotSpec).slots.routes,
+    apply: () => {
+      const { config, filters, tls } = this.#spec as SnapshotSpec
+      return this.#apply(config, filters, tls)
+    },
+    inTurn: (change) => this.#inTurn(change),
   })
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
@@ -202,6 +217,8 @@ export class Supervisor {
             push: (...order) => changes.push(...order),
             unpush: (...order) => changes.unpush(...order),
             release: (...order) => changes.release(...order),
+            canaries: () => this.#canaries.status(),
+            steer: (...order) => this.#canaries.order(...order),
           },
           config.admin.address.host,
         )
@@ -213,6 +230,7 @@ export class Supervisor {
       this.#health.close()
       this.#discovery.close()
       this.#changes?.close()
+      this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
@@ -238,28 +256,25 @@ export class Supervisor {
     const ports = await claimPorts(config.listeners, this.#spec)
     this.#registry.beginGeneration()
     const health = this.#health.slots(config)
-    const spec: SnapshotSpec = {
-      generation: this.#generation + 1,
-      config,
-      filters,
-      ports,
-      tls,
-      health,
-      slots: snapshotSlots(config, this.#instruments),
-    }
-    const counts = this.#countsOf(spec)
+    const slots = snapshotSlots(config, this.#instruments)
+    const canaries = this.#canaries.prepare(config, slots.routes)
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots, weights: canaries.weights }
+    const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
     this.#config = written
+    canaries.commit()
     this.#health.use(config, tls.services)
     this.#discovery.use(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
+    this.#instruments.generation(spec.generation)
   }
 
   #taken(): void {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
     this.#instruments.configTaken(this.#generation, Date.now())
+    this.#instruments.configTaken(Date.now())
   }
 
   #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {
@@ -267,20 +282,6 @@ export class Supervisor {
     if (!changed) return
     if (well) this.#logger.log("info", "endpoint is well again", { service, endpoint })
     else this.#logger.log("warn", "endpoint is unwell", { service, endpoint, failure })
-  }
-
-  #countsOf({ slots }: SnapshotSpec): ReadonlyMap<string, VersionCounts> {
-    const counts = new Map<string, VersionCounts>()
-    for (const [filter, versions] of Object.entries(slots.filters)) {
-      for (const [version, { exchanges }] of Object.entries(versions)) counts.set(`${filter} ${version}`, this.#readCounts(exchanges))
-    }
-    return counts
-  }
-
-  #readCounts(exchanges: number): VersionCounts {
-    const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
-    const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
-    return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
   }
 
   // ---------------------------------------------------------------------------------------------------------- changes
@@ -386,7 +387,7 @@ export class Supervisor {
           await change()
           this.#showFilters()
         }),
-      counts: (filter, version) => this.#readCounts(inForce().slots.filters[filter][version].exchanges),
+      counts: (filter, version) => versionCounts(inForce().slots.filters[filter][version], (slot) => this.#registry.read(slot)),
       countsBefore: (filter, version) => this.#countsBefore.get(`${filter} ${version}`) as VersionCounts,
       onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
       lift: (filter) => this.#pool?.lift(filter) ?? false,
@@ -401,16 +402,8 @@ export class Supervisor {
     this.#watch?.update(this.#filesToWatch())
   }
 
-  // In metrics, what isn't counted but is so.
   #showFilters(): void {
-    const store = this.#filters
-    if (store === null) return
-    for (const [name, filter] of Object.entries(this.#spec?.config.filters ?? {})) {
-      this.#instruments.filterRefused(name, store.refusalOf(name) !== null)
-      for (const version of filter.versions) {
-        this.#instruments.filterWeight(name, version.name, store.stored(name, filter, version).weight)
-      }
-    }
+    if (this.#filters !== null && this.#spec !== null) showFilters(this.#spec.config, this.#filters, this.#instruments)
   }
 
   #filesToWatch(): string[] {
@@ -435,6 +428,7 @@ export class Supervisor {
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
       reasons: [...this.#tls.reasons, ...this.#discovery.reasons],
+      reasons: [...this.#canaries.reasons, ...this.#tls.reasons],
     })
   }
 
@@ -454,14 +448,19 @@ export class Supervisor {
 
   // --------------------------------------------------------------------------------------------------------------- end
 
-  /** Stops accepting, lets what runs finish within the drain time-out, and ends. Resolves to whether all had finished. */
+  /**
+   * Lets clients go elsewhere for the drain's delay, stops accepting, lets what runs finish within the drain time-out, and ends.
+   * Resolves to whether all had finished.
+   */
   async stop(): Promise<boolean> {
     if (this.#stopping) return false
-    this.#stopping = true
-    this.#watch?.close()
-    this.#tls.close()
-    this.#changes?.close()
-    this.#compiler.close()
+    this.#changeNothing()
+    const { delay, timeout } = this.#spec?.config.drain ?? { delay: 0, timeout: 0 }
+    this.#logger.log("info", "draining", { delayMs: delay, timeoutMs: timeout })
+    if (delay > 0) {
+      await this.#pool?.announce(delay)
+      this.#logger.log("info", "closing listeners")
+    }
     this.#health.close()
     this.#discovery.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
@@ -474,15 +473,20 @@ export class Supervisor {
 
   /** Ends at once. */
   async kill(): Promise<void> {
-    this.#stopping = true
-    this.#watch?.close()
-    this.#tls.close()
-    this.#changes?.close()
-    this.#compiler.close()
+    this.#changeNothing()
     this.#health.close()
     this.#discovery.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
+  }
+
+  #changeNothing(): void {
+    this.#stopping = true
+    this.#watch?.close()
+    this.#tls.close()
+    this.#changes?.close()
+    this.#canaries.close()
+    this.#compiler.close()
   }
 }
 

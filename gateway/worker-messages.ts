@@ -30,6 +30,8 @@ export type ToWorker =
   | { readonly kind: "abandon"; readonly generation: number }
   /** Services of the snapshot in use have other endpoints from now on. */
   | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange }
+  /** Serve as before, and tell clients to go elsewhere. */
+  | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */

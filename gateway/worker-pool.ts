@@ -49,6 +49,9 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   #spec: SnapshotSpec | null = null
+  #announced = false
+  /** Cuts the time between announcing and draining short. */
+  #endDelay: () => void = () => {}
   #ending = false
   #delay = 0
   #onDrained: (() => void) | null = null
@@ -148,6 +151,7 @@ export class WorkerPool {
     if (reason === null) {
       member.serving = true
       member.generation = generation
+      if (this.#announced) this.#post(member, { kind: "announce" })
       this.#options.onCount(this.running)
     }
     return reason
@@ -260,6 +264,19 @@ export class WorkerPool {
     this.#onDrained?.()
   }
 
+  /** Has all workers serve as before, but tell clients to go elsewhere, those too that replace one. Resolves `delay` ms later. */
+  announce(delay: number): Promise<void> {
+    this.#announced = true
+    for (const member of this.#members.values()) this.#post(member, { kind: "announce" })
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, delay)
+      this.#endDelay = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
   /** Lets all workers finish what runs, at most `timeout` ms; then ends them. Resolves to whether all had finished. */
   async drain(timeout: number): Promise<boolean> {
     this.#ending = true
@@ -283,6 +300,7 @@ export class WorkerPool {
   /** Ends all workers at once. */
   async terminate(): Promise<void> {
     this.#ending = true
+    this.#endDelay()
     const members = [...this.#members.values()]
     this.#members.clear()
     await Promise.all(members.map((member) => member.thread.terminate()))

@@ -1,7 +1,8 @@
 // The admin API: what an operator, a probe or a scraper asks a running gateway, and the few things it can be told to do.
 
 import { Hono } from "hono"
-import { filterOrders, ORDERS } from "./filter-orders.ts"
+import { CANARY_ORDERS, canaries } from "./canaries.ts"
+import { FILTER_ORDERS, filterOrders } from "./filter-orders.ts"
 import { isAllowedHost } from "./guard.ts"
 import { redactConfig } from "./redact.ts"
 import type { AdminDeps } from "./status.ts"
@@ -13,7 +14,11 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   "/metrics": "metrics for Prometheus",
   "/config": "the configuration in force, without secrets (JSON, or YAML with ?format=yaml)",
   "/filters": "the filters: versions, state, figures, last error",
+  "/canaries": "the canaries of routes: state, step, figures of both sides",
 }
+const ORDERS = { ...FILTER_ORDERS, ...CANARY_ORDERS }
+/** Below them methods are looked at by what takes orders. */
+const TAKE_ORDERS = ["/filters/", "/canaries/"]
 
 // No page may frame, sniff, cache or run anything of this.
 const HEADERS: readonly (readonly [string, string])[] = [
@@ -32,7 +37,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
   app.use(async (c, next) => {
     if (!isAllowedHost(c.req.header("host"), host)) {
       c.res = c.json({ error: "this host name is not served here; use localhost or the address it listens on" }, 421)
-    } else if (c.req.method !== "GET" && c.req.method !== "HEAD" && !c.req.path.startsWith("/filters/")) {
+    } else if (c.req.method !== "GET" && c.req.method !== "HEAD" && !TAKE_ORDERS.some((path) => c.req.path.startsWith(path))) {
       const known = Object.hasOwn(ENDPOINTS, c.req.path)
       c.res = known ? c.json({ error: "only GET and HEAD" }, 405, { allow: "GET, HEAD" }) : c.json({ error: "no such endpoint" }, 404)
     } else {
@@ -72,6 +77,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
   })
   app.get("/filters", (c) => c.json({ filters: deps.filters() }))
   app.route("/filters", filterOrders(deps, host))
+  app.route("/canaries", canaries(deps, host))
 
   app.notFound((c) => c.json({ error: "no such endpoint", endpoints: Object.keys(ENDPOINTS) }, 404))
   app.onError((error, c) => c.json({ error: `internal error: ${error.message}` }, 500))

@@ -1,27 +1,21 @@
 // The orders the admin API takes for filters: put a module in a filter's place, take that back, let one take part again.
 
-import { type Context, Hono } from "hono"
+import type { Hono } from "hono"
 import { collect } from "../http/collect.ts"
-import type { Outcome } from "../wasm/filter-changes.ts"
-import { orderRefusal } from "./guard.ts"
+import { answer, orderApp } from "./orders.ts"
 import type { AdminDeps } from "./status.ts"
 
 /** Octets of a pushed module. */
 const MAX_MODULE = 16 * 1024 * 1024
 
-export const ORDERS: Readonly<Record<string, string>> = {
+export const FILTER_ORDERS: Readonly<Record<string, string>> = {
   "PUT /filters/NAME/module": "serves the module in the body until its file changes or the process ends (?version=NAME)",
   "DELETE /filters/NAME/module": "goes back to the module of the configuration",
   "POST /filters/NAME/release": "lets what was rolled back or quarantined take part again",
 }
 
 export function filterOrders(deps: AdminDeps, host: string): Hono {
-  const app = new Hono()
-  app.use(async (c, next) => {
-    const refusal = orderRefusal({ get: (name) => c.req.header(name) ?? null }, host)
-    if (refusal === null || c.req.method === "GET" || c.req.method === "HEAD") await next()
-    else c.res = c.json({ error: refusal }, 403)
-  })
+  const app = orderApp(host)
   // Filters' names may hold slashes.
   app.put("/:name{.+}/module", async (c) => {
     const body = await readBody(c.req.raw, MAX_MODULE)
@@ -31,10 +25,6 @@ export function filterOrders(deps: AdminDeps, host: string): Hono {
   app.delete("/:name{.+}/module", async (c) => answer(c, await deps.unpush(c.req.param("name"), c.req.query("version") ?? null)))
   app.post("/:name{.+}/release", async (c) => answer(c, await deps.release(c.req.param("name"))))
   return app
-}
-
-function answer(c: Context, { status, message }: Outcome): Response {
-  return c.json(status === 200 ? { done: message } : { error: message }, status)
 }
 
 /** Null: it is too large. */

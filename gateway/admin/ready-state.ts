@@ -26,5 +26,5 @@ export function readyState({ stopping, generation, lastReload, workers, filters,
   }
   reasons.push(...others)
   if (lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
-  return { ready: !stopping && workers.running > 0, reasons, generation, lastReload, workers, filtersInTrouble }
+  return { ready: !stopping && workers.running > 0, draining: stopping, reasons, generation, lastReload, workers, filtersInTrouble }
 }

@@ -1,10 +1,14 @@
 // What the admin API shows, and the functions by which the supervisor tells it.
 
 import type { Config } from "../config/model.ts"
-import type { Outcome } from "../wasm/filter-changes.ts"
+import type { Outcome } from "../http/outcome.ts"
+import type { CanaryOrder } from "../resilience/canary.ts"
+import type { CanaryStatus } from "../router/canary-changes.ts"
 
 export interface ReadyState {
   readonly ready: boolean
+  /** It is shutting down. */
+  readonly draining: boolean
   /** Why it isn't ready, one sentence each; also what an operator should know although it is. */
   readonly reasons: readonly string[]
   /** Generation of the configuration in force; 0 before the first. */
@@ -97,4 +101,7 @@ export interface AdminDeps {
   unpush(filter: string, version: string | null): Promise<Outcome>
   /** Lets a filter that was taken out of use, or a version of it, take part again. */
   release(filter: string): Promise<Outcome>
+  canaries(): readonly CanaryStatus[]
+  /** Tells the canary of a route what to do. */
+  steer(route: string, order: CanaryOrder): Promise<Outcome>
 }

@@ -16,9 +16,13 @@ export interface AdminAnswer {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** Path of a filter; names may hold slashes. */
+/** Path of something named; names may hold slashes. */
+export function adminPath(kind: "filters" | "canaries", name: string): string {
+  return `/${kind}/${name.split("/").map(encodeURIComponent).join("/")}`
+}
+
 export function filterPath(name: string): string {
-  return `/filters/${name.split("/").map(encodeURIComponent).join("/")}`
+  return adminPath("filters", name)
 }
 
 /** Gives an order and prints what became of it; the exit code. */

@@ -3,6 +3,7 @@
 import type { FilterStatus, FilterVersionStatus } from "../admin/status.ts"
 import { adminArgument, askAdmin } from "./admin-client.ts"
 import { type Command, command, UsageError } from "./command.ts"
+import { printable, table } from "./table.ts"
 
 const HEAD = ["FILTER", "VERSION", "WEIGHT", "STATE", "GEN", "DIGEST", "EXCHANGES", "CALLS", "P50", "P99", "BUDGET", "TRAPS", "MEMORY"]
 
@@ -47,14 +48,7 @@ export function filterTable(filters: readonly FilterStatus[]): string {
     }
     if (filter.refused !== null) notes.push(`${filter.name}: newest version refused: ${filter.refused.message}`)
   }
-  const widths = HEAD.map((_, i) => Math.max(...rows.map((cells) => cells[i].length)))
-  const lines = rows.map((cells) =>
-    cells
-      .map((cell, i) => cell.padEnd(widths[i]))
-      .join("  ")
-      .trimEnd(),
-  )
-  return `${[...lines, ...(notes.length === 0 ? [] : ["", ...notes])].map(printable).join("\n")}\n`
+  return `${[...table(rows), ...(notes.length === 0 ? [] : ["", ...notes])].map(printable).join("\n")}\n`
 }
 
 function row(filter: FilterStatus, version: FilterVersionStatus, several: boolean): string[] {
@@ -86,9 +80,4 @@ function time(nanoseconds: number): string {
 function size(octets: number): string {
   if (octets === 0) return "-"
   return octets < 1024 * 1024 ? `${Math.round(octets / 1024)}KiB` : `${Math.round((octets / 1024 / 1024) * 10) / 10}MiB`
-}
-
-// Errors of guests end up here: nothing in them may drive a terminal.
-function printable(line: string): string {
-  return line.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (c) => (c === "\n" ? "\n  " : "\ufffd"))
 }

@@ -3,6 +3,7 @@
 
 import { stripVTControlCharacters } from "node:util"
 import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from "citty"
+import { canaryOrders } from "../resilience/canary.ts"
 import { packageVersion } from "../version.ts"
 import { type Command, type Commands, command, UsageError } from "./command.ts"
 
@@ -25,6 +26,20 @@ const commands: Commands = {
           ls: () => import("./filter-ls.ts").then(({ filterLs }) => filterLs),
           push: () => import("./filter-push.ts").then(({ filterPush }) => filterPush),
           release: () => import("./filter-release.ts").then(({ filterRelease }) => filterRelease),
+        },
+      }),
+    ),
+  canary: () =>
+    Promise.resolve(
+      command({
+        name: "canary",
+        description: "List the canaries of a running gateway's routes, and steer them",
+        args: {},
+        subCommands: {
+          ls: () => import("./canary-ls.ts").then(({ canaryLs }) => canaryLs),
+          ...Object.fromEntries(
+            canaryOrders.map((order) => [order, () => import("./canary-order.ts").then(({ canaryOrder }) => canaryOrder(order))]),
+          ),
         },
       }),
     ),

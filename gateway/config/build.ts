@@ -181,6 +181,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     matches: written.match ?? [EVERY_REQUEST],
     filters: written.filters?.map(({ use, with: settings }) => ({ use, with: settings })) ?? [],
     action: action(written),
+    ...canary(written),
     timeout: {
       request: written.timeout?.request ?? 15_000,
       perTry: written.timeout?.perTry ?? 0,
@@ -198,6 +199,12 @@ function route(written: WrittenRoute, i: number): RouteConfig {
 function retry(written: WrittenRoute["retry"]): RetryConfig | null {
   if (written === undefined) return DEFAULT_RETRY
   return written === false ? null : { ...written, keepsBodies: true }
+}
+
+function canary({ canary, backends = [] }: WrittenRoute): Pick<RouteConfig, "canary"> {
+  if (canary === undefined) return {}
+  const { service = backends[backends.length - 1].service, steps, interval, abortOn } = canary
+  return { canary: { service, steps, interval, abortOn: { ...abortOn, p99: abortOn.p99 ?? 0 } } }
 }
 
 function action(written: WrittenRoute): RouteConfig["action"] {

@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkDiscovery } from "./check-discovery.ts"
+import { checkCanary } from "./check-canary.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -264,6 +265,7 @@ class Checker implements Checked, Reporter {
       this.#paths(route, i)
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
+      checkCanary(route, ["routes", i], this)
     }
   }
 

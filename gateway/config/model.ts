@@ -2,6 +2,7 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { DiscoveryConfig } from "./discovery-model.ts"
+import type { CanaryConfig } from "./canary-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -17,8 +18,8 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Which exchanges get a line: none, those with a response flag (default), all. */
   readonly accessLog: "off" | "errors" | "all"
-  /** `timeout`: ms running exchanges get at shutdown; default 30 s. */
-  readonly drain: { readonly timeout: number }
+  /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
+  readonly drain: { readonly delay: number; readonly timeout: number }
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -400,6 +401,8 @@ export interface RouteConfig {
     | { readonly kind: "forward"; readonly backends: readonly BackendConfig[]; readonly rewrite?: RewriteConfig }
     | { readonly kind: "redirect"; readonly redirect: RedirectConfig }
     | { readonly kind: "respond"; readonly status: number; readonly body: string; readonly headers: readonly (readonly [string, string])[] }
+  /** Of a route that forwards. Undefined: the weights are as they are written. */
+  readonly canary?: CanaryConfig | undefined
   readonly timeout: {
     /** ms for the whole exchange up to the end of the response; 0 = none; default 15 s. */
     readonly request: number

@@ -1,6 +1,7 @@
 // What users write in a route, as zod schemas: matches, actions, edits and their short forms, which are expanded here.
 
 import * as z from "zod"
+import { canary } from "./canary-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
 import { wrongRegex } from "./regex.ts"
@@ -394,6 +395,9 @@ export const routeSchema = object(
       .describe("What a request must have; of a list, any one selects the route. Default: every request."),
     filters: filterUses.optional().describe("Filters the route's requests pass, in order."),
     backends: backends.optional().describe("Services the route forwards to, by weight. One of backends, redirect and respond."),
+    canary: canary
+      .optional()
+      .describe("Moves the route's requests to one of its backends step by step, and takes them back when it does badly."),
     redirect: redirect.optional().describe("Answers with a redirect."),
     respond: respond.optional().describe("Answers with a fixed reply."),
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),

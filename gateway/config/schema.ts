@@ -321,8 +321,13 @@ export const configSchema = object(
       .default("errors")
       .describe("Which exchanges get a line: off, errors (those with a response flag), all."),
     drain: object(
-      { timeout: duration({ zero: true }).default(30_000).describe("Running exchanges get this long. Default 30s.") },
-      "{ timeout: 30s }",
+      {
+        delay: duration({ zero: true })
+          .default(0)
+          .describe("All is served as before for this long, while /ready says no and clients are told to go elsewhere. Default 0s."),
+        timeout: duration({ zero: true }).default(30_000).describe("Running exchanges get this long after it. Default 30s."),
+      },
+      "{ delay: 10s, timeout: 30s }",
     )
       .prefault({})
       .describe("What happens at shutdown."),

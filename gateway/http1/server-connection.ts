@@ -89,6 +89,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   /** The client has ended its side behind what is kept. */
   #endKept = false
   #unsent = -1
+  /** Responses tell the client to close. */
+  #announced = false
   #draining = false
   #closeAfter = false
   #headTimed = false
@@ -247,7 +249,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#headTimed = false
     this.#bodySeen = false
     this.#continueSent = false
-    this.#closeAfter = this.#draining || !head.keepAlive
+    this.#closeAfter = this.#announced || !head.keepAlive
     if (head.body === "length") {
       if (this.#limits.body > 0 && head.contentLength > this.#limits.body) {
         this.#refuse("bodyTooLarge")
@@ -336,7 +338,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer {
     const request = this.#parser.head
-    if (close || this.#draining) this.#closeAfter = true
+    if (close || this.#announced) this.#closeAfter = true
     // Whether the client will still send a body it announced with Expect is unknown: the connection can't go on.
     if (request.expectContinue && !this.#continueSent && !this.#bodySeen) this.#closeAfter = true
     let transfer: BodyTransfer = "none"
@@ -541,10 +543,16 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     return progress
   }
 
+  /** Tells the client with the next response that it is the last; an idle connection is kept. */
+  announce(): void {
+    this.#announced = true
+  }
+
   /** Lets what runs finish and then closes; an idle connection gets a moment for a request already under way. */
   drain(): void {
     if (this.#draining) return
     this.#draining = true
+    this.#announced = true
     if (this.#exchange === null && this.#state === HEAD) this.deadline.set(this.#wheel.now + DRAIN_GRACE)
   }
 

@@ -282,6 +282,11 @@ export class ServerSession extends Session {
     else if (this.streams.size === 0) this.finish("idle")
   }
 
+  /** Tells the client to go elsewhere: all there is to draining here, since it knows which of its requests are taken. */
+  announce(): void {
+    this.drain()
+  }
+
   /** Lets what runs finish and then closes. Requests already under way are still taken for a moment (RFC 9113 §6.8). */
   drain(): void {
     if (this.#refuseAt !== Number.POSITIVE_INFINITY || !this.open) return

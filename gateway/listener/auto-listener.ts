@@ -6,7 +6,7 @@ import type { AutoListenerConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
-import type { ServerConnectionOwner } from "../http1/server-connection.ts"
+import { ServerConnection, type ServerConnectionOwner } from "../http1/server-connection.ts"
 import type { ServerSessionOwner } from "../http2/server-session.ts"
 import type { TcpConnection, TcpConnectionFactory, TcpConnectionOwner } from "../tcp/connection.ts"
 import { type Detected, HTTP1, HTTP2 } from "../tcp/detect-protocol.ts"
@@ -68,6 +68,7 @@ export class AutoListener
     this.open.add(connection)
     this.#requests.add(connection)
     if (this.draining) connection.drain()
+    else if (this.announced && connection instanceof ServerConnection) connection.announce()
     socket.resume()
   }
 
@@ -89,6 +90,11 @@ export class AutoListener
 
   onRefused(connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
     this.#means.onRefused(this.name, connection, code, head)
+  }
+
+  override announce(): void {
+    super.announce()
+    for (const connection of this.#requests) connection.announce()
   }
 
   /** Stops accepting, and lets requests finish; connections that are carried are cut off after `limit` ms; 0 = never. */

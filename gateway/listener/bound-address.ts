@@ -55,6 +55,7 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
   #tls: TlsAcceptor | null
   readonly #means: BoundAddressMeans
   readonly #server: Server
+  #announced = false
   #draining = false
   #onEmpty: (() => void) | null = null
 
@@ -193,6 +194,15 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
 
   get #empty(): boolean {
     return this.open.size + this.#opening.size === 0
+  }
+
+  /** Goes on as before, but tells clients to go elsewhere, if what they speak has words for that. */
+  announce(): void {
+    this.#announced = true
+  }
+
+  protected get announced(): boolean {
+    return this.#announced
   }
 
   /** Accepts no more. */

@@ -84,6 +84,7 @@ export class Listener
     const connection = serveRequests(socket, id, http2, opened, this.#limits, this.#means.wheel, this.#exchanges, this)
     this.open.add(connection)
     if (this.draining) connection.drain()
+    else if (this.announced && connection instanceof ServerConnection) connection.announce()
     return connection
   }
 
@@ -94,6 +95,11 @@ export class Listener
 
   onRefused(connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
     this.#means.onRefused(this.name, connection, code, head)
+  }
+
+  override announce(): void {
+    super.announce()
+    for (const connection of this.open) if (!(connection instanceof HttpStart)) connection.announce()
   }
 
   /** Stops accepting and lets what runs finish; resolves when the last connection is closed. */

@@ -26,6 +26,8 @@ export interface RouteParts {
   slots(route: string, service: string): RouteSlots
   /** Its filters, configured, in order. */
   readonly filters: readonly HttpFilter[]
+  /** Of its backends, as a canary has them now; undefined: as they are configured. */
+  readonly weights?: readonly number[] | undefined
 }
 
 const noEdits = new HeaderEditor({ remove: [], set: [], add: [] })
@@ -91,7 +93,7 @@ export class Route {
       rewrite: backend.rewrite,
       slots: parts.slots(config.name, backend.service),
     }))
-    this.split = new WeightedSplit(this.backends.map((_, i) => backends[i].weight))
+    this.split = new WeightedSplit(parts.weights ?? backends.map(({ weight }) => weight))
   }
 
   /** Requests go to a service, or would if there were one. */

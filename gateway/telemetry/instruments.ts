@@ -424,10 +424,14 @@ export class Instruments {
     this.#registry.writer.set(this.#filterRefused.slot(name), refused ? 1 : 0)
   }
 
+  /** A snapshot came into force, of a new configuration or of the one before. */
+  generation(generation: number): void {
+    this.#registry.writer.set(this.#generation, generation)
+  }
+
   /** A configuration came into force. @param now milliseconds since the epoch */
-  configTaken(generation: number, now: number): void {
+  configTaken(now: number): void {
     const { writer } = this.#registry
-    writer.set(this.#generation, generation)
     writer.set(this.#reloadSuccess, 1)
     writer.set(this.#reloadTime, now / 1000)
     writer.add(this.#reloads, 1)

@@ -2,16 +2,11 @@
 // is prepared, handed to all workers, and only then in force.
 
 import type { Config, FilterVersionConfig } from "../config/model.ts"
+import type { Outcome } from "../http/outcome.ts"
 import { RollbackJudge, type VersionCounts } from "../resilience/rollback.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { PreparedFilters } from "./assemble-filters.ts"
 import type { FilterChange, FilterRefusal, FilterStore } from "./filter-store.ts"
-
-/** What became of an order: its HTTP status, and a sentence that says it. */
-export interface Outcome {
-  readonly status: 200 | 404 | 409 | 422 | 503
-  readonly message: string
-}
 
 export interface FilterChangesOptions {
   readonly store: FilterStore

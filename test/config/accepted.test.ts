@@ -47,7 +47,7 @@ test("the smallest useful file has every default filled in", () => {
     workers: "auto",
     log: { level: "info", format: "auto" },
     accessLog: "errors",
-    drain: { timeout: 30_000 },
+    drain: { delay: 0, timeout: 30_000 },
     listeners: [
       {
         name: "listener-0",
@@ -115,7 +115,8 @@ describe("a document", () => {
       `${listeners}log: { level: debug, format: json }\naccessLog: off\n`,
       { log: { level: "debug", format: "json" }, accessLog: "off" },
     ],
-    ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { timeout: 0 } }],
+    ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { delay: 0, timeout: 0 } }],
+    ["with time to go elsewhere", `${listeners}drain: { delay: 10s }\n`, { drain: { delay: 10_000, timeout: 30_000 } }],
     [
       "with durations of every unit",
       "listeners: [{ address: 127.0.0.1:1, timeouts: { head: 250ms, idle: 1.5s, tunnelIdle: 2h, halfClose: 0 } }]\ndrain: { timeout: 1m }\n",
@@ -366,6 +367,16 @@ describe("a route", () => {
       { retry: { ...DEFAULT_RETRY, attempts: 1, on: [503, "reset", "5xx", "internal"], keepsBodies: true } },
     ],
     ["with retries on one thing", "retry: { on: 502 }\nbackends: a", { retry: { ...DEFAULT_RETRY, on: [502], keepsBodies: true } }],
+    [
+      "with a canary",
+      "name: r\nbackends: [a, b]\ncanary: {}",
+      { canary: { service: "b", steps: [0.01, 0.1, 0.5, 1], interval: 60_000, abortOn: { errorRate: 0.05, p99: 0, minimum: 50 } } },
+    ],
+    [
+      "with a canary of its own kind",
+      "name: r\nbackends: [a, { service: b, weight: 3 }]\ncanary: { service: a, steps: [0.5%, 30%], interval: 5m, abortOn: { errorRate: 1%, p99: 500ms, minimum: 1000 } }",
+      { canary: { service: "a", steps: [0.005, 0.3], interval: 300_000, abortOn: { errorRate: 0.01, p99: 500, minimum: 1000 } } },
+    ],
     ["with gRPC-Web", "grpcWeb: true\nbackends: a", { grpcWeb: true }],
     [
       "with a rewrite",
@@ -438,6 +449,11 @@ describe("a warning is given for", () => {
       "a try as long as the request",
       "routes: [{ backends: a, timeout: { request: 1s, perTry: 1s } }]\n",
       "sluice.yaml:3:57: routes[0].timeout.perTry: never comes into play, for request ends first; write a shorter one",
+    ],
+    [
+      "a canary of a route without a name",
+      "routes: [{ backends: [a, b], canary: {} }]\n",
+      "sluice.yaml:3:30: routes[0].canary: is of a route without a name, so that it begins again when routes change places; write a name",
     ],
     [
       "slashes in a row",

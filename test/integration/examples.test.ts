@@ -134,6 +134,34 @@ describe("example", () => {
     } finally {
       await gateway.stop()
       await Promise.all([first.stop(), second.stop()])
+  test("progressive-canary: a new version that fails is given no more requests, and takes over when it is told to", async () => {
+    const stable = await staticOrigin("stable")
+    let broken = true
+    const next = await service(() => (broken ? 500 : "canary"))
+    const gateway = await Gateway.start({ config: configuration("progressive-canary", { "shop-v1": stable.port, "shop-v2": next.port }) })
+    const admin = ["--admin", `127.0.0.1:${gateway.adminPort}`]
+    const answers = async (): Promise<ReadonlySet<string>> => {
+      const seen = new Set<string>()
+      for (let i = 0; i < 50; i++) seen.add((await get(gateway.port(), "/")).text())
+      return seen
+    }
+    try {
+      await until(async () => {
+        await answers()
+        return gateway.log.some(({ message }) => message.startsWith("canary rolled back"))
+      }, "the rollback")
+      expect(await answers()).toEqual(new Set(["stable"]))
+      expect((await runCli(["canary", "ls", ...admin])).stdout).toMatch(/^shop +shop-v2 +rolled back +0\/3 +0%/m)
+      broken = false
+      expect((await runCli(["canary", "restart", "shop", ...admin])).stdout).toBe(
+        "the canary shop-v2 of route shop is progressing at 10%\n",
+      )
+      expect((await runCli(["canary", "promote", "shop", ...admin])).stdout).toBe("the canary shop-v2 of route shop is promoted at 100%\n")
+      expect(await answers()).toEqual(new Set(["canary"]))
+    } finally {
+      await gateway.kill()
+      await stable.stop()
+      next.stop()
     }
   })
 

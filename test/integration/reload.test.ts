@@ -104,6 +104,44 @@ describe("a valid configuration", () => {
   })
 })
 
+describe("a switch from one service to another", () => {
+  test("costs no request, and none that begins after it goes to the old one", async () => {
+    const blue = await Origin.start((_, connection) => connection.reply(200, "blue"))
+    const green = await Origin.start((_, connection) => connection.reply(200, "green"))
+    const colours = (service: string): object => {
+      const services = {
+        origin: { endpoints: [origin.address] },
+        blue: { endpoints: [blue.address] },
+        green: { endpoints: [green.address] },
+      }
+      return config("colours", { services, routes: [{ name: "shop", backends: service }] })
+    }
+    await logged(() => gateway.writeConfig(colours("blue")), "configuration taken")
+    let running = true
+    const loads = Array.from({ length: 8 }, async () => {
+      const answers: string[] = []
+      const client = await RawClient.connect(gateway.port("main"))
+      while (running) {
+        client.send("POST /buy HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nthis")
+        const response = await client.readResponse()
+        answers.push(`${response.status} ${response.text()}`)
+      }
+      client.destroy()
+      return answers
+    })
+    for (const to of ["green", "blue", "green"]) {
+      await logged(() => gateway.writeConfig(colours(to)), "configuration taken")
+      expect((await get(gateway.port("main"), "/")).text()).toBe(to)
+    }
+    running = false
+    const answers = (await Promise.all(loads)).flat()
+    expect([...new Set(answers)].sort()).toEqual(["200 blue", "200 green"])
+    expect(answers.length).toBeGreaterThan(50)
+    await logged(() => gateway.writeConfig(config("after")), "configuration taken")
+    await Promise.all([blue.stop(), green.stop()])
+  })
+})
+
 describe("an invalid configuration", () => {
   test("is refused with its place and remedy, in the log, in /ready and in a metric; the old one stays", async () => {
     await logged(() => gateway.writeConfig(config("good")), "configuration taken")

@@ -9,6 +9,7 @@ import { config } from "./support/config.ts"
 
 const ready: ReadyState = {
   ready: true,
+  draining: false,
   reasons: [],
   generation: 3,
   lastReload: { ok: true, error: null, at: "2026-01-02T03:04:05.000Z" },
@@ -51,6 +52,8 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       filters: () => [filter],
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      canaries: () => [],
+      steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
       ...deps,
     },
@@ -88,7 +91,7 @@ describe("probes", () => {
 describe("content", () => {
   test("/metrics is the registry's exposition under its content type", async () => {
     const registry = new MetricsRegistry()
-    new Instruments(registry).configTaken(7, 0)
+    new Instruments(registry).generation(7)
     const response = await admin({ exposition: () => registry.exposition() })("/metrics")
     expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8")
     expect(await response.text()).toContain("\nsluice_config_generation 7\n")
@@ -143,6 +146,11 @@ describe("refusals", () => {
     expect([taken.status, await taken.json()]).toEqual([409, { error: "auth null" }])
     const released = await request("/filters/auth/release", { method: "POST", headers: ordered })
     expect([released.status, await released.json()]).toEqual([404, { error: "auth" }])
+    for (const order of ["pause", "resume", "promote", "abort", "restart"]) {
+      const steered = await request(`/canaries/a/b/${order}`, { method: "POST", headers: ordered })
+      expect([steered.status, await steered.json()]).toEqual([200, { done: `${order} a/b` }])
+    }
+    expect((await request("/canaries/a/destroy", { method: "POST", headers: ordered })).status).toBe(404)
   })
 
   test.each([
@@ -152,11 +160,12 @@ describe("refusals", () => {
     ["where others can reach it", ordered, "0.0.0.0"],
   ])("an order %s is refused", async (_what, headers, host) => {
     const never = () => Promise.reject(new Error("was passed on"))
-    const request = admin({ push: never, unpush: never, release: never }, host)
+    const request = admin({ push: never, unpush: never, release: never, steer: never }, host)
     for (const [method, path] of [
       ["PUT", "/filters/auth/module"],
       ["DELETE", "/filters/auth/module"],
       ["POST", "/filters/auth/release"],
+      ["POST", "/canaries/everyone/promote"],
     ]) {
       expect((await request(path, { method, headers: headers as Record<string, string> })).status).toBe(403)
     }

@@ -16,6 +16,7 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       live: () => true,
       ready: () => ({
         ready: false,
+        draining: false,
         reasons: ["starting"],
         generation: 0,
         lastReload: null,
@@ -28,6 +29,8 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       push: () => Promise.reject(new Error("not asked for")),
       unpush: () => Promise.reject(new Error("not asked for")),
       release: () => Promise.reject(new Error("not asked for")),
+      canaries: () => [],
+      steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
   )

@@ -279,6 +279,8 @@ describe("instruments", () => {
       "sluice_upstream_connections_active 1",
       "sluice_upstream_connections_reused_total 0",
       "sluice_upstream_retries_total 0",
+      "sluice_upstream_hedges_total 0",
+      "sluice_upstream_hedges_won_total 0",
       "sluice_upstream_requests_pending 2",
       "sluice_upstream_overflows_total 0",
     ])
@@ -287,7 +289,8 @@ describe("instruments", () => {
   test("configuration and workers show", async () => {
     const registry = new MetricsRegistry()
     const instruments = new Instruments(registry)
-    instruments.configTaken(4, 1_700_000_000_500)
+    instruments.generation(4)
+    instruments.configTaken(1_700_000_000_500)
     instruments.configRefused(1_700_000_001_000)
     instruments.workersRunning(2)
     instruments.workerRestarted()

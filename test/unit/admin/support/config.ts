@@ -9,7 +9,7 @@ export const config: Config = {
   workers: 1,
   log: { level: "info", format: "auto" },
   accessLog: "errors",
-  drain: { timeout: 30_000 },
+  drain: { delay: 0, timeout: 30_000 },
   listeners: [
     {
       name: "edge",
