@@ -19,9 +19,8 @@ import type { VersionCounts } from "./resilience/rollback.ts"
 import { CanaryChanges } from "./router/canary-changes.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
-import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments } from "./telemetry/instruments.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -82,8 +81,8 @@ export class Supervisor {
     read: (slot) => this.#registry.read(slot),
     slots: () => (this.#spec as SnapshotSpec).slots.routes,
     apply: () => {
-      const { config, filters, tls } = this.#spec as SnapshotSpec
-      return this.#apply(config, filters, tls)
+      const { filters, tls } = this.#spec as SnapshotSpec
+      return this.#apply(this.#config as Config, filters, tls)
     },
     inTurn: (change) => this.#inTurn(change),
   })
@@ -113,7 +112,6 @@ export class Supervisor {
       inForce: () => this.#spec as SnapshotSpec,
       apply: async (tls) => {
         await this.#apply(this.#config as Config, (this.#spec as SnapshotSpec).filters, tls)
-        this.#taken()
         return this.#generation
       },
       inTurn: (change) => this.#inTurn(change),
@@ -273,7 +271,6 @@ export class Supervisor {
 
   #taken(): void {
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
-    this.#instruments.configTaken(this.#generation, Date.now())
     this.#instruments.configTaken(Date.now())
   }
 
@@ -379,7 +376,6 @@ export class Supervisor {
       config: () => inForce().config,
       apply: async (filters) => {
         await this.#apply(this.#config as Config, filters, inForce().tls)
-        this.#taken()
         return this.#generation
       },
       inTurn: (change) =>
@@ -427,8 +423,7 @@ export class Supervisor {
       lastReload: this.#lastReload,
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
-      reasons: [...this.#tls.reasons, ...this.#discovery.reasons],
-      reasons: [...this.#canaries.reasons, ...this.#tls.reasons],
+      reasons: [...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
     })
   }
 
@@ -462,9 +457,6 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#health.close()
-    this.#discovery.close()
-    const timeout = this.#spec?.config.drain.timeout ?? 0
-    this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -475,7 +467,6 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#changeNothing()
     this.#health.close()
-    this.#discovery.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }
@@ -486,6 +477,7 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#canaries.close()
+    this.#discovery.close()
     this.#compiler.close()
   }
 }

@@ -158,6 +158,7 @@ class Worker {
       case "endpoints":
         this.#services.change(message.change.services, message.change.tls, message.change.health)
         this.#post({ kind: "applied", generation: message.generation })
+        return
       case "announce":
         for (const { listener } of this.#bound.values()) listener.announce()
         return

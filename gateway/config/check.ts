@@ -3,8 +3,8 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
-import { checkDiscovery } from "./check-discovery.ts"
 import { checkCanary } from "./check-canary.ts"
+import { checkDiscovery } from "./check-discovery.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"

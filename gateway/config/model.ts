@@ -1,8 +1,8 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
-import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { CanaryConfig } from "./canary-model.ts"
+import type { DiscoveryConfig } from "./discovery-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {

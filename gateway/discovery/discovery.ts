@@ -32,8 +32,9 @@ interface Sourced {
   readonly source: EndpointSource
   /** Those in force; null: the service isn't. */
   inForce: readonly EndpointConfig[] | null
-  /** The last look failed, and that was said. */
+  /** The source has a problem, and that was said. */
   troubled: boolean
+  last: LookKind
 }
 
 export class Discovery implements SourceOwner {
@@ -64,7 +65,7 @@ export class Discovery implements SourceOwner {
       const key = keyOf(service, discovery)
       let sourced = this.#sourced.get(key)
       if (sourced === undefined) {
-        sourced = { source: this.#begin(service, discovery), inForce: null, troubled: false }
+        sourced = { source: this.#begin(service, discovery), inForce: null, troubled: false, last: "empty" }
         this.#sourced.set(key, sourced)
         this.#bySource.set(sourced.source, sourced)
       }
@@ -128,9 +129,12 @@ export class Discovery implements SourceOwner {
     onLooked(service, result, endpoints.length)
     const entry = this.#bySource.get(source)
     const troubled = problem !== ""
+    if (entry !== undefined) entry.last = result
     if (entry !== undefined && troubled !== entry.troubled) {
       entry.troubled = troubled
-      if (troubled) log("warn", "endpoints can't be found; those known stay", { service, reason: problem, endpoints: endpoints.length })
+      if (troubled && result === "ok") log("warn", "not all endpoints are used", { service, reason: problem })
+      else if (troubled)
+        log("warn", "endpoints can't be found; those known stay", { service, reason: problem, endpoints: endpoints.length })
       else log("info", "endpoints are found again", { service, endpoints: endpoints.length })
     }
     if (changed) this.#gather()
@@ -164,14 +168,16 @@ export class Discovery implements SourceOwner {
   get reasons(): string[] {
     const without: string[] = []
     const stale: string[] = []
-    for (const { source, inForce } of this.#sourced.values()) {
+    const partial: string[] = []
+    for (const { source, inForce, last } of this.#sourced.values()) {
       if (inForce === null) continue
       if (source.endpoints.length === 0) without.push(source.service)
-      else if (source.problem !== "") stale.push(source.service)
+      else if (source.problem !== "") (last === "ok" ? partial : stale).push(source.service)
     }
     const reasons: string[] = []
     if (without.length > 0) reasons.push(`no endpoints of ${some(without)} are known; their requests are answered with 503`)
     if (stale.length > 0) reasons.push(`endpoints of ${some(stale)} can't be found; those known before serve`)
+    if (partial.length > 0) reasons.push(`${some(partial)} has more endpoints than are used`)
     return reasons
   }
 

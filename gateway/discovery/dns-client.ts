@@ -1,5 +1,5 @@
 // Asks DNS servers, one after the other, until one knows: over UDP, or TCP where an answer is too long for that. Every question
-// has an id and a socket, and so a port, of its own, bound to the server it goes to, so that nobody else's answer is taken.
+// has a random id and a socket, and so a port, of its own, and only the server's own answer to it is taken.
 
 import { randomInt } from "node:crypto"
 import { createSocket } from "node:dgram"

@@ -73,8 +73,9 @@ beforeAll(async () => {
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
   if (path === null) return
-  await gateway.kill()
-  await dns.stop()
+  // What has started ends, also where something after it has not.
+  await gateway?.kill()
+  await dns?.stop()
   await Promise.all(origins.map((origin) => origin.stop()))
 })
 

@@ -134,6 +134,9 @@ describe("example", () => {
     } finally {
       await gateway.stop()
       await Promise.all([first.stop(), second.stop()])
+    }
+  })
+
   test("progressive-canary: a new version that fails is given no more requests, and takes over when it is told to", async () => {
     const stable = await staticOrigin("stable")
     let broken = true
