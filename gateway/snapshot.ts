@@ -2,7 +2,7 @@
 // last one of a replaced snapshot ends, its filters are let go.
 
 import { httpPart, tcpPart } from "./config/listener-parts.ts"
-import type { Config } from "./config/model.ts"
+import type { Config, ServiceConfig } from "./config/model.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { faultFilters, mirrorsOf } from "./proxy/shaping.ts"
@@ -43,6 +43,14 @@ export interface SnapshotSpec {
   readonly weights: Readonly<Record<string, readonly number[]>>
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
+}
+
+/** Other endpoints of some services of a snapshot that is in use. The rest of it stays as it is, and so does its generation. */
+export interface EndpointsChange {
+  readonly services: Readonly<Record<string, ServiceConfig>>
+  /** Of those services, as in a {@link SnapshotSpec}. */
+  readonly tls: TlsMaterials["services"]
+  readonly health: HealthSlots
 }
 
 export class Snapshot implements SnapshotPin {

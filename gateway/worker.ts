@@ -156,6 +156,10 @@ class Worker {
       case "abandon":
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
+      case "endpoints":
+        this.#services.change(message.change.services, message.change.tls, message.change.health)
+        this.#post({ kind: "applied", generation: message.generation })
+        return
       case "announce":
         for (const { listener } of this.#bound.values()) listener.announce()
         return

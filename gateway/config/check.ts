@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkCanary } from "./check-canary.ts"
+import { checkDiscovery } from "./check-discovery.ts"
 import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
@@ -173,6 +174,7 @@ class Checker implements Checked, Reporter {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
+      if (isKnown(service)) checkDiscovery(service, ["services", name], baseDir, this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],

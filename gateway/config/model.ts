@@ -2,6 +2,7 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { CanaryConfig } from "./canary-model.ts"
+import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { MatchConfig } from "./match-model.ts"
 import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
@@ -189,6 +190,8 @@ export interface EndpointConfig {
   readonly address: Address
   /** Share among the service's endpoints; 1 by default, 0 = takes no traffic. */
   readonly weight: number
+  /** Lower ones are used as long as they can take the traffic; default 0. */
+  readonly priority?: number | undefined
 }
 
 /** How endpoints of a service are asked whether they are well. */
@@ -205,7 +208,10 @@ export interface HealthCheckConfig {
 }
 
 export interface ServiceConfig {
+  /** With `discovery`: empty as it is written, and what was found in what the workers are given. */
   readonly endpoints: readonly EndpointConfig[]
+  /** Undefined: the endpoints are those that are written down. */
+  readonly discovery?: DiscoveryConfig | undefined
   readonly loadBalancing: "roundRobin" | "random" | "leastRequest"
   /** Version of HTTP it is spoken to in; `auto`: over TLS by ALPN, else HTTP/2 for gRPC and HTTP/1.1 for the rest. Default http1. */
   readonly protocol: "http1" | "h2" | "auto"

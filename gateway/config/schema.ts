@@ -3,6 +3,7 @@
 
 import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
+import { discovery, dns } from "./discovery-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
@@ -122,9 +123,13 @@ const endpoint = either(
   "host:port or { address: host:port, weight: 2 }",
 )
 
+/** Also what a file of endpoints holds. */
+export const endpoints = list(endpoint, "a list, such as [127.0.0.1:9001]")
+
 export const serviceSchema = object(
   {
-    endpoints: list(endpoint, "a list, such as [127.0.0.1:9001]").describe("Addresses of the service: host:port or { address, weight }."),
+    endpoints: endpoints.optional().describe("Addresses of the service: host:port or { address, weight }."),
+    discovery: discovery.optional().describe("Where its endpoints come from, instead of endpoints: DNS or a file."),
     loadBalancing: choice(["roundRobin", "random", "leastRequest"])
       .default("leastRequest")
       .describe("How an endpoint is chosen. Default leastRequest."),
@@ -329,6 +334,7 @@ export const configSchema = object(
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),
+    dns: dns.optional().describe("How names of services with discovery are looked up."),
     services: record(service, serviceSchema, "services by name, such as { hello: { endpoints: [127.0.0.1:9001] } }")
       .default({})
       .describe("Upstream services, by name."),
@@ -349,6 +355,7 @@ export type Written = z.output<typeof configSchema>
 export type WrittenFilter = z.output<typeof filterSchema>
 export type WrittenListener = z.output<typeof listenerSchema>
 export type WrittenListenerTls = z.output<typeof listenerTls>
+export type WrittenDiscovery = z.output<typeof discovery>
 export type WrittenService = z.output<typeof serviceSchema>
 export type WrittenRoute = z.output<typeof routeSchema>
 

@@ -12,8 +12,9 @@ import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
   readonly name: string
-  readonly balancer: LoadBalancer
-  readonly endpoints: readonly Endpoint[]
+  /** This and {@link endpoints} are others when {@link Services.change} says so. */
+  balancer: LoadBalancer
+  endpoints: readonly Endpoint[]
   /** Any request to it goes, or may turn out to go, over HTTP/2. */
   readonly mayBeHttp2: boolean
   /** The same of gRPC calls, which `auto` without TLS sends over HTTP/2, and them alone. */
@@ -93,6 +94,32 @@ export class Services {
     }
     this.#next = services
     return { services, endpoints }
+  }
+
+  /**
+   * Gives services in force other endpoints. They stay the same services to whoever holds them; an endpoint that stays keeps its
+   * connections, one that is gone closes its own as they fall idle.
+   */
+  change(
+    config: Readonly<Record<string, ServiceConfig>>,
+    materials: Readonly<Record<string, ClientMaterial>>,
+    health: HealthSlots | null = null,
+  ): void {
+    const { services, endpoints } = this.build(config, materials, health)
+    for (const [endpoint, view] of this.#nextHealth) endpoint.health = view
+    this.abandon()
+    const gone = new Set<Endpoint>()
+    for (const [name, made] of services) {
+      const service = this.#current.get(name)
+      if (service === undefined) continue
+      for (const endpoint of service.endpoints) gone.add(endpoint)
+      for (const endpoint of made.endpoints) gone.delete(endpoint)
+      service.endpoints = made.endpoints
+      service.balancer = made.balancer
+    }
+    for (const [key, endpoint] of this.#endpoints) if (gone.has(endpoint)) this.#endpoints.delete(key)
+    for (const [key, endpoint] of endpoints) this.#endpoints.set(key, endpoint)
+    for (const endpoint of gone) endpoint.close()
   }
 
   /**

@@ -649,3 +649,53 @@ describe("a listener that reads no requests", () => {
     expect(config(text).services.a.proxyProtocol).toBe("v1")
   })
 })
+
+describe("a source of endpoints", () => {
+  const discovery = (source: string, more = ""): object | undefined =>
+    config(`${listeners}${more}services: { a: { discovery: ${source} } }\n`).services.a.discovery
+
+  test("is a name, with every default filled in", () => {
+    expect(discovery("{ dns: API.internal.:9001 }")).toEqual({
+      kind: "dns",
+      address: { host: "api.internal", port: 9001 },
+      family: "any",
+      refresh: 0,
+      timeout: 5000,
+      resolvers: [],
+    })
+  })
+
+  test("is the name of SRV records, asked of the DNS servers that are its own, or else everyone's", () => {
+    const everyones = 'dns: { resolvers: [10.0.0.2, "[fd00::2]:5353", fd00::3] }\n'
+    expect(discovery("{ srv: _http._tcp.api.internal., refresh: 1m, timeout: 2s, family: 6 }", everyones)).toEqual({
+      kind: "srv",
+      name: "_http._tcp.api.internal",
+      family: 6,
+      refresh: 60_000,
+      timeout: 2000,
+      resolvers: [
+        { host: "10.0.0.2", port: 53 },
+        { host: "fd00::2", port: 5353 },
+        { host: "fd00::3", port: 53 },
+      ],
+    })
+    expect(discovery("{ dns: localhost:1, resolvers: [127.0.0.1:5353] }", everyones)).toMatchObject({
+      resolvers: [{ host: "127.0.0.1", port: 5353 }],
+    })
+  })
+
+  test("is a file beside the configuration, which may come later", () => {
+    const result = load(`${listeners}services: { a: { discovery: { file: ./endpoints.yaml } } }\nroutes: [{ backends: a }]\n`)
+    expect(result.config.services.a).toMatchObject({ endpoints: [], discovery: { kind: "file", path: join(baseDir, "endpoints.yaml") } })
+    expect(result.warnings.map(({ message }) => message)).toEqual([expect.stringContaining("there is no file")])
+  })
+
+  test("gives TLS the name that is written, unless it has one of its own", () => {
+    const serverName = (source: string, tls = "true"): string | undefined =>
+      config(`${listeners}services: { a: { tls: ${tls}, discovery: ${source} } }\n`).services.a.tls?.serverName
+    expect(serverName("{ dns: api.internal:443 }")).toBe("api.internal")
+    expect(serverName("{ srv: _https._tcp.api.internal }")).toBe("api.internal")
+    expect(serverName("{ dns: api.internal:443 }", "{ serverName: other.internal }")).toBe("other.internal")
+    expect(serverName("{ file: filter.wasm }")).toBe("")
+  })
+})

@@ -12,6 +12,7 @@ import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { Authority } from "../support/certs.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
+import { readMetrics } from "../support/metrics.ts"
 import { staticOrigin } from "../support/origin.ts"
 import { listen } from "../support/ports.ts"
 import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
@@ -144,6 +145,26 @@ describe("example", () => {
       await stable.stop()
       await next.stop()
       shadow.stop()
+    }
+  })
+
+  test("discovery: the file decides where requests go, and the system what localhost is", async () => {
+    const first = await staticOrigin("first")
+    const second = await staticOrigin("second")
+    const config = configuration("discovery", {}).replace(/localhost:\d+/, `localhost:${second.port}`)
+    const written = readFileSync(`${folder("discovery")}endpoints.yaml`, "utf8")
+      .replace(/9073/, `${first.port}`)
+      .replace(/9074/, `${second.port}`)
+    const gateway = await Gateway.start({ config, files: { "endpoints.yaml": written } })
+    try {
+      expect((await get(gateway.port(), "/")).text()).toBe("first")
+      expect((await get(gateway.port(), "/page")).text()).toBe("second")
+      gateway.writeFile("endpoints.yaml", written.replace("# - {", "- {"))
+      await until(async () => (await get(gateway.port(), "/")).text() === "second", "a request to the second server")
+      expect((await readMetrics(gateway.adminPort)).sum("sluice_discovery_endpoints", { service: "shop" })).toBe(2)
+    } finally {
+      await gateway.stop()
+      await Promise.all([first.stop(), second.stop()])
     }
   })
 
