@@ -42,7 +42,7 @@ function row(
  * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
  * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
- * its limit, LR reply by a filter, MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
+ * its limit, LR reply by a filter, FI and DI a fault on purpose (an abort or reset, a delay), MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
  */
 export const errors = {
   badRequest: row("downstream", "no", 400, 3, "DPE", true, "bad request"),
@@ -74,6 +74,7 @@ export const errors = {
   responseTimeout: row("upstream", "no", 504, 4, "UT", false, "upstream request timed out"),
   streamIdle: row("upstream", "no", 504, 4, "SI", true, "stream idle for too long"),
   filterHold: row("filter", "no", 0, 8, "FL", true, "filter kept too much of a connection"),
+  faultInjected: row("gateway", "no", 503, 14, "FI", false, "fault injected"),
   drainTimeout: row("gateway", "no", 0, 14, "DT", true, "connection was cut off by the drain time-out"),
   filterTrap: row("filter", "no", 500, 13, "FT", false, "filter failed"),
   filterBudget: row("filter", "no", 500, 13, "FB", false, "filter exceeded its limits"),

@@ -42,6 +42,7 @@ export function snapshotSlots(config: Config, instruments: Instruments): Snapsho
     routes,
     tcp,
     services: named(Object.keys(config.services), (name) => instruments.service(name)),
+    shaping: instruments.shaping.slots(config.routes),
     filters: named(Object.keys(config.filters), (name) =>
       named(
         config.filters[name].versions.map((version) => version.name),

@@ -2,12 +2,14 @@
 // last one of a replaced snapshot ends, its filters are let go.
 
 import { httpPart, tcpPart } from "./config/listener-parts.ts"
-import type { Config } from "./config/model.ts"
+import type { Config, ServiceConfig } from "./config/model.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
+import { faultFilters, mirrorsOf } from "./proxy/shaping.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
+import type { ShapingSlots } from "./telemetry/shaping-instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { EndpointRecords } from "./upstream/endpoint-table.ts"
@@ -23,6 +25,8 @@ export interface SnapshotSlots {
   /** Of listeners that carry TCP, by listener name and service name; "-" = no service. */
   readonly tcp: Readonly<Record<string, Readonly<Record<string, TcpSlots>>>>
   readonly services: Readonly<Record<string, ServiceSlots>>
+  /** By route name, of those that have any. */
+  readonly shaping: Readonly<Record<string, ShapingSlots>>
   /** By name of the filter and of its version. */
   readonly filters: Readonly<Record<string, Readonly<Record<string, FilterSlots>>>>
 }
@@ -40,6 +44,15 @@ export interface SnapshotSpec {
   readonly weights: Readonly<Record<string, readonly number[]>>
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
+}
+
+/** Other endpoints of some services of a snapshot that is in use. The rest of it stays as it is, and so does its generation. */
+export interface EndpointsChange {
+  readonly services: Readonly<Record<string, ServiceConfig>>
+  /** Of those services, as in a {@link SnapshotSpec}. */
+  readonly tls: TlsMaterials["services"]
+  readonly records: EndpointRecords
+  readonly zone: string
 }
 
 export class Snapshot implements SnapshotPin {
@@ -95,13 +108,16 @@ export class Snapshot implements SnapshotPin {
       const entries = []
       for (const [i, config] of spec.config.routes.entries()) {
         if (config.listeners.length > 0 && !config.listeners.includes(listener.name)) continue
+        const shaping = spec.slots.shaping[config.name]
         const route = new Route(config, {
           service: (name, subset): Service | null => {
             const whole = forRequests(name)
             return (whole === undefined || subset === undefined ? whole : built.subset(name, subset)) ?? null
           },
           slots: (name, service) => slots[name][service],
-          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          filters: [...faultFilters(config, shaping, means), ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter)],
+          mirrors: mirrorsOf(config, shaping, means, forRequests),
+          random: means.random,
           weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })

@@ -14,11 +14,15 @@ import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
+import { canChangeAlone } from "./discovery/alone.ts"
+import { Discovery } from "./discovery/discovery.ts"
+import { lookResults } from "./discovery/source.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -67,14 +71,15 @@ export class Supervisor {
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
+  readonly #discovery: Discovery
   readonly #canaries = new CanaryChanges({
     log: (...event) => this.#logger.log(...event),
     instruments: new CanaryInstruments(this.#registry),
     read: (slot) => this.#registry.read(slot),
     slots: () => (this.#spec as SnapshotSpec).slots.routes,
     apply: () => {
-      const { config, filters, tls } = this.#spec as SnapshotSpec
-      return this.#apply(config, filters, tls)
+      const { filters, tls } = this.#spec as SnapshotSpec
+      return this.#apply(this.#config as Config, filters, tls)
     },
     inTurn: (change) => this.#inTurn(change),
   })
@@ -86,6 +91,8 @@ export class Supervisor {
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
   #spec: SnapshotSpec | null = null
+  /** The configuration in force as it is written: without the endpoints that were found. */
+  #config: Config | null = null
   /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
   #countsBefore: ReadonlyMap<string, VersionCounts> = new Map()
   #generation = 0
@@ -102,11 +109,17 @@ export class Supervisor {
       log: (...event) => this.#logger.log(...event),
       inForce: () => this.#spec as SnapshotSpec,
       apply: async (tls) => {
-        const { config, filters } = this.#spec as SnapshotSpec
-        await this.#apply(config, filters, tls)
+        await this.#apply(this.#config as Config, (this.#spec as SnapshotSpec).filters, tls)
         return this.#generation
       },
       inTurn: (change) => this.#inTurn(change),
+    })
+    const looks = new DiscoveryInstruments(this.#registry, lookResults)
+    this.#discovery = new Discovery({
+      watch: options.watch !== false,
+      onChange: () => this.#inTurn(() => this.#endpointsChanged()),
+      onLooked: (...look) => looks.looked(...look, Date.now()),
+      log: (...event) => this.#logger.log(...event),
     })
   }
 
@@ -147,8 +160,11 @@ export class Supervisor {
     this.#filters = store
     const tls = this.#tls.read(config)
     if (typeof tls === "string") throw new StartError(tls)
-    const prepared = await store.prepare(config)
-    if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
+    const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
+    if (!prepared.ok) {
+      this.#discovery.close()
+      throw new StartError(prepared.problems.join("\n"))
+    }
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const queueMemory = createSharedQueues({ threads: size })
     const queues = new SharedQueueStore(queueMemory, { thread: -1, wake: (worker) => this.#pool?.wake(worker) })
@@ -200,7 +216,7 @@ export class Supervisor {
             live: () => true,
             ready: () => this.#ready(),
             exposition: () => this.#registry.exposition(),
-            config: () => this.#spec?.config ?? null,
+            config: () => this.#config,
             filters: () => this.#filterStatus(),
             services: () => serviceStatus(this.#spec?.config ?? null, (...endpoint) => endpoints.state(...endpoint)),
             push: (...order) => changes.push(...order),
@@ -217,6 +233,7 @@ export class Supervisor {
       await this.#pool.terminate()
       this.#compiler.close()
       endpoints.close()
+      this.#discovery.close()
       this.#changes?.close()
       this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
@@ -239,7 +256,8 @@ export class Supervisor {
 
   // ------------------------------------------------------------------------------------------------------- snapshots
 
-  async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
+  async #apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
+    const config = this.#discovery.resolved(written)
     const ports = await claimPorts(config.listeners, this.#spec)
     this.#registry.beginGeneration()
     const endpoints = this.#endpoints as EndpointWatch
@@ -250,8 +268,10 @@ export class Supervisor {
     const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
+    this.#config = written
     canaries.commit()
     endpoints.use(config, tls.services)
+    this.#discovery.use(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#instruments.generation(spec.generation)
@@ -283,7 +303,7 @@ export class Supervisor {
     const { config } = loaded
     for (const warning of loaded.warnings)
       this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
-    const before = (this.#spec as SnapshotSpec).config
+    const before = this.#config as Config
     for (const key of ["workers", "admin"] as const) {
       if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
         this.#logger.log("warn", `a change of \`${key}\` takes effect at the next start`)
@@ -297,6 +317,7 @@ export class Supervisor {
       const { names, problems } = prepared.kept
       this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
     }
+    await this.#discovery.prepare(config)
     const sameMaterials = sameTls(tls, (this.#spec as SnapshotSpec).tls)
     if (prepared.names.length === 0 && sameMaterials && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
@@ -311,6 +332,7 @@ export class Supervisor {
     try {
       await this.#apply(config, prepared.filters, tls)
     } catch (error) {
+      this.#discovery.use((this.#spec as SnapshotSpec).config)
       return this.#refused(error instanceof Error ? error.message : String(error))
     }
     this.#taken()
@@ -326,6 +348,23 @@ export class Supervisor {
     this.#logger.log("info", "configuration taken", { generation: this.#generation, why, ...(filters.length === 0 ? {} : { filters }) })
   }
 
+  /** Services have other endpoints than the workers know. What isn't about these stays: it is no new generation. */
+  async #endpointsChanged(): Promise<void> {
+    const before = this.#spec as SnapshotSpec
+    const config = this.#discovery.resolved(this.#config as Config)
+    const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
+    if (names.length === 0) return
+    if (!canChangeAlone(config, names)) return this.#apply(this.#config as Config, before.filters, before.tls)
+    const services = pick(config.services, names)
+    const endpoints = this.#endpoints as EndpointWatch
+    const records = endpoints.records({ ...config, services })
+    const spec = { ...before, config, records: { ...records, services: { ...before.records.services, ...records.services } } }
+    await (this.#pool as WorkerPool).change(spec, { services, tls: pick(before.tls.services, names), records, zone: config.zone })
+    this.#spec = spec
+    endpoints.use(config, spec.tls.services)
+    this.#discovery.use(config)
+  }
+
   #refused(reason: string): void {
     this.#lastReload = { ok: false, error: reason, at: new Date().toISOString() }
     this.#instruments.configRefused(Date.now())
@@ -339,7 +378,7 @@ export class Supervisor {
       logger: this.#logger,
       config: () => inForce().config,
       apply: async (filters) => {
-        await this.#apply(inForce().config, filters, inForce().tls)
+        await this.#apply(this.#config as Config, filters, inForce().tls)
         return this.#generation
       },
       inTurn: (change) =>
@@ -387,7 +426,7 @@ export class Supervisor {
       lastReload: this.#lastReload,
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
-      reasons: [...this.#canaries.reasons, ...this.#tls.reasons],
+      reasons: [...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
     })
   }
 
@@ -441,6 +480,11 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#canaries.close()
+    this.#discovery.close()
     this.#compiler.close()
   }
+}
+
+function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(names.filter((name) => Object.hasOwn(values, name)).map((name) => [name, values[name]]))
 }

@@ -1,6 +1,6 @@
 // What the main thread and its workers say to each other.
 
-import type { SnapshotSpec } from "./snapshot.ts"
+import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
@@ -29,6 +29,8 @@ export type ToWorker =
   /** Use the snapshot you are ready for, or forget it. */
   | { readonly kind: "commit"; readonly generation: number }
   | { readonly kind: "abandon"; readonly generation: number }
+  /** Services of the snapshot in use have other endpoints from now on. */
+  | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange }
   /** Serve as before, and tell clients to go elsewhere. */
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */

@@ -2,7 +2,7 @@
 
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
-import type { SnapshotSpec } from "./snapshot.ts"
+import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -101,6 +101,18 @@ export class WorkerPool {
       await member.starting
       if (member.generation !== spec.generation && this.#members.get(member.index) === member) await this.#take(member, spec)
     }
+  }
+
+  /** Changes endpoints of the snapshot in use. `spec`: that snapshot with the change, for workers that start from now on. */
+  async change(spec: SnapshotSpec, change: EndpointsChange): Promise<void> {
+    this.#spec = spec
+    const { generation } = spec
+    const told = [...this.#members.values()].map(async (member) => {
+      // One that starts may do so with what was before.
+      await member.starting
+      await this.#ask(member, { kind: "endpoints", generation, change }, "take endpoints")
+    })
+    await Promise.all(told)
   }
 
   /** Gives one worker a snapshot that others use already. */

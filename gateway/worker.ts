@@ -14,6 +14,7 @@ import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
+import { MirrorSender } from "./proxy/mirror-sender.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { TcpPlane } from "./proxy/tcp-plane.ts"
 import { TcpSessions } from "./proxy/tcp-sessions.ts"
@@ -162,6 +163,12 @@ class Worker {
       case "abandon":
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
+      case "endpoints": {
+        const { services, tls, records, zone } = message.change
+        this.#services.change(services, tls, records, zone)
+        this.#post({ kind: "applied", generation: message.generation })
+        return
+      }
       case "announce":
         for (const { listener } of this.#bound.values()) listener.announce()
         return
@@ -304,6 +311,7 @@ class Worker {
       random: Math.random,
       epoch: performance.timeOrigin,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+      mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }
     return this.#meansOnce
   }

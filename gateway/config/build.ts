@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path"
 import { listenerName, routeName, versionName } from "./check.ts"
+import { endpointSource, namedBySource } from "./discovery-build.ts"
 import type {
   BackendConfig,
   Config,
@@ -44,8 +45,17 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services))
-    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "", tls: serviceTls(service.tls, baseDir) }
+  for (const [name, { discovery, ...service }] of Object.entries(written.services)) {
+    const tls = serviceTls(service.tls, baseDir)
+    const source = discovery === undefined ? null : endpointSource(discovery, written.dns?.resolvers ?? [], baseDir)
+    services[name] = {
+      ...service,
+      endpoints: service.endpoints ?? [],
+      ...(source === null ? {} : { discovery: source }),
+      proxyProtocol: service.proxyProtocol ?? "",
+      tls: tls === null || source === null ? tls : namedBySource(tls, source),
+    }
+  }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -184,6 +194,9 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     headers: edits(written.headers),
     retry: retry(written.retry),
     hedge: written.hedge ?? null,
+    ...(written.fault === undefined ? {} : { fault: written.fault }),
+    ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
+    ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
   }
 }
 

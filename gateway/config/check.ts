@@ -5,7 +5,9 @@ import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkFailover, checkSubsets } from "./check-balancing.ts"
 import { checkCanary } from "./check-canary.ts"
+import { checkDiscovery } from "./check-discovery.ts"
 import { checkServiceHealth } from "./check-health.ts"
+import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -175,6 +177,7 @@ class Checker implements Checked, Reporter {
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
       if (isKnown(service)) checkFailover(name, service, services, this)
+      if (isKnown(service)) checkDiscovery(service, ["services", name], baseDir, this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -259,6 +262,7 @@ class Checker implements Checked, Reporter {
       this.#paths(route, i)
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
+      checkShaping(route, i, this.#serviceNames, this.#written.services, this)
       checkCanary(route, ["routes", i], this)
     }
   }
@@ -266,7 +270,7 @@ class Checker implements Checked, Reporter {
   /** Settings that mean nothing where nothing is sent on. */
   #forwardsOnly(route: WrittenRoute, i: number): void {
     if (route.redirect === undefined && route.respond === undefined) return
-    for (const key of ["retry", "hedge", "grpcWeb"] as const) {
+    for (const key of ["retry", "hedge", "grpcWeb", "sticky", "mirror"] as const) {
       if (!isKnown(route[key]) || route[key] === false) continue
       this.error(["routes", i, key], "belongs to routes with backends, for this one sends nothing on; leave it out", "key")
     }

@@ -6,13 +6,17 @@ import { pathToFileURL } from "node:url"
 import { build } from "./build.ts"
 import { check } from "./check.ts"
 import { salvage, toFindings } from "./issues.ts"
-import type { Config } from "./model.ts"
+import type { Config, EndpointConfig } from "./model.ts"
 import { formatPath, type Problem } from "./problem.ts"
-import { configSchema, type Written } from "./schema.ts"
+import { configSchema, endpoints, type Written } from "./schema.ts"
 import { type Finding, type Source, textSource, valueSource } from "./source.ts"
 
 export type LoadResult =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+export type EndpointsResult =
+  | { readonly ok: true; readonly endpoints: readonly EndpointConfig[] }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Largest YAML or JSON file, in octets. */
@@ -36,6 +40,21 @@ export async function loadConfig(file: string): Promise<LoadResult> {
   const content = await readText(path)
   if (!content.ok) return failed(file, content.message)
   return TEXTS.has(extension) ? parseConfig(content.text, options) : loadModule(path, options)
+}
+
+/** Loads a list of endpoints from a YAML or JSON file, whatever its name. Never throws. */
+export async function loadEndpoints(file: string): Promise<EndpointsResult> {
+  const content = await readText(resolve(file))
+  return content.ok ? parseEndpoints(content.text, file) : { ok: false, problems: [problem(file, content.message)] }
+}
+
+export function parseEndpoints(text: string, file: string): EndpointsResult {
+  const source = textSource(text)
+  if (source.findings.length > 0) return { ok: false, problems: toProblems(source.findings, source, file) }
+  // A file of comments alone may be one that was emptied by mistake.
+  const result = endpoints.safeParse(source.value ?? undefined)
+  if (!result.success) return { ok: false, problems: toProblems(toFindings(result.error.issues), source, file) }
+  return { ok: true, endpoints: result.data }
 }
 
 /** Validates the text of a YAML or JSON document. `baseDir`: filter modules are relative to it; default: the file's folder. */

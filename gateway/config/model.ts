@@ -3,7 +3,13 @@
 
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { CanaryConfig } from "./canary-model.ts"
+import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
+import type { MatchConfig } from "./match-model.ts"
+import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
+
+export type { MatchConfig, ValueMatch } from "./match-model.ts"
+export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -196,7 +202,10 @@ export interface EndpointConfig {
 }
 
 export interface ServiceConfig {
+  /** With `discovery`: empty as it is written, and what was found in what the workers are given. */
   readonly endpoints: readonly EndpointConfig[]
+  /** Undefined: the endpoints are those that are written down. */
+  readonly discovery?: DiscoveryConfig | undefined
   readonly loadBalancing: LoadBalancingConfig
   /** The service that takes requests for which none of its endpoints should be used; never leads back to it. */
   readonly failover?: string | undefined
@@ -295,17 +304,6 @@ export interface FilterConfig {
   }
   /** When the route is looked up anew: when it asks for it (default), or after every edit of request headers as well. */
   readonly reroute: "onCall" | "onEdit"
-}
-
-/** A string matches exactly, a regex matches the whole value (RE2-like subset of JavaScript's, anchored both ends). */
-export type ValueMatch = { readonly exact: string } | { readonly regex: string }
-
-export interface MatchConfig {
-  readonly path: { readonly kind: "exact" | "prefix" | "regex"; readonly value: string }
-  /** Upper-case methods; empty = any. */
-  readonly methods: readonly string[]
-  readonly headers: readonly { readonly name: string; readonly value: ValueMatch }[]
-  readonly query: readonly { readonly name: string; readonly value: ValueMatch }[]
 }
 
 export interface HeaderEdits {
@@ -417,5 +415,10 @@ export interface RouteConfig {
   readonly hedge: HedgeConfig | null
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
+  readonly fault?: FaultConfig | undefined
+  /** Undefined: every request is given to a backend by itself. */
+  readonly sticky?: StickyConfig | undefined
+  /** Undefined: nothing is copied. */
+  readonly mirrors?: readonly MirrorConfig[] | undefined
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
 }

@@ -3,11 +3,12 @@
 import * as z from "zod"
 import { subset } from "./balancing-schema.ts"
 import { canary } from "./canary-schema.ts"
-import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
-import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
-import { wrongRegex } from "./regex.ts"
+import { fieldValue, match, pairs } from "./match-schema.ts"
+import { parseAuthority, parseFieldName, parseHost, parsePath } from "./message-parts.ts"
+import type { HeaderEdits, MatchConfig } from "./model.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
+import { fault, mirror, sticky } from "./shaping-schema.ts"
 import { Wrong } from "./units.ts"
 
 type Pair = readonly [name: string, value: string]
@@ -16,34 +17,8 @@ const fieldName = checked("a header name", "a header name, such as x-user", (tex
   const found = parseFieldName(text, "edit")
   return found instanceof Wrong ? found : undefined
 })
-const matchedFieldName = checked("a header name", "a header name, such as x-user", (text) => {
-  const found = parseFieldName(text, "match")
-  return found instanceof Wrong ? found : undefined
-})
-const fieldValue = checked("a header value", "the value as a text", wrongFieldValue)
-const regex = checked("a regular expression", "one, such as [0-9]+", wrongRegex)
 export const service = name("service")
 export const filter = name("filter")
-
-/** Lower-cased pairs; two spellings of one name are refused, for which of them wins would depend on their order. */
-function pairs<T>(entries: Record<string, T>, context: z.RefinementCtx): (readonly [string, T])[] {
-  const out: (readonly [string, T])[] = []
-  const seen = new Set<string>()
-  for (const [key, value] of Object.entries(entries)) {
-    const name = key.toLowerCase()
-    if (seen.has(name)) {
-      context.issues.push({
-        code: "custom",
-        input: entries,
-        path: [key],
-        message: `names the header ${name} a second time; write it once, in lower case`,
-      })
-    }
-    seen.add(name)
-    out.push([name, value])
-  }
-  return out
-}
 
 const headerValues = record(fieldName, fieldValue, "names and values, such as { x-from: edge }")
 const edits = object(
@@ -87,104 +62,7 @@ const headers = object(
   "{ request: ..., response: ... }",
 )
 
-const valueForms = object(
-  { exact: fieldValue.optional().describe("The whole value."), regex: regex.optional().describe("Matches the whole value.") },
-  "{ exact: ... } or { regex: ... }",
-)
-  .check(oneOf(["exact", "regex"], "write { exact: ... } or { regex: ... }"))
-  .transform((forms): ValueMatch => (forms.exact !== undefined ? { exact: forms.exact } : { regex: forms.regex ?? "" }))
-const valueMatch = either(
-  [fieldValue.transform((exact): ValueMatch => ({ exact })), valueForms],
-  "a text or an object",
-  'a text, such as "1", which matches exactly, or { regex: ... }',
-)
-
-const queryExact = string("a value", "the value as a text").max(4096, { error: "is longer than 4096 characters; write a shorter value" })
-const queryForms = object(
-  { exact: queryExact.optional().describe("The whole value."), regex: regex.optional().describe("Matches the whole value.") },
-  "{ exact: ... } or { regex: ... }",
-)
-  .check(oneOf(["exact", "regex"], "write { exact: ... } or { regex: ... }"))
-  .transform((forms): ValueMatch => (forms.exact !== undefined ? { exact: forms.exact } : { regex: forms.regex ?? "" }))
-const queryMatch = either(
-  [queryExact.transform((exact): ValueMatch => ({ exact })), queryForms],
-  "a text or an object",
-  'a text, such as "1", which matches exactly, or { regex: ... }',
-)
-const queryName = checked("a parameter name", "a parameter name, such as version", (text) =>
-  text === "" || text.length > 256 ? new Wrong("is not a parameter name; write 1 to 256 characters") : undefined,
-)
-
-function oneOf(keys: readonly string[], remedy: string): (context: z.core.ParsePayload<Record<string, unknown>>) => void {
-  return (context) => {
-    const given = keys.filter((key) => context.value[key] !== undefined)
-    if (given.length === 1) return
-    const message =
-      given.length === 0
-        ? `needs one of ${keys.slice(0, -1).join(", ")} and ${keys[keys.length - 1]}; ${remedy}`
-        : `has ${given.join(" and ")}, but only one of them can be; ${remedy}`
-    context.issues.push({ code: "custom", input: context.value, message })
-  }
-}
-
-const exactPath = parsed("a path", "a path, such as /api", (text) => parsePath(text, "exact"))
-const prefixPath = parsed("a path", "a path, such as /api", (text) => parsePath(text, "prefix"))
 const newPath = parsed("a path", "a path, such as /new", (text) => parsePath(text, "replacement"))
-
-const pathRemedy = "write { exact: /a }, { prefix: /a } or { regex: /a/[0-9]+ }"
-const path = either(
-  [
-    prefixPath
-      .transform((value): MatchConfig["path"] => ({ kind: "prefix", value }))
-      .describe("A prefix of whole segments: /api matches /api and /api/x."),
-    object(
-      {
-        exact: exactPath.optional().describe("The whole path."),
-        prefix: prefixPath.optional().describe("A prefix of whole segments: /api matches /api and /api/x."),
-        regex: regex.optional().describe("Matches the whole path."),
-      },
-      pathRemedy.slice("write ".length),
-    )
-      .check(oneOf(["exact", "prefix", "regex"], pathRemedy))
-      .transform(({ exact, prefix, regex }): MatchConfig["path"] => {
-        if (exact !== undefined) return { kind: "exact", value: exact }
-        return prefix !== undefined ? { kind: "prefix", value: prefix } : { kind: "regex", value: regex ?? "" }
-      }),
-  ],
-  "a text or an object",
-  "a prefix, such as /api, or { exact: ... } or { regex: ... }",
-)
-
-const method = parsed("a method", "a method, such as GET", parseMethod)
-const match = object(
-  {
-    path: path.optional().describe("A text is a prefix; { exact: ... } and { regex: ... } are the other forms. Default: every path."),
-    method: either(
-      [method, list(method, "a list of methods, such as [GET, POST]")],
-      "a text or a list",
-      "a method, such as GET, or a list of methods",
-    )
-      .transform((methods): readonly string[] => (typeof methods === "string" ? [methods] : [...new Set(methods)]))
-      .optional()
-      .describe("One method or a list of them. Default: every method."),
-    headers: record(matchedFieldName, valueMatch, 'names and values, such as { x-beta: "1" }')
-      .transform((entries, context): MatchConfig["headers"] => pairs(entries, context).map(([name, value]) => ({ name, value })))
-      .optional()
-      .describe("Headers that must all match; a text matches exactly."),
-    query: record(queryName, queryMatch, 'names and values, such as { version: "2" }')
-      .transform((entries): MatchConfig["query"] => Object.entries(entries).map(([name, value]) => ({ name, value })))
-      .optional()
-      .describe("Query parameters that must all match; a text matches exactly."),
-  },
-  "what to match, such as { path: /api }",
-).transform(
-  (found): MatchConfig => ({
-    path: found.path ?? { kind: "prefix", value: "/" },
-    methods: found.method ?? [],
-    headers: found.headers ?? [],
-    query: found.query ?? [],
-  }),
-)
 
 const rewrite = object(
   {
@@ -414,6 +292,9 @@ export const routeSchema = object(
       .describe(
         "Requests that may be repeated and have no answer in time are sent to a second endpoint as well; the first answer is taken. Default: never.",
       ),
+    fault: fault.optional().describe("What goes wrong on purpose: delay, abort, bandwidth, reset."),
+    sticky: sticky.optional().describe("What keeps a client with the backend it was given: a cookie, or a key."),
+    mirror: mirror.optional().describe("Services that get copies of the requests; what they answer is thrown away."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },

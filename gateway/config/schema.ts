@@ -4,6 +4,7 @@
 import * as z from "zod"
 import { endpoint, loadBalancing, zone } from "./balancing-schema.ts"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
+import { discovery, dns } from "./discovery-schema.ts"
 import { healthCheck, outlierDetection } from "./health-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
@@ -111,11 +112,13 @@ export const listenerSchema = object(
   "a listener, such as { address: 127.0.0.1:8080 }",
 )
 
+/** Also what a file of endpoints holds. */
+export const endpoints = list(endpoint, "a list, such as [127.0.0.1:9001]")
+
 export const serviceSchema = object(
   {
-    endpoints: list(endpoint, "a list, such as [127.0.0.1:9001]").describe(
-      "Addresses of the service: host:port or { address, weight, zone, priority, labels }.",
-    ),
+    endpoints: endpoints.optional().describe("Addresses of the service: host:port or { address, weight, zone, priority, labels }."),
+    discovery: discovery.optional().describe("Where its endpoints come from, instead of endpoints: DNS or a file."),
     loadBalancing: loadBalancing
       .prefault("leastRequest")
       .describe(
@@ -327,6 +330,7 @@ export const configSchema = object(
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),
+    dns: dns.optional().describe("How names of services with discovery are looked up."),
     services: record(service, serviceSchema, "services by name, such as { hello: { endpoints: [127.0.0.1:9001] } }")
       .default({})
       .describe("Upstream services, by name."),
@@ -347,6 +351,7 @@ export type Written = z.output<typeof configSchema>
 export type WrittenFilter = z.output<typeof filterSchema>
 export type WrittenListener = z.output<typeof listenerSchema>
 export type WrittenListenerTls = z.output<typeof listenerTls>
+export type WrittenDiscovery = z.output<typeof discovery>
 export type WrittenService = z.output<typeof serviceSchema>
 export type WrittenRoute = z.output<typeof routeSchema>
 

@@ -50,6 +50,12 @@ export class BodyBuffer {
     other.clear()
   }
 
+  /** Lets go of the first `count` octets, or of all. */
+  skip(count: number): void {
+    if (count >= this.length) this.clear()
+    else this.#start += count
+  }
+
   /** Makes borrowed octets ours. */
   own(): void {
     if (!this.#owned && this.length > 0) this.#move(this.length)

@@ -102,6 +102,25 @@ export class BodyPipeline {
     }
   }
 
+  /** The first `count` octets of what `filter` keeps go on; the rest, and the message's end, stay with it. */
+  passSome(filter: BodyFilter, count: number): void {
+    if (this.#over) return
+    for (let i = 0; i < this.#stages.length; i++) {
+      const stage = this.#stages[i]
+      if (stage.filter !== filter) continue
+      if (!stage.paused || stage.buffer.length === 0) return
+      const bytes = stage.buffer.bytes
+      const some = new BodyBuffer()
+      some.append(bytes, 0, Math.min(count, bytes.length))
+      stage.passes = true
+      this.#pass(i + 1, some, false)
+      // Nothing is added to a buffer while another's filter runs, so that its octets were still where they had been.
+      if (!this.#over) stage.buffer.skip(count)
+      this.#tell()
+      return
+    }
+  }
+
   /** Trailers for a message that ends without; null at any other time. */
   addTrailers(make: () => Fields): Fields | null {
     if (this.#mayAdd) this.trailers ??= make()

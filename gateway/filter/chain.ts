@@ -37,7 +37,8 @@ export interface ChainOwner {
   onBodiesMoved(): void
   onFilterReply(reply: LocalReply): void
   onFilterFailed(code: ErrorCode, details: string): void
-  onFilterReset(): void
+  /** `flag`: its response flag. */
+  onFilterReset(flag: string): void
   readonly requestSent: boolean
   readonly responseSent: boolean
   chooseService(name: string): boolean
@@ -53,6 +54,9 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   readonly info: StreamInfo
   readonly request: RequestHead
   response: ResponseHead | null = null
+  /** What a filter noted: the exchange's response flag if it gets no other. */
+  notedFlag = ""
+  notedDetails = ""
   readonly #filters: readonly HttpFilter[]
   readonly #owner: ChainOwner
   /** One for each filter the request has reached; null = it takes no part. */
@@ -69,6 +73,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   #reply: LocalReply | null = null
   #code: ErrorCode = "filterTrap"
   #details = ""
+  #resetFlag = "LR"
   #answered = false
   #done = false
   #stored: StoredProperties | null = null
@@ -275,7 +280,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
     const asked = this.#asked
     this.#asked = NOTHING
     this.work()
-    if (asked === RESET) this.#owner.onFilterReset()
+    if (asked === RESET) this.#owner.onFilterReset(this.#resetFlag)
     else if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterReply(this.#reply as LocalReply)
     this.settle()
@@ -299,9 +304,10 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
     if (this.current === null) this.#takeAsked()
   }
 
-  reset(): void {
+  reset(flag = "LR"): void {
     if (this.#done) return
     this.#answered = true
+    this.#resetFlag = flag
     this.#asked = RESET
     if (this.current === null) this.#takeAsked()
   }
@@ -312,6 +318,18 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
 
   continueResponse(filter: StreamFilter): void {
     this.goOn(filter, true)
+  }
+
+  passResponse(filter: StreamFilter, octets: number): void {
+    if (this.#done || this.#responseBody === null) return
+    this.work()
+    this.#responseBody.passSome(filter, octets)
+    this.#moved()
+  }
+
+  note(flag: string, details: string): void {
+    this.notedFlag = flag
+    this.notedDetails = details
   }
 
   protected get over(): boolean {

@@ -39,6 +39,8 @@ export interface LocalReply {
   readonly details: string
   /** gRPC status for gRPC requests; −1 = derive it from the HTTP status. */
   readonly grpcStatus: number
+  /** The row of errors.ts whose flag and text it has, in place of `LR` and {@link body}. For filters that are our own. */
+  readonly code?: ErrorCode
 }
 
 /** What is known of an exchange beside its two heads. Everything not yet known is "" or 0. */
@@ -107,8 +109,12 @@ export interface FilterStream {
   /** Resumes the request or response where `filter` has paused it; harmless when it hasn't. */
   continueRequest(filter: StreamFilter): void
   continueResponse(filter: StreamFilter): void
-  /** Cuts the exchange off without an answer. */
-  reset(): void
+  /** Lets `octets` of what `filter` keeps of the response's body go on; it stays paused. Never from within a callback. */
+  passResponse(filter: StreamFilter, octets: number): void
+  /** Gives the exchange a response flag in case it gets no other: it is nothing that failed. */
+  note(flag: string, details: string): void
+  /** Cuts the exchange off without an answer. `flag`: its response flag; undefined = LR. */
+  reset(flag?: string): void
   /** Sends the request to this service whatever its route says; false when there is no such service or it is too late. */
   chooseService(name: string): boolean
   /** The route is looked up anew, by the request as it is then, before the request is sent. Its filters stay. */

@@ -54,8 +54,11 @@ export interface DownstreamStream {
   retract(): boolean
   /** Ends the response; the exchange is over for the codec, which may begin the next one before this returns. */
   sendEnd(trailers: Fields | null): void
-  /** Cuts the connection off (HTTP/1) or resets the stream. The exchange is over for the codec; it gets no further call. */
-  abort(): void
+  /**
+   * Cuts the connection off (HTTP/1), with a reset if need be or when `reset` says so, or resets the stream. The exchange is over
+   * for the codec; it gets no further call.
+   */
+  abort(reset?: boolean): void
   /** After a 101 was sent: bytes pass as they are, both ways. */
   startTunnel(): void
   /** Ends our sending side of a tunnel. */

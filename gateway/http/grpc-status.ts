@@ -62,6 +62,14 @@ export function grpcStatusOfHttp(status: number): number {
   }
 }
 
+/** HTTP statuses that stand for the codes, at their numbers (google.rpc.Code). */
+const HTTP_STATUSES = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401]
+
+/** The HTTP status that stands for a code. */
+export function httpStatusOfGrpc(code: number): number {
+  return HTTP_STATUSES[code] ?? 500
+}
+
 /** A text as `grpc-message` has it: what isn't printable ASCII, and `%`, is percent-encoded octet by octet. */
 export function encodeGrpcMessage(text: string): string {
   return Buffer.from(text, "utf8")

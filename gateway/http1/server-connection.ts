@@ -430,10 +430,10 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     }
   }
 
-  abort(): void {
+  abort(reset = false): void {
     this.#exchange = null
     this.#over = true
-    this.#destroy()
+    this.#destroy(reset)
   }
 
   startTunnel(): void {
@@ -507,12 +507,12 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#owner.onClosed(this)
   }
 
-  #destroy(): void {
+  #destroy(reset = false): void {
     if (this.#state === CLOSED) return
     this.#state = CLOSED
     this.deadline.release()
     // An orderly end would make a body that was cut short look complete.
-    if (this.#endDelimited) this.#socket.resetAndDestroy()
+    if (reset || this.#endDelimited) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     const exchange = this.#exchange
     this.#exchange = null

@@ -7,12 +7,13 @@ import type { Fields } from "../http/fields.ts"
 import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
+import { hashText } from "../http/text-hash.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
-import { hashText } from "../upstream/load-balancing/hash.ts"
 import { type HashKey, NO_KEY } from "../upstream/load-balancing/hash-key.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt, type AttemptOwner, type ResponseOwner } from "./attempt.ts"
+import type { MirrorCopy, Mirrors } from "./mirror.ts"
 import type { Plane } from "./plane.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
 import { isIdempotent, RetryRun } from "./retry-run.ts"
@@ -72,6 +73,10 @@ export class Attempts implements AttemptOwner {
   #retry: RetryRun | null = null
   /** What may have to be sent again; null = nothing, or nothing that could be. */
   #body: ReplayBuffer | null = null
+  /** Goes to mirrors when the request is complete; null = to none. */
+  #copy: MirrorCopy | null = null
+  /** Mirrors were asked. */
+  #mirrored = false
   #bodyStarted = false
   /** When the next attempt is due after a pause, and when a rival sets out. */
   #resumeAt: number = NEVER
@@ -130,6 +135,7 @@ export class Attempts implements AttemptOwner {
     const connection = this.#current?.connection ?? null
     this.#bodyStarted = true
     this.#body?.keep(buffer, from, to, connection === null)
+    this.#copy?.keep(buffer, from, to)
     connection?.sendBytes(buffer, from, to)
   }
 
@@ -141,6 +147,7 @@ export class Attempts implements AttemptOwner {
   sendEnd(trailers: Fields | null): void {
     this.#bodyStarted = true
     this.#body?.end(trailers)
+    this.#copy?.end(trailers)
     this.#current?.connection?.sendEnd(trailers)
   }
 
@@ -179,6 +186,7 @@ export class Attempts implements AttemptOwner {
   /** The exchange is over, and so is whatever its service had to count it for. */
   end(): void {
     this.cancel()
+    this.#copy?.cancel()
     this.#settle()
   }
 
@@ -219,6 +227,7 @@ export class Attempts implements AttemptOwner {
     const { endpoint } = attempt
     if (connection.uses > 0) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
+    if (!this.#mirrored && this.#route.mirrors !== null) this.#mirror(this.#route.mirrors)
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
       this.#sendAgain(connection)
@@ -228,6 +237,14 @@ export class Attempts implements AttemptOwner {
     this.#bodyStarted = transfer !== "none"
     if (this.count === 1) this.#armRival(attempt.sentAt)
     this.owner.onConnected(transfer)
+  }
+
+  // The request goes upstream for the first time: what is refused before is copied to nobody.
+  #mirror(mirrors: Mirrors): void {
+    const head = this.#head
+    this.#mirrored = true
+    this.#copy = mirrors.begin(head, this.#authority, this.needsHttp2)
+    if (this.#copy !== null && head.body === "chunked") head.body = "close"
   }
 
   onWritable(attempt: Attempt): void {

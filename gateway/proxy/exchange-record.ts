@@ -64,8 +64,8 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
     if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
-    // A filter that answers is at work, not at fault.
-    if (means.accessLog.wants(this.flag === "LR" ? "" : this.flag)) means.accessLog.record(this)
+    // A filter that answers, or delays on purpose, is at work, not at fault.
+    if (means.accessLog.wants(this.flag === "LR" || this.flag === "DI" ? "" : this.flag)) means.accessLog.record(this)
   }
 
   get startTime(): number {

@@ -58,6 +58,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   #isHead = false
   /** A filter asked for the route to be looked up anew. */
   #reroute = false
+  /** Which matches with a percentage take it. */
+  #lot = 0
+  /** Tells the client which backend it has; "" = it knows, or needn't. */
+  #setCookie = ""
   /** Its filters have been given a response. */
   #responseSeen = false
   /** Its body passes them now, or has, or never will. */
@@ -103,7 +107,9 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.requestId = plane.means.forwarded.complete(head, this.stream, plane.config.trustedHops)
     const { security } = this.stream
     if (security !== null && isMisdirected(security, head.host)) return this.#fail("misdirected", security.serverName)
-    const match = plane.router.match(head.host, path, head.query, head.method, head.fields)
+    const { router, means } = plane
+    if (router.drawsLots) this.#lot = means.random() * 2 ** 32
+    const match = router.match(head.host, path, head.query, head.method, head.fields, this.#lot)
     if (match === null) return this.#fail("noRoute", "")
     const route = match.target
     this.matched = route
@@ -189,7 +195,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     if (route.direct !== null) return this.#reply(replies.direct(route.direct.status, route.direct.body, route.direct.headers))
     let backend = this.backend
     if (backend === null) {
-      const choice = route.split.pick(this.plane.means.random())
+      const choice = this.#choose(route)
       if (choice < 0) return this.#fail("noService", "no backend")
       backend = route.backends[choice]
       this.backend = backend
@@ -211,6 +217,17 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.sending.start()
   }
 
+  // The backend that the client stays with, or the next one of the split.
+  #choose(route: Route): number {
+    const { sticky } = route
+    if (sticky === null) return route.draw()
+    const kept = sticky.pick(this.head, this.sourceAddress, route.weights)
+    if (kept >= 0) return kept
+    const drawn = route.draw()
+    if (drawn >= 0) this.#setCookie = sticky.cookie(drawn, this.security !== null)
+    return drawn
+  }
+
   // A filter may have changed the path so that the prefix is no longer there to be replaced.
   #rewrite(rewrite: NonNullable<Route["rewrite"]>, path: string): string {
     if (rewrite.prefix !== undefined && !path.startsWith(this.#matchedPrefix)) return path
@@ -220,7 +237,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   // Looks the route up by what filters have made of the request; whether there is one.
   #routeAgain(): boolean {
     const head = this.head
-    const match = this.plane.router.match(head.host, head.path, head.query, head.method, head.fields)
+    const match = this.plane.router.match(head.host, head.path, head.query, head.method, head.fields, this.#lot)
     if (match === null) {
       this.#fail("noRoute", "")
       return false
@@ -259,7 +276,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   }
 
   onFilterReply(reply: LocalReply): void {
-    this.setFlag("LR", reply.details)
+    this.setFlag(reply.code === undefined ? "LR" : errors[reply.code].flag, reply.details)
     this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 
@@ -268,10 +285,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.#replyLocally(this.plane.means.replies.error(code, this.head))
   }
 
-  onFilterReset(): void {
-    this.setFlag("LR", "reset")
+  onFilterReset(flag: string): void {
+    this.setFlag(flag, "reset")
     this.sending?.cancel()
-    this.#abort()
+    this.#abort(flag === "FI")
   }
 
   // --------------------------------------------------------------------------------------------------- its attempts
@@ -436,6 +453,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     const backend = this.backend as Backend
     if (!backend.response.empty) backend.response.apply(head.fields)
     if (this.sending !== null && this.sending.setCookie !== "") head.fields.add("set-cookie", this.sending.setCookie)
+    if (this.#setCookie !== "") head.fields.add("set-cookie", this.#setCookie)
     this.#phase = HOLDING
     if (this.#chain === null) this.onResponseFiltered()
     else {
@@ -582,7 +600,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
       const head = this.#response as ResponseHead
       this.status = head.status
       if (this.#localBody !== null) {
-        // It has ended: it was handed over whole.
+        // It is sent whole, however filters let it pass.
+        if (!body.ended) return
         this.#responseBody = null
         const { bytes } = body.waiting
         head.fields.set("content-length", String(bytes.length))
@@ -727,10 +746,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.stream.sendEnd(trailers)
   }
 
-  // Cuts the downstream connection off.
-  #abort(): void {
+  // Cuts the downstream connection off; `reset`: where it is HTTP/1's, with a reset.
+  #abort(reset = false): void {
     this.#end()
-    this.stream.abort()
+    this.stream.abort(reset)
   }
 
   // Sets the deadline to whichever limit is due first.
@@ -788,7 +807,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     const { wheel } = this.plane.means
     this.duration = (this.#clockRead ? wheel.now : wheel.refresh()) - this.started
     this.elapsed = this.duration
-    this.#chain?.done()
+    if (this.#chain !== null) {
+      this.#chain.done()
+      if (this.#chain.notedFlag !== "") this.setFlag(this.#chain.notedFlag, this.#chain.notedDetails)
+    }
     // Contexts of filters are kept for reuse, and with them for a while what their streams hold.
     this.#requestBody = null
     this.#responseBody = null

@@ -137,8 +137,8 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
     this.#stream.sendEnd(null)
   }
 
-  abort(): void {
-    this.#stream.abort()
+  abort(reset?: boolean): void {
+    this.#stream.abort(reset)
   }
 
   startTunnel(): void {

@@ -10,6 +10,7 @@ import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { ForwardedFields } from "./forwarded.ts"
 import type { LocalReplies } from "./local-reply.ts"
+import type { MirrorSender } from "./mirror-sender.ts"
 import type { Route } from "./route.ts"
 
 /** The worker's part: the same for all snapshots. */
@@ -23,6 +24,7 @@ export interface WorkerMeans {
   /** Zero of the wheel's clock, in milliseconds since the epoch. */
   readonly epoch: number
   readonly forwarded: ForwardedFields
+  readonly mirrors: MirrorSender
 }
 
 /** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */

@@ -4,10 +4,13 @@ import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "
 import type { HttpFilter } from "../filter/filter.ts"
 import { HedgePolicy } from "../resilience/hedge.ts"
 import { RetryPolicy } from "../resilience/retry.ts"
+import { EvenDraws } from "../router/even-draws.ts"
 import { HeaderEditor } from "../router/header-edits.ts"
 import { WeightedSplit } from "../router/split.ts"
+import { StickySplit } from "../router/sticky.ts"
 import type { RouteSlots } from "../telemetry/instruments.ts"
 import type { Service } from "../upstream/services.ts"
+import type { Mirrors } from "./mirror.ts"
 
 /** A backend of a route; `service` is null when the configuration names one that does not exist. */
 export interface Backend {
@@ -29,6 +32,10 @@ export interface RouteParts {
   readonly filters: readonly HttpFilter[]
   /** Of its backends, as a canary has them now; undefined: as they are configured. */
   readonly weights?: readonly number[] | undefined
+  /** Of its requests copies are made; absent = of none. */
+  readonly mirrors?: Mirrors | null
+  /** [0, 1); absent = Math.random. */
+  readonly random?: () => number
 }
 
 const noEdits = new HeaderEditor({ remove: [], set: [], add: [] })
@@ -54,6 +61,12 @@ export class Route {
   readonly direct: { readonly status: number; readonly body: Buffer; readonly headers: readonly string[] } | null = null
   readonly backends: readonly Backend[]
   readonly split: WeightedSplit
+  /** Of the backends. */
+  readonly weights: readonly number[]
+  /** Null: every request is given to a backend by itself. */
+  readonly sticky: StickySplit | null
+  readonly mirrors: Mirrors | null
+  readonly #draws: EvenDraws
   readonly rewrite: RewriteConfig | undefined
   /** Some match of it names TRACE, which is refused otherwise. */
   readonly allowsTrace: boolean
@@ -94,7 +107,16 @@ export class Route {
       rewrite: backend.rewrite,
       slots: parts.slots(config.name, backend.service),
     }))
-    this.split = new WeightedSplit(parts.weights ?? backends.map(({ weight }) => weight))
+    this.weights = parts.weights ?? backends.map(({ weight }) => weight)
+    this.split = new WeightedSplit(this.weights)
+    this.#draws = new EvenDraws((parts.random ?? Math.random)(), 0)
+    this.sticky = config.sticky === undefined ? null : new StickySplit(config.sticky, distinctNames(backends))
+    this.mirrors = parts.mirrors ?? null
+  }
+
+  /** Index of the backend for the next request that has none yet; −1 when all weights are 0. */
+  draw(): number {
+    return this.split.pick(this.#draws.next())
   }
 
   /** Requests go to a service, or would if there were one. */
@@ -107,4 +129,16 @@ export class Route {
     const own = this.backends.find((backend) => backend.name === service.name)
     return own ?? { service, name: service.name, request: noEdits, response: noEdits, rewrite: undefined, slots: this.slots }
   }
+}
+
+// Services may be there more than once, with other edits or other endpoints.
+function distinctNames(backends: readonly BackendConfig[]): string[] {
+  const names = backends.map(({ service, subset }) => {
+    if (subset === undefined) return service
+    return `${service} ${JSON.stringify(Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1)))}`
+  })
+  return names.map((name, i) => {
+    const before = names.slice(0, i).filter((other) => other === name).length
+    return before === 0 ? name : `${name} ${before + 1}`
+  })
 }

@@ -1,20 +1,23 @@
-// The matches that share one host and one path, in order of precedence. Many that differ by the value of a header or query
-// parameter (one route a tenant, say) are found by that value, not tried in turn.
+// The matches that share one host and one path, in order of precedence. Many that differ by the value of a header, cookie or
+// query parameter (one route a tenant, say) are found by that value, not tried in turn.
 
 import type { Fields } from "../http/fields.ts"
-import { bySpecificity, type Candidate, headerValue, type QueryReader } from "./conditions.ts"
+import { bySpecificity, type Candidate, headerValue } from "./conditions.ts"
+import type { RequestReader } from "./request-reader.ts"
 
 /** Fewer than this are tried in turn. */
 const MANY = 8
 
+type ExactKind = "header" | "cookie" | "query"
+
 interface ValueIndex<T> {
-  readonly kind: "header" | "query"
+  readonly kind: ExactKind
   readonly name: string
   readonly byValue: Map<string, Candidate<T>[]>
 }
 
 interface ExactCondition {
-  readonly kind: "header" | "query"
+  readonly kind: ExactKind
   readonly name: string
   readonly value: string
 }
@@ -66,25 +69,25 @@ export class Candidates<T> {
   }
 
   /** The most specific candidate that accepts the request. */
-  first(method: string, fields: Fields, query: QueryReader): Candidate<T> | null {
-    let best = firstOf(this.#list, method, fields, query)
+  first(method: string, fields: Fields, reader: RequestReader): Candidate<T> | null {
+    let best = firstOf(this.#list, method, fields, reader)
     const indexes = this.#indexes
     for (let i = 0; i < indexes.length; i++) {
       const { kind, name, byValue } = indexes[i]
-      const value = kind === "header" ? headerValue(fields, name) : query.get(name)
+      const value = kind === "header" ? headerValue(fields, name) : kind === "cookie" ? reader.cookies.get(name) : reader.query.get(name)
       const same = value === undefined ? undefined : byValue.get(value)
       if (same === undefined) continue
-      const found = firstOf(same, method, fields, query)
+      const found = firstOf(same, method, fields, reader)
       if (found !== null && (best === null || bySpecificity(found, best) < 0)) best = found
     }
     return best
   }
 }
 
-function firstOf<T>(list: readonly Candidate<T>[], method: string, fields: Fields, query: QueryReader): Candidate<T> | null {
+function firstOf<T>(list: readonly Candidate<T>[], method: string, fields: Fields, reader: RequestReader): Candidate<T> | null {
   for (let i = 0; i < list.length; i++) {
     const candidate = list[i]
-    if (candidate.unconditional || candidate.accepts(method, fields, query)) return candidate
+    if (candidate.unconditional || candidate.accepts(method, fields, reader)) return candidate
   }
   return null
 }
@@ -92,6 +95,7 @@ function firstOf<T>(list: readonly Candidate<T>[], method: string, fields: Field
 function exactConditions(candidate: Candidate<unknown>): ExactCondition[] {
   const conditions: ExactCondition[] = []
   for (const { name, exact, regex } of candidate.headers) if (regex === null) conditions.push({ kind: "header", name, value: exact })
+  for (const { name, exact, regex } of candidate.cookies) if (regex === null) conditions.push({ kind: "cookie", name, value: exact })
   for (const { name, exact, regex } of candidate.query) if (regex === null) conditions.push({ kind: "query", name, value: exact })
   return conditions
 }

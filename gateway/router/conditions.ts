@@ -4,6 +4,11 @@
 import { Buffer } from "node:buffer"
 import type { MatchConfig, RouteConfig, ValueMatch } from "../config/model.ts"
 import type { Fields } from "../http/fields.ts"
+import { mixBits } from "../http/text-hash.ts"
+import type { RequestReader } from "./request-reader.ts"
+
+/** Shares are counted in parts of this. */
+const ALL = 2 ** 32
 
 /** What a request was matched to. */
 export interface Match<T> {
@@ -71,7 +76,12 @@ export class Candidate<T> implements Match<T> {
   readonly unconditional: boolean
   readonly methods: readonly string[]
   readonly headers: readonly ValueCondition[]
+  readonly cookies: readonly ValueCondition[]
   readonly query: readonly ValueCondition[]
+  /** Of the requests that have the rest, how many of 2³² it takes; 2³² = all. */
+  readonly #share: number
+  /** Makes its draw another than that of other candidates for the same request. */
+  readonly #salt: number
 
   constructor(target: T, route: RouteConfig, match: MatchConfig, matchedPrefix: string, order: number) {
     this.target = target
@@ -80,103 +90,43 @@ export class Candidate<T> implements Match<T> {
     this.order = order
     this.methods = match.methods
     this.headers = compileValues(match.headers, true)
+    this.cookies = compileValues(match.cookies ?? [], false)
     this.query = compileValues(match.query, false)
-    this.unconditional = this.methods.length === 0 && this.headers.length === 0 && this.query.length === 0
+    this.#share = Math.round((match.percentage ?? 1) * ALL)
+    this.#salt = Math.imul(order + 1, 0x9e3779b9)
+    const conditions = this.methods.length + this.headers.length + this.cookies.length + this.query.length
+    this.unconditional = conditions === 0 && this.#share === ALL
   }
 
   /** Whether a request that has the host and path has the rest too. */
-  accepts(method: string, fields: Fields, query: QueryReader): boolean {
+  accepts(method: string, fields: Fields, reader: RequestReader): boolean {
     if (this.methods.length !== 0 && !this.methods.includes(method)) return false
     const headers = this.headers
     for (let i = 0; i < headers.length; i++) {
       const value = headerValue(fields, headers[i].name)
       if (value === undefined || !holds(headers[i], value)) return false
     }
+    const cookies = this.cookies
+    for (let i = 0; i < cookies.length; i++) {
+      const value = reader.cookies.get(cookies[i].name)
+      if (value === undefined || !holds(cookies[i], value)) return false
+    }
     const conditions = this.query
     for (let i = 0; i < conditions.length; i++) {
-      const value = query.get(conditions[i].name)
+      const value = reader.query.get(conditions[i].name)
       if (value === undefined || !holds(conditions[i], value)) return false
     }
-    return true
+    return this.#share === ALL || mixBits(reader.draw ^ this.#salt) < this.#share
   }
 }
 
-/** Order of matches that share host and path: with a method first, then more headers, more query parameters, the older one. */
+/** Order of matches that share host and path: with a method first, then more headers, more cookies, more query parameters, the older one. */
 export function bySpecificity(a: Candidate<unknown>, b: Candidate<unknown>): number {
   return (
     Number(b.methods.length !== 0) - Number(a.methods.length !== 0) ||
     b.headers.length - a.headers.length ||
+    b.cookies.length - a.cookies.length ||
     b.query.length - a.query.length ||
     a.order - b.order
   )
-}
-
-/** Longest query that is searched as it stands; a longer one is taken apart once. */
-const SHORT_QUERY = 256
-
-const UNREAD = 0
-/** Short and without escapes. */
-const PLAIN = 1
-const PARSED = 2
-
-/** Parameters of one query, looked at when the first one is asked for. Reused from request to request. */
-export class QueryReader {
-  #query: string | undefined = undefined
-  #state: typeof UNREAD | typeof PLAIN | typeof PARSED = UNREAD
-  readonly #values = new Map<string, string>()
-
-  /** Starts over with another request's query. */
-  reset(query: string | undefined): void {
-    this.#query = query
-    this.#state = UNREAD
-  }
-
-  /** Decoded value of the first parameter called `name`, as octets; "" when it has no `=`. */
-  get(name: string): string | undefined {
-    const query = this.#query
-    if (query === undefined) return undefined
-    if (this.#state === UNREAD) {
-      if (query.length <= SHORT_QUERY && !query.includes("%") && !query.includes("+")) this.#state = PLAIN
-      else this.#parse(query)
-    }
-    return this.#state === PLAIN ? plainParameter(query, name) : this.#values.get(name)
-  }
-
-  #parse(query: string): void {
-    this.#state = PARSED
-    this.#values.clear()
-    let start = 0
-    while (start <= query.length) {
-      let end = query.indexOf("&", start)
-      if (end === -1) end = query.length
-      if (end > start) {
-        const equals = query.indexOf("=", start)
-        const nameEnd = equals === -1 || equals > end ? end : equals
-        const name = decodeParameter(query.slice(start, nameEnd))
-        if (!this.#values.has(name)) this.#values.set(name, nameEnd === end ? "" : decodeParameter(query.slice(nameEnd + 1, end)))
-      }
-      start = end + 1
-    }
-  }
-}
-
-function plainParameter(query: string, name: string): string | undefined {
-  for (let start = 0; start < query.length; ) {
-    let end = query.indexOf("&", start)
-    if (end === -1) end = query.length
-    const after = start + name.length
-    // An empty piece between two `&` is no parameter.
-    if (end > start && after <= end && query.startsWith(name, start)) {
-      if (after === end) return ""
-      if (query.charCodeAt(after) === 0x3d) return query.slice(after + 1, end)
-    }
-    start = end + 1
-  }
-  return undefined
-}
-
-/** `+` and escapes decoded into octets; a malformed escape stays as it is, as in application/x-www-form-urlencoded. */
-function decodeParameter(text: string): string {
-  if (!text.includes("%") && !text.includes("+")) return text
-  return text.replaceAll("+", " ").replace(/%[0-9a-f]{2}/gi, (octet) => String.fromCharCode(Number.parseInt(octet.slice(1), 16)))
 }

@@ -3,7 +3,8 @@
 
 import type { Fields } from "../http/fields.ts"
 import { Candidates } from "./candidates.ts"
-import { bySpecificity, type Candidate, type QueryReader } from "./conditions.ts"
+import { bySpecificity, type Candidate } from "./conditions.ts"
+import type { RequestReader } from "./request-reader.ts"
 
 /** Up to this many children are compared one by one, which needs no copy of the segment; more are looked up in a map. */
 const FEW = 4
@@ -102,10 +103,10 @@ export class PathTree<T> {
   }
 
   /** The most specific match of a request to this host. `path` in normal form. */
-  find(path: string, method: string, fields: Fields, query: QueryReader): Candidate<T> | null {
+  find(path: string, method: string, fields: Fields, reader: RequestReader): Candidate<T> | null {
     const root = this.#root
     // `*` (of OPTIONS) has no segments: only matches that ask nothing of the path take it.
-    if (path.charCodeAt(0) !== 0x2f) return root.prefix === null ? null : root.prefix.first(method, fields, query)
+    if (path.charCodeAt(0) !== 0x2f) return root.prefix === null ? null : root.prefix.first(method, fields, reader)
     let best: PathNode<T> | null = null
     let node: PathNode<T> = root
     let start = 1
@@ -121,20 +122,20 @@ export class PathTree<T> {
         continue
       }
       if (node.exact !== null) {
-        const found = node.exact.first(method, fields, query)
+        const found = node.exact.first(method, fields, reader)
         if (found !== null) return found
       }
       break
     }
     for (; best !== null; best = best.up) {
-      const found = (best.prefix as Candidates<T>).first(method, fields, query)
+      const found = (best.prefix as Candidates<T>).first(method, fields, reader)
       if (found !== null) return found
     }
     const regexes = this.#regexes
     for (let i = 0; i < regexes.length; i++) {
       const { regex, candidate } = regexes[i]
-      if (regex.test(path) && (candidate.unconditional || candidate.accepts(method, fields, query))) return candidate
+      if (regex.test(path) && (candidate.unconditional || candidate.accepts(method, fields, reader))) return candidate
     }
-    return root.prefix === null ? null : root.prefix.first(method, fields, query)
+    return root.prefix === null ? null : root.prefix.first(method, fields, reader)
   }
 }

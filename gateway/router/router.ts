@@ -1,12 +1,13 @@
 // Finds the route of a request among those of one listener, by the precedence of the Kubernetes Gateway API: exact host,
-// longest wildcard, no host; then path; then method, number of headers, number of query parameters; then order.
+// longest wildcard, no host; then path; then method, number of headers, of cookies, of query parameters; then order.
 
 import type { MatchConfig, RouteConfig } from "../config/model.ts"
 import { hostOf } from "../http/authority.ts"
 import type { Fields } from "../http/fields.ts"
 import { normalizePath, type PathPolicy } from "../http/path.ts"
-import { anchored, Candidate, type Match, octets, QueryReader } from "./conditions.ts"
+import { anchored, Candidate, type Match, octets } from "./conditions.ts"
 import { PathTree } from "./path-tree.ts"
+import { RequestReader } from "./request-reader.ts"
 
 // Paths of the configuration are spelled as the user likes; only what every listener normalises is normalised here.
 const CONFIGURED: PathPolicy = { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "keep", mergeSlashes: false }
@@ -25,7 +26,9 @@ export class Router<T> {
   #any: PathTree<T> | null = null
   /** 1 at the lengths that suffixes in {@link #wildcards} have: other lengths need no look-up. */
   readonly #suffixLengths = new Uint8Array(256)
-  readonly #query = new QueryReader()
+  readonly #reader = new RequestReader()
+  /** Some match takes a share of requests only: callers draw a lot for each. */
+  readonly drawsLots: boolean
 
   /** Takes those of `routes` that serve the listener, in order of age. */
   constructor(routes: readonly RouteEntry<T>[], listenerName: string) {
@@ -38,6 +41,7 @@ export class Router<T> {
       for (const match of route.matches) add(hostTrees, target, route, match, order++)
     }
     for (const tree of trees) tree.seal()
+    this.drawsLots = routes.some(({ route }) => route.matches.some((match) => (match.percentage ?? 1) < 1))
   }
 
   #treesOf(hosts: readonly string[]): Set<PathTree<T>> {
@@ -58,11 +62,12 @@ export class Router<T> {
 
   /**
    * The route of a request, or null (404). Where the routes of the most specific host do not match, those of less specific
-   * ones may. `host` as {@link hostOf} gives it, `path` in normal form. The result is shared by all requests of that match.
+   * ones may. `host` as {@link hostOf} gives it, `path` in normal form, `draw` any 32 bits of chance, where {@link drawsLots}.
+   * The result is shared by all requests of that match.
    */
-  match(host: string, path: string, query: string | undefined, method: string, fields: Fields): Match<T> | null {
-    const reader = this.#query
-    reader.reset(query)
+  match(host: string, path: string, query: string | undefined, method: string, fields: Fields, draw = 0): Match<T> | null {
+    const reader = this.#reader
+    reader.reset(query, fields, draw)
     if (this.#exact.size !== 0) {
       const tree = this.#exact.get(host)
       if (tree !== undefined) {

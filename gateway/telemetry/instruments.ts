@@ -7,6 +7,7 @@ import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
 import { EndpointInstruments } from "./endpoint-instruments.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
+import { ShapingInstruments } from "./shaping-instruments.ts"
 
 /** Label value where there is no route or no service. */
 export const NONE = "-"
@@ -33,7 +34,7 @@ export function statusIndex(status: number): number {
 }
 
 /** Response flags that have a series; anything else counts as the last. */
-export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR"]), "other"]
+export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR", "DI"]), "other"]
 const flagIndexes: ReadonlyMap<string, number> = new Map(responseFlags.map((flag, i) => [flag, i]))
 
 /** Offset of a response flag in the slots of {@link RouteSlots.flags}. */
@@ -182,9 +183,11 @@ export class Instruments {
   readonly endpoints: EndpointInstruments
   /** Goes to every worker with its handle. */
   readonly worker: WorkerSlots
+  readonly shaping: ShapingInstruments
 
   constructor(registry: MetricsRegistry) {
     this.#registry = registry
+    this.shaping = new ShapingInstruments(registry)
     const listener = ["listener"]
     this.#listener = {
       connections: registry.gauge({ name: "sluice_downstream_connections_active", help: "Open client connections", labels: listener }),

@@ -18,10 +18,11 @@ import type { UpstreamCounters } from "./pool.ts"
 
 export interface Service {
   readonly name: string
-  readonly balancer: LoadBalancer
+  /** This and {@link endpoints} are others when {@link Services.change} says so. */
+  balancer: LoadBalancer
   /** What its requests are hashed by; null = nothing. */
   readonly hashKey: HashKey | null
-  readonly endpoints: readonly Endpoint[]
+  endpoints: readonly Endpoint[]
   /** Any request to it goes, or may turn out to go, over HTTP/2. */
   readonly mayBeHttp2: boolean
   /** The same of gRPC calls, which `auto` without TLS sends over HTTP/2, and them alone. */
@@ -134,6 +135,35 @@ export class Services {
       return { ...whole, endpoints: own, balancer: balancers.subset(name, labels) }
     }
     return { services, endpoints, subset }
+  }
+
+  /**
+   * Gives services in force other endpoints. They stay the same services to whoever holds them; an endpoint that stays keeps its
+   * connections, one that is gone closes its own as they fall idle. Not for services that have, or are, the failover of another, or
+   * of which there are subsets: those have balancers that hold each other.
+   */
+  change(
+    config: Readonly<Record<string, ServiceConfig>>,
+    materials: Readonly<Record<string, ClientMaterial>>,
+    records: EndpointRecords | null = null,
+    zone = "",
+  ): void {
+    const { services, endpoints } = this.build(config, materials, records, zone)
+    for (const [endpoint, views] of this.#nextViews) endpoint.show(views)
+    this.abandon()
+    this.#tables.turn()
+    const gone = new Set<Endpoint>()
+    for (const [name, made] of services) {
+      const service = this.#current.get(name)
+      if (service === undefined) continue
+      for (const endpoint of service.endpoints) gone.add(endpoint)
+      for (const endpoint of made.endpoints) gone.delete(endpoint)
+      service.endpoints = made.endpoints
+      service.balancer = made.balancer
+    }
+    for (const [key, endpoint] of this.#endpoints) if (gone.has(endpoint)) this.#endpoints.delete(key)
+    for (const [key, endpoint] of endpoints) this.#endpoints.set(key, endpoint)
+    for (const endpoint of gone) endpoint.close()
   }
 
   /**

@@ -41,6 +41,10 @@ export class ConnectionExchange implements FilterStream {
 
   continueResponse(): void {}
 
+  passResponse(): void {}
+
+  note(): void {}
+
   reset(): void {
     this.#connection.close()
   }

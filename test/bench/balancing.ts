@@ -3,7 +3,7 @@
 //   bun test/bench/balancing.ts [REQUESTS]      (node, deno run -A)
 
 import type { LoadBalancingConfig } from "../../gateway/config/balancing-model.ts"
-import { hashText } from "../../gateway/upstream/load-balancing/hash.ts"
+import { hashText } from "../../gateway/http/text-hash.ts"
 import { Balanced, endpointsOf, FakeEndpoint, seeded } from "../support/balanced.ts"
 
 type Policy = LoadBalancingConfig["policy"]

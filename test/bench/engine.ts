@@ -14,6 +14,7 @@ import { ServerConnection } from "../../gateway/http1/server-connection.ts"
 import { Exchanges } from "../../gateway/proxy/exchange.ts"
 import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
 import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
+import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { RetryBudget } from "../../gateway/resilience/retry-budget.ts"
 import { Router } from "../../gateway/router/router.ts"
@@ -58,6 +59,8 @@ const owner: ClientConnectionOwner = {
 }
 const endpoint = {
   active: 0,
+  answered() {},
+  failed() {},
   address: "127.0.0.1:9",
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
@@ -121,6 +124,7 @@ const exchanges = new Exchanges({
     random: Math.random,
     epoch: performance.timeOrigin,
     forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+    mirrors: new MirrorSender(wheel, (error) => console.error(error)),
   },
   snapshot: { pin: () => {}, unpin: () => {} },
   name: "edge",

@@ -523,6 +523,79 @@ describe("a route", () => {
         },
       },
     ],
+    [
+      "with cookies and a share of requests",
+      'match: { cookies: { tier: gold, Seen: { regex: "[0-9]+" } }, percentage: 2.5% }\nbackends: a',
+      {
+        matches: [
+          {
+            cookies: [
+              { name: "tier", value: { exact: "gold" } },
+              { name: "Seen", value: { regex: "[0-9]+" } },
+            ],
+            percentage: 0.025,
+          },
+        ],
+      },
+    ],
+    [
+      "with faults in short forms",
+      "backends: a\nfault: { delay: 1s, abort: { status: 503 }, bandwidth: 64KiB, reset: true, percentage: 5%, header: X-Sluice-Fault }",
+      {
+        fault: {
+          share: 0.05,
+          delay: { kind: "fixed", fixed: 1000, share: 1 },
+          abort: { status: 503, grpcStatus: -1, share: 1 },
+          bandwidth: { rate: 65_536, share: 1 },
+          reset: { share: 1 },
+          header: "x-sluice-fault",
+        },
+      },
+    ],
+    [
+      "with a delay that is distributed, and a failure of gRPC",
+      "backends: a\nfault: { delay: { percentiles: { p99.9: 1s, p50: 10ms }, percentage: 10% }, abort: { grpcStatus: UNAVAILABLE } }",
+      {
+        fault: {
+          share: 1,
+          delay: {
+            kind: "percentiles",
+            points: [
+              [0.5, 10],
+              [0.999, 1000],
+            ],
+            share: 0.1,
+          },
+          abort: { status: 0, grpcStatus: 14, share: 1 },
+          bandwidth: null,
+          reset: null,
+          header: "",
+        },
+      },
+    ],
+    [
+      "with a delay around a mean",
+      "backends: a\nfault: { delay: { mean: 200ms, deviation: 50ms } }",
+      { fault: { delay: { kind: "normal", mean: 200, deviation: 50, share: 1 } } },
+    ],
+    ["with a mirror", "backends: a\nmirror: b", { mirrors: [{ service: "b", share: 1 }] }],
+    [
+      "with mirrors",
+      "backends: a\nmirror: [b, { service: a, percentage: 10% }]",
+      {
+        mirrors: [
+          { service: "b", share: 1 },
+          { service: "a", share: 0.1 },
+        ],
+      },
+    ],
+    [
+      "that is sticky by a cookie",
+      "backends: [a, b]\nsticky: { cookie: backend, ttl: 1h }",
+      { sticky: { kind: "cookie", cookie: "backend", ttl: 3_600_000 } },
+    ],
+    ["that is sticky by a header", "backends: [a, b]\nsticky: { by: header:X-User }", { sticky: { kind: "header", name: "x-user" } }],
+    ["that is sticky by address", "backends: [a, b]\nsticky: { by: source }", { sticky: { kind: "source" } }],
     ["named", "name: api/v1.x\nbackends: a", { name: "api/v1.x" }],
   ]
   test.each(cases)("%s", (_name, text, expected) => {
@@ -536,6 +609,11 @@ describe("a warning is given for", () => {
       "a document without routes",
       "",
       "sluice.yaml:1:1: routes: there is no route, so every request is answered with 404; write one, such as - backends: NAME",
+    ],
+    [
+      "a route that is sticky with one backend",
+      "routes: [{ backends: a, sticky: { by: source } }]\n",
+      "sluice.yaml:3:25: routes[0].sticky: has nothing to choose from, for the route has one backend; write another one, or leave sticky out",
     ],
     [
       "an unknown service",
@@ -686,5 +764,55 @@ describe("a listener that reads no requests", () => {
     const text =
       "listeners: [{ address: 127.0.0.1:5432, protocol: tcp, backends: a }]\nservices: { a: { endpoints: [127.0.0.1:9001], proxyProtocol: v1 } }\n"
     expect(config(text).services.a.proxyProtocol).toBe("v1")
+  })
+})
+
+describe("a source of endpoints", () => {
+  const discovery = (source: string, more = ""): object | undefined =>
+    config(`${listeners}${more}services: { a: { discovery: ${source} } }\n`).services.a.discovery
+
+  test("is a name, with every default filled in", () => {
+    expect(discovery("{ dns: API.internal.:9001 }")).toEqual({
+      kind: "dns",
+      address: { host: "api.internal", port: 9001 },
+      family: "any",
+      refresh: 0,
+      timeout: 5000,
+      resolvers: [],
+    })
+  })
+
+  test("is the name of SRV records, asked of the DNS servers that are its own, or else everyone's", () => {
+    const everyones = 'dns: { resolvers: [10.0.0.2, "[fd00::2]:5353", fd00::3] }\n'
+    expect(discovery("{ srv: _http._tcp.api.internal., refresh: 1m, timeout: 2s, family: 6 }", everyones)).toEqual({
+      kind: "srv",
+      name: "_http._tcp.api.internal",
+      family: 6,
+      refresh: 60_000,
+      timeout: 2000,
+      resolvers: [
+        { host: "10.0.0.2", port: 53 },
+        { host: "fd00::2", port: 5353 },
+        { host: "fd00::3", port: 53 },
+      ],
+    })
+    expect(discovery("{ dns: localhost:1, resolvers: [127.0.0.1:5353] }", everyones)).toMatchObject({
+      resolvers: [{ host: "127.0.0.1", port: 5353 }],
+    })
+  })
+
+  test("is a file beside the configuration, which may come later", () => {
+    const result = load(`${listeners}services: { a: { discovery: { file: ./endpoints.yaml } } }\nroutes: [{ backends: a }]\n`)
+    expect(result.config.services.a).toMatchObject({ endpoints: [], discovery: { kind: "file", path: join(baseDir, "endpoints.yaml") } })
+    expect(result.warnings.map(({ message }) => message)).toEqual([expect.stringContaining("there is no file")])
+  })
+
+  test("gives TLS the name that is written, unless it has one of its own", () => {
+    const serverName = (source: string, tls = "true"): string | undefined =>
+      config(`${listeners}services: { a: { tls: ${tls}, discovery: ${source} } }\n`).services.a.tls?.serverName
+    expect(serverName("{ dns: api.internal:443 }")).toBe("api.internal")
+    expect(serverName("{ srv: _https._tcp.api.internal }")).toBe("api.internal")
+    expect(serverName("{ dns: api.internal:443 }", "{ serverName: other.internal }")).toBe("other.internal")
+    expect(serverName("{ file: filter.wasm }")).toBe("")
   })
 })

@@ -12,6 +12,7 @@ import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { Authority } from "../support/certs.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
+import { readMetrics } from "../support/metrics.ts"
 import { staticOrigin } from "../support/origin.ts"
 import { listen } from "../support/ports.ts"
 import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
@@ -113,6 +114,57 @@ describe("example", () => {
       await gateway.stop()
       await stable.stop()
       await canary.stop()
+    }
+  })
+
+  test("traffic-shaping: clients stay with their version, orders are copied, faults are asked for", async () => {
+    const stable = await staticOrigin("stable")
+    const next = await staticOrigin("next")
+    const copies: string[] = []
+    const shadow = await service((request, body) => {
+      copies.push(`${request.method} ${request.url} ${body} ${request.headers["x-sluice-mirrored"]}`)
+      return 500
+    })
+    const config = configuration("traffic-shaping", { stable: stable.port, next: next.port, shadow: shadow.port })
+    const gateway = await Gateway.start({ config })
+    try {
+      const versions = new Map<string, string>()
+      for (let i = 0; i < 20; i++) {
+        const response = await get(gateway.port(), "/")
+        versions.set(response.text(), response.header("set-cookie")?.split(";")[0] ?? "")
+      }
+      expect([...versions.keys()].sort()).toEqual(["next", "stable"])
+      for (const [version, cookie] of versions) expect((await get(gateway.port(), "/", { cookie })).text()).toBe(version)
+      expect((await get(gateway.port(), "/", { cookie: "tester=yes" })).text()).toBe("next")
+      expect((await post(gateway.port(), "/orders", '{"item":7}')).text()).toBe("stable")
+      await until(() => copies.length > 0, "the copy of an order")
+      expect(copies).toEqual(['POST /orders {"item":7} true'])
+      expect((await get(gateway.port(), "/", { "x-sluice-fault": "delay=50ms, abort=503" })).status).toBe(503)
+    } finally {
+      await gateway.stop()
+      await stable.stop()
+      await next.stop()
+      shadow.stop()
+    }
+  })
+
+  test("discovery: the file decides where requests go, and the system what localhost is", async () => {
+    const first = await staticOrigin("first")
+    const second = await staticOrigin("second")
+    const config = configuration("discovery", {}).replace(/localhost:\d+/, `localhost:${second.port}`)
+    const written = readFileSync(`${folder("discovery")}endpoints.yaml`, "utf8")
+      .replace(/9073/, `${first.port}`)
+      .replace(/9074/, `${second.port}`)
+    const gateway = await Gateway.start({ config, files: { "endpoints.yaml": written } })
+    try {
+      expect((await get(gateway.port(), "/")).text()).toBe("first")
+      expect((await get(gateway.port(), "/page")).text()).toBe("second")
+      gateway.writeFile("endpoints.yaml", written.replace("# - {", "- {"))
+      await until(async () => (await get(gateway.port(), "/")).text() === "second", "a request to the second server")
+      expect((await readMetrics(gateway.adminPort)).sum("sluice_discovery_endpoints", { service: "shop" })).toBe(2)
+    } finally {
+      await gateway.stop()
+      await Promise.all([first.stop(), second.stop()])
     }
   })
 

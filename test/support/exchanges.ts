@@ -10,6 +10,7 @@ import { ServerConnection } from "../../gateway/http1/server-connection.ts"
 import { Exchanges } from "../../gateway/proxy/exchange.ts"
 import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
 import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
+import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
@@ -89,6 +90,7 @@ export class ExchangeServer {
         random: Math.random,
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
+        mirrors: new MirrorSender(wheel, (error) => console.error(error)),
       },
       snapshot: {
         pin: () => {

@@ -41,6 +41,8 @@ export interface OriginOptions {
   readonly answerAt?: "head" | "request"
   /** Default: any. */
   readonly port?: number
+  /** Default: 127.0.0.1. */
+  readonly host?: string
   /** Asked when a connection opens. */
   readonly onConnection?: (connection: OriginConnection) => void
   /** Makes a request with `upgrade` the last of its connection: what follows it comes here. */
@@ -69,7 +71,7 @@ export class Origin {
 
   static async start(script: OriginScript, options: OriginOptions = {}): Promise<Origin> {
     const origin = new Origin(script, options)
-    origin.#address = await listen(origin.#server, options.port)
+    origin.#address = await listen(origin.#server, options.port, options.host)
     return origin
   }
 

@@ -15,15 +15,15 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Binds a server to 127.0.0.1 and gives the address; port 0 = any. */
-export function listen(server: Server, port: number = 0): Promise<Address> {
+/** Binds a server and gives the address; port 0 = any. `host`: another address of this machine. */
+export function listen(server: Server, port: number = 0, host: string = "127.0.0.1"): Promise<Address> {
   return new Promise((resolve, reject) => {
     server.once("error", reject)
-    server.listen(port, "127.0.0.1", () => {
+    server.listen(port, host, () => {
       server.removeListener("error", reject)
       const address = server.address()
       if (address === null || typeof address === "string") reject(new Error("not a TCP server"))
-      else resolve({ host: "127.0.0.1", port: address.port })
+      else resolve({ host, port: address.port })
     })
   })
 }

@@ -86,6 +86,11 @@ export class RunningProgram {
     }
   }
 
+  signal(signal: NodeJS.Signals): void {
+    // Not `child.kill`: on Deno it takes the child for ended, whatever it makes of the signal.
+    if (!this.#over && this.#child.pid !== undefined) process.kill(this.#child.pid, signal)
+  }
+
   async stop(): Promise<void> {
     this.#child.kill("SIGKILL")
     await within(this.#exited, "exit of a program")

@@ -3,9 +3,11 @@
 
 import { Buffer } from "node:buffer"
 import type { AffinityCookieConfig, HashConfig } from "../../config/balancing-model.ts"
+import { cookieHeader, cookieValue } from "../../http/cookies.ts"
 import type { RequestHead } from "../../http/message.ts"
-import { headerValue, QueryReader } from "../../router/conditions.ts"
-import { hashText } from "./hash.ts"
+import { hashText } from "../../http/text-hash.ts"
+import { headerValue } from "../../router/conditions.ts"
+import { QueryReader } from "../../router/query-reader.ts"
 
 /** Whose request it is. */
 export interface Client {
@@ -47,7 +49,7 @@ export class HashKey {
         return value === undefined ? NO_KEY : hashText(value)
       }
       case "cookie":
-        return hashCookie(head.fields.getCombined("cookie", "; "), this.#name)
+        return hashCookie(cookieHeader(head.fields), this.#name)
     }
   }
 
@@ -82,16 +84,7 @@ export class AffinityCookie {
   }
 }
 
-/** Of the first cookie of that name that has a value (RFC 6265 §4.2). */
 function hashCookie(cookies: string | undefined, name: string): number {
-  if (cookies === undefined) return NO_KEY
-  for (let start = 0; start < cookies.length; ) {
-    let end = cookies.indexOf(";", start)
-    if (end === -1) end = cookies.length
-    while (start < end && (cookies.charCodeAt(start) === 0x20 || cookies.charCodeAt(start) === 0x09)) start++
-    const value = start + name.length + 1
-    if (value < end && cookies.startsWith(name, start) && cookies.charCodeAt(value - 1) === 0x3d) return hashText(cookies, value, end)
-    start = end + 1
-  }
-  return NO_KEY
+  const value = cookies === undefined ? undefined : cookieValue(cookies, name)
+  return value === undefined || value === "" ? NO_KEY : hashText(value)
 }

@@ -1,7 +1,7 @@
 // Maglev: a table of 65537 entries that endpoints fill in turns, each in an order of its own, as often as they weigh. Shares are
 // as exact as the table is fine; a look-up is one step; when an endpoint comes or goes a few keys of others move too.
 
-import { hashText, mix } from "./hash.ts"
+import { hashText, mixBits } from "../../http/text-hash.ts"
 import type { HashTable } from "./hashed.ts"
 
 /** A prime, so that every step size leads past all entries. */
@@ -23,7 +23,7 @@ export class MaglevTable implements HashTable {
     for (let i = 0; i < length; i++) {
       const hash = hashText(endpoints[i].address)
       position[i] = hash % TABLE_SIZE
-      stride[i] = (mix(hash ^ 0x9e3779b9) % (TABLE_SIZE - 1)) + 1
+      stride[i] = (mixBits(hash ^ 0x9e3779b9) % (TABLE_SIZE - 1)) + 1
       heaviest = Math.max(heaviest, weights[i])
     }
     const earned = new Float64Array(length)
@@ -47,6 +47,6 @@ export class MaglevTable implements HashTable {
   }
 
   at(key: number, step: number): number {
-    return this.#table[(step === 0 ? key : mix(key ^ mix(step))) % TABLE_SIZE]
+    return this.#table[(step === 0 ? key : mixBits(key ^ mixBits(step))) % TABLE_SIZE]
   }
 }

@@ -1,7 +1,7 @@
 // Ring hash: endpoints have points on a circle of 2³², as many as they weigh, and a key belongs to the next point. An endpoint that
 // comes or goes moves the keys next to its points, and no others.
 
-import { hashText, mix } from "./hash.ts"
+import { hashText, mixBits } from "../../http/text-hash.ts"
 import type { HashTable } from "./hashed.ts"
 
 /** Points of an endpoint of the least weight: shares come out within some 5 % of weights. Two endpoints have 1024. */
@@ -33,7 +33,7 @@ export class Ring implements HashTable {
     for (let i = 0; i < endpoints.length; i++) {
       const seed = hashText(endpoints[i].address)
       const share = Math.max(1, Math.round(each * weights[i]))
-      for (let j = 1; j <= share; j++) sorted.push(mix(seed ^ mix(j)) * INDICES + i)
+      for (let j = 1; j <= share; j++) sorted.push(mixBits(seed ^ mixBits(j)) * INDICES + i)
     }
     const order = Float64Array.from(sorted).sort()
     this.#points = new Uint32Array(order.length)

@@ -1,9 +1,9 @@
 // The load balancer of a service: it chooses the priority, the zone, and whether those that are unwell have to do, and a policy
 // chooses the endpoint. What it chooses by is worked out ten times a second at most.
 
+import { mixBits } from "../../http/text-hash.ts"
 import type { Endpoint } from "../endpoint.ts"
 import { anyOf, triedBefore } from "./eligible.ts"
-import { mix } from "./hash.ts"
 import { Level, type Member } from "./level.ts"
 import type { BalancerCounters, StagedBalancer } from "./load-balancer.ts"
 import type { Candidates, Policy } from "./policy.ts"
@@ -89,7 +89,7 @@ export class Tiers implements StagedBalancer {
 
   // A key's request goes the same way every time, as long as shares stay what they are.
   #draw(key: number, salt: number): number {
-    return key < 0 ? this.#means.random() : mix(key ^ mix(salt)) / 2 ** 32
+    return key < 0 ? this.#means.random() : mixBits(key ^ mixBits(salt)) / 2 ** 32
   }
 
   /** For when there is nothing to {@link pick}: what was tried already, then what is unwell. */

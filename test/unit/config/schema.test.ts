@@ -40,7 +40,7 @@ describe("configJsonSchema", () => {
     const route = schema.properties?.routes.items
     expect(route?.required).toBeUndefined()
     expect(route?.properties?.timeout.anyOf?.map((form) => form.type)).toEqual([["string", "number"], "object"])
-    expect(schema.properties?.services.additionalProperties).toMatchObject({ type: "object", required: ["endpoints"] })
+    expect(schema.properties?.listeners.items).toMatchObject({ type: "object", required: ["address"] })
   })
 
   test("is JSON", () => {

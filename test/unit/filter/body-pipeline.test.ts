@@ -69,6 +69,47 @@ test("what a peer sends at once when it is no longer held comes behind what was 
   expect(owner.holds).toEqual([true, false, true, false])
 })
 
+test("some of what is kept goes on, without the end, and the peer stays held", () => {
+  const owner = new Owner()
+  const pipeline = new BodyPipeline(owner, true)
+  const shown: string[] = []
+  const holds = seeing([], () => HOLD)
+  pipeline.add(holds, true, false, 1024)
+  pipeline.add(
+    seeing(shown, () => CONTINUE),
+    true,
+    false,
+    1024,
+  )
+  feed(pipeline, "abcdef")
+  pipeline.end(null)
+  pipeline.passSome(holds, 2)
+  pipeline.passSome(holds, 3)
+  expect([owner.passed, owner.holds]).toEqual(["abcde", [true]])
+  pipeline.resume(holds)
+  expect([owner.passed, owner.holds]).toEqual(["abcdef.", [true, false]])
+  expect(shown).toEqual(["ab", "cde", "f."])
+})
+
+test("some of nothing, of a filter that doesn't wait, or of a pipeline that is over, is nothing", () => {
+  const owner = new Owner()
+  const pipeline = new BodyPipeline(owner, true)
+  const passes = seeing([], () => CONTINUE)
+  const holds = seeing([], () => HOLD)
+  pipeline.add(passes, true, false, 1024)
+  pipeline.add(holds, true, false, 1024)
+  pipeline.passSome(holds, 2)
+  feed(pipeline, "abc")
+  pipeline.passSome(passes, 2)
+  expect(owner.passed).toBe("")
+  pipeline.passSome(holds, 10)
+  expect(owner.passed).toBe("abc")
+  feed(pipeline, "def")
+  pipeline.cancel()
+  pipeline.passSome(holds, 2)
+  expect(owner.passed).toBe("abc")
+})
+
 test("a cancelled pipeline lets nothing go, and has nobody read on", () => {
   const owner = new Owner()
   const pipeline = new BodyPipeline(owner, false)

@@ -66,6 +66,7 @@ class Play {
     const service = { name: "s", endpoints: this.endpoints, balancer, hashKey: null, retries: this.budget, mayBeHttp2: random() < 0.3 }
     const route = {
       retry: random() < 0.2 ? null : new RetryPolicy({ attempts: 3, on: ["connectFailure", "refused", "reset", "5xx", "retriable4xx"] }),
+      mirrors: null,
       hedge: random() < 0.5 ? new HedgePolicy({ after: 50, percentile: 0 }) : null,
       keepsBodies: random() < 0.7,
       perTryTimeout: random() < 0.3 ? 200 : 0,

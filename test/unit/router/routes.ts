@@ -10,6 +10,8 @@ export interface ShortMatch {
   readonly methods?: readonly string[]
   readonly headers?: Readonly<Record<string, string | ValueMatch>>
   readonly query?: Readonly<Record<string, string | ValueMatch>>
+  readonly cookies?: Readonly<Record<string, string | ValueMatch>>
+  readonly percentage?: number
 }
 
 export function matchOf(short: ShortMatch): MatchConfig {
@@ -23,6 +25,8 @@ export function matchOf(short: ShortMatch): MatchConfig {
     methods: short.methods ?? [],
     headers: values(short.headers),
     query: values(short.query),
+    ...(short.cookies === undefined ? {} : { cookies: values(short.cookies) }),
+    ...(short.percentage === undefined ? {} : { percentage: short.percentage }),
   }
 }
 

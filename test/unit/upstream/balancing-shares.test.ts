@@ -1,7 +1,7 @@
 // What share of the requests each endpoint gets, by policy: simulated, with a clock of the test's own.
 
 import { describe, expect, test } from "vitest"
-import { hashText } from "../../../gateway/upstream/load-balancing/hash.ts"
+import { hashText } from "../../../gateway/http/text-hash.ts"
 import { MaglevTable, TABLE_SIZE } from "../../../gateway/upstream/load-balancing/maglev.ts"
 import { Ring } from "../../../gateway/upstream/load-balancing/ring-hash.ts"
 import { Balanced, endpointsOf, type FakeEndpoint } from "../../support/balanced.ts"

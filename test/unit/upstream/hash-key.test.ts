@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { HashConfig } from "../../../gateway/config/balancing-model.ts"
 import { RequestHead } from "../../../gateway/http/message.ts"
-import { hashText, mix } from "../../../gateway/upstream/load-balancing/hash.ts"
+import { hashText, mixBits } from "../../../gateway/http/text-hash.ts"
 import { AffinityCookie, HashKey, NO_KEY, NOBODY } from "../../../gateway/upstream/load-balancing/hash-key.ts"
 
 function keyOf(config: HashConfig, fields: readonly (readonly [string, string])[], query?: string): number {
@@ -71,7 +71,7 @@ test("hashes are unsigned, and every bit of them changes with every character", 
   }
   // 1000 expected; 6 standard deviations are 134.
   for (const count of ones) expect(Math.abs(count - 1000)).toBeLessThan(134)
-  expect(new Set(Array.from({ length: 5000 }, (_, i) => mix(i))).size).toBe(5000)
+  expect(new Set(Array.from({ length: 5000 }, (_, i) => mixBits(i))).size).toBe(5000)
 })
 
 describe("an affinity cookie", () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { LEAST_REQUEST } from "../../../gateway/config/balancing-model.ts"
 import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
@@ -31,10 +31,10 @@ function start(): Services {
 }
 
 /** One endpoint that is unwell, while its service has others. */
-function unwell(): EndpointRecords {
+function unwell(services = config(probed), port = 1): EndpointRecords {
   const table = new EndpointTable(1)
-  const records = table.assign(config(probed))
-  table.setUnwell("api", "127.0.0.1:1", true)
+  const records = table.assign(services)
+  table.setUnwell("api", `127.0.0.1:${port}`, true)
   return records
 }
 
@@ -68,6 +68,50 @@ describe("the health of endpoints that are in use", () => {
   test("is known at once of those that are new", () => {
     const services = start()
     expect(services.build(config(probed), {}, unwell()).services.get("api")?.endpoints[0].unwell).toBe(true)
+  })
+})
+
+describe("endpoints that change", () => {
+  const at = (...ports: number[]): { api: ServiceConfig } =>
+    config({ ...probed, endpoints: ports.map((port) => ({ address: { host: "127.0.0.1", port }, weight: 1 })) })
+
+  test("change the service that is in force, and leave those that stay alone", () => {
+    const services = start()
+    const built = services.build({ ...at(1, 2), other: at(9).api }, {})
+    services.retire(built.endpoints)
+    const service = services.find("api") as Service
+    const other = services.find("other") as Service
+    const [one, two] = service.endpoints
+    const [ofOther] = other.endpoints
+    const closed = [one, two, ofOther].map((endpoint) => vi.spyOn(endpoint, "close"))
+    services.change(at(2, 3), {}, unwell(at(2, 3), 2))
+    expect(services.find("api")).toBe(service)
+    expect(service.endpoints.map(({ port }) => port)).toEqual([2, 3])
+    expect(service.endpoints[0]).toBe(two)
+    expect(service.endpoints.map(({ unwell }) => unwell)).toEqual([true, false])
+    expect(services.find("other")).toBe(other)
+    expect(other.endpoints[0]).toBe(ofOther)
+    expect(closed.map(({ mock }) => mock.calls.length)).toEqual([1, 0, 0])
+    // The next snapshot knows what there is.
+    const next = services.build(at(3), {})
+    services.retire(next.endpoints)
+    expect(closed.map(({ mock }) => mock.calls.length)).toEqual([1, 1, 1])
+  })
+
+  test("may be none, and come back", () => {
+    const services = start()
+    services.retire(services.build(at(1), {}).endpoints)
+    const service = services.find("api") as Service
+    services.change(at(), {})
+    expect(service.balancer.next(null, -1)).toBeNull()
+    services.change(at(4), {})
+    expect(service.balancer.next(null, -1)?.port).toBe(4)
+  })
+
+  test("of a service that is not in force are none of its matter", () => {
+    const services = start()
+    services.change(at(1), {})
+    expect(services.find("api")).toBeUndefined()
   })
 })
 

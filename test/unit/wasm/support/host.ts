@@ -143,6 +143,14 @@ export class FakeStream implements FilterStream {
     return true
   }
 
+  passResponse(): void {
+    this.events.push("passResponse")
+  }
+
+  note(): void {
+    this.events.push("note")
+  }
+
   reset(): void {
     this.events.push("reset")
   }

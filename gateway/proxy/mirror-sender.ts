@@ -1,0 +1,201 @@
+// Sends the copies of one worker, so many at a time to a service, and throws away what comes back. A copy is sent once: nothing
+// of it is tried again.
+
+import type { ErrorCode } from "../errors.ts"
+import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { ResponseHead } from "../http/message.ts"
+import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import type { MirrorResult } from "../telemetry/shaping-instruments.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import { NO_KEY, NOBODY } from "../upstream/load-balancing/hash-key.ts"
+import type { ConnectionWaiter } from "../upstream/pool.ts"
+import type { Service } from "../upstream/services.ts"
+import type { MirrorCopy, MirrorTarget } from "./mirror.ts"
+
+/** Copies under way from one worker to one service; what they hold of bodies is bounded by it, too. */
+const MAX_COPIES = 128
+/** Octets of an answer that are read before its connection is given up. */
+const MAX_ANSWER = 1024 * 1024
+
+export class MirrorSender {
+  readonly wheel: TimerWheel
+  readonly #onFault: (error: unknown) => void
+  /** By service, those to which copies are under way. */
+  readonly #underWay = new Map<string, number>()
+  #waiting: MirrorAttempt[] = []
+
+  /** `onFault`: a programming error showed in a copy. */
+  constructor(wheel: TimerWheel, onFault: (error: unknown) => void) {
+    this.wheel = wheel
+    this.#onFault = onFault
+  }
+
+  /** Whether a service has as many copies under way as it may. */
+  full(service: Service): boolean {
+    return (this.#underWay.get(service.name) ?? 0) >= MAX_COPIES
+  }
+
+  /** Sends a complete copy when what is being done now is done. */
+  send(copy: MirrorCopy, target: MirrorTarget): void {
+    const { name } = target.service
+    if (this.full(target.service)) return target.count("overflow")
+    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1)
+    if (this.#waiting.length === 0) setImmediate(this.#flush)
+    this.#waiting.push(new MirrorAttempt(this, copy, target))
+  }
+
+  readonly #flush = (): void => {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const attempt of waiting) {
+      try {
+        attempt.start()
+      } catch (error) {
+        this.#onFault(error)
+        attempt.abandon()
+      }
+    }
+  }
+
+  /** A copy is over. */
+  ended({ name }: Service): void {
+    const left = (this.#underWay.get(name) ?? 1) - 1
+    if (left === 0) this.#underWay.delete(name)
+    else this.#underWay.set(name, left)
+  }
+}
+
+class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner {
+  readonly #sender: MirrorSender
+  readonly #copy: MirrorCopy
+  readonly #target: MirrorTarget
+  readonly #deadline: Deadline
+  #endpoint: Endpoint | null = null
+  #connection: UpstreamStream | null = null
+  /** When it was sent, on the wheel's clock; 0 = it hasn't been. */
+  #sentAt = 0
+  #status = 0
+  #received = 0
+  #ended = false
+
+  constructor(sender: MirrorSender, copy: MirrorCopy, target: MirrorTarget) {
+    this.#sender = sender
+    this.#copy = copy
+    this.#target = target
+    this.#deadline = new Deadline(sender.wheel, this)
+  }
+
+  start(): void {
+    const { balancer, hashKey } = this.#target.service
+    const endpoint = balancer.next(null, hashKey?.of(this.#copy.head, NOBODY) ?? NO_KEY)
+    if (endpoint === null) return this.#end("failed")
+    this.#deadline.set(this.#sender.wheel.refresh() + this.#copy.timeout)
+    this.#endpoint = endpoint
+    endpoint.active++
+    endpoint.acquire(this, false)
+  }
+
+  /** Something is wrong with it. */
+  abandon(): void {
+    this.#release()
+    this.#end("failed")
+  }
+
+  needsHttp2(): boolean {
+    return this.#copy.grpc
+  }
+
+  onConnection(connection: UpstreamStream): void {
+    this.#connection = connection
+    this.#sentAt = this.#sender.wheel.refresh()
+    const { head, body, authority } = this.#copy
+    const transfer = connection.send(this, head, authority === "" ? (this.#endpoint as Endpoint).address : authority)
+    if (transfer === "none") return connection.flush()
+    body.sendTo(connection)
+    connection.sendEnd(body.trailers)
+  }
+
+  onNoConnection(code: ErrorCode): void {
+    if (code !== "overflow") this.#endpoint?.failed(code, 0)
+    this.#leave()
+    this.#end(code === "overflow" ? "overflow" : "failed")
+  }
+
+  onInformational(): void {}
+
+  onResponseHead(head: ResponseHead): boolean {
+    this.#status = head.status
+    this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0)
+    if (head.body === "length" && head.contentLength > MAX_ANSWER) this.#enough()
+    return false
+  }
+
+  onResponseBytes(_buffer: Buffer, from: number, to: number): void {
+    this.#received += to - from
+    if (this.#received > MAX_ANSWER && !this.#ended) this.#enough()
+  }
+
+  onResponseFlush(): void {}
+
+  onResponseComplete(): void {
+    this.#leave()
+  }
+
+  onResponseEnd(): void {
+    this.#answered()
+  }
+
+  onUpstreamFailed(code: ErrorCode): void {
+    this.#endpoint?.failed(code, this.#sinceSent)
+    this.#leave()
+    this.#end("failed")
+  }
+
+  onUpstreamWritable(): void {}
+
+  onTunnelEnd(): void {}
+
+  onDeadline(): void {
+    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#sinceSent)
+    this.#release()
+    this.#end("timeout")
+  }
+
+  get #sinceSent(): number {
+    return this.#sender.wheel.refresh() - this.#sentAt
+  }
+
+  // It has been answered, and the rest would only cost.
+  #enough(): void {
+    this.#release()
+    this.#answered()
+  }
+
+  #answered(): void {
+    this.#end(this.#status >= 500 ? "error" : "ok")
+  }
+
+  #leave(): void {
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    endpoint.active--
+    this.#endpoint = null
+    this.#connection = null
+  }
+
+  #release(): void {
+    const endpoint = this.#endpoint
+    const connection = this.#connection
+    this.#leave()
+    if (connection !== null) connection.cancel()
+    else endpoint?.abandon(this)
+  }
+
+  #end(result: MirrorResult): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#deadline.release()
+    this.#sender.ended(this.#target.service)
+    this.#target.count(result)
+  }
+}
