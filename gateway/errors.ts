@@ -63,6 +63,8 @@ export const errors = {
   noService: row("gateway", "no", 500, 13, "NC", false, "the route has no such backend"),
   noEndpoint: row("gateway", "no", 503, 14, "UH", false, "no endpoint available"),
   overflow: row("gateway", "no", 503, 14, "UO", false, "too many requests in flight"),
+  queueTimeout: row("gateway", "no", 503, 14, "UO,QT", false, "waited too long for a connection"),
+  overloaded: row("gateway", "no", 503, 14, "OL", false, "the gateway has too much to do"),
   connectFailure: row("upstream", "yes", 503, 14, "UF", false, "upstream connect failed"),
   connectTimeout: row("upstream", "yes", 503, 14, "UF,CT", false, "upstream connect timed out"),
   upstreamClosed: row("upstream", "if-idempotent", 502, 14, "UC", false, "upstream closed the connection"),

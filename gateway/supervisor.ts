@@ -17,11 +17,14 @@ import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments } from "./telemetry/instruments.ts"
+import { overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
 import { HealthChecker } from "./upstream/health-checker.ts"
+import { LimitsTable } from "./upstream/limits-table.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -68,6 +71,8 @@ export class Supervisor {
     onHealth: (...known) => this.#onHealth(...known),
     fault: (error) => this.#logger.log("critical", "fault in a health check", { error }),
   })
+  readonly #memory = new MemoryWatch()
+  #limits: LimitsTable | null = null
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -145,6 +150,9 @@ export class Supervisor {
     const defined = new GuestMetricsTable(guestMetrics)
     this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
     this.#registry.include(() => this.#tls.exposition)
+    const limits = new LimitsTable(size)
+    this.#limits = limits
+    this.#registry.include(() => limits.exposition)
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -152,6 +160,9 @@ export class Supervisor {
       start: {
         workers: size,
         slots: this.#instruments.worker,
+        overloadSlots: overloadSlots(this.#registry, size),
+        limits: limits.memory,
+        memoryLevel: this.#memory.memory,
         shared: createSharedStore(),
         queues: queueMemory,
         guestMetrics,
@@ -162,6 +173,7 @@ export class Supervisor {
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
       onLost: (worker) => {
         queues.forget(worker)
+        limits.forget(worker)
         this.#instruments.workerRestarted()
       },
       onCount: (running) => this.#instruments.workersRunning(running),
@@ -194,6 +206,7 @@ export class Supervisor {
       await this.#pool.terminate()
       this.#compiler.close()
       this.#health.close()
+      this.#memory.close()
       this.#changes?.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
     }
@@ -226,12 +239,15 @@ export class Supervisor {
       ports,
       tls,
       health,
+      limits: (this.#limits as LimitsTable).assign(config.services),
       slots: snapshotSlots(config, this.#instruments),
     }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
     this.#health.use(config, tls.services)
+    this.#limits?.keepOnly(config.services)
+    this.#memory.use(config.overload)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
@@ -420,6 +436,7 @@ export class Supervisor {
     this.#changes?.close()
     this.#compiler.close()
     this.#health.close()
+    this.#memory.close()
     const timeout = this.#spec?.config.drain.timeout ?? 0
     this.#logger.log("info", "draining", { timeoutMs: timeout })
     const finished = (await this.#pool?.drain(timeout)) ?? true
@@ -436,6 +453,7 @@ export class Supervisor {
     this.#changes?.close()
     this.#compiler.close()
     this.#health.close()
+    this.#memory.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

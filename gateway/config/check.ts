@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkPriority, checkServiceLimits } from "./check-limits.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -171,6 +172,7 @@ class Checker implements Checked, Reporter {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
+      if (isKnown(service)) checkServiceLimits(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -262,6 +264,7 @@ class Checker implements Checked, Reporter {
       this.#paths(route, i)
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
+      checkPriority(route, ["routes", i], this.#written.overload !== null, this)
     }
   }
 

@@ -1,6 +1,14 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type {
+  AdaptiveConcurrencyConfig,
+  AdmissionControlConfig,
+  CircuitBreakerConfig,
+  OverloadConfig,
+  RoutePriority,
+} from "./limits-model.ts"
+
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
   readonly host: string
@@ -17,6 +25,8 @@ export interface Config {
   readonly accessLog: "off" | "errors" | "all"
   /** `timeout`: ms running exchanges get at shutdown; default 30 s. */
   readonly drain: { readonly timeout: number }
+  /** Null: nothing is refused because the gateway has too much to do. */
+  readonly overload: OverloadConfig | null
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -226,6 +236,11 @@ export interface ServiceConfig {
   }
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
+  readonly circuitBreaker: CircuitBreakerConfig
+  /** Undefined: off. */
+  readonly adaptiveConcurrency?: AdaptiveConcurrencyConfig | undefined
+  /** Undefined: off. */
+  readonly admissionControl?: AdmissionControlConfig | undefined
 }
 
 /** One version of a filter. Every exchange is given to one of them, by their weights. */
@@ -393,6 +408,8 @@ export interface RouteConfig {
   }
   /** Undefined: only what proves to have reached no service is sent again. */
   readonly retry?: RetryConfig | undefined
+  /** Default normal. */
+  readonly priority: RoutePriority
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }

@@ -1,6 +1,7 @@
 // What users write in a route, as zod schemas: matches, actions, edits and their short forms, which are expanded here.
 
 import * as z from "zod"
+import { routePriority } from "./limits-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
 import { wrongRegex } from "./regex.ts"
@@ -396,6 +397,9 @@ export const routeSchema = object(
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),
     timeout: routeTimeout.optional().describe("A duration for the whole exchange, or { request, perTry, idle }. Default 15s."),
     retry: retry.optional().describe("When a request is sent again. Default: only when it has certainly reached no service."),
+    priority: routePriority
+      .default("normal")
+      .describe("Which exchanges are refused first while the gateway has too much to do: low, then normal, then high. Default normal."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },

@@ -11,9 +11,9 @@ import { Exchanges } from "../../../gateway/proxy/exchange.ts"
 import { LocalReplies } from "../../../gateway/proxy/local-reply.ts"
 import type { Plane } from "../../../gateway/proxy/plane.ts"
 import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
-import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import { actingFilter } from "../../support/acting-filter.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 let now: number
 let wheel: TimerWheel
@@ -60,7 +60,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
     abandon() {},
   }
   const none = { empty: true }
-  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
+  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, limits: limitsOf() }
   const backend = { name: "api", service, slots: {}, request: none, response: none }
   const route = {
     filters,

@@ -44,6 +44,7 @@ export function routeOf(
     filters: [],
     action: { kind: "forward", backends: [] },
     timeout: { request: 15_000, perTry: 0, idle: 300_000, grpc: 0 },
+    priority: "normal",
     grpcWeb: false,
     headers: { request: NO_EDITS, response: NO_EDITS },
   }
