@@ -9,6 +9,8 @@ import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { Admission } from "./admission.ts"
+import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { Endpoint } from "./endpoint.ts"
 import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
@@ -49,9 +51,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #held: number
   #attempts = 0
   #retried = false
+  /** Its connection had served others before. */
+  #reused = false
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When its request left, on the wheel's clock; 0 = it hasn't. */
+  #sentAt = 0
+  readonly #admission: Admission
   #starting = false
   #ended = false
   #status = 0
@@ -61,6 +68,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   constructor(owner: CalloutOwner, service: Service, callout: Callout, handler: CalloutHandler) {
     this.#owner = owner
     this.#service = service
+    this.#admission = new Admission(service.limits, owner.wheel)
     this.#callout = callout
     this.#handler = handler
     this.#head = requestHead(callout)
@@ -71,6 +79,11 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
     const { timeout } = this.#callout
+    if (!this.#admission.begin()) {
+      this.#owner.count(this.#service.name, "overflows")
+      this.#end()
+      return false
+    }
     this.#starting = true
     this.#attempt(false)
     this.#starting = false
@@ -87,11 +100,18 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   }
 
   #attempt(fresh: boolean): void {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    let endpoint = this.#service.balancer.next(this.#tried)
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.#attempts++
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried)
+      if (endpoint === null) {
+        this.#owner.count(this.#service.name, "overflows")
+        return this.#fail("overflow", "endpoint")
+      }
+    }
     this.#endpoint = endpoint
-    endpoint.active++
+    this.#sentAt = 0
     endpoint.acquire(this, fresh)
   }
 
@@ -101,7 +121,9 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
-    if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
+    this.#sentAt = this.#owner.wheel.refresh()
+    this.#reused = connection.uses > 0
+    if (this.#reused) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout
     const transfer = connection.send(this, this.#head, this.#head.authority)
     if (transfer === "none") return connection.flush()
@@ -115,7 +137,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     this.#leaveEndpoint()
     const { name, endpoints } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS) {
+    else endpoint.failed(code, 0)
+    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       const tried = this.#tried
       tried.push(endpoint)
@@ -130,6 +153,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onInformational(): void {}
 
   onResponseHead(head: ResponseHead): boolean {
+    this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
       return false
@@ -167,12 +192,13 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
+    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method))
-    if (repeatable && !this.#retried) {
+    if (repeatable && !this.#retried && (retryable === "yes" || this.#reused || this.#admission.takeRetry())) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -188,6 +214,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onDeadline(): void {
     const where = this.#endpoint?.address ?? ""
+    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#owner.wheel.now - this.#sentAt)
     this.#releaseEndpoint()
     this.#fail("responseTimeout", where)
   }
@@ -201,7 +228,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }
@@ -216,12 +243,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   #fail(code: ErrorCode, details: string): void {
     if (this.#ended) return
+    this.#admission.failed(code)
     this.#end()
     if (!this.#starting) this.#owner.fail(this.#handler, code, details)
   }
 
   #end(): void {
     this.#ended = true
+    this.#admission.end()
     this.#deadline.release()
     this.#owner.ended(this.#held)
   }

@@ -11,6 +11,8 @@ import { grpcFrame, MessageReader, type MessageSink } from "../http/grpc-frames.
 import { decodeGrpcMessage, grpcStatusOfHttp, NO_STATUS, OTHER_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { Admission } from "./admission.ts"
+import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { CalloutCount } from "./callout.ts"
 import type { Endpoint } from "./endpoint.ts"
 import type { ConnectionWaiter } from "./pool.ts"
@@ -59,6 +61,10 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When its head left, on the wheel's clock; 0 = it hasn't. */
+  #sentAt = 0
+  #answered = false
+  readonly #admission: Admission
   #starting = false
   #ended = false
   /** More waits to be sent than may: it ends, though not within the call that says so. */
@@ -86,6 +92,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   constructor(owner: GrpcOwner, service: Service, callout: GrpcCallout, handler: GrpcHandler) {
     this.#owner = owner
     this.#service = service
+    this.#admission = new Admission(service.limits, owner.wheel)
     this.#handler = handler
     this.#timeout = callout.timeout
     this.#unary = callout.unary
@@ -95,6 +102,11 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
+    if (!this.#admission.begin()) {
+      this.#owner.count(this.#service.name, "overflows")
+      this.#end()
+      return false
+    }
     this.#starting = true
     this.#attempt(false)
     this.#starting = false
@@ -103,11 +115,18 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   #attempt(fresh: boolean): void {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    let endpoint = this.#service.balancer.next(this.#tried)
     if (endpoint === null) return this.#fail("noEndpoint")
     this.#attempts++
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried)
+      if (endpoint === null) {
+        this.#owner.count(this.#service.name, "overflows")
+        return this.#fail("overflow")
+      }
+    }
     this.#endpoint = endpoint
-    endpoint.active++
+    this.#sentAt = 0
     endpoint.acquire(this, fresh)
   }
 
@@ -117,6 +136,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#sentAt = this.#owner.wheel.refresh()
     if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
     connection.send(this, this.#head, this.#head.authority)
     this.#sendWaiting(connection)
@@ -128,7 +148,8 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     this.#leaveEndpoint()
     const { name, endpoints } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS) {
+    else endpoint.failed(code, 0)
+    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       const tried = this.#tried
       tried.push(endpoint)
@@ -195,19 +216,22 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onResponseHead(head: ResponseHead): boolean {
     const { fields } = head
+    this.#answered = true
+    const status = fields.has("grpc-status") ? statusOf(fields) : -1
+    this.#endpoint?.answered(head.status, status, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#admission.answered(head.status, status)
     if (this.#kept !== null) {
       this.#release(this.#kept.length + MESSAGE_COST)
       this.#kept = null
     }
     if (!isGrpcType(fields.get("content-type"))) {
-      const status = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
-      this.#endWith(head, status, `answered with HTTP status ${head.status} and no gRPC`)
+      const code = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
+      this.#endWith(head, code, `answered with HTTP status ${head.status} and no gRPC`)
       return false
     }
     const metadata = fields.entries()
     // One of trailers alone has nothing but those.
-    if (fields.has("grpc-status")) {
-      const status = statusOf(fields)
+    if (status !== -1) {
       const text = decodeGrpcMessage(fields.get("grpc-message") ?? "")
       this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
       this.#endWith(head, status, text)
@@ -284,6 +308,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onUpstreamFailed(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
+    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (errors[code].retryable === "yes" && this.#unary && !this.#retried) return this.#sendAgain(endpoint)
@@ -307,8 +332,9 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   onDeadline(): void {
-    if (this.#overfull) this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be sent")
-    else this.#fail("responseTimeout")
+    if (this.#overfull) return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be sent")
+    if (this.#sentAt > 0 && !this.#answered) this.#endpoint?.failed("responseTimeout", this.#owner.wheel.now - this.#sentAt)
+    this.#fail("responseTimeout")
   }
 
   // ------------------------------------------------------------------------------------------------------------------ end
@@ -320,6 +346,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   #fail(code: ErrorCode): void {
+    if (!this.#ended) this.#admission.failed(code)
     this.#giveUp(errors[code].grpcStatus, code)
   }
 
@@ -333,6 +360,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   #end(): void {
     this.#ended = true
+    this.#admission.end()
     this.#unsent = []
     this.#kept = null
     this.#deadline.release()
@@ -354,7 +382,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }

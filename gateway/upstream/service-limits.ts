@@ -188,6 +188,11 @@ export class ServiceLimits implements ConnectionLimits, DeadlineOwner {
     return false
   }
 
+  /** There are as many connections as may be. */
+  get connectionsFull(): boolean {
+    return this.#connections.value >= this.#settings.circuitBreaker.maxConnections
+  }
+
   releaseConnection(): void {
     this.#connections.release()
     if (this.#blocked.size > 0) this.#askAgain()
