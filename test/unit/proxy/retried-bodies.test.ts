@@ -58,6 +58,8 @@ function begin(filters: readonly HttpFilter[] = []): void {
       waiter = waiting
     },
     abandon() {},
+    begin: () => true,
+    end() {},
     answered() {},
     failed() {},
   }
@@ -88,6 +90,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       accessLog: { wants: () => false },
       replies: new LocalReplies(),
       random: () => 0.5,
+      overload: { sheds: () => false },
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },
