@@ -39,8 +39,8 @@ function row(
 
 /**
  * Response flags follow Envoy's letters where Envoy has the same case: DC client gone, DPE client broke the protocol,
- * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
- * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
+ * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached (QT: waited too long), UT time-out, UC upstream
+ * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: OL the gateway has too much to do, RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
  * its limit, LR reply by a filter, MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
  */
