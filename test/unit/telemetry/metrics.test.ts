@@ -279,6 +279,8 @@ describe("instruments", () => {
       "sluice_upstream_connections_active 1",
       "sluice_upstream_connections_reused_total 0",
       "sluice_upstream_retries_total 0",
+      "sluice_upstream_hedges_total 0",
+      "sluice_upstream_hedges_won_total 0",
       "sluice_upstream_requests_pending 2",
       "sluice_upstream_overflows_total 0",
     ])
