@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { OverloadGuard } from "../../../gateway/listener/overload-guard.ts"
-import { HIGH, LOW, NORMAL } from "../../../gateway/resilience/overload.ts"
+import { HIGH, LOW, NORMAL, type Priority } from "../../../gateway/resilience/overload.ts"
 
 class Thread {
   now = 0
@@ -24,7 +24,7 @@ class Thread {
   }
 
   get sheds(): boolean[] {
-    return [LOW, NORMAL, HIGH].map((priority) => this.guard.sheds(priority))
+    return ([LOW, NORMAL, HIGH] as Priority[]).map((priority) => this.guard.sheds(priority))
   }
 }
 
