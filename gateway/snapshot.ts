@@ -11,6 +11,7 @@ import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } f
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { HealthSlots } from "./upstream/health-table.ts"
+import type { LimitCells } from "./upstream/limits-table.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import type { WasmFilter, WasmRuntime } from "./wasm/runtime.ts"
@@ -37,6 +38,7 @@ export interface SnapshotSpec {
   readonly health: HealthSlots
   /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
   readonly weights: Readonly<Record<string, readonly number[]>>
+  readonly limits: LimitCells
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -59,7 +61,7 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.health)
+    const built = services.build(spec.config.services, spec.tls.services, spec.health, spec.limits)
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])

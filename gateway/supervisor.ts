@@ -19,11 +19,14 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
+import { overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
 import { HealthChecker } from "./upstream/health-checker.ts"
+import { LimitsTable } from "./upstream/limits-table.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -82,6 +85,8 @@ export class Supervisor {
     },
     inTurn: (change) => this.#inTurn(change),
   })
+  readonly #memory = new MemoryWatch()
+  #limits: LimitsTable | null = null
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -159,6 +164,9 @@ export class Supervisor {
     const defined = new GuestMetricsTable(guestMetrics)
     this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
     this.#registry.include(() => this.#tls.exposition)
+    const limits = new LimitsTable(size)
+    this.#limits = limits
+    this.#registry.include(() => limits.exposition)
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -166,6 +174,9 @@ export class Supervisor {
       start: {
         workers: size,
         slots: this.#instruments.worker,
+        overloadSlots: overloadSlots(this.#registry, size),
+        limits: limits.memory,
+        memoryLevel: this.#memory.memory,
         shared: createSharedStore(),
         queues: queueMemory,
         guestMetrics,
@@ -176,6 +187,7 @@ export class Supervisor {
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
       onLost: (worker) => {
         queues.forget(worker)
+        limits.forget(worker)
         this.#instruments.workerRestarted()
       },
       onCount: (running) => this.#instruments.workersRunning(running),
@@ -211,6 +223,7 @@ export class Supervisor {
       await this.#pool.terminate()
       this.#compiler.close()
       this.#health.close()
+      this.#memory.close()
       this.#changes?.close()
       this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
@@ -239,12 +252,16 @@ export class Supervisor {
     const health = this.#health.slots(config)
     const slots = snapshotSlots(config, this.#instruments)
     const canaries = this.#canaries.prepare(config, slots.routes)
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, slots, weights: canaries.weights }
+    const limits = (this.#limits as LimitsTable).assign(config.services)
+    const { weights } = canaries
+    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, limits, slots, weights }
     const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
     canaries.commit()
     this.#health.use(config, tls.services)
+    this.#limits?.keepOnly(config.services)
+    this.#memory.use(config.overload)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#instruments.generation(spec.generation)
@@ -421,6 +438,7 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#health.close()
+    this.#memory.close()
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -431,6 +449,7 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#changeNothing()
     this.#health.close()
+    this.#memory.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

@@ -10,6 +10,7 @@ import type { SocketAddresses } from "./http/socket-addresses.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
 import { AutoListener } from "./listener/auto-listener.ts"
 import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
+import { OverloadGuard } from "./listener/overload-guard.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
@@ -24,6 +25,7 @@ import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
+import { LimitsMemory } from "./upstream/limits-memory.ts"
 import { Services } from "./upstream/services.ts"
 import { SAMPLE } from "./wasm/filter-metrics.ts"
 import { GuestMetricsTable } from "./wasm/guest-metrics.ts"
@@ -62,6 +64,7 @@ class Worker {
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #services: Services
+  readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
   readonly #wasm: WasmRuntime
   readonly #listenerMeans: ListenerMeans
@@ -104,9 +107,23 @@ class Worker {
       wheel: this.#wheel,
       random: Math.random,
       workers: start.workers,
+      memory: new LimitsMemory(start.limits, start.workers, start.index),
+      epoch: performance.timeOrigin,
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
+    const { shed, level, lag } = start.overloadSlots
+    this.#overload = new OverloadGuard({
+      memory: start.memoryLevel,
+      random: Math.random,
+      now: () => performance.now(),
+      onShed: (priority) => this.#metrics.add(shed + priority, 1),
+      onLook: (now, delay) => {
+        this.#metrics.set(level + start.index, now)
+        this.#metrics.set(lag + start.index, delay / 1000)
+      },
+    })
+    this.#overload.start()
     this.#queues = new SharedQueueStore(start.queues, { thread: start.index, wake: (worker) => post({ kind: "queue", worker }) })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
@@ -132,6 +149,7 @@ class Worker {
       this.#reportFilters()
       // A thread that died between its item and the message about it leaves nobody else to say so.
       this.#queues.poll()
+      this.#services.yieldConnections()
     }, STATUS_INTERVAL).unref()
   }
 
@@ -267,6 +285,7 @@ class Worker {
     this.#snapshot = snapshot
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
+    this.#overload.use(spec.config.overload)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {
       if (addresses.get(name) === bound.address) {
@@ -296,6 +315,7 @@ class Worker {
       replies: new LocalReplies(),
       random: Math.random,
       epoch: performance.timeOrigin,
+      overload: this.#overload,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
     }
     return this.#meansOnce

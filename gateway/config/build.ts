@@ -44,8 +44,14 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services))
-    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "", tls: serviceTls(service.tls, baseDir) }
+  for (const [name, service] of Object.entries(written.services)) {
+    services[name] = {
+      ...service,
+      proxyProtocol: service.proxyProtocol ?? "",
+      tls: serviceTls(service.tls, baseDir),
+      circuitBreaker: { ...service.circuitBreaker, queueTimeout: service.circuitBreaker.queueTimeout ?? service.connectTimeout },
+    }
+  }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -54,6 +60,7 @@ export function build(written: Written, baseDir: string): Config {
     log: written.log,
     accessLog: written.accessLog,
     drain: written.drain,
+    overload: written.overload,
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
@@ -179,6 +186,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
       propagate: written.timeout?.propagate ?? false,
       grpc: written.timeout?.request ?? 0,
     },
+    priority: written.priority,
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
     retry: retry(written.retry),

@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkCanary } from "./check-canary.ts"
+import { checkPriority, checkServiceLimits } from "./check-limits.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -172,6 +173,7 @@ class Checker implements Checked, Reporter {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
+      if (isKnown(service)) checkServiceLimits(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -264,6 +266,7 @@ class Checker implements Checked, Reporter {
       this.#timeouts(route, i)
       this.#forwardsOnly(route, i)
       checkCanary(route, ["routes", i], this)
+      checkPriority(route, ["routes", i], this.#written.overload !== null, this)
     }
   }
 

@@ -2,6 +2,13 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { CanaryConfig } from "./canary-model.ts"
+import type {
+  AdaptiveConcurrencyConfig,
+  AdmissionControlConfig,
+  CircuitBreakerConfig,
+  OverloadConfig,
+  RoutePriority,
+} from "./limits-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -19,6 +26,8 @@ export interface Config {
   readonly accessLog: "off" | "errors" | "all"
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
+  /** Null: nothing is refused because the gateway has too much to do. */
+  readonly overload: OverloadConfig | null
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -228,6 +237,11 @@ export interface ServiceConfig {
   }
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
+  readonly circuitBreaker: CircuitBreakerConfig
+  /** Undefined: off. */
+  readonly adaptiveConcurrency?: AdaptiveConcurrencyConfig | undefined
+  /** Undefined: off. */
+  readonly admissionControl?: AdmissionControlConfig | undefined
 }
 
 /** One version of a filter. Every exchange is given to one of them, by their weights. */
@@ -413,6 +427,8 @@ export interface RouteConfig {
   readonly retry: RetryConfig | null
   /** Null: no request is sent to two endpoints at once. */
   readonly hedge: HedgeConfig | null
+  /** Default normal. */
+  readonly priority: RoutePriority
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }

@@ -2,6 +2,7 @@
 
 import * as z from "zod"
 import { canary } from "./canary-schema.ts"
+import { routePriority } from "./limits-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
 import { wrongRegex } from "./regex.ts"
@@ -412,6 +413,9 @@ export const routeSchema = object(
       .describe(
         "Requests that may be repeated and have no answer in time are sent to a second endpoint as well; the first answer is taken. Default: never.",
       ),
+    priority: routePriority
+      .default("normal")
+      .describe("Which exchanges are refused first while the gateway has too much to do: low, then normal, then high. Default normal."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },

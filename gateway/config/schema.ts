@@ -3,6 +3,7 @@
 
 import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
+import { adaptiveConcurrency, admissionControl, circuitBreaker, overload } from "./limits-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
@@ -165,6 +166,11 @@ export const serviceSchema = object(
       .prefault({})
       .describe("What the service may send."),
     healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
+    circuitBreaker: circuitBreaker.prefault({}).describe("How much may be under way at the service, over all workers."),
+    adaptiveConcurrency: adaptiveConcurrency
+      .optional()
+      .describe("Finds out how many requests at a time the service answers fast; over it: 503. Default: off."),
+    admissionControl: admissionControl.optional().describe("Keeps a share of requests from a service that fails: 503. Default: off."),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )
@@ -326,6 +332,9 @@ export const configSchema = object(
     )
       .prefault({})
       .describe("What happens at shutdown."),
+    overload: overload
+      .prefault({})
+      .describe("When the gateway itself has too much to do: exchanges are refused by their route's priority."),
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),

@@ -8,6 +8,8 @@ import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
+import { Admission } from "../upstream/admission.ts"
+import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt, type AttemptOwner, type ResponseOwner } from "./attempt.ts"
@@ -59,9 +61,12 @@ export class Attempts implements AttemptOwner {
   /** One that races it. */
   #rival: Attempt | null = null
   #tried: Endpoint[] | null = null
+  /** All endpoints had as much under way as they may, the last time one was looked for. */
+  #full = false
   /** It was sent again because it was safe, whatever its route says. */
   #repeated = false
   #retry: RetryRun | null = null
+  readonly #admission: Admission
   /** What may have to be sent again; null = nothing, or nothing that could be. */
   #body: ReplayBuffer | null = null
   #bodyStarted = false
@@ -76,6 +81,7 @@ export class Attempts implements AttemptOwner {
     this.#backend = backend
     const service = backend.service as Service
     this.#service = service
+    this.#admission = new Admission(service.limits, plane.means.wheel)
     this.#head = head
     this.#authority = authority
     this.needsHttp2 = grpc
@@ -88,9 +94,24 @@ export class Attempts implements AttemptOwner {
     }
   }
 
-  /** Begins with the first attempt. */
+  /** Begins with the first attempt, if its service may have one request more. */
   start(): void {
-    this.#attempt(false)
+    if (this.#admission.begin()) return this.#attempt(false)
+    this.#count("overflows")
+    this.owner.onUnanswered("overflow", this.#admission.refusal)
+  }
+
+  // No attempt has got, or will get, a response.
+  #unanswered(code: ErrorCode, details: string): void {
+    this.#admission.failed(code)
+    this.#admission.end()
+    this.owner.onUnanswered(code, details)
+  }
+
+  /** The response that was chosen has come to its end. */
+  onComplete(): void {
+    this.#admission.end()
+    this.owner.onResponseComplete()
   }
 
   // ------------------------------------------------------------------------------------------- the request's body
@@ -155,6 +176,7 @@ export class Attempts implements AttemptOwner {
     this.#rival?.cancel()
     this.#current = null
     this.#rival = null
+    this.#admission.end()
   }
 
   /** The exchange is over, and so is whatever its service had to count it for. */
@@ -165,6 +187,7 @@ export class Attempts implements AttemptOwner {
 
   // Nothing is sent again from here on.
   #settle(): void {
+    this.#admission.endRetry()
     this.#retry?.settle()
     this.#retry = null
     this.#body = null
@@ -174,13 +197,22 @@ export class Attempts implements AttemptOwner {
 
   #attempt(fresh: boolean): void {
     const attempt = this.#launch(fresh)
-    if (attempt === null) this.owner.onUnanswered("noEndpoint", "")
+    if (attempt !== null) return
+    if (!this.#full) return this.#unanswered("noEndpoint", "")
+    this.#count("overflows")
+    this.#unanswered("overflow", "endpoint")
   }
 
-  // Null when there is no endpoint, or none but `taken`.
+  // Null when there is no endpoint, or none but `taken`, or all are full.
   #launch(fresh: boolean, taken: Endpoint | null = null): Attempt | null {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    let endpoint = this.#service.balancer.next(this.#tried)
+    this.#full = false
     if (endpoint === null || endpoint === taken) return null
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried)
+      this.#full = endpoint === null
+      if (endpoint === null) return null
+    }
     const { perTryTimeout } = this.#route
     this.count++
     this.address = endpoint.address
@@ -198,7 +230,8 @@ export class Attempts implements AttemptOwner {
 
   onConnected(attempt: Attempt, connection: UpstreamStream): void {
     const { endpoint } = attempt
-    if (connection.uses > 0) this.#count("reused")
+    attempt.reused = connection.uses > 0
+    if (attempt.reused) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
@@ -228,6 +261,7 @@ export class Attempts implements AttemptOwner {
   /** `attempt` is over; whether another one still runs. */
   #gone(attempt: Attempt): boolean {
     this.#markTried(attempt.endpoint)
+    this.#admission.endRetry()
     if (attempt === this.#current) {
       this.#current = this.#rival
       this.#rival = null
@@ -254,7 +288,7 @@ export class Attempts implements AttemptOwner {
     }
     const retry = this.#retries()
     if (retry?.takeAfterFailure(code, true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered(code, `${endpoint.address} ${details}`)
+    this.#unanswered(code, `${endpoint.address} ${details}`)
   }
 
   #hasUntried(): boolean {
@@ -268,15 +302,19 @@ export class Attempts implements AttemptOwner {
     if (attempt.discarded) return this.onDiscarded(attempt)
     const { endpoint } = attempt
     endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    // A tunnel that ends as it should has no details.
-    if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
+    if (this.answered) {
+      // A tunnel that ends as it should has no details.
+      if (details !== "") this.#admission.cutShort()
+      this.#admission.end()
+      return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
+    }
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
     // What was refused unseen may be repeated whatever it is.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && this.#idempotent)
-    if (repeatable && !this.#repeated && !this.#bodyStarted) {
+    if (repeatable && !this.#repeated && !this.#bodyStarted && this.#affordable(retryable === "yes" || attempt.reused)) {
       this.#repeated = true
       this.#count("retries")
       return this.#attempt(true)
@@ -284,7 +322,13 @@ export class Attempts implements AttemptOwner {
     const retry = this.#retries()
     if (retry?.takeAfterFailure(code, unanswered, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
     // Cut short, but the client has seen nothing of it: it gets a whole answer.
-    this.owner.onUnanswered(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+    this.#unanswered(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+  }
+
+  // Whether its service can stand the request once more. `free`: the request was not looked at, or its connection had
+  // been waiting and was closing; then no more of them can come than there were connections.
+  #affordable(free: boolean): boolean {
+    return free || this.#admission.takeRetry()
   }
 
   onHead(attempt: Attempt, head: ResponseHead): boolean {
@@ -318,6 +362,7 @@ export class Attempts implements AttemptOwner {
         return false
       }
     }
+    this.#admission.answered(status, grpcStatus)
     this.#choose(attempt, now)
     return this.owner.onResponseHead(head)
   }
@@ -424,7 +469,7 @@ export class Attempts implements AttemptOwner {
     if (this.#gone(attempt)) return
     const retry = this.#retries()
     if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered("perTryTimeout", endpoint.address)
+    this.#unanswered("perTryTimeout", endpoint.address)
   }
 
   /** The exchange is out of time: so are the attempts that have sent all they had to. */
@@ -435,6 +480,7 @@ export class Attempts implements AttemptOwner {
         if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
       }
     }
+    if (!this.answered) this.#admission.failed(code)
     this.cancel()
   }
 

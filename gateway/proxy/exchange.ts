@@ -110,6 +110,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.#matchedPrefix = match.matchedPrefix
     if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
     if (route.grpcWeb && head.method === "POST") this.#openWeb()
+    if (plane.means.overload.sheds(route.priority)) return this.#fail("overloaded", "")
     if (this.grpc !== null && !this.#admitCall(this.grpc)) return
     if (head.saysForwarded && !this.#admitTimeout(head)) return
     this.#arm()

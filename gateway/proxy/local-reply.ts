@@ -14,6 +14,9 @@ export interface Reply {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** Errors that are over when there is less to do, and after how many seconds a client may see whether it is so. */
+const BUSY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["overflow", "queueTimeout", "overloaded"])
+const RETRY_AFTER = "1"
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
 
@@ -58,6 +61,7 @@ export class LocalReplies {
     const row = errors[code]
     if (isGrpc(request)) return this.#grpc(row.grpcStatus, row.text, [])
     const head = newHead(row.status)
+    if (BUSY.has(code)) head.fields.add("retry-after", RETRY_AFTER)
     const accept = request.fields.get("accept")
     if (accept?.includes("application/problem+json")) {
       head.fields.add("content-type", "application/problem+json")

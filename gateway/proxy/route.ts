@@ -3,6 +3,7 @@
 import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "../config/model.ts"
 import type { HttpFilter } from "../filter/filter.ts"
 import { HedgePolicy } from "../resilience/hedge.ts"
+import { HIGH, LOW, NORMAL, type Priority } from "../resilience/overload.ts"
 import { RetryPolicy } from "../resilience/retry.ts"
 import { HeaderEditor } from "../router/header-edits.ts"
 import { WeightedSplit } from "../router/split.ts"
@@ -30,6 +31,7 @@ export interface RouteParts {
   readonly weights?: readonly number[] | undefined
 }
 
+const PRIORITIES: Readonly<Record<RouteConfig["priority"], Priority>> = { low: LOW, normal: NORMAL, high: HIGH }
 const noEdits = new HeaderEditor({ remove: [], set: [], add: [] })
 
 export class Route {
@@ -47,6 +49,7 @@ export class Route {
   /** Services are told how long an answer is wanted. */
   readonly propagatesTimeout: boolean
   readonly grpcWeb: boolean
+  readonly priority: Priority
   readonly request: HeaderEditor
   readonly response: HeaderEditor
   readonly redirect: RedirectConfig | null = null
@@ -71,6 +74,7 @@ export class Route {
     this.keepsBodies = config.retry?.keepsBodies === true || config.hedge !== null
     this.propagatesTimeout = config.timeout.propagate
     this.grpcWeb = config.grpcWeb
+    this.priority = PRIORITIES[config.priority]
     this.request = new HeaderEditor(config.headers.request)
     this.response = new HeaderEditor(config.headers.response)
     this.allowsTrace = config.matches.some((match) => match.methods.includes("TRACE"))

@@ -5,6 +5,7 @@ import { errors } from "../errors.ts"
 import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
+import { limitMetrics, type ServiceLimitSlots } from "./limit-instruments.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
 /** Label value where there is no route or no service. */
@@ -106,7 +107,7 @@ export interface TcpSlots {
 }
 
 /** Slots of a service. */
-export interface ServiceSlots {
+export interface ServiceSlots extends ServiceLimitSlots {
   /** Counter: connections opened. */
   readonly connects: number
   /** Counter: attempts to connect that failed or timed out. */
@@ -288,6 +289,7 @@ export class Instruments {
         help: "Requests refused because too many waited for a connection",
         ...byService,
       }),
+      ...limitMetrics(registry, byService),
     }
     const filter = ["filter", "version"]
     this.#filter = {

@@ -9,6 +9,8 @@ import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { Admission } from "./admission.ts"
+import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { Endpoint } from "./endpoint.ts"
 import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
@@ -49,11 +51,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #held: number
   #attempts = 0
   #retried = false
+  /** Its connection had served others before. */
+  #reused = false
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
   /** When its request left, on the wheel's clock; 0 = it hasn't. */
   #sentAt = 0
+  readonly #admission: Admission
   #starting = false
   #ended = false
   #status = 0
@@ -63,6 +68,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   constructor(owner: CalloutOwner, service: Service, callout: Callout, handler: CalloutHandler) {
     this.#owner = owner
     this.#service = service
+    this.#admission = new Admission(service.limits, owner.wheel)
     this.#callout = callout
     this.#handler = handler
     this.#head = requestHead(callout)
@@ -73,6 +79,11 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
     const { timeout } = this.#callout
+    if (!this.#admission.begin()) {
+      this.#owner.count(this.#service.name, "overflows")
+      this.#end()
+      return false
+    }
     this.#starting = true
     this.#attempt(false)
     this.#starting = false
@@ -89,12 +100,18 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   }
 
   #attempt(fresh: boolean): void {
-    const endpoint = this.#service.balancer.next(this.#tried)
+    let endpoint = this.#service.balancer.next(this.#tried)
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.#attempts++
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried)
+      if (endpoint === null) {
+        this.#owner.count(this.#service.name, "overflows")
+        return this.#fail("overflow", "endpoint")
+      }
+    }
     this.#endpoint = endpoint
     this.#sentAt = 0
-    endpoint.active++
     endpoint.acquire(this, fresh)
   }
 
@@ -105,7 +122,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
     this.#sentAt = this.#owner.wheel.refresh()
-    if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
+    this.#reused = connection.uses > 0
+    if (this.#reused) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout
     const transfer = connection.send(this, this.#head, this.#head.authority)
     if (transfer === "none") return connection.flush()
@@ -136,6 +154,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onResponseHead(head: ResponseHead): boolean {
     this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
       return false
@@ -179,7 +198,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     // was refused unseen.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method))
-    if (repeatable && !this.#retried) {
+    if (repeatable && !this.#retried && (retryable === "yes" || this.#reused || this.#admission.takeRetry())) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -209,7 +228,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }
@@ -224,12 +243,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   #fail(code: ErrorCode, details: string): void {
     if (this.#ended) return
+    this.#admission.failed(code)
     this.#end()
     if (!this.#starting) this.#owner.fail(this.#handler, code, details)
   }
 
   #end(): void {
     this.#ended = true
+    this.#admission.end()
     this.#deadline.release()
     this.#owner.ended(this.#held)
   }

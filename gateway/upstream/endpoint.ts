@@ -5,8 +5,17 @@ import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
+import type { EndpointCaps } from "./endpoint-caps.ts"
 import type { EndpointHealthView } from "./health-table.ts"
-import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
+import {
+  type ConnectionLimits,
+  type ConnectionWaiter,
+  Pool,
+  type PoolOwner,
+  type PoolSettings,
+  UNLIMITED,
+  type UpstreamCounters,
+} from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
 export type UpstreamProtocol = "http1" | "h2" | "auto"
@@ -25,9 +34,12 @@ export class Endpoint implements PoolOwner {
   active = 0
   /** What probes say of it; null = it is not probed. */
   health: EndpointHealthView | null = null
+  /** What it may have under way, over all workers; null = its service sets no caps. */
+  caps: EndpointCaps | null = null
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
+  readonly #limits: ConnectionLimits
   readonly #http1: Pool | null
   readonly #http2: Pool | null
   /** Connections beside the pools. */
@@ -43,6 +55,7 @@ export class Endpoint implements PoolOwner {
     settings: PoolSettings,
     wheel: TimerWheel,
     counters: UpstreamCounters,
+    limits: ConnectionLimits = UNLIMITED,
   ) {
     this.host = host
     this.port = port
@@ -51,14 +64,15 @@ export class Endpoint implements PoolOwner {
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
+    this.#limits = limits
     const target = { host, port, tls }
     this.target = target
     if (protocol === "auto" && tls !== null) {
-      this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this)
+      this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this, limits)
       this.#http2 = null
     } else {
-      this.#http1 = protocol === "h2" ? null : new Pool(target, "http1", settings, wheel, counters, this)
-      this.#http2 = protocol === "http1" ? null : new Pool(target, "h2", settings, wheel, counters, this)
+      this.#http1 = protocol === "h2" ? null : new Pool(target, "http1", settings, wheel, counters, this, limits)
+      this.#http2 = protocol === "http1" ? null : new Pool(target, "h2", settings, wheel, counters, this, limits)
     }
   }
 
@@ -83,7 +97,11 @@ export class Endpoint implements PoolOwner {
 
   /** A connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the next two. */
   begins(): boolean {
-    if (this.connections >= this.#settings.maxConnections) return false
+    if (this.connections >= this.#settings.maxConnections || !this.admitConnection()) return false
+    if (!this.#limits.admitConnection(null)) {
+      this.releaseConnection()
+      return false
+    }
     this.#beside++
     this.#counters.connects(1)
     this.#counters.active(1)
@@ -104,6 +122,40 @@ export class Endpoint implements PoolOwner {
   ends(): void {
     this.#beside--
     this.#counters.active(-1)
+    this.releaseConnection()
+    this.#limits.releaseConnection()
+  }
+
+  /** Whether it has as much under way as it may, so that others should be taken. */
+  get full(): boolean {
+    const { caps } = this
+    return caps !== null && (caps.requestsFull || (caps.connectionsFull && !this.#spacious))
+  }
+
+  // A request would find a connection.
+  get #spacious(): boolean {
+    return this.#http1?.spacious === true || this.#http2?.spacious === true
+  }
+
+  /** An attempt begins here: counts it, unless there are as many as may be. Followed by {@link end}. */
+  begin(): boolean {
+    if (this.caps !== null && !this.caps.admitRequest()) return false
+    this.active++
+    return true
+  }
+
+  /** An attempt is over. */
+  end(): void {
+    this.active--
+    this.caps?.releaseRequest()
+  }
+
+  admitConnection(): boolean {
+    return this.caps === null || this.caps.admitConnection()
+  }
+
+  releaseConnection(): void {
+    this.caps?.releaseConnection()
   }
 
   /**

@@ -15,7 +15,6 @@ import { Exchanges } from "../../gateway/proxy/exchange.ts"
 import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
 import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
 import { Route } from "../../gateway/proxy/route.ts"
-import { RetryBudget } from "../../gateway/resilience/retry-budget.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
@@ -28,6 +27,7 @@ import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
 import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
 import { FakeSocket } from "../support/fake-socket.ts"
+import { limitsOf } from "../support/limits.ts"
 import { requestFields } from "./scenarios.ts"
 
 const loaded = validateConfig(
@@ -104,7 +104,7 @@ const route = new Route(config.routes[0], {
     endpoints: [endpoint],
     mayBeHttp2: false,
     callsMayBeHttp2: false,
-    retries: new RetryBudget(),
+    limits: limitsOf({}, { wheel }),
     proxyProtocol: "" as const,
     balancer: { next: () => endpoint },
   }),
@@ -119,6 +119,7 @@ const exchanges = new Exchanges({
     replies: new LocalReplies(),
     random: Math.random,
     epoch: performance.timeOrigin,
+    overload: { sheds: () => false },
     forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
   },
   snapshot: { pin: () => {}, unpin: () => {} },

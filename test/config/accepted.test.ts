@@ -48,6 +48,7 @@ test("the smallest useful file has every default filled in", () => {
     log: { level: "info", format: "auto" },
     accessLog: "errors",
     drain: { delay: 0, timeout: 30_000 },
+    overload: { eventLoopLag: 250, memory: { share: 0.9 } },
     listeners: [
       {
         name: "listener-0",
@@ -71,6 +72,15 @@ test("the smallest useful file has every default filled in", () => {
         connectTimeout: 5000,
         pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
         limits: { head: 65_536, fields: 200 },
+        circuitBreaker: {
+          maxConnections: 1024,
+          maxPending: 1024,
+          maxRequests: 1024,
+          maxRetries: 1024,
+          retryBudget: { share: 0.2, perSecond: 10 },
+          queueTimeout: 5000,
+          endpoint: { maxConnections: 0, maxRequests: 0 },
+        },
       },
     },
     filters: {},
@@ -85,6 +95,7 @@ test("the smallest useful file has every default filled in", () => {
         timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
         retry: DEFAULT_RETRY,
         hedge: null,
+        priority: "normal",
         grpcWeb: false,
         headers: { request: noEdits, response: noEdits },
       },
@@ -569,5 +580,55 @@ describe("a listener that reads no requests", () => {
     const text =
       "listeners: [{ address: 127.0.0.1:5432, protocol: tcp, backends: a }]\nservices: { a: { endpoints: [127.0.0.1:9001], proxyProtocol: v1 } }\n"
     expect(config(text).services.a.proxyProtocol).toBe("v1")
+  })
+})
+
+describe("limits", () => {
+  const service = (text: string) =>
+    config(`${listeners}services: { a: { endpoints: [127.0.0.1:9001], ${text} } }\nroutes: [{ backends: a }]\n`).services.a
+
+  test("of a service are each as written, and others as always", () => {
+    const given =
+      "connectTimeout: 2s, circuitBreaker: { maxRequests: 10, maxRetries: 0, retryBudget: { percentage: 5% }, endpoint: { maxRequests: 3 } }"
+    expect(service(given).circuitBreaker).toEqual({
+      maxConnections: 1024,
+      maxPending: 1024,
+      maxRequests: 10,
+      maxRetries: 0,
+      retryBudget: { share: 0.05, perSecond: 10 },
+      queueTimeout: 2000,
+      endpoint: { maxConnections: 0, maxRequests: 3 },
+    })
+    expect(service("circuitBreaker: { queueTimeout: 100ms }").circuitBreaker.queueTimeout).toBe(100)
+  })
+
+  test("that are found out are off unless they are asked for", () => {
+    expect(service("protocol: http1")).not.toHaveProperty("adaptiveConcurrency")
+    expect(service("adaptiveConcurrency: {}, admissionControl: {}")).toMatchObject({
+      adaptiveConcurrency: { minConcurrency: 3, maxConcurrency: 1000 },
+      admissionControl: { window: 30_000, successTarget: 0.95, maxReject: 0.8 },
+    })
+  })
+
+  test("of the gateway can be changed, and left out", () => {
+    const overload = (text: string) => config(`overload: ${text}\n${listeners}${services}routes: [{ backends: a }]\n`).overload
+    expect(overload("false")).toBe(null)
+    expect(overload("{ memory: false }")).toEqual({ eventLoopLag: 250, memory: null })
+    expect(overload("{ eventLoopLag: false, memory: 512MiB }")).toEqual({ eventLoopLag: 0, memory: { octets: 512 * 1024 * 1024 } })
+    expect(overload("{ eventLoopLag: 1s, memory: 75% }")).toEqual({ eventLoopLag: 1000, memory: { share: 0.75 } })
+  })
+
+  test("that contradict others are warned of", () => {
+    const warnings = (text: string): string[] => load(text).warnings.map(({ message }) => message)
+    expect(
+      warnings(`${listeners}services: { a: { endpoints: [127.0.0.1:9001], pool: { maxConnections: 2000 } } }\nroutes: [{ backends: a }]\n`),
+    ).toEqual(["is for each endpoint, but all of them together get 1024; write a larger circuitBreaker.maxConnections"])
+    expect(warnings(`overload: false\n${listeners}${services}routes: [{ backends: a, priority: low }]\n`)).toEqual([
+      "means nothing with overload: false, for nothing is refused then; leave one of them out",
+    ])
+  })
+
+  test("know which exchanges matter most", () => {
+    expect(route("{ backends: a, priority: high }").priority).toBe("high")
   })
 })

@@ -59,7 +59,15 @@ export class ExchangeServer {
     const slots = instruments.route("edge", "all", "origin")
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()
-    const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault: (error: unknown) => console.error(error) }
+    const counters = {
+      connects() {},
+      connectFailures() {},
+      active() {},
+      pending() {},
+      refused() {},
+      concurrencyLimit() {},
+      fault: (error: unknown) => console.error(error),
+    }
     const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
     const entries = config.routes.map((route) => ({
       route,
@@ -78,6 +86,7 @@ export class ExchangeServer {
         accessLog,
         replies: new LocalReplies(),
         random: Math.random,
+        overload: { sheds: () => false },
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
       },

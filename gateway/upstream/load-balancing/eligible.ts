@@ -1,11 +1,11 @@
-// Which endpoints a policy may pick: not those tried already, and those that are unwell or whose last connect failed only for
-// want of others.
+// Which endpoints a policy may pick: not those tried already, and those that are unwell, full or whose last connect failed
+// only for want of others.
 
 import type { Endpoint } from "../endpoint.ts"
 
 /** Whether `endpoint` should be picked now. */
 export function isEligible(endpoint: Endpoint, tried: readonly Endpoint[] | null): boolean {
-  return !endpoint.suspect && !endpoint.unwell && (tried === null || !tried.includes(endpoint))
+  return !endpoint.suspect && !endpoint.unwell && !endpoint.full && (tried === null || !tried.includes(endpoint))
 }
 
 /**

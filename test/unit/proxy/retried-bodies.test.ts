@@ -11,9 +11,9 @@ import { Exchanges } from "../../../gateway/proxy/exchange.ts"
 import { LocalReplies } from "../../../gateway/proxy/local-reply.ts"
 import type { Plane } from "../../../gateway/proxy/plane.ts"
 import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
-import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import { actingFilter } from "../../support/acting-filter.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 let now: number
 let wheel: TimerWheel
@@ -58,11 +58,13 @@ function begin(filters: readonly HttpFilter[] = []): void {
       waiter = waiting
     },
     abandon() {},
+    begin: () => true,
+    end() {},
     answered() {},
     failed() {},
   }
   const none = { empty: true }
-  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
+  const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, limits: limitsOf() }
   const backend = { name: "api", service, slots: {}, request: none, response: none }
   const route = {
     filters,
@@ -88,6 +90,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       accessLog: { wants: () => false },
       replies: new LocalReplies(),
       random: () => 0.5,
+      overload: { sheds: () => false },
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },

@@ -10,6 +10,7 @@ import { GrpcExchange, type GrpcOwner } from "../../../gateway/upstream/grpc-exc
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
 import { frame, messagesOf } from "../../support/grpc-messages.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 /** A service of two endpoints whose connections the test plays. */
 class Play implements UpstreamStream {
@@ -21,6 +22,13 @@ class Play implements UpstreamStream {
     active: 0,
     acquire: (waiter: ConnectionWaiter) => this.waiters.push(waiter),
     abandon: () => this.log.push("abandon"),
+    begin(): boolean {
+      this.active++
+      return true
+    },
+    end(): void {
+      this.active--
+    },
     answered() {},
     failed() {},
   }))
@@ -35,7 +43,7 @@ class Play implements UpstreamStream {
     const { endpoints } = this
     const next = (tried: readonly unknown[] | null): unknown =>
       endpoints.find((each) => tried === null || !tried.includes(each)) ?? endpoints[turn++ % 2]
-    return { name: "api", endpoints, balancer: { next } } as unknown as Service
+    return { name: "api", endpoints, balancer: { next }, limits: limitsOf() } as unknown as Service
   }
 
   /** The newest attempt gets its connection. */

@@ -3,6 +3,7 @@ import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import type { HealthSlots } from "../../../gateway/upstream/health-table.ts"
 import { type Service, Services } from "../../../gateway/upstream/services.ts"
+import { circuitBreaker } from "../../support/limits.ts"
 
 function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
   return {
@@ -15,13 +16,14 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
       connectTimeout: 5000,
       pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
       limits: { head: 65_536, fields: 200 },
+      circuitBreaker,
       ...parts,
     },
   }
 }
 
 function start(): Services {
-  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {} }
+  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {}, refused() {}, concurrencyLimit() {} }
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 

@@ -1,6 +1,7 @@
 // A configuration with secrets in every place where one may stand.
 
 import type { Config } from "../../../../gateway/config/model.ts"
+import { circuitBreaker } from "../../../support/limits.ts"
 
 const none = { remove: [], set: [], add: [] }
 
@@ -10,6 +11,7 @@ export const config: Config = {
   log: { level: "info", format: "auto" },
   accessLog: "errors",
   drain: { delay: 0, timeout: 30_000 },
+  overload: { eventLoopLag: 250, memory: { share: 0.9 } },
   listeners: [
     {
       name: "edge",
@@ -33,6 +35,7 @@ export const config: Config = {
       connectTimeout: 5000,
       pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
       limits: { head: 65_536, fields: 200 },
+      circuitBreaker,
     },
   },
   filters: {
@@ -88,6 +91,7 @@ export const config: Config = {
       timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
       retry: null,
       hedge: null,
+      priority: "normal",
       grpcWeb: false,
       headers: { request: { remove: [], set: [["authorization", "Basic s3cr3t-8"]], add: [] }, response: none },
     },
