@@ -31,3 +31,14 @@ export interface RateLimitStoreConfig {
   /** In front of the names of everything kept there; default `sluice:`. */
   readonly prefix: string
 }
+
+/** A service that decides on limits with `scope: service`, by Envoy's protocol. */
+export interface RateLimitServiceConfig {
+  /** Name in `services`. */
+  readonly service: string
+  readonly domain: string
+  /** Default allow. */
+  readonly onFailure: "allow" | "deny"
+  /** ms a request waits for it at most; default 20. */
+  readonly timeout: number
+}
