@@ -3,6 +3,8 @@
 
 import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import type { Config } from "./config/model.ts"
+import type { RateLimitSpec } from "./filter/native/rate-limit-state.ts"
+import { RateLimits } from "./filter/native/rate-limits.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
@@ -35,6 +37,7 @@ export interface SnapshotSpec {
   readonly slots: SnapshotSlots
   readonly tls: TlsMaterials
   readonly health: HealthSlots
+  readonly rateLimits: RateLimitSpec
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -57,7 +60,8 @@ export class Snapshot implements SnapshotPin {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.health)
+    const rateLimits = new RateLimits(spec.rateLimits, { metrics: means.metrics, decider: () => null })
+    const built = services.build(spec.config.services, spec.tls.services, spec.health, (limits) => rateLimits.service(limits))
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
@@ -95,7 +99,11 @@ export class Snapshot implements SnapshotPin {
         const route = new Route(config, {
           service: (name: string): Service | null => forRequests(name) ?? null,
           slots: (name, service) => slots[name][service],
-          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          filters: rateLimits.around(
+            requests.rateLimits,
+            config.rateLimits,
+            spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          ),
         })
         entries.push({ route: config, target: route })
       }

@@ -12,6 +12,7 @@ import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
+import { RateLimitState } from "./filter/native/rate-limit-state.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
@@ -61,6 +62,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #rateLimits = new RateLimitState(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #health = new HealthChecker({
@@ -226,12 +228,14 @@ export class Supervisor {
       ports,
       tls,
       health,
+      rateLimits: this.#rateLimits.assign(config),
       slots: snapshotSlots(config, this.#instruments),
     }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
     this.#health.use(config, tls.services)
+    this.#rateLimits.keepOnly(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }

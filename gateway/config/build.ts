@@ -16,6 +16,7 @@ import type {
   ServiceTlsConfig,
   TcpListenerConfig,
 } from "./model.ts"
+import { buildRateLimits } from "./rate-limit-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
@@ -35,8 +36,14 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services))
-    services[name] = { ...service, proxyProtocol: service.proxyProtocol ?? "", tls: serviceTls(service.tls, baseDir) }
+  for (const [name, { rateLimit, ...service }] of Object.entries(written.services)) {
+    services[name] = {
+      ...service,
+      ...buildRateLimits(rateLimit, "service", name),
+      proxyProtocol: service.proxyProtocol ?? "",
+      tls: serviceTls(service.tls, baseDir),
+    }
+  }
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
@@ -109,6 +116,7 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
       halfClose: timeouts.halfClose ?? 1000,
       tunnelIdle: timeouts.tunnelIdle ?? 3_600_000,
     },
+    ...buildRateLimits(written.rateLimit, "listener", name),
     trustedHops: written.trustedHops ?? 0,
     path: written.path ?? PATH_POLICIES,
   }
@@ -155,8 +163,9 @@ function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
 }
 
 function route(written: WrittenRoute, i: number): RouteConfig {
+  const name = routeName(written.name, i)
   return {
-    name: routeName(written.name, i),
+    name,
     listeners: written.listeners ?? [],
     hosts: written.hosts ?? [],
     matches: written.match ?? [EVERY_REQUEST],
@@ -171,6 +180,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
     ...(written.retry === undefined ? {} : { retry: written.retry }),
+    ...buildRateLimits(written.rateLimit, "route", name),
   }
 }
 

@@ -1,6 +1,8 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { RateLimitConfig } from "./rate-limit-model.ts"
+
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
   readonly host: string
@@ -121,6 +123,8 @@ export interface HttpListenerConfig {
     /** ms without a byte in an upgraded connection (WebSocket); default 1 h. */
     readonly tunnelIdle: number
   }
+  /** Asked before those of routes, in order. */
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Proxies in front whose `x-forwarded-*` and `x-request-id` are believed; default 0. */
   readonly trustedHops: number
   /** What happens to these spellings in a path: refused with 400, kept as they are, or (slashes only) decoded. */
@@ -224,6 +228,7 @@ export interface ServiceConfig {
     /** Fields of a response head; default 200. */
     readonly fields: number
   }
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
 }
@@ -393,6 +398,7 @@ export interface RouteConfig {
   }
   /** Undefined: only what proves to have reached no service is sent again. */
   readonly retry?: RetryConfig | undefined
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }

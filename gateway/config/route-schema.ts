@@ -3,6 +3,7 @@
 import * as z from "zod"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
 import { wrongRegex } from "./regex.ts"
 import { retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
@@ -396,6 +397,7 @@ export const routeSchema = object(
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),
     timeout: routeTimeout.optional().describe("A duration for the whole exchange, or { request, perTry, idle }. Default 15s."),
     retry: retry.optional().describe("When a request is sent again. Default: only when it has certainly reached no service."),
+    rateLimit: rateLimit.optional().describe("How many of the route's requests are taken further. Default: all."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },

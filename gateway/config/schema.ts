@@ -4,6 +4,7 @@
 import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
@@ -93,6 +94,7 @@ export const listenerSchema = object(
     )
       .prefault({})
       .describe("How long a client may take."),
+    rateLimit: rateLimit.optional().describe("http: how many of the listener's requests routes take further. Default: all."),
     trustedHops: integer(0, 32).optional().describe("http: proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
     path: object(
       {
@@ -164,6 +166,7 @@ export const serviceSchema = object(
     )
       .prefault({})
       .describe("What the service may send."),
+    rateLimit: rateLimit.optional().describe("How many requests are sent to the service. Default: all."),
     healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",

@@ -193,6 +193,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.backend = backend
     }
     if (backend.service === null) return this.#fail("noService", backend.name)
+    const refused = backend.service.rateLimit?.take(this, head, null) ?? null
+    if (refused !== null) return this.onFilterReply(refused)
     if (!route.request.empty) route.request.apply(head.fields)
     if (!backend.request.empty) backend.request.apply(head.fields)
     this.#authority = head.authority
@@ -258,7 +260,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onFilterReply(reply: LocalReply): void {
-    this.setFlag("LR", reply.details)
+    this.setFlag(reply.code === undefined ? "LR" : errors[reply.code].flag, reply.details)
     this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 
