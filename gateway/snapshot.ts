@@ -8,6 +8,7 @@ import { RateLimits } from "./filter/native/rate-limits.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
+import type { Deciders } from "./rate-limit/deciders.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
@@ -56,11 +57,12 @@ export class Snapshot implements SnapshotPin {
   #replaced = false
   #freed = false
 
-  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime) {
+  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime, deciders: Deciders) {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const rateLimits = new RateLimits(spec.rateLimits, { metrics: means.metrics, decider: () => null })
+    const shared = deciders.prepare(spec)
+    const rateLimits = new RateLimits(spec.rateLimits, { metrics: means.metrics, decider: (limit) => shared.decider(limit) })
     const built = services.build(spec.config.services, spec.tls.services, spec.health, (limits) => rateLimits.service(limits))
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.

@@ -17,6 +17,7 @@ import type {
   TcpListenerConfig,
 } from "./model.ts"
 import { buildRateLimits } from "./rate-limit-schema.ts"
+import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
@@ -52,6 +53,10 @@ export function build(written: Written, baseDir: string): Config {
     log: written.log,
     accessLog: written.accessLog,
     drain: written.drain,
+    ...(written.rateLimitStore === undefined
+      ? {}
+      : { rateLimitStore: buildRateLimitStore(written.rateLimitStore, (tls) => serviceTls(tls, baseDir)) }),
+    ...(written.rateLimitService === undefined ? {} : { rateLimitService: written.rateLimitService }),
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,

@@ -3,7 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
-import { checkServiceRateLimits } from "./check-rate-limits.ts"
+import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -46,6 +46,7 @@ export function check(written: Written, baseDir: string): Checked {
   checker.services(baseDir)
   checker.filters(baseDir)
   checker.routes()
+  checkSharedRateLimits(written, baseDir, process.env, checker)
   return checker
 }
 

@@ -2,6 +2,7 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { RateLimitConfig } from "./rate-limit-model.ts"
+import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -19,6 +20,10 @@ export interface Config {
   readonly accessLog: "off" | "errors" | "all"
   /** `timeout`: ms running exchanges get at shutdown; default 30 s. */
   readonly drain: { readonly timeout: number }
+  /** Where limits with `scope: global` are counted. */
+  readonly rateLimitStore?: RateLimitStoreConfig
+  /** Who decides on limits with `scope: service`. */
+  readonly rateLimitService?: RateLimitServiceConfig
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>

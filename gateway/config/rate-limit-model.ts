@@ -27,6 +27,10 @@ export interface RateLimitConfig extends RateLimitFigures {
   readonly name: string
   /** What clients are told it is called. */
   readonly policy: string
+  /** Who decides: this process; all gateways together, through `rateLimitStore`; `rateLimitService`, and then the figures mean nothing. */
+  readonly scope: "local" | "global" | "service"
+  /** For the service, in front of `by`: keys and values of its descriptor. */
+  readonly descriptor: readonly (readonly [key: string, value: string])[]
   /** Empty: all requests share. */
   readonly by: readonly RateLimitKeyConfig[]
   /** No values twice. */

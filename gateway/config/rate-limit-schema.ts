@@ -3,7 +3,7 @@
 import type * as z from "zod"
 import { parseFieldName } from "./message-parts.ts"
 import type { RateLimitConfig, RateLimitFigures, RateLimitKeyConfig } from "./rate-limit-model.ts"
-import { boolean, choice, duration, either, integer, list, name, object, parsed, string } from "./schema-kit.ts"
+import { boolean, choice, duration, either, integer, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { maxDuration, quote, Wrong } from "./units.ts"
 
 const MAX_KEYS = 8
@@ -62,11 +62,23 @@ const override = object(
   "{ value: gold, requests: 1000 }",
 )
 
+const descriptorText = (what: string): z.ZodString =>
+  string("a text", what)
+    .min(1, { error: `is empty; write ${what}` })
+    .max(256, { error: "is longer than 256 characters; write a shorter one" })
+const descriptorKey = descriptorText("a key, such as generic_key")
+const descriptorValue = descriptorText("a value, such as checkout")
+
 const limit = object(
   {
     name: name("rate limit").optional().describe("Told to clients, and part of its name in metrics. Default: its place."),
-    requests: requests.describe("Requests that pass in the time of per."),
-    per: per.describe("The time for which requests are counted, such as 1s or 1m."),
+    scope: choice(["local", "global", "service"])
+      .default("local")
+      .describe(
+        "Who decides: local = this gateway; global = all gateways together, through rateLimitStore; service = rateLimitService. Default local.",
+      ),
+    requests: requests.optional().describe("Requests that pass in the time of per."),
+    per: per.optional().describe("The time for which requests are counted, such as 1s or 1m."),
     burst: burst.optional().describe("Requests that may come at once, after a time with fewer. Default: those of one second, at least 1."),
     by: either(
       [
@@ -79,6 +91,9 @@ const limit = object(
       .transform((keys): readonly RateLimitKeyConfig[] => (Array.isArray(keys) ? keys : [keys as RateLimitKeyConfig]))
       .optional()
       .describe(`What requests are told apart by: ${FORMS}; or a list of them. Default: all requests share.`),
+    descriptor: record(descriptorKey, descriptorValue, "entries, such as { generic_key: checkout }")
+      .optional()
+      .describe("scope: service: entries of the descriptor in front of those of by, such as { generic_key: checkout }."),
     overrides: list(override, "a list, such as [{ value: gold, requests: 1000 }]")
       .max(MAX_OVERRIDES, { error: `has more than ${MAX_OVERRIDES} entries; write fewer` })
       .optional()
@@ -94,10 +109,21 @@ const limit = object(
   },
   "a rate limit, such as { requests: 100, per: 1m }",
 ).check((context) => {
-  const { requests, per, burst, by = [], overrides = [], missing } = context.value
+  const { scope, requests, per, burst, by = [], overrides = [], missing, descriptor } = context.value
   const problem = (path: (string | number)[], message: string): void => {
     context.issues.push({ code: "custom", input: context.value, path, message })
   }
+  if (scope === "service") {
+    for (const key of ["requests", "per", "burst", "overrides"] as const)
+      if (context.value[key] !== undefined) problem([key], "is the service's to know with scope: service; leave it out")
+    if (by.length === 0 && descriptor === undefined)
+      problem(["scope"], "has nothing to ask the service about; write by, or descriptor: { generic_key: NAME }")
+    return
+  }
+  if (descriptor !== undefined) problem(["descriptor"], "is for a rate-limit service; write scope: service, or leave it out")
+  if (requests === undefined) problem([], "has no requests; write how many pass, such as { requests: 100, per: 1m }")
+  if (per === undefined) problem([], "has no per; write the time for which requests are counted, such as { requests: 100, per: 1m }")
+  if (requests === undefined || per === undefined) return
   checkFigures(requests, per, burst, [], problem)
   if (missing !== undefined && by.length === 0) problem(["missing"], "says nothing without by; write by, or leave it out")
   if (overrides.length > 0 && by.length === 0) problem(["overrides"], "are for values of by, which is not there; write by")
@@ -165,12 +191,15 @@ export function buildRateLimits(
 ): { rateLimits?: readonly RateLimitConfig[] } {
   if (written === undefined || written.length === 0) return {}
   return {
-    rateLimits: written.map(({ name, by = [], overrides = [], missing = "share", requests, per, burst, shadow, status, headers }, i) => {
+    rateLimits: written.map(({ name, by = [], overrides = [], missing = "share", burst, shadow, status, headers, scope, ...rest }, i) => {
+      const { requests = 1, per = 1000, descriptor = {} } = rest
       const own = rateLimitName(name, i)
       return {
         name: own === "" ? `${kind}:${owner}` : `${kind}:${owner}#${own}`,
         policy: name ?? (i === 0 ? kind : `${kind}-${i + 1}`),
         ...figures(requests, per, burst),
+        scope,
+        descriptor: Object.entries(descriptor),
         by,
         overrides: overrides.map((each) => ({ values: each.value, ...figures(each.requests, each.per ?? per, each.burst) })),
         missing,

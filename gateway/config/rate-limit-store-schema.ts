@@ -25,7 +25,8 @@ function parseRedisUrl(text: string): ParsedUrl | Wrong {
   if (!URL.canParse(web)) return wrong
   const url = new URL(web)
   const database = url.pathname === "/" ? 0 : /^\/\d{1,5}$/.test(url.pathname) ? Number(url.pathname.slice(1)) : -1
-  if (database < 0 || database > MAX_DATABASE) return new Wrong(`names no database; write its number behind the address, such as ${EXAMPLE}`)
+  if (database < 0 || database > MAX_DATABASE)
+    return new Wrong(`names no database; write its number behind the address, such as ${EXAMPLE}`)
   // Port 80 would vanish as that of http.
   const port = /:(\d+)(?:\/|$)/.exec(text.slice(text.lastIndexOf("@") + 1))?.[1] ?? "6379"
   const address = parseAddress(`${url.hostname}:${port}`, 1)
@@ -55,7 +56,9 @@ const variable = checked("the name of an environment variable", "the name of an 
 const credential = (what: string): z.ZodType<Credential> =>
   either(
     [
-      string("a text", what).min(1, { error: `is empty; write ${what}, or leave it out` }).max(1024, { error: "is longer than 1024 characters" }),
+      string("a text", what)
+        .min(1, { error: `is empty; write ${what}, or leave it out` })
+        .max(1024, { error: "is longer than 1024 characters" }),
       object({ env: variable.describe("Name of the environment variable it is in.") }, "{ env: REDIS_PASSWORD }"),
     ],
     "a text or an object",
@@ -70,7 +73,9 @@ const redis = either(
         url: url.describe(`redis://host:port/database, or rediss:// for TLS. Port 6379 and database 0 may be left out.`),
         username: credential("a user name").optional().describe("User (ACL); a text, or { env: NAME } of an environment variable."),
         password: credential("a password").optional().describe("Its password; better { env: NAME } than a text."),
-        tls: serviceTls.optional().describe("With rediss://: what its certificate must be. Default: one for its host, from the system's authorities."),
+        tls: serviceTls
+          .optional()
+          .describe("With rediss://: what its certificate must be. Default: one for its host, from the system's authorities."),
       },
       `{ url: ${EXAMPLE}, password: { env: REDIS_PASSWORD } }`,
     ),
@@ -100,7 +105,9 @@ export const rateLimitStore = object(
         "How much of a limit's burst may be granted ahead, over all gateways, so that not every request waits; 0% = every request asks. Default 10%.",
       ),
     prefix: checked("a text", "a prefix, such as sluice:", (text) =>
-      /^[\x21-\x7e]{1,128}$/.test(text) ? undefined : new Wrong(`${quote(text)} can't begin keys; write 1 to 128 characters without spaces`),
+      /^[\x21-\x7e]{1,128}$/.test(text)
+        ? undefined
+        : new Wrong(`${quote(text)} can't begin keys; write 1 to 128 characters without spaces`),
     )
       .default("sluice:")
       .describe("How keys in it begin. Gateways that share limits have the same one. Default sluice:."),

@@ -5,6 +5,7 @@ import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { rateLimit } from "./rate-limit-schema.ts"
+import { rateLimitService, rateLimitStore } from "./rate-limit-store-schema.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
@@ -324,6 +325,12 @@ export const configSchema = object(
     )
       .prefault({})
       .describe("What happens at shutdown."),
+    rateLimitStore: rateLimitStore
+      .optional()
+      .describe("Where limits with scope: global are counted: the same for all gateways that share them."),
+    rateLimitService: rateLimitService
+      .optional()
+      .describe("Who decides on limits with scope: service: a service that speaks Envoy's rate-limit protocol."),
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),

@@ -4,7 +4,8 @@
 import type { ServiceCaller } from "../filter/filter.ts"
 import type { GrpcHandler, GrpcStream } from "../filter/grpc-callout.ts"
 import type { RateLimitAsk, RateLimitDecider, RateLimitVerdict, RateLimitWaiter } from "../filter/native/rate-limit-decider.ts"
-import { type RlsAnswer, type RlsEntry, rateLimitRequest, readRateLimitResponse, SHOULD_RATE_LIMIT } from "./rls-messages.ts"
+import { descriptorEntries } from "./descriptor.ts"
+import { type RlsAnswer, rateLimitRequest, readRateLimitResponse, SHOULD_RATE_LIMIT } from "./rls-messages.ts"
 import { NO_HEADERS, undecided, Verdict } from "./verdict.ts"
 
 /** Its share of the worker's calls is counted under this name. */
@@ -20,9 +21,9 @@ export interface ServiceDeciderOptions {
   readonly timeout: number
   /** Whether a request passes about which there is no answer. */
   readonly allowOnFailure: boolean
-  /** Entries of the descriptor that an ask is. */
-  readonly entries: (ask: RateLimitAsk) => RlsEntry[]
   onResult(result: ServiceResult): void
+  /** A programming error showed in what a verdict led to. */
+  fault(error: unknown): void
 }
 
 export class ServiceDecider implements RateLimitDecider {
@@ -36,7 +37,7 @@ export class ServiceDecider implements RateLimitDecider {
   }
 
   decide(asks: readonly RateLimitAsk[], waiter: RateLimitWaiter): RateLimitVerdict | null {
-    const { caller, service, domain, timeout, entries } = this.options
+    const { caller, service, domain, timeout } = this.options
     const call = new Call(this, waiter, asks.length)
     const stream = caller.openGrpc(
       // Kept here, to the ms: the deadlines of calls may come a tick early.
@@ -44,7 +45,7 @@ export class ServiceDecider implements RateLimitDecider {
       call,
     )
     if (stream === null) return this.failed()
-    stream.send(rateLimitRequest(domain, asks.map(entries), 1), true)
+    stream.send(rateLimitRequest(domain, asks.map(descriptorEntries), 1), true)
     this.#calls.set(waiter, call)
     call.begin(stream, timeout)
     return null
@@ -65,7 +66,11 @@ export class ServiceDecider implements RateLimitDecider {
   over(waiter: RateLimitWaiter, answer: RlsAnswer | null): void {
     if (!this.#calls.delete(waiter)) return
     if (answer !== null) this.options.onResult(answer.allowed ? "ok" : "overLimit")
-    waiter.onVerdict(answer === null ? this.failed() : verdictOf(answer))
+    try {
+      waiter.onVerdict(answer === null ? this.failed() : verdictOf(answer))
+    } catch (error) {
+      this.options.fault(error)
+    }
   }
 
   /** Gives up what is under way; it is decided without the service. */

@@ -60,6 +60,8 @@ export interface StoreLinkOptions {
   readonly clock: () => number
   onUp(): void
   onDown(reason: string): void
+  /** It was up, and is let go. */
+  onClosed(): void
   /** A command was sent; it failed. */
   onTrip(): void
   onError(): void
@@ -187,7 +189,10 @@ export class StoreLink implements CountStore {
     this.#stopTimer()
     const connection = this.#connection
     this.#connection = null
-    connection?.close()
+    if (connection !== null) {
+      this.#options.onClosed()
+      connection.close()
+    }
     this.#giveUpOwed()
   }
 }

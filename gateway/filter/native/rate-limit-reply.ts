@@ -12,13 +12,16 @@ const NO_BODY = Buffer.alloc(0)
 
 /** Value of RateLimit-Policy for limits that all apply; "" = clients are told of none. Windows are whole seconds there. */
 export function policyOf(limits: readonly RateLimitConfig[]): string {
-  return limits
-    .filter(({ headers, shadow }) => headers && !shadow)
-    .map(({ policy, requests, per }) => {
-      const seconds = Math.ceil(per / 1000)
-      return `"${policy}";q=${Math.max(1, Math.floor((requests * seconds * 1000) / per))};w=${seconds}`
-    })
-    .join(", ")
+  return (
+    limits
+      // What a rate-limit service allows is not known before it says so.
+      .filter(({ headers, shadow, scope }) => headers && !shadow && scope !== "service")
+      .map(({ policy, requests, per }) => {
+        const seconds = Math.ceil(per / 1000)
+        return `"${policy}";q=${Math.max(1, Math.floor((requests * seconds * 1000) / per))};w=${seconds}`
+      })
+      .join(", ")
+  )
 }
 
 /** Puts figures into a response, unless the service has told of a limit with fewer requests left. */
@@ -61,4 +64,10 @@ export function refusal(limiter: RateLimiter, policy: string): LocalReply {
 export function missingReply({ name, status }: RateLimitConfig): LocalReply {
   const { grpcStatus } = errors.rateLimited
   return { status, body: NO_BODY, headers: [], details: `${name}:missing`, grpcStatus, code: "rateLimited" }
+}
+
+/** To a request that nobody could be asked about, where the configuration has it refused then. */
+export function undecidedReply({ name }: RateLimitConfig): LocalReply {
+  const { status, grpcStatus } = errors.rateLimitUnavailable
+  return { status, body: NO_BODY, headers: [], details: name, grpcStatus, code: "rateLimitUnavailable" }
 }

@@ -8,6 +8,7 @@ import type { RateLimitConfig } from "../../config/rate-limit-model.ts"
 import { BUCKETS, createRateMemory, RateTable } from "../../resilience/rate-table.ts"
 import type { MetricsRegistry } from "../../telemetry/metrics-registry.ts"
 import { RateLimitInstruments } from "../../telemetry/rate-limit-instruments.ts"
+import { RateLimitStoreInstruments, type RateLimitStoreSlots } from "../../telemetry/rate-limit-store-instruments.ts"
 
 /** What workers are handed with a snapshot. */
 export interface RateLimitSpec {
@@ -21,6 +22,9 @@ export interface RateLimitSpec {
   readonly buckets: Readonly<Record<string, number>>
   /** Counters, by name. */
   readonly slots: Readonly<Record<string, number>>
+  /** Of the store of global limits, and first counter of the rate-limit service; null = there is none. */
+  readonly store: RateLimitStoreSlots | null
+  readonly service: number | null
 }
 
 /** Everything that makes a limit the same one over a reload. */
@@ -38,6 +42,7 @@ export function rateLimitsOf(config: Config): RateLimitConfig[] {
 
 export class RateLimitState {
   readonly #instruments: RateLimitInstruments
+  readonly #stores: RateLimitStoreInstruments
   readonly #epoch = performance.timeOrigin
   readonly #seed: readonly [number, number]
   #memory: SharedArrayBuffer | null = null
@@ -51,6 +56,7 @@ export class RateLimitState {
 
   constructor(registry: MetricsRegistry) {
     this.#instruments = new RateLimitInstruments(registry)
+    this.#stores = new RateLimitStoreInstruments(registry)
     const octets = randomBytes(8)
     this.#seed = [octets.readInt32LE(0), octets.readInt32LE(4)]
     registry.include(() => this.#exposition())
@@ -67,11 +73,13 @@ export class RateLimitState {
     const slots: Record<string, number> = {}
     for (const limit of limits) {
       slots[limit.name] = this.#instruments.limit(limit.name)
-      if (limit.by.length > 0) continue
+      if (limit.by.length > 0 || limit.scope !== "local") continue
       const bucket = this.#bucket(rateLimitIdentity(limit))
       if (bucket >= 0) buckets[limit.name] = bucket
     }
-    return { memory: this.#memory, seed: this.#seed, epoch: this.#epoch, buckets, slots }
+    const store = config.rateLimitStore === undefined ? null : this.#stores.store()
+    const service = config.rateLimitService === undefined ? null : this.#stores.service()
+    return { memory: this.#memory, seed: this.#seed, epoch: this.#epoch, buckets, slots, store, service }
   }
 
   #bucket(identity: string): number {

@@ -8,7 +8,7 @@ import type { BodyBuffer } from "../body-buffer.ts"
 import { type BodyAction, CONTINUE, type FilterAction, type FilterStream, type HttpFilter, PAUSE, type StreamFilter } from "../filter.ts"
 import type { RateLimitChecks, Taken } from "./rate-limit-checks.ts"
 import type { RateLimitDecider, RateLimitVerdict, RateLimitWaiter } from "./rate-limit-decider.ts"
-import { missingReply, rateLimitReply, tell } from "./rate-limit-reply.ts"
+import { missingReply, rateLimitReply, tell, undecidedReply } from "./rate-limit-reply.ts"
 import { RATE_MISSING, RATE_PASS, type RateLimiter } from "./rate-limiter.ts"
 
 /** Limits that one decider is asked about together. Those in shadow are asked about apart, since they refuse nothing. */
@@ -124,6 +124,7 @@ class RateLimitedStream implements StreamFilter, RateLimitWaiter {
       else if (each === limiter) this.#count(each, shadow ? RATE_SHADOW : RATE_LIMITED)
     }
     if (shadow) return true
+    if (!allowed && !decided) return this.#refuse(undecidedReply(limiter.config))
     if (!allowed) {
       const reply = rateLimitReply(limiter.config, limit, reset, verdict.retryAfter, this.#filter.policy, responseHeaders)
       return this.#refuse(reply)

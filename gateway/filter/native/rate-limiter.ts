@@ -70,7 +70,7 @@ export class RateLimiter implements RateLimitAsk {
     this.#bucket = bucket
     this.#keys = new RateLimitKeys(config.by)
     const { name, requests, per, burst } = config
-    this.rule = { name, requests, per, burst, by: config.by.map(({ text }) => text) }
+    this.rule = { name, requests, per, burst, by: config.by.map(({ text }) => text), descriptor: config.descriptor }
     const identity = rateLimitIdentity(config)
     this.#own = new Figures(config, identity, means.hash)
     this.#figures = this.#own

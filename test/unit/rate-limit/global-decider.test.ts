@@ -79,7 +79,7 @@ function decider(store: CountStore, more: Partial<GlobalDeciderOptions> = {}): G
 
 function limit(requests: number, per: number, burst: number, value = "", name = "route:a"): RateLimitAsk {
   return {
-    rule: { name, requests, per, burst, by: value === "" ? [] : ["source"] },
+    rule: { name, requests, per, burst, by: value === "" ? [] : ["source"], descriptor: [] },
     values: value === "" ? [] : [value],
     requests,
     per,

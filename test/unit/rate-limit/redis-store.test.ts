@@ -28,6 +28,7 @@ function open(config: Partial<RedisConfig> & { port: number }, environment: Node
       clock: () => performance.now(),
       onUp: () => states.push("up"),
       onDown: (reason) => states.push(reason),
+      onClosed() {},
       onTrip: () => opened.trips++,
       onError: () => opened.errors++,
     }),
