@@ -2,7 +2,37 @@
 // two gateways share it in silence. Finds the number for port 0.
 
 import { type AddressInfo, createServer } from "node:net"
-import type { Address } from "./config/model.ts"
+import type { Address, ListenerConfig } from "./config/model.ts"
+
+/** The listeners in force, and the ports they have. */
+export interface PortsInForce {
+  readonly config: { readonly listeners: readonly ListenerConfig[] }
+  readonly ports: Readonly<Record<string, number>>
+}
+
+/**
+ * Ports of `listeners` by name. Those that stay at their address keep theirs; the others are claimed together, and free again
+ * when this resolves. Rejects with what is wrong and what to do.
+ */
+export async function claimPorts(listeners: readonly ListenerConfig[], before: PortsInForce | null): Promise<Record<string, number>> {
+  const ports: Record<string, number> = {}
+  const claims: Claim[] = []
+  try {
+    for (const { name, address } of listeners) {
+      const old = before?.config.listeners.find((other) => other.name === name)
+      if (before !== null && old !== undefined && old.address.host === address.host && old.address.port === address.port) {
+        ports[name] = before.ports[name]
+        continue
+      }
+      const claim = await claimPort(name, address)
+      claims.push(claim)
+      ports[name] = claim.port
+    }
+  } finally {
+    await Promise.all(claims.map((claim) => claim.release()))
+  }
+  return ports
+}
 
 /** A port held until it is released: two listeners that ask for port 0 must not be told the same one. */
 export interface Claim {

@@ -4,19 +4,20 @@
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
 import { filterStatus } from "./admin/filter-status.ts"
+import { readyState } from "./admin/ready-state.ts"
 import type { AdminServer } from "./admin/server.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
-import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
 import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { RateLimitState } from "./filter/native/rate-limit-state.ts"
-import { type Claim, claimPort } from "./ports.ts"
+import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
-import type { SnapshotSlots, SnapshotSpec } from "./snapshot.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments, type RouteSlots, type TcpSlots } from "./telemetry/instruments.ts"
+import type { SnapshotSpec } from "./snapshot.ts"
+import { snapshotSlots } from "./snapshot-slots.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
@@ -217,12 +218,19 @@ export class Supervisor {
   // ------------------------------------------------------------------------------------------------------- snapshots
 
   async #apply(config: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const ports = await this.#claimPorts(config)
+    const ports = await claimPorts(config.listeners, this.#spec)
     this.#registry.beginGeneration()
     const health = this.#health.slots(config)
-    const rateLimits = this.#rateLimits.assign(config)
-    const slots = this.#slots(config)
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, rateLimits, slots }
+    const spec: SnapshotSpec = {
+      generation: this.#generation + 1,
+      config,
+      filters,
+      ports,
+      tls,
+      health,
+      rateLimits: this.#rateLimits.assign(config),
+      slots: snapshotSlots(config, this.#instruments),
+    }
     const counts = this.#countsOf(spec)
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
@@ -253,72 +261,6 @@ export class Supervisor {
     const errors = this.#registry.read(exchanges + EXCHANGE_ERROR)
     const failures = this.#registry.read(exchanges + EXCHANGE_FAILED)
     return { exchanges: this.#registry.read(exchanges + EXCHANGE_OK) + errors + failures, failures, errors }
-  }
-
-  // Ports of listeners that stay are kept; the others are claimed together, and free again when this resolves.
-  async #claimPorts(config: Config): Promise<Record<string, number>> {
-    const ports: Record<string, number> = {}
-    const claims: Claim[] = []
-    try {
-      for (const { name, address } of config.listeners) {
-        const before = this.#spec?.config.listeners.find((other) => other.name === name)
-        if (before !== undefined && before.address.host === address.host && before.address.port === address.port) {
-          ports[name] = (this.#spec as SnapshotSpec).ports[name]
-          continue
-        }
-        const claim = await claimPort(name, address)
-        claims.push(claim)
-        ports[name] = claim.port
-      }
-    } finally {
-      await Promise.all(claims.map((claim) => claim.release()))
-    }
-    return ports
-  }
-
-  #slots(config: Config): SnapshotSlots {
-    const instruments = this.#instruments
-    const routes: Record<string, Record<string, Record<string, RouteSlots>>> = {}
-    const tcp: Record<string, Record<string, TcpSlots>> = {}
-    for (const each of config.listeners) {
-      const listener = each.name
-      const connections = tcpPart(each)
-      if (connections !== null) {
-        const backends = [connections, ...connections.serverNames].flatMap((part) => part.backends)
-        // A filter may choose any service.
-        const services = ["-", ...Object.keys(config.services), ...backends.map(({ service }) => service)]
-        tcp[listener] = Object.fromEntries(services.map((service) => [service, instruments.tcp(listener, service)]))
-      }
-      if (httpPart(each) === null) continue
-      const own: Record<string, Record<string, RouteSlots>> = { "-": { "-": instruments.route(listener, "-", "-") } }
-      for (const route of config.routes) {
-        if (route.listeners.length > 0 && !route.listeners.includes(listener)) continue
-        const services: Record<string, RouteSlots> = { "-": instruments.route(listener, route.name, "-") }
-        const { action } = route
-        if (action.kind === "forward") {
-          for (const { service } of action.backends) services[service] = instruments.route(listener, route.name, service)
-        }
-        own[route.name] = services
-      }
-      routes[listener] = own
-    }
-    const named = <T>(names: readonly string[], slots: (name: string) => T): Record<string, T> =>
-      Object.fromEntries(names.map((name) => [name, slots(name)]))
-    return {
-      listeners: named(
-        config.listeners.map(({ name }) => name),
-        (name) => instruments.listener(name),
-      ),
-      routes,
-      tcp,
-      services: named(Object.keys(config.services), (name) => instruments.service(name)),
-      filters: named(Object.keys(config.filters), (name) =>
-        named(
-          config.filters[name].versions.map((version) => version.name),
-          (version) => instruments.filter(name, version),
-        ),
-      ),
-    }
   }
 
   // ---------------------------------------------------------------------------------------------------------- changes
@@ -447,31 +389,14 @@ export class Supervisor {
   // ------------------------------------------------------------------------------------------------------------ status
 
   #ready(): ReadyState {
-    const running = this.#pool?.running ?? 0
-    const reasons: string[] = []
-    if (this.#stopping) reasons.push("shutting down")
-    if (running === 0) reasons.push("no worker serves")
-    const filtersInTrouble: string[] = []
-    for (const { name, state, refused, versions } of this.#filterStatus()) {
-      const before = reasons.length
-      if (state === "quarantined") reasons.push(`filter ${name} is in quarantine: it failed too often, and is not started any more`)
-      else if (state !== "running") reasons.push(`filter ${name} is not running as configured`)
-      if (refused !== null) reasons.push(`the newest version of filter ${name} was refused; the one before serves`)
-      for (const version of versions) {
-        if (version.rolledBack !== null) reasons.push(`version ${version.name} of filter ${name} is rolled back`)
-      }
-      if (reasons.length > before) filtersInTrouble.push(name)
-    }
-    reasons.push(...this.#tls.reasons)
-    if (this.#lastReload?.ok === false) reasons.push("the last configuration was refused; the one before serves")
-    return {
-      ready: !this.#stopping && running > 0,
-      reasons,
+    return readyState({
+      stopping: this.#stopping,
       generation: this.#generation,
       lastReload: this.#lastReload,
-      workers: { running, wanted: this.#pool?.size ?? 0 },
-      filtersInTrouble,
-    }
+      workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
+      filters: this.#filterStatus(),
+      reasons: this.#tls.reasons,
+    })
   }
 
   #filterStatus(): FilterStatus[] {

@@ -14,17 +14,28 @@ const rows: readonly (readonly string[])[] = [
   ["router", "filter", "tcp"],
   ["wasm", "upstream", "listener", "discovery"],
   ["proxy", "admin", "control"],
-  ["snapshot.ts", "worker-messages.ts", "worker.ts", "worker-pool.ts", "ports.ts", "supervisor.ts", "index.ts", "testing"],
+  [
+    "snapshot.ts",
+    "snapshot-slots.ts",
+    "worker-messages.ts",
+    "worker.ts",
+    "worker-pool.ts",
+    "ports.ts",
+    "supervisor.ts",
+    "index.ts",
+    "testing",
+  ],
   ["cli", "main.ts"],
 ]
 
 /** Within a row, besides a part's own files. */
 const sameRow: Readonly<Record<string, readonly string[]>> = {
   tls: ["identity"],
+  "snapshot-slots.ts": ["snapshot.ts"],
   "worker-messages.ts": ["snapshot.ts"],
   "worker.ts": ["snapshot.ts", "worker-messages.ts"],
   "worker-pool.ts": ["snapshot.ts", "worker-messages.ts", "worker.ts"],
-  "supervisor.ts": ["snapshot.ts", "worker-messages.ts", "worker-pool.ts", "ports.ts"],
+  "supervisor.ts": ["snapshot.ts", "snapshot-slots.ts", "worker-messages.ts", "worker-pool.ts", "ports.ts"],
   "index.ts": ["snapshot.ts", "supervisor.ts"],
   "main.ts": ["cli"],
 }
