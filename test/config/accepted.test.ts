@@ -555,3 +555,62 @@ describe("a listener that reads no requests", () => {
     expect(config(text).services.a.proxyProtocol).toBe("v1")
   })
 })
+
+describe("rate limits", () => {
+  test("a short one has every default", () => {
+    expect(route("{ backends: a, name: r, rateLimit: { requests: 100, per: 1m } }").rateLimits).toEqual([
+      {
+        name: "route:r",
+        policy: "route",
+        requests: 100,
+        per: 60_000,
+        burst: 2,
+        by: [],
+        overrides: [],
+        missing: "share",
+        shadow: false,
+        status: 429,
+        headers: true,
+      },
+    ])
+    expect(route("{ backends: a }").rateLimits).toBeUndefined()
+  })
+
+  test("a list has names, and overrides what the limit has", () => {
+    const text = `backends: a
+name: r
+rateLimit:
+  - { requests: 5, per: 1s, by: "header:X-User", shadow: true, headers: false }
+  - requests: 1
+    per: 1s
+    name: team
+    burst: 7
+    by: [source, identity, host, method, path, path:2, cookie:s]
+    missing: deny
+    status: 503
+  - { requests: 1, per: 10s, by: claim:org.id, overrides: [{ value: "7", requests: 30 }, { value: [x], requests: 2, per: 1s, burst: 9 }] }`
+    const limits = route(text).rateLimits
+    expect(limits).toMatchObject([
+      { name: "route:r", burst: 5, by: [{ text: "header:x-user", kind: "header", name: "x-user" }], shadow: true, headers: false },
+      { name: "route:r#team", policy: "team", burst: 7, missing: "deny", status: 503 },
+      {
+        name: "route:r#3",
+        policy: "route-3",
+        burst: 1,
+        overrides: [
+          { values: ["7"], requests: 30, per: 10_000, burst: 3 },
+          { values: ["x"], requests: 2, per: 1000, burst: 9 },
+        ],
+      },
+    ])
+    expect(limits?.[1].by.map(({ kind }) => kind)).toEqual(["source", "identity", "host", "method", "path", "segment", "cookie"])
+  })
+
+  test("stand at listeners and services too", () => {
+    const { listeners, services } = config(
+      "listeners: [{ name: edge, address: 127.0.0.1:8080, rateLimit: { requests: 9, per: 1s } }, { name: any, address: 127.0.0.1:8081, protocol: auto, rateLimit: { requests: 8, per: 1s } }]\nservices: { a: { endpoints: [127.0.0.1:9001], rateLimit: [{ requests: 7, per: 1s, by: query:q }] } }\n",
+    )
+    expect(listeners).toMatchObject([{ rateLimits: [{ name: "listener:edge" }] }, { http: { rateLimits: [{ name: "listener:any" }] } }])
+    expect(services.a.rateLimits).toMatchObject([{ name: "service:a", policy: "service", by: [{ kind: "query", name: "q" }] }])
+  })
+})
