@@ -11,6 +11,7 @@ import type {
   ListenerConfig,
   ListenerTlsConfig,
   MatchConfig,
+  RetryConfig,
   RouteConfig,
   ServiceConfig,
   ServiceTlsConfig,
@@ -25,6 +26,14 @@ const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
 const EVERY_REQUEST: MatchConfig = { path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }
 
 const HTTP_PROTOCOLS: ListenerTlsConfig["alpn"] = ["h2", "http/1.1"]
+
+/** Retries of a route that says nothing of them. They cost nothing while all goes well: no body is kept for them. */
+const DEFAULT_RETRY: RetryConfig = {
+  attempts: 2,
+  on: ["connectFailure", "refused", "unavailable"],
+  backoff: { base: 25, max: 250 },
+  keepsBodies: false,
+}
 
 const PATH_POLICIES: HttpListenerConfig["path"] = {
   encodedSlash: "keep",
@@ -180,13 +189,20 @@ function route(written: WrittenRoute, i: number): RouteConfig {
       request: written.timeout?.request ?? 15_000,
       perTry: written.timeout?.perTry ?? 0,
       idle: written.timeout?.idle ?? 300_000,
+      propagate: written.timeout?.propagate ?? false,
       grpc: written.timeout?.request ?? 0,
     },
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
-    ...(written.retry === undefined ? {} : { retry: written.retry }),
+    retry: retry(written.retry),
+    hedge: written.hedge ?? null,
     ...buildRateLimits(written.rateLimit, "route", name),
   }
+}
+
+function retry(written: WrittenRoute["retry"]): RetryConfig | null {
+  if (written === undefined) return DEFAULT_RETRY
+  return written === false ? null : { ...written, keepsBodies: true }
 }
 
 function action(written: WrittenRoute): RouteConfig["action"] {

@@ -272,7 +272,7 @@ class Checker implements Checked, Reporter {
   /** Settings that mean nothing where nothing is sent on. */
   #forwardsOnly(route: WrittenRoute, i: number): void {
     if (route.redirect === undefined && route.respond === undefined) return
-    for (const key of ["retry", "grpcWeb"] as const) {
+    for (const key of ["retry", "hedge", "grpcWeb"] as const) {
       if (!isKnown(route[key]) || route[key] === false) continue
       this.error(["routes", i, key], "belongs to routes with backends, for this one sends nothing on; leave it out", "key")
     }

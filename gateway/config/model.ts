@@ -363,6 +363,7 @@ export type RetryCondition =
   | "refused"
   | "reset"
   | "5xx"
+  | "retriable4xx"
   | "cancelled"
   | "deadlineExceeded"
   | "resourceExhausted"
@@ -374,6 +375,17 @@ export interface RetryConfig {
   /** Times a request may be sent again, at most; default 2. */
   readonly attempts: number
   readonly on: readonly RetryCondition[]
+  /** ms before a retry: up to twice `base` (default 25) before the first, doubled for each further one, up to `max` (default 250). */
+  readonly backoff: { readonly base: number; readonly max: number }
+  /** Bodies are kept to be sent again: unless this is what a route has that says nothing of retries. */
+  readonly keepsBodies: boolean
+}
+
+export interface HedgeConfig {
+  /** ms without an answer after which a second attempt sets out; with a percentile the least there is. */
+  readonly after: number
+  /** 0–100: the delay is that percentile of the latencies of late; 0 = it is `after`. */
+  readonly percentile: number
 }
 
 export interface RouteConfig {
@@ -398,11 +410,15 @@ export interface RouteConfig {
     readonly perTry: number
     /** ms without a byte in either direction while a body streams; 0 = none; default 5 min. */
     readonly idle: number
+    /** Services are told in `x-request-timeout` how long an answer is wanted; default false. */
+    readonly propagate: boolean
     /** `request` for gRPC, beside what a call's grpc-timeout says: none unless `request` was written, since streams are long. */
     readonly grpc: number
   }
-  /** Undefined: only what proves to have reached no service is sent again. */
-  readonly retry?: RetryConfig | undefined
+  /** Null: only what proves to have reached no service is sent again. */
+  readonly retry: RetryConfig | null
+  /** Null: no request is sent to two endpoints at once. */
+  readonly hedge: HedgeConfig | null
   readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean

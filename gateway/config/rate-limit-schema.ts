@@ -28,6 +28,7 @@ function parseKey(text: string): RateLimitKeyConfig | Wrong {
     case "method":
       return colon < 0 ? { text, kind } : new Wrong(`${quote(kind)} has no part that could be named; write ${kind}`)
     case "header": {
+      if (rest === "") return new Wrong(`${quote(text)} names no header; write its name, such as header:x-user`)
       const field = rest.toLowerCase()
       if (field === "host" || field === ":authority") return new Wrong(`${quote(text)} is not counted by as a header; write host`)
       const parsedName = parseFieldName(rest, "match")
@@ -147,6 +148,8 @@ function checkFigures(
   path: readonly (string | number)[],
   problem: (path: (string | number)[], message: string) => void,
 ): void {
+  // What is wrong by itself has been said.
+  if (!(requests >= 1 && per > 0)) return
   if (requests / per > MAX_RATE) problem([...path, "requests"], "is more than 1000000 a second; write fewer, or leave the limit out")
   else if (burst === undefined && defaultBurst(requests, per) > MAX_BURST)
     problem([...path, "requests"], "is more than 1000000 a second; write fewer, or leave the limit out")

@@ -5,7 +5,7 @@ import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wron
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
 import { rateLimit } from "./rate-limit-schema.ts"
 import { wrongRegex } from "./regex.ts"
-import { retry } from "./resilience-schema.ts"
+import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { Wrong } from "./units.ts"
 
@@ -324,6 +324,9 @@ const routeTimeout = z
           idle: duration({ zero: true })
             .optional()
             .describe("Without a byte in either direction while a body streams; 0 = none. Default 5m."),
+          propagate: boolean()
+            .optional()
+            .describe("Services are told in x-request-timeout how many milliseconds an answer is still wanted. Default false."),
         },
         "a duration, such as 15s, or { request: 15s, perTry: 5s }",
       ),
@@ -335,7 +338,7 @@ const routeTimeout = z
           : "expected a duration or an object; write one, such as 15s, or { request: 15s, perTry: 5s }",
     },
   )
-  .transform((given): { request?: number; perTry?: number; idle?: number } => given)
+  .transform((given): { request?: number; perTry?: number; idle?: number; propagate?: boolean } => given)
 
 const tcpBackend = either(
   [
@@ -396,7 +399,16 @@ export const routeSchema = object(
     respond: respond.optional().describe("Answers with a fixed reply."),
     rewrite: rewrite.optional().describe("Changes path or host before the request goes to a backend."),
     timeout: routeTimeout.optional().describe("A duration for the whole exchange, or { request, perTry, idle }. Default 15s."),
-    retry: retry.optional().describe("When a request is sent again. Default: only when it has certainly reached no service."),
+    retry: retry
+      .optional()
+      .describe(
+        "When a request is sent again. Default: { attempts: 2 } for requests without a body; false = only when it has certainly reached no service.",
+      ),
+    hedge: hedge
+      .optional()
+      .describe(
+        "Requests that may be repeated and have no answer in time are sent to a second endpoint as well; the first answer is taken. Default: never.",
+      ),
     rateLimit: rateLimit.optional().describe("How many of the route's requests are taken further. Default: all."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),

@@ -12,7 +12,10 @@ export const TE = 7
 export const UPGRADE = 8
 export const EXPECT = 9
 export const HTTP2_SETTINGS = 10
-/** Any field that says where a request comes from: x-forwarded-for, -proto, -host, -client-cert, x-request-id, traceparent, tracestate. */
+/**
+ * Any field that only proxies in front may write: x-forwarded-for, -proto, -host, -client-cert, x-request-id, x-request-timeout,
+ * traceparent, tracestate.
+ */
 export const FORWARDED = 11
 
 const names: readonly string[] = [
@@ -34,6 +37,7 @@ const forwardedNames: readonly Uint8Array[] = [
   "x-forwarded-host",
   "x-forwarded-client-cert",
   "x-request-id",
+  "x-request-timeout",
   "traceparent",
   "tracestate",
 ].map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))

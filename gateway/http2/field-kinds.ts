@@ -37,6 +37,7 @@ const KINDS: ReadonlyMap<string, number> = new Map([
   ["x-forwarded-host", FORWARDED],
   ["x-forwarded-client-cert", FORWARDED],
   ["x-request-id", FORWARDED],
+  ["x-request-timeout", FORWARDED],
   ["traceparent", FORWARDED],
   ["tracestate", FORWARDED],
   // RFC 9113 §8.2.2.

@@ -6,7 +6,7 @@ import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "../telemetry/access-log.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
-import type { Endpoint } from "../upstream/endpoint.ts"
+import type { Attempts } from "./attempts.ts"
 import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
 import type { Plane } from "./plane.ts"
@@ -21,12 +21,10 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   protected readonly started: number
   protected matched: Route | null = null
   protected backend: Backend | null = null
-  protected endpoint: Endpoint | null = null
-  /** Address of the last endpoint. */
-  protected lastUpstream = ""
+  /** Null until its request is sent on. */
+  protected sending: Attempts | null = null
   /** Set when it is a gRPC call. */
   protected grpc: GrpcCall | null = null
-  attempts = 0
   path = ""
   requestId = ""
   status = 0
@@ -52,11 +50,6 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     if (this.flag !== "") return
     this.flag = flag
     this.flagDetails = details
-  }
-
-  protected countService(what: "reused" | "retries" | "overflows"): void {
-    const slots = this.plane.serviceSlots((this.backend as Backend).name)
-    if (slots !== undefined) this.plane.means.metrics.add(slots[what], 1)
   }
 
   /** It has ended, and {@link duration} is known: metrics and access log. */
@@ -113,7 +106,10 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     return this.backend?.name ?? ""
   }
   get upstreamAddress(): string {
-    return this.endpoint?.address ?? this.lastUpstream
+    return this.sending === null ? "" : this.sending.address
+  }
+  get attempts(): number {
+    return this.sending === null ? 0 : this.sending.count
   }
   get responseFlag(): string {
     return this.flag

@@ -5,37 +5,34 @@ import { type ErrorCode, errors } from "../errors.ts"
 import { type ChainOwner, ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
 import { isMisdirected } from "../http/connection-security.ts"
-import type { DownstreamHandler, DownstreamStream, ExchangeFactory, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type RequestHead, ResponseHead } from "../http/message.ts"
 import { normalizePath } from "../http/path.ts"
+import { formatRequestTimeout, parseRequestTimeout, REQUEST_TIMEOUT } from "../http/request-timeout.ts"
 import { redirectLocation, rewriteAuthority, rewritePath } from "../router/rewrite.ts"
-import type { Endpoint } from "../upstream/endpoint.ts"
-import type { ConnectionWaiter } from "../upstream/pool.ts"
+import { Attempts, type AttemptsOwner } from "./attempts.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { FilteredBody } from "./filtered-body.ts"
 import { GrpcCall } from "./grpc-call.ts"
 import { GrpcWebStream } from "./grpc-web-stream.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Plane } from "./plane.ts"
-import { isIdempotent, RetryRun } from "./retry-run.ts"
 import type { Backend, Route } from "./route.ts"
 
-/** Connects that may fail before the request does: each on another endpoint. */
-const CONNECT_ATTEMPTS = 3
+const NOT_ASKED = -1
 const NEVER = Number.POSITIVE_INFINITY
 /** ms that filters have for the reply to an exchange out of time. */
 const LATE_REPLY = 1000
 
 // How far it has come.
 const FILTERING = 0
-const CONNECTING = 1
-const WAITING = 2
+const SENDING = 1
 /** The response head is in a filter's hands. */
-const HOLDING = 3
-const RESPONDING = 4
-const TUNNEL = 5
-const ENDED = 6
+const HOLDING = 2
+const RESPONDING = 3
+const TUNNEL = 4
+const ENDED = 5
 
 /** Begins exchanges of one listener; the plane is replaced when a snapshot comes into force. */
 export class Exchanges implements ExchangeFactory {
@@ -52,17 +49,12 @@ export class Exchanges implements ExchangeFactory {
   }
 }
 
-class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHandler, ConnectionWaiter, ChainOwner {
+class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwner, ChainOwner {
   /** Whom the codec drives: the exchange, or what stands between them. */
   handler: DownstreamHandler = this
   #phase = FILTERING
   #matchedPrefix = ""
   #chain: ChainRun | null = null
-  #connection: UpstreamStream | null = null
-  #tried: Endpoint[] | null = null
-  #retried = false
-  /** The retries of its route, until a response is taken. */
-  #retry: RetryRun | null = null
   #isHead = false
   /** A filter asked for the route to be looked up anew. */
   #reroute = false
@@ -72,18 +64,17 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #responseFiltered = false
   /** Chunked coding is taken off the response's body, for its filters. */
   #plainBody = false
-  #authority = ""
   /** The downstream connection ends with the local reply. */
   #closeAfter = false
   #response: ResponseHead | null = null
   /** Body of a local reply that its filters still look at. */
   #localBody: Buffer | null = null
-  #bodyStarted = false
   /** Bodies that pass through filters, each way. */
   #requestBody: FilteredBody | null = null
   #responseBody: FilteredBody | null = null
-  #tryAt = NEVER
   #goneAt = NEVER
+  /** ms that a trusted proxy in front gives it, in place of its route. */
+  #asked = NOT_ASKED
   #lastActivity: number
   /** The clock was read in this turn already. */
   #clockRead = false
@@ -120,6 +111,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
     if (route.grpcWeb && head.method === "POST") this.#openWeb()
     if (this.grpc !== null && !this.#admitCall(this.grpc)) return
+    if (head.saysForwarded && !this.#admitTimeout(head)) return
     this.#arm()
     if (route.filters.length === 0) return this.onRequestFiltered()
     this.#chain = new ChainRun(route.filters, this, head, this)
@@ -140,6 +132,16 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (call.timeout > 0) return true
     if (call.timeout === 0) this.#fail("responseTimeout", "grpc-timeout of 0")
     else this.#fail("badRequest", "grpc-timeout")
+    return false
+  }
+
+  // Takes what a trusted proxy in front says of the time there is; false when it makes no sense, or there is none.
+  #admitTimeout(head: RequestHead): boolean {
+    const text = head.fields.getCombined(REQUEST_TIMEOUT, ",")
+    if (text === undefined) return true
+    this.#asked = parseRequestTimeout(text)
+    if (this.#asked > 0) return true
+    this.#fail(this.#asked === 0 ? "responseTimeout" : "badRequest", `${REQUEST_TIMEOUT} ${this.#asked === 0 ? "of 0" : ""}`.trim())
     return false
   }
 
@@ -197,19 +199,18 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (refused !== null) return this.onFilterReply(refused)
     if (!route.request.empty) route.request.apply(head.fields)
     if (!backend.request.empty) backend.request.apply(head.fields)
-    this.#authority = head.authority
+    let authority = head.authority
     if (route.rewrite !== undefined) {
       head.path = this.#rewrite(route.rewrite, head.path)
-      this.#authority = rewriteAuthority(route.rewrite, this.#authority)
+      authority = rewriteAuthority(route.rewrite, authority)
     }
     if (backend.rewrite !== undefined) {
       head.path = this.#rewrite(backend.rewrite, head.path)
-      this.#authority = rewriteAuthority(backend.rewrite, this.#authority)
+      authority = rewriteAuthority(backend.rewrite, authority)
     }
-    this.#retry = RetryRun.of(route.retry, backend.service, head, this.grpc !== null, this.plane.means.random)
-    // Kept to be sent again, perhaps in another framing, so not in chunks.
-    if (this.#retry !== null && head.body === "chunked") head.body = "close"
-    this.#attempt(false)
+    this.#phase = SENDING
+    this.sending = new Attempts(this, this.plane, route, backend, head, authority, this.grpc !== null)
+    this.sending.start()
   }
 
   // A filter may have changed the path so that the prefix is no longer there to be replaced.
@@ -271,145 +272,68 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onFilterReset(): void {
     this.setFlag("LR", "reset")
-    this.#releaseUpstream()
+    this.sending?.cancel()
     this.#abort()
   }
 
-  // ---------------------------------------------------------------------------------------------------- the attempt
+  // --------------------------------------------------------------------------------------------------- its attempts
 
-  #attempt(fresh: boolean): void {
-    const service = (this.backend as Backend).service
-    const endpoint = service === null ? null : service.balancer.next(this.#tried)
-    if (endpoint === null) return this.#fail("noEndpoint", "")
-    this.attempts++
-    this.endpoint = endpoint
-    endpoint.active++
-    this.#phase = CONNECTING
-    const route = this.matched as Route
-    if (route.perTryTimeout > 0) {
-      this.#tryAt = this.plane.means.wheel.refresh() + route.perTryTimeout
-      this.#arm()
-    }
-    if (this.grpc !== null) this.grpc.announce(this.head, this.#endsAt(route), this.plane.means.wheel.refresh())
-    endpoint.acquire(this, fresh)
+  onAttempt(head: RequestHead): void {
+    if (this.grpc !== null) this.grpc.announce(head, this.endsAt, this.plane.means.wheel.refresh())
+    if (this.#asked === NOT_ASKED && !(this.matched as Route).propagatesTimeout) return
+    const { endsAt } = this
+    if (endsAt !== NEVER) head.fields.set(REQUEST_TIMEOUT, formatRequestTimeout(endsAt - this.plane.means.wheel.refresh()))
   }
 
-  needsHttp2(): boolean {
-    return this.grpc !== null
+  onConnected(transfer: BodyTransfer): void {
+    const sending = this.sending as Attempts
+    if (this.#requestBody !== null) this.#sendFiltered(sending, this.#requestBody)
+    else if (transfer === "none") sending.flush()
+    else this.stream.startRequestBody(transfer === "chunked")
   }
 
-  onConnection(connection: UpstreamStream): void {
-    this.#connection = connection
-    this.#phase = WAITING
-    const head = this.head
-    if (connection.uses > 0) this.countService("reused")
-    const authority = this.#authority === "" ? (this.endpoint as Endpoint).address : this.#authority
-    const transfer = connection.send(this, head, authority)
-    if (this.#bodyStarted) this.#sendAgain(connection)
-    else if (this.#requestBody !== null) this.#sendFiltered(connection, this.#requestBody)
-    else if (transfer === "none") connection.flush()
-    else {
-      this.#bodyStarted = true
-      this.stream.startRequestBody(transfer === "chunked")
-    }
+  // What the client sends meanwhile waits.
+  onRetrying(): void {
+    if (!this.stream.requestComplete) this.stream.pauseRequest()
   }
 
-  onNoConnection(code: ErrorCode, details: string): void {
-    const endpoint = this.endpoint as Endpoint
-    this.#leaveEndpoint()
-    if (code === "overflow") this.countService("overflows")
-    else if (this.attempts < CONNECT_ATTEMPTS && (this.backend as Backend).service !== null) {
-      // Nothing was sent: another endpoint may do, if there is one.
-      this.#tried ??= []
-      this.#tried.push(endpoint)
-      const more = this.backend?.service?.endpoints.some((other) => other.weight > 0 && !this.#tried?.includes(other))
-      if (more) {
-        this.countService("retries")
-        return this.#attempt(false)
-      }
-    }
-    const retry = this.#retry
-    if (retry?.takeAfterFailure(code, true)) return this.#retryAfter(retry, endpoint)
-    this.#fail(code, `${endpoint.address} ${details}`)
-  }
-
-  // Another attempt, on another endpoint if there is one. What the client sends meanwhile waits with it.
-  #retryAfter(retry: RetryRun, endpoint: Endpoint): void {
-    retry.answeredBy = null
-    this.#tried ??= []
-    this.#tried.push(endpoint)
-    this.countService("retries")
-    if (this.#bodyStarted && !this.stream.requestComplete) this.stream.pauseRequest()
-    if (retry.pause === 0) return this.#attempt(retry.fresh)
-    this.#phase = CONNECTING
-    retry.at = this.plane.means.wheel.refresh() + retry.pause
+  onDueChanged(): void {
     this.#arm()
   }
 
-  // The body as far as an earlier attempt had it; the rest follows as it comes.
-  #sendAgain(connection: UpstreamStream): void {
-    const { body } = this.#retry as RetryRun
-    const filtered = this.#requestBody
-    body.sendTo(connection)
-    if (filtered?.ended) this.#endFiltered(connection, filtered)
-    else if (body.ended) connection.sendEnd(body.trailers)
-    else connection.flush()
-    if (connection.writable && filtered?.held !== true) this.stream.resumeRequest()
-  }
-
-  #leaveEndpoint(): void {
-    const endpoint = this.endpoint
-    if (endpoint === null) return
-    endpoint.active--
-    this.#connection = null
-    this.endpoint = null
-    this.lastUpstream = endpoint.address
-    this.#tryAt = NEVER
-  }
-
-  // Lets go of whatever upstream is doing for this exchange.
-  #releaseUpstream(): void {
-    if (this.endpoint === null) return
-    const connection = this.#connection
-    const endpoint = this.endpoint
-    this.#leaveEndpoint()
-    if (connection !== null) connection.cancel()
-    else endpoint.abandon(this)
+  onUnanswered(code: ErrorCode, details: string): void {
+    this.#fail(code, details)
   }
 
   // ------------------------------------------------------------------------------------------------ request upstream
 
   onRequestBytes(buffer: Buffer, from: number, to: number): void {
     this.requestBytes += to - from
-    const connection = this.#connection
+    this.#lastActivity = this.plane.means.wheel.now
     if (this.#requestBody !== null) {
-      this.#lastActivity = this.plane.means.wheel.now
       this.#chain?.feedRequest(buffer, from, to)
       return
     }
-    this.#retry?.body.keep(buffer, from, to, connection === null)
-    if (connection === null) return
-    this.#lastActivity = this.plane.means.wheel.now
-    connection.sendBytes(buffer, from, to)
-    if (!connection.writable) this.stream.pauseRequest()
+    const { sending } = this
+    if (sending === null) return
+    sending.sendBytes(buffer, from, to)
+    if (!sending.writable) this.stream.pauseRequest()
   }
 
   onRequestFlush(): void {
     if (this.#requestBody !== null) this.#chain?.flushRequest()
-    else this.#connection?.flush()
+    else this.sending?.flush()
   }
 
   onRequestEnd(trailers: Fields | null): void {
-    const connection = this.#connection
     if (this.#phase === TUNNEL) {
       this.#downstreamEnded = true
-      connection?.flush()
-      connection?.endTunnel()
+      this.sending?.flush()
+      this.sending?.endTunnel()
       return
     }
     if (this.#requestBody !== null) return this.#chain?.endRequest(trailers)
-    this.#retry?.body.end(trailers)
-    connection?.sendEnd(trailers)
+    this.sending?.sendEnd(trailers)
   }
 
   onUpstreamWritable(): void {
@@ -417,14 +341,11 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onRequestBody(bytes: Buffer): void {
-    const connection = this.#connection
+    const sending = this.sending
     const body = this.#requestBody as FilteredBody
-    if (!body.sent) return body.keep(bytes)
-    this.#retry?.body.keep(bytes, 0, bytes.length, connection === null)
-    // It was answered early, and the answer waits in filters; or it is about to be sent again.
-    if (connection === null) return
-    connection.sendBytes(bytes, 0, bytes.length)
-    if (!connection.writable) this.stream.pauseRequest()
+    if (sending === null || !body.sent) return body.keep(bytes)
+    sending.sendBytes(bytes, 0, bytes.length)
+    if (!sending.writable) this.stream.pauseRequest()
   }
 
   onRequestBodyEnd(trailers: Fields | null): void {
@@ -439,9 +360,16 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     // Of a request that is complete nothing is left to be read but the client's going away.
     if (hold) {
       if (!this.stream.requestComplete) this.stream.pauseRequest()
-    } else if (this.#connection === null ? this.#phase !== CONNECTING && !body.ready : this.#connection.writable) {
+    } else if (this.#takesRequest(body)) {
       this.stream.resumeRequest()
     }
+  }
+
+  // Whether more of the request should be read, as far as its way upstream goes.
+  #takesRequest(body: FilteredBody): boolean {
+    const { sending } = this
+    if (sending?.connected) return sending.writable
+    return (sending === null || sending.answered) && !body.ready
   }
 
   // What has passed the filters goes on: with the head, if that still waits, or behind it.
@@ -456,32 +384,29 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       if (!body.ended) this.stream.pauseRequest()
       body.frame(this.head)
       this.#forward()
-    } else if (body.sent && this.#connection !== null) {
-      if (body.ended) this.#endFiltered(this.#connection, body)
-      else this.#connection.flush()
+    } else if (body.sent && this.sending !== null) {
+      if (body.ended) this.#endFiltered(this.sending, body)
+      else this.sending.flush()
     }
   }
 
-  #sendFiltered(connection: UpstreamStream, body: FilteredBody): void {
-    this.#bodyStarted = true
+  #sendFiltered(sending: Attempts, body: FilteredBody): void {
     body.sent = true
     const { bytes } = body.waiting
-    this.#retry?.body.keep(bytes, 0, bytes.length, false)
-    connection.sendBytes(bytes, 0, bytes.length)
+    sending.sendBytes(bytes, 0, bytes.length)
     body.waiting.clear()
-    if (body.ended) return this.#endFiltered(connection, body)
-    connection.flush()
-    if (connection.writable && !body.held) this.stream.resumeRequest()
+    if (body.ended) return this.#endFiltered(sending, body)
+    sending.flush()
+    if (sending.writable && !body.held) this.stream.resumeRequest()
   }
 
-  #endFiltered(connection: UpstreamStream, body: FilteredBody): void {
+  #endFiltered(sending: Attempts, body: FilteredBody): void {
     this.#requestBody = null
-    this.#retry?.body.end(body.trailers)
-    connection.sendEnd(body.trailers)
+    sending.sendEnd(body.trailers)
   }
 
   onRequestFailed(code: ErrorCode): void {
-    this.#releaseUpstream()
+    this.sending?.cancel()
     if (this.#phase >= RESPONDING) {
       this.setFlag(errors[code].flag, "")
       this.#abort()
@@ -493,22 +418,20 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   // ---------------------------------------------------------------------------------------------- response downstream
 
   onInformational(head: ResponseHead): void {
-    if (this.#phase === WAITING) this.stream.sendInformational(head)
+    if (this.#phase === SENDING) this.stream.sendInformational(head)
   }
 
   onResponseHead(head: ResponseHead): boolean {
-    if (this.#retry !== null && this.#retriesAnswer(this.#retry, head)) return false
     this.grpc?.onHead(head)
-    const wheel = this.plane.means.wheel
-    this.timeToFirstByte = wheel.refresh() - this.started
+    // It was read for this head.
+    const { now } = this.plane.means.wheel
+    this.timeToFirstByte = now - this.started
     this.#clockRead = true
-    this.#lastActivity = wheel.now
-    this.#tryAt = NEVER
+    this.#lastActivity = now
     if (head.status < 300 && this.head.upgrade !== "" && this.head.major === 2 && head.status !== 101) {
       // A client of HTTP/2 would take it for its WebSocket.
-      const where = this.endpoint?.address ?? ""
-      this.#releaseUpstream()
-      this.#fail("upstreamProtocol", `${where} no upgrade`)
+      this.sending?.cancel()
+      this.#fail("upstreamProtocol", `${this.upstreamAddress} no upgrade`)
       return false
     }
     this.#response = head
@@ -519,27 +442,12 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     else {
       this.#responseSeen = true
       this.#chain.runResponse(head, head.body === "none")
-      if (this.#phase === HOLDING && this.#responseBody === null) this.#connection?.pauseResponse()
+      if (this.#phase === HOLDING && this.#responseBody === null) this.sending?.pauseResponse()
     }
     // A filter that holds the head back may yet want to see the body.
     this.#plainBody = this.#responseBody !== null || (this.#phase === HOLDING && this.#chain?.wantsResponseBody === true)
     // Trailers may have to be put behind any octet of a call's response.
     return head.body === "chunked" && this.stream.takesChunks && !this.#plainBody && this.grpc === null
-  }
-
-  // Whether the request is sent again for this answer to it.
-  #retriesAnswer(retry: RetryRun, head: ResponseHead): boolean {
-    if (!retry.takeAfterResponse(head)) {
-      this.#retry = null
-      return false
-    }
-    const endpoint = this.endpoint as Endpoint
-    if (head.body === "none") retry.answeredBy = endpoint
-    else {
-      this.#releaseUpstream()
-      this.#retryAfter(retry, endpoint)
-    }
-    return true
   }
 
   onResponseFiltered(): void {
@@ -551,7 +459,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const localBody = this.#localBody
     if (this.#opensResponseBody(head, localBody)) {
       this.#responseBody = new FilteredBody()
-      if (localBody === null) this.#connection?.resumeResponse()
+      if (localBody === null) this.sending?.resumeResponse()
       else {
         this.#chain?.feedResponse(localBody, 0, localBody.length)
         this.#chain?.endResponse(null)
@@ -566,7 +474,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       stream.sendHead(head, "none", false)
       stream.startTunnel()
       // A filter may have held it back.
-      this.#connection?.resumeResponse()
+      this.sending?.resumeResponse()
       return
     }
     this.#phase = RESPONDING
@@ -577,7 +485,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     const transfer = stream.sendHead(head, this.grpc === null ? body : this.grpc.frame(head, body, stream.takesChunks), false)
     this.grpc?.onSent(this.head, head, transfer)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
-    if (this.#chain !== null) this.#connection?.resumeResponse()
+    if (this.#chain !== null) this.sending?.resumeResponse()
   }
 
   // Whether the response's body has to pass filters first.
@@ -614,7 +522,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     }
     this.responseBytes += to - from
     stream.sendBytes(buffer, from, to)
-    if (!stream.writable) this.#connection?.pauseResponse()
+    if (!stream.writable) this.sending?.pauseResponse()
   }
 
   onResponseFlush(): void {
@@ -625,12 +533,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   onDownstreamWritable(): void {
     const body = this.#responseBody
-    if (body === null ? this.#phase >= RESPONDING : !body.held) this.#connection?.resumeResponse()
+    if (body === null ? this.#phase >= RESPONDING : !body.held) this.sending?.resumeResponse()
   }
 
   onResponseComplete(): void {
-    this.#leaveEndpoint()
-    if (this.#retry !== null) return
     // A call ends with its trailers.
     if (this.#responseBody === null && this.grpc === null) return this.#end()
     if (this.#chain === null) return
@@ -641,8 +547,6 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   }
 
   onResponseEnd(trailers: Fields | null): void {
-    const retry = this.#retry
-    if (retry !== null) return this.#retryAfter(retry, retry.answeredBy as Endpoint)
     if (this.#responseBody !== null) return this.#chain?.endResponse(trailers)
     if (this.grpc !== null) {
       this.grpc.onTrailers(trailers)
@@ -656,7 +560,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     if (!body.sent) return body.keep(bytes)
     this.responseBytes += bytes.length
     this.stream.sendBytes(bytes, 0, bytes.length)
-    if (!this.stream.writable) this.#connection?.pauseResponse()
+    if (!this.stream.writable) this.sending?.pauseResponse()
   }
 
   onResponseBodyEnd(trailers: Fields | null): void {
@@ -668,8 +572,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onResponseHold(hold: boolean): void {
     const body = this.#responseBody as FilteredBody
     body.held = hold
-    if (hold) this.#connection?.pauseResponse()
-    else if (this.stream.writable) this.#connection?.resumeResponse()
+    if (hold) this.sending?.pauseResponse()
+    else if (this.stream.writable) this.sending?.resumeResponse()
   }
 
   #moveResponse(body: FilteredBody): void {
@@ -696,7 +600,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
       this.responseBytes += bytes.length
       stream.sendBytes(bytes, 0, bytes.length)
       body.waiting.clear()
-      if (!stream.writable) this.#connection?.pauseResponse()
+      if (!stream.writable) this.sending?.pauseResponse()
     }
     if (!body.sent) return
     if (!body.ended) return stream.flush()
@@ -706,44 +610,23 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     stream.sendEnd(body.trailers)
   }
 
-  onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
-    const endpoint = this.endpoint as Endpoint
-    this.#leaveEndpoint()
+  onResponseFailed(code: ErrorCode, details: string): void {
     if (this.#phase === TUNNEL) {
       if (details !== "") this.setFlag(errors[code].flag, details)
       this.#end()
       this.stream.sendEnd(null)
       return
     }
-    if (this.#phase >= RESPONDING && !this.#retract()) {
-      // What was sent can't be taken back, and must not look complete.
-      this.#cutOff(code, `${endpoint.address} ${details}`)
-      return
-    }
-    const retry = this.#retry
-    if (retry !== null && retry.answeredBy !== null) return this.#retryAfter(retry, endpoint)
-    // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
-    // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
-    // What was refused unseen may be repeated whatever it is.
-    const { retryable } = errors[code]
-    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && isIdempotent(this.head.method))
-    if (repeatable && !this.#retried && !this.#bodyStarted) {
-      this.#retried = true
-      this.#tried ??= []
-      this.#tried.push(endpoint)
-      this.countService("retries")
-      this.#attempt(true)
-      return
-    }
-    if (retry?.takeAfterFailure(code, unanswered)) return this.#retryAfter(retry, endpoint)
+    // What was sent can't be taken back, and must not look complete.
+    if (this.#phase >= RESPONDING && !this.#retract()) return this.#cutOff(code, details)
     // Cut short, but the client has seen nothing of it: it gets a whole answer.
-    this.#fail(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+    this.#fail(code === "upstreamTruncated" ? "upstreamClosed" : code, details)
   }
 
   // A fault in the segment that brought the head: nothing has left yet, and a proper reply is still possible.
   #retract(): boolean {
     if (this.#phase !== RESPONDING || !this.stream.retract()) return false
-    this.#phase = WAITING
+    this.#phase = SENDING
     this.status = 0
     this.responseBytes = 0
     return true
@@ -765,8 +648,6 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   // A local reply goes back through the filters the request has reached.
   #reply(reply: Reply, close = false): void {
     if (close) this.#closeAfter = true
-    this.#retry?.settle()
-    this.#retry = null
     this.#chain?.stopRequest()
     this.#requestBody = null
     if (this.#responseBody !== null) {
@@ -789,7 +670,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
 
   // A reply by a filter: in place of the request's going on, or of the response it holds.
   #replyLocally(reply: Reply): void {
-    this.#releaseUpstream()
+    this.sending?.cancel()
     if (this.#phase >= RESPONDING) return this.#abort()
     this.#reply(reply)
   }
@@ -827,14 +708,14 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onDownstreamGone(): void {
     if (this.#phase === ENDED) return
     if (this.#phase !== TUNNEL || !this.#downstreamEnded) this.setFlag(errors.clientGone.flag, "")
-    this.#releaseUpstream()
+    this.sending?.cancel()
     this.#end()
   }
 
   // The client is taken for gone.
   #cancel(): void {
     this.setFlag(errors.clientGone.flag, "half-closed")
-    this.#releaseUpstream()
+    this.sending?.cancel()
     this.#abort()
   }
 
@@ -857,9 +738,8 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   #arm(): void {
     const route = this.matched
     if (route === null) return
-    let at = this.#phase < TUNNEL ? this.#endsAt(route) : NEVER
-    if (this.#tryAt < at) at = this.#tryAt
-    if (this.#retry !== null && this.#retry.at < at) at = this.#retry.at
+    let at = this.#phase < TUNNEL ? this.endsAt : NEVER
+    if (this.sending !== null && this.sending.dueAt < at) at = this.sending.dueAt
     if (this.#goneAt < at && this.#phase < RESPONDING) at = this.#goneAt
     const idle = this.#idleAt(route)
     if (idle < at) at = idle
@@ -867,10 +747,13 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     else this.stream.deadline.set(at)
   }
 
-  // When the whole exchange has to be over.
-  #endsAt(route: Route): number {
-    if (this.grpc !== null) return this.grpc.endsAt(this.started, route.grpcTimeout)
-    return route.requestTimeout > 0 ? this.started + route.requestTimeout : NEVER
+  /** When the whole exchange has to be over, on the wheel's clock. */
+  get endsAt(): number {
+    const route = this.matched as Route
+    const asked = this.#asked
+    if (this.grpc !== null) return this.grpc.endsAt(this.started, asked === NOT_ASKED ? route.grpcTimeout : asked)
+    const limit = asked === NOT_ASKED ? route.requestTimeout : asked
+    return limit > 0 ? this.started + limit : NEVER
   }
 
   #idleAt(route: Route): number {
@@ -881,34 +764,22 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
   onDeadline(): void {
     const now = this.plane.means.wheel.now
     const route = this.matched as Route
-    if (this.#phase !== TUNNEL && now >= this.#endsAt(route)) {
+    if (this.#phase !== TUNNEL && now >= this.endsAt) {
       // Both sides of a call may speak at once, so that nobody's request was late.
       return this.#timeOut(this.stream.requestComplete || this.grpc !== null ? "responseTimeout" : "requestTimeout")
     }
-    const retry = this.#retry
-    if (retry !== null && now >= retry.at) {
-      retry.at = NEVER
-      this.#arm()
-      return this.#attempt(retry.fresh)
-    }
-    if (now >= this.#tryAt) return this.#timeOut("perTryTimeout")
     if (now >= this.#goneAt && this.#phase < RESPONDING) return this.#cancel()
     if (now >= this.#idleAt(route)) return this.#timeOut("streamIdle")
-    this.#arm()
+    this.sending?.onDeadline(now)
+    if (this.#phase !== ENDED) this.#arm()
   }
 
   #timeOut(code: ErrorCode): void {
-    const endpoint = this.endpoint
-    const where = endpoint?.address ?? ""
-    this.#releaseUpstream()
-    if (this.#phase >= RESPONDING) {
-      this.#cutOff(code, where)
-    } else if (endpoint !== null && this.#retry?.takeAfterFailure(code, true)) {
-      this.#retryAfter(this.#retry, endpoint)
-    } else {
-      this.#fail(code, where)
-      if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)
-    }
+    const where = this.upstreamAddress
+    this.sending?.expire(code)
+    if (this.#phase >= RESPONDING) return this.#cutOff(code, where)
+    this.#fail(code, where)
+    if (this.#phase === HOLDING) this.stream.deadline.set(this.plane.means.wheel.now + LATE_REPLY)
   }
 
   // The end, reached once: filters, metrics, access log. The codec is told by whoever calls this.
@@ -923,8 +794,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, UpstreamHand
     this.#requestBody = null
     this.#responseBody = null
     this.#localBody = null
-    this.#retry?.settle()
-    this.#retry = null
+    this.sending?.end()
     this.publish()
     this.plane.snapshot.unpin()
   }

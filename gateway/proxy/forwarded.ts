@@ -1,8 +1,10 @@
-// What a request says about its way here: x-forwarded-*, x-request-id and traceparent. Only what trusted proxies in front
-// wrote is believed; the rest is made anew (W3C Trace Context §3.2 for traceparent). x-forwarded-client-cert is never believed.
+// What a request says about its way here: x-forwarded-*, x-request-id and traceparent; and x-request-timeout. Only what trusted
+// proxies in front wrote is believed; the rest is made anew (W3C Trace Context §3.2 for traceparent). x-forwarded-client-cert
+// is never believed.
 
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { RequestHead } from "../http/message.ts"
+import { REQUEST_TIMEOUT } from "../http/request-timeout.ts"
 
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
@@ -94,6 +96,7 @@ function revise(head: RequestHead, sourceAddress: string, trusted: boolean, newI
     fields.remove("tracestate")
     fields.set("traceparent", `00-${newId}-${span}-00`)
   }
+  if (!trusted) fields.remove(REQUEST_TIMEOUT)
   return id
 }
 

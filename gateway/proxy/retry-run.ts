@@ -1,15 +1,11 @@
-// The retries of one exchange: how many are left, whether its request can be sent again as it was, and when. An exchange whose
-// route has no retries has none of this; it ends when a response head is taken.
+// The retries of one exchange: how many are left, what its service's budget says, and when the next is due. It is made when
+// an attempt has failed, so that an exchange that goes well has none of this.
 
 import { type ErrorCode, errors } from "../errors.ts"
-import { parseGrpcStatus } from "../http/grpc-status.ts"
-import type { RequestHead, ResponseHead } from "../http/message.ts"
-import { ONLY_REFUSED, type RetryPolicy, retryPause } from "../resilience/retry.ts"
-import type { Endpoint } from "../upstream/endpoint.ts"
+import type { RequestHead } from "../http/message.ts"
+import { ONLY_REFUSED, type RetryPolicy } from "../resilience/retry.ts"
 import type { Service } from "../upstream/services.ts"
-import { ReplayBuffer } from "./replay-buffer.ts"
 
-const NEVER = Number.POSITIVE_INFINITY
 /** Methods that may be sent twice (RFC 9110 §9.2.2). */
 const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
 
@@ -19,15 +15,10 @@ export function isIdempotent(method: string): boolean {
 }
 
 export class RetryRun {
-  readonly body = new ReplayBuffer()
   /** ms before the retry that was taken. */
   pause = 0
   /** The retry that was taken wants no connection that was used before. */
   fresh = false
-  /** When the retry that was taken is due, on the wheel's clock; infinite = none waits. */
-  at = NEVER
-  /** Whose answer has no body: it is read to its end before the retry, since its connection is good for others. */
-  answeredBy: Endpoint | null = null
   readonly #policy: RetryPolicy
   readonly #service: Service
   readonly #repeatable: boolean
@@ -46,41 +37,57 @@ export class RetryRun {
   }
 
   /**
-   * What a request to `service` has of retries: those of its route, or of what HTTP/2 refuses. Null when it has none. `grpc`:
-   * it is a call. `random`: [0, 1).
+   * What a request to `service` has of retries: those of its route, or of what HTTP/2 refuses. Null when it has none.
+   * `repeatable`: its method may be. `grpc`: it is a call. `random`: [0, 1).
    */
-  static of(policy: RetryPolicy | null, service: Service, head: RequestHead, grpc: boolean, random: () => number): RetryRun | null {
+  static of(
+    policy: RetryPolicy | null,
+    service: Service,
+    head: RequestHead,
+    repeatable: boolean,
+    grpc: boolean,
+    random: () => number,
+  ): RetryRun | null {
     const refusable = head.body !== "none" && (grpc ? service.callsMayBeHttp2 : service.mayBeHttp2)
     const chosen = policy ?? (refusable ? ONLY_REFUSED : null)
-    return chosen === null ? null : new RetryRun(chosen, service, isIdempotent(head.method), grpc, random)
+    return chosen === null ? null : new RetryRun(chosen, service, repeatable, grpc, random)
   }
 
-  /** An attempt failed without a response head. True takes one of the retries. */
-  takeAfterFailure(code: ErrorCode, unanswered: boolean): boolean {
+  /**
+   * An attempt failed without a response head. `whole`: all of the request can be sent again. `others`: there are endpoints
+   * that were not tried. True takes one of the retries.
+   */
+  takeAfterFailure(code: ErrorCode, unanswered: boolean, whole: boolean, others: boolean): boolean {
     this.settle()
-    if (!this.#policy.onFailure(code, this.#repeatable, unanswered, this.#grpc) || !this.#take(code !== "upstreamRefused")) return false
+    const unseen = errors[code].retryable === "yes"
+    if (!whole || !this.#policy.onFailure(code, this.#repeatable, unanswered, this.#grpc) || !this.#take(!unseen)) return false
     // Where nothing was reached there is nothing to spare, and another endpoint may do.
-    this.pause = errors[code].retryable === "yes" ? 0 : retryPause(this.#taken, this.#random())
+    this.pause = unseen && others ? 0 : this.#policy.pause(this.#taken, this.#random())
     this.fresh = code === "upstreamClosed"
     return true
   }
 
-  /** An attempt was answered. True takes one of the retries. */
-  takeAfterResponse(head: ResponseHead): boolean {
+  /**
+   * An attempt was answered with a status, and a gRPC status if that is all (−1 = none). `spare`: ms that the service asks to
+   * be left alone. `left`: ms the exchange has: a retry that can't begin in time isn't taken. True takes one of the retries.
+   */
+  takeAfterAnswer(status: number, grpcStatus: number, whole: boolean, spare: number, left: number): boolean {
     this.settle()
-    // Only of an answer that is nothing but its head.
-    const status = this.#grpc && head.body === "none" ? head.fields.get("grpc-status") : undefined
-    const listed =
-      this.#policy.onStatus(head.status, this.#repeatable) || (status !== undefined && this.#policy.onGrpcStatus(parseGrpcStatus(status)))
-    if (!listed || !this.#take(true)) return false
-    this.pause = retryPause(this.#taken, this.#random())
+    if (!whole || spare >= left || !this.#policy.onAnswer(status, grpcStatus, this.#repeatable) || !this.#take(true)) return false
+    this.pause = Math.max(spare, this.#policy.pause(this.#taken, this.#random()))
     this.fresh = false
     return true
   }
 
-  // `costly`: it may add to the load of its service, which what HTTP/2 refused unseen has not.
+  /** Whether a second attempt may race the first. It is one of the retries. */
+  takeForRival(): boolean {
+    this.settle()
+    return this.#take(true)
+  }
+
+  // `costly`: it adds to the load of its service, which what was never looked at doesn't.
   #take(costly: boolean): boolean {
-    if (this.#taken === this.#policy.attempts || !this.body.whole) return false
+    if (this.#taken >= this.#policy.attempts) return false
     if (costly) {
       let active = 0
       for (const endpoint of this.#service.endpoints) active += endpoint.active

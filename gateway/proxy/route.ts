@@ -2,6 +2,7 @@
 
 import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "../config/model.ts"
 import type { HttpFilter } from "../filter/filter.ts"
+import { HedgePolicy } from "../resilience/hedge.ts"
 import { RetryPolicy } from "../resilience/retry.ts"
 import { HeaderEditor } from "../router/header-edits.ts"
 import { WeightedSplit } from "../router/split.ts"
@@ -38,6 +39,11 @@ export class Route {
   /** In place of {@link requestTimeout} for gRPC. */
   readonly grpcTimeout: number
   readonly retry: RetryPolicy | null
+  readonly hedge: HedgePolicy | null
+  /** Bodies are kept so that they can be sent again. */
+  readonly keepsBodies: boolean
+  /** Services are told how long an answer is wanted. */
+  readonly propagatesTimeout: boolean
   readonly grpcWeb: boolean
   readonly request: HeaderEditor
   readonly response: HeaderEditor
@@ -58,7 +64,10 @@ export class Route {
     this.perTryTimeout = config.timeout.perTry
     this.idleTimeout = config.timeout.idle
     this.grpcTimeout = config.timeout.grpc
-    this.retry = config.retry === undefined ? null : new RetryPolicy(config.retry)
+    this.retry = config.retry === null ? null : new RetryPolicy(config.retry)
+    this.hedge = config.hedge === null ? null : new HedgePolicy(config.hedge)
+    this.keepsBodies = config.retry?.keepsBodies === true || config.hedge !== null
+    this.propagatesTimeout = config.timeout.propagate
     this.grpcWeb = config.grpcWeb
     this.request = new HeaderEditor(config.headers.request)
     this.response = new HeaderEditor(config.headers.response)

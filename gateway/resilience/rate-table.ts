@@ -2,13 +2,15 @@
 // there are. Limits without a key have a bucket of their own; those with one share a table of fixed size, in which a key is
 // found by a hash that clients can't foresee.
 //
-// The table is 8-way associative: a key lies in one of the eight places of its set. When all are taken, the key that would
-// be full again first is forgotten, which is none at all if it is full already. So memory is bounded, and a flood of keys costs
-// those who flood: each of their keys has its burst once more. No locks: a worker may die at any point and leaves nothing that
-// others wait for. Two workers that see a new key in the same microsecond agree on its place; if a third had just taken it away,
-// one request too many may pass.
+// The table is 8-way associative: a key lies in one of the eight places of its set. When all are taken, the key that is or will
+// be full first is forgotten, which changes nothing if it is full already. So memory is bounded, and a flood of keys costs those
+// who flood: each of their keys has its burst once more.
+//
+// No locks: a worker may die at any point and leaves nothing that others wait for. A place says when its limit will be full
+// before it says that something was taken, so that a state is never forgotten too early; past that time the state means
+// nothing. Only where keys are forgotten that aren't full may a request too many pass.
 
-import { type Gcra, REFUSED, SLACK } from "./gcra.ts"
+import { type Gcra, REFUSED } from "./gcra.ts"
 
 /** Buckets of limits without a key; one beyond them is kept among the keys. */
 export const BUCKETS = 32_768
@@ -21,10 +23,7 @@ const WIDTH = 4
 const STATE = 1
 const FULL_AT = 2
 const EMPTY = 0
-/** Fingerprint of a place that another worker is just taking. */
-const TAKING = 1
 const FULL_UNIT = 16
-const FULL_SLACK = SLACK / FULL_UNIT
 /** Word 0 of the memory: keys forgotten though they weren't full. */
 const EVICTIONS = 0
 const FIRST_BUCKET = WIDTH
@@ -56,11 +55,19 @@ export class RateTable {
 
   /** The same of one key; `low` and `high` are a hash of it and of its limit. */
   takeKey(gcra: Gcra, low: number, high: number, now: number): boolean {
-    const place = this.#find(gcra, low, high, now)
-    if (place >= 0) return this.#take(gcra, place, now)
-    this.place = -1
-    this.state = gcra.at(now)
-    return false
+    const words = this.#words
+    const time = fullTime(now)
+    const key = high === EMPTY ? 1 : high
+    const place = this.#find(low, key, time)
+    if (place < 0) {
+      this.place = -1
+      this.state = gcra.at(now)
+      return false
+    }
+    const passes = this.#take(gcra, place, now)
+    // It was forgotten meanwhile, and what was taken was another key's, in another measure: that one begins anew.
+    if (Atomics.load(words, place) !== key) Atomics.store(words, place + FULL_AT, (time - 1) | 0)
+    return passes
   }
 
   #take(gcra: Gcra, place: number, now: number): boolean {
@@ -70,20 +77,21 @@ export class RateTable {
     this.place = place
     for (let tries = 0; tries < TRIES; tries++) {
       const state = Atomics.load(words, place + STATE)
-      if (((time - Atomics.load(words, place + FULL_AT)) | 0) > FULL_SLACK) {
-        // Full for so long that its state may stand for any time. It is made one of now, and said to be so before anything
-        // is taken: who reads a state that was taken from reads the new time after it.
+      if (((time - Atomics.load(words, place + FULL_AT)) | 0) > 0) {
+        // Whatever the state is, it is full, and has to say so before anything is taken from it.
         if (Atomics.compareExchange(words, place + STATE, state, at) === state) this.#fullAt(place, time)
         continue
       }
       const next = gcra.next(state, at)
       if (next === REFUSED) {
+        // It may have been one that was just made to say that it is full.
+        if (Atomics.load(words, place + STATE) !== state) continue
         this.state = state
         return false
       }
+      this.#fullAt(place, fullTime(now + gcra.reset(next, at)) + 1)
       if (Atomics.compareExchange(words, place + STATE, state, next) !== state) continue
       this.state = next
-      this.#fullAt(place, fullTime(now + gcra.reset(next, at)) + 1)
       return true
     }
     // Others took it each time: there is nothing left by now.
@@ -91,7 +99,7 @@ export class RateTable {
     return false
   }
 
-  // Only ever later: the worker that comes here last may have been the first to take.
+  // Only ever later: another worker may have taken more.
   #fullAt(place: number, time: number): void {
     const words = this.#words
     for (let tries = 0; tries < TRIES; tries++) {
@@ -106,47 +114,47 @@ export class RateTable {
     if (place >= 0) Atomics.sub(this.#words, place + STATE, gcra.cost)
   }
 
-  // The place of a key, old or new.
-  #find(gcra: Gcra, low: number, high: number, now: number): number {
+  // The place of a key, old or new; −1 = others took every one of them each time.
+  #find(low: number, key: number, time: number): number {
     const words = this.#words
     const set = FIRST_SET + (low & (SETS - 1)) * WAYS * WIDTH
-    const end = set + WAYS * WIDTH
-    const time = fullTime(now)
-    const key = high === EMPTY || high === TAKING ? high + 2 : high
-    for (let tries = 0; ; tries++) {
-      let busy = false
+    for (let tries = 0; tries < TRIES; tries++) {
       let victim = -1
       let victimKey = EMPTY
-      let longest = -Infinity
-      for (let place = set; place < end; place += WIDTH) {
+      let longest = Number.NEGATIVE_INFINITY
+      for (let place = set; place < set + WAYS * WIDTH; place += WIDTH) {
         const found = Atomics.load(words, place)
         if (found === key) return place
-        if (found === TAKING && tries < TRIES) {
-          busy = true
-          break
-        }
-        const age = found === EMPTY ? Infinity : (time - Atomics.load(words, place + FULL_AT)) | 0
+        const age = found === EMPTY ? Number.POSITIVE_INFINITY : (time - Atomics.load(words, place + FULL_AT)) | 0
         if (age <= longest) continue
         longest = age
         victim = place
         victimKey = found
       }
-      // It may become this very key. A worker that has died in the middle is not waited for.
-      if (busy) continue
-      if (tries >= 2 * TRIES) return -1
-      if (Atomics.compareExchange(words, victim, victimKey, TAKING) !== victimKey && victimKey !== TAKING) continue
-      if (longest < 0) Atomics.add(words, EVICTIONS, 1)
-      Atomics.store(words, victim + STATE, gcra.at(now))
-      Atomics.store(words, victim + FULL_AT, time)
-      Atomics.store(words, victim, key)
-      return victim
+      // What is not full yet is made so; nobody but this key's owner would notice.
+      if (longest <= 0) Atomics.store(words, victim + FULL_AT, (time - 1) | 0)
+      if (Atomics.compareExchange(words, victim, victimKey, key) !== victimKey) continue
+      if (this.#alone(set, victim, key)) {
+        if (longest <= 0) Atomics.add(words, EVICTIONS, 1)
+        return victim
+      }
+      // Another worker has put the same key elsewhere: who comes second gives way, if need be both, and looks again.
+      Atomics.compareExchange(words, victim, key, EMPTY)
     }
+    return -1
+  }
+
+  #alone(set: number, place: number, key: number): boolean {
+    for (let other = set; other < set + WAYS * WIDTH; other += WIDTH) {
+      if (other !== place && Atomics.load(this.#words, other) === key) return false
+    }
+    return true
   }
 
   /** The main thread: a bucket is given to another limit. */
   clearBucket(bucket: number, now: number): void {
     const place = FIRST_BUCKET + bucket * WIDTH
-    Atomics.store(this.#words, place + FULL_AT, (fullTime(now) - FULL_SLACK - 1) | 0)
+    Atomics.store(this.#words, place + FULL_AT, (fullTime(now) - 1) | 0)
   }
 
   /** Keys that were forgotten before they were full, over all workers. */

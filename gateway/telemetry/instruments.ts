@@ -117,6 +117,9 @@ export interface ServiceSlots {
   readonly reused: number
   /** Counter: requests sent a second time. */
   readonly retries: number
+  /** Counters: second attempts that set out beside the first, and those that were answered first. */
+  readonly hedges: number
+  readonly hedgesWon: number
   /** Gauge: requests waiting for a connection. */
   readonly pending: number
   /** Counter: requests refused because too many waited. */
@@ -269,6 +272,16 @@ export class Instruments {
         ...byService,
       }),
       retries: registry.counter({ name: "sluice_upstream_retries_total", help: "Requests sent to a service once more", ...byService }),
+      hedges: registry.counter({
+        name: "sluice_upstream_hedges_total",
+        help: "Requests sent to a second endpoint while the first had not answered",
+        ...byService,
+      }),
+      hedgesWon: registry.counter({
+        name: "sluice_upstream_hedges_won_total",
+        help: "Requests whose second endpoint answered first",
+        ...byService,
+      }),
       pending: registry.gauge({ name: "sluice_upstream_requests_pending", help: "Requests waiting for a connection", ...byService }),
       overflows: registry.counter({
         name: "sluice_upstream_overflows_total",

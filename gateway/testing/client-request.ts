@@ -8,7 +8,7 @@ import { toWire } from "./text.ts"
 
 /** A listener's defaults. */
 const PATH_POLICY = { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true } as const
-const FORWARDED = /^(?:x-forwarded-(?:for|proto|host)|x-request-id|traceparent)$/
+const FORWARDED = /^(?:x-forwarded-(?:for|proto|host)|x-request-(?:id|timeout)|traceparent)$/
 
 /** Makes `head` that of `request`. Throws for what never gets as far as a filter. */
 export function fillHead(head: RequestHead, request: TestRequest, content: Content): void {

@@ -52,6 +52,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When its request left, on the wheel's clock; 0 = it hasn't. */
+  #sentAt = 0
   #starting = false
   #ended = false
   #status = 0
@@ -91,6 +93,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.#attempts++
     this.#endpoint = endpoint
+    this.#sentAt = 0
     endpoint.active++
     endpoint.acquire(this, fresh)
   }
@@ -101,6 +104,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#sentAt = this.#owner.wheel.refresh()
     if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
     const { body, trailers } = this.#callout
     const transfer = connection.send(this, this.#head, this.#head.authority)
@@ -115,7 +119,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     this.#leaveEndpoint()
     const { name, endpoints } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS) {
+    else endpoint.failed(code, 0)
+    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       const tried = this.#tried
       tried.push(endpoint)
@@ -130,6 +135,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onInformational(): void {}
 
   onResponseHead(head: ResponseHead): boolean {
+    this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
       return false
@@ -167,6 +173,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
+    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.
@@ -188,6 +195,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onDeadline(): void {
     const where = this.#endpoint?.address ?? ""
+    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#owner.wheel.now - this.#sentAt)
     this.#releaseEndpoint()
     this.#fail("responseTimeout", where)
   }

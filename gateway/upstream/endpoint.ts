@@ -1,6 +1,7 @@
 // One address of a service in this worker: what is under way to it, whether it could be reached lately, and the pools of its
 // connections.
 
+import type { ErrorCode } from "../errors.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
@@ -104,6 +105,15 @@ export class Endpoint implements PoolOwner {
     this.#beside--
     this.#counters.active(-1)
   }
+
+  /**
+   * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
+   * it asks to be left alone, 0 = it doesn't.
+   */
+  answered(_status: number, _grpcStatus: number, _latency: number, _spare: number): void {}
+
+  /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
+  failed(_code: ErrorCode, _latency: number): void {}
 
   onConnect(failed: boolean): void {
     this.#avoidUntil = failed ? this.#wheel.now + AVOID : 0

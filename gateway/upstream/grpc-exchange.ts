@@ -59,6 +59,9 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** When its head left, on the wheel's clock; 0 = it hasn't. */
+  #sentAt = 0
+  #answered = false
   #starting = false
   #ended = false
   /** More waits to be sent than may: it ends, though not within the call that says so. */
@@ -107,6 +110,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     if (endpoint === null) return this.#fail("noEndpoint")
     this.#attempts++
     this.#endpoint = endpoint
+    this.#sentAt = 0
     endpoint.active++
     endpoint.acquire(this, fresh)
   }
@@ -117,6 +121,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#sentAt = this.#owner.wheel.refresh()
     if (connection.uses > 0) this.#owner.count(this.#service.name, "reused")
     connection.send(this, this.#head, this.#head.authority)
     this.#sendWaiting(connection)
@@ -128,7 +133,8 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     this.#leaveEndpoint()
     const { name, endpoints } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
-    else if (this.#attempts < CONNECT_ATTEMPTS) {
+    else endpoint.failed(code, 0)
+    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       const tried = this.#tried
       tried.push(endpoint)
@@ -195,19 +201,21 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onResponseHead(head: ResponseHead): boolean {
     const { fields } = head
+    this.#answered = true
+    const status = fields.has("grpc-status") ? statusOf(fields) : -1
+    this.#endpoint?.answered(head.status, status, this.#owner.wheel.refresh() - this.#sentAt, 0)
     if (this.#kept !== null) {
       this.#release(this.#kept.length + MESSAGE_COST)
       this.#kept = null
     }
     if (!isGrpcType(fields.get("content-type"))) {
-      const status = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
-      this.#endWith(head, status, `answered with HTTP status ${head.status} and no gRPC`)
+      const code = head.status === 200 ? UNKNOWN : grpcStatusOfHttp(head.status)
+      this.#endWith(head, code, `answered with HTTP status ${head.status} and no gRPC`)
       return false
     }
     const metadata = fields.entries()
     // One of trailers alone has nothing but those.
-    if (fields.has("grpc-status")) {
-      const status = statusOf(fields)
+    if (status !== -1) {
       const text = decodeGrpcMessage(fields.get("grpc-message") ?? "")
       this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
       this.#endWith(head, status, text)
@@ -284,6 +292,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onUpstreamFailed(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
+    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
     this.#leaveEndpoint()
     if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (errors[code].retryable === "yes" && this.#unary && !this.#retried) return this.#sendAgain(endpoint)
@@ -307,8 +316,9 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   onDeadline(): void {
-    if (this.#overfull) this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be sent")
-    else this.#fail("responseTimeout")
+    if (this.#overfull) return this.#giveUp(RESOURCE_EXHAUSTED, "too much waits to be sent")
+    if (this.#sentAt > 0 && !this.#answered) this.#endpoint?.failed("responseTimeout", this.#owner.wheel.now - this.#sentAt)
+    this.#fail("responseTimeout")
   }
 
   // ------------------------------------------------------------------------------------------------------------------ end

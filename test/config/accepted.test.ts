@@ -6,6 +6,13 @@ import { type LoadResult, parseConfig } from "../../gateway/config/load.ts"
 import type { Config, RouteConfig } from "../../gateway/config/model.ts"
 import { formatProblems } from "../../gateway/config/problem.ts"
 
+const DEFAULT_RETRY = {
+  attempts: 2,
+  on: ["connectFailure", "refused", "unavailable"],
+  backoff: { base: 25, max: 250 },
+  keepsBodies: false,
+}
+
 const baseDir = join(import.meta.dirname, "modules")
 const listeners = "listeners: [{ address: 127.0.0.1:8080 }]\n"
 const services = "services: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] } }\n"
@@ -75,7 +82,9 @@ test("the smallest useful file has every default filled in", () => {
         matches: [{ path: { kind: "prefix", value: "/" }, methods: [], headers: [], query: [] }],
         filters: [],
         action: { kind: "forward", backends: [{ service: "hello", weight: 1, headers: { request: noEdits, response: noEdits } }] },
-        timeout: { request: 15_000, perTry: 0, idle: 300_000, grpc: 0 },
+        timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
+        retry: DEFAULT_RETRY,
+        hedge: null,
         grpcWeb: false,
         headers: { request: noEdits, response: noEdits },
       },
@@ -331,15 +340,32 @@ describe("a route", () => {
     ],
     ["with one filter", "filters: auth\nbackends: a", { filters: [{ use: "auth", with: undefined }] }],
     ["with a time limit", "timeout: 5s\nbackends: a", { timeout: { request: 5000, perTry: 0, idle: 300_000, grpc: 5000 } }],
-    ["with time limits", "timeout: { perTry: 2s, idle: 0 }\nbackends: a", { timeout: { request: 15_000, perTry: 2000, idle: 0, grpc: 0 } }],
-    ["without a time limit", "timeout: 0\nbackends: a", { timeout: { request: 0, perTry: 0, idle: 300_000, grpc: 0 } }],
-    ["with retries", "retry: {}\nbackends: a", { retry: { attempts: 2, on: ["connectFailure", "refused", "unavailable"] } }],
+    [
+      "with time limits",
+      "timeout: { perTry: 2s, idle: 0 }\nbackends: a",
+      { timeout: { request: 15_000, perTry: 2000, idle: 0, propagate: false, grpc: 0 } },
+    ],
+    ["without a time limit", "timeout: 0\nbackends: a", { timeout: { request: 0, perTry: 0, idle: 300_000, propagate: false, grpc: 0 } }],
+    ["with retries", "retry: {}\nbackends: a", { retry: { ...DEFAULT_RETRY, keepsBodies: true } }],
+    ["without retries", "retry: false\nbackends: a", { retry: null }],
+    [
+      "with retries that wait",
+      "retry: { on: retriable4xx, backoff: { base: 1ms, max: 1s } }\nbackends: a",
+      { retry: { attempts: 2, on: ["retriable4xx"], backoff: { base: 1, max: 1000 }, keepsBodies: true } },
+    ],
+    ["with a second attempt after a while", "hedge: 100ms\nbackends: a", { hedge: { after: 100, percentile: 0 } }],
+    ["with a second attempt for the slowest", "hedge: { percentile: 95 }\nbackends: a", { hedge: { after: 1, percentile: 95 } }],
+    [
+      "with a second attempt at its soonest",
+      "hedge: { percentile: 99, after: 20ms }\nbackends: a",
+      { hedge: { after: 20, percentile: 99 } },
+    ],
     [
       "with retries of its own",
       "retry: { attempts: 1, on: [503, reset, 503, 5xx, internal] }\nbackends: a",
-      { retry: { attempts: 1, on: [503, "reset", "5xx", "internal"] } },
+      { retry: { ...DEFAULT_RETRY, attempts: 1, on: [503, "reset", "5xx", "internal"], keepsBodies: true } },
     ],
-    ["with retries on one thing", "retry: { on: 502 }\nbackends: a", { retry: { attempts: 2, on: [502] } }],
+    ["with retries on one thing", "retry: { on: 502 }\nbackends: a", { retry: { ...DEFAULT_RETRY, on: [502], keepsBodies: true } }],
     ["with gRPC-Web", "grpcWeb: true\nbackends: a", { grpcWeb: true }],
     [
       "with a rewrite",
@@ -527,5 +553,64 @@ describe("a listener that reads no requests", () => {
     const text =
       "listeners: [{ address: 127.0.0.1:5432, protocol: tcp, backends: a }]\nservices: { a: { endpoints: [127.0.0.1:9001], proxyProtocol: v1 } }\n"
     expect(config(text).services.a.proxyProtocol).toBe("v1")
+  })
+})
+
+describe("rate limits", () => {
+  test("a short one has every default", () => {
+    expect(route("{ backends: a, name: r, rateLimit: { requests: 100, per: 1m } }").rateLimits).toEqual([
+      {
+        name: "route:r",
+        policy: "route",
+        requests: 100,
+        per: 60_000,
+        burst: 2,
+        by: [],
+        overrides: [],
+        missing: "share",
+        shadow: false,
+        status: 429,
+        headers: true,
+      },
+    ])
+    expect(route("{ backends: a }").rateLimits).toBeUndefined()
+  })
+
+  test("a list has names, and overrides what the limit has", () => {
+    const text = `backends: a
+name: r
+rateLimit:
+  - { requests: 5, per: 1s, by: "header:X-User", shadow: true, headers: false }
+  - requests: 1
+    per: 1s
+    name: team
+    burst: 7
+    by: [source, identity, host, method, path, path:2, cookie:s]
+    missing: deny
+    status: 503
+  - { requests: 1, per: 10s, by: claim:org.id, overrides: [{ value: "7", requests: 30 }, { value: [x], requests: 2, per: 1s, burst: 9 }] }`
+    const limits = route(text).rateLimits
+    expect(limits).toMatchObject([
+      { name: "route:r", burst: 5, by: [{ text: "header:x-user", kind: "header", name: "x-user" }], shadow: true, headers: false },
+      { name: "route:r#team", policy: "team", burst: 7, missing: "deny", status: 503 },
+      {
+        name: "route:r#3",
+        policy: "route-3",
+        burst: 1,
+        overrides: [
+          { values: ["7"], requests: 30, per: 10_000, burst: 3 },
+          { values: ["x"], requests: 2, per: 1000, burst: 9 },
+        ],
+      },
+    ])
+    expect(limits?.[1].by.map(({ kind }) => kind)).toEqual(["source", "identity", "host", "method", "path", "segment", "cookie"])
+  })
+
+  test("stand at listeners and services too", () => {
+    const { listeners, services } = config(
+      "listeners: [{ name: edge, address: 127.0.0.1:8080, rateLimit: { requests: 9, per: 1s } }, { name: any, address: 127.0.0.1:8081, protocol: auto, rateLimit: { requests: 8, per: 1s } }]\nservices: { a: { endpoints: [127.0.0.1:9001], rateLimit: [{ requests: 7, per: 1s, by: query:q }] } }\n",
+    )
+    expect(listeners).toMatchObject([{ rateLimits: [{ name: "listener:edge" }] }, { http: { rateLimits: [{ name: "listener:any" }] } }])
+    expect(services.a.rateLimits).toMatchObject([{ name: "service:a", policy: "service", by: [{ kind: "query", name: "q" }] }])
   })
 })

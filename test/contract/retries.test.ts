@@ -33,7 +33,7 @@ beforeAll(async () => {
         nobody: { endpoints: [`127.0.0.1:${nobody}`] },
       },
       routes: [
-        { name: "off", match: { path: "/off" }, backends: "pair" },
+        { name: "off", match: { path: "/off" }, backends: "pair", retry: false },
         { name: "statuses", match: { path: "/statuses" }, backends: "pair", retry: { on: [503] } },
         { name: "class", match: { path: "/class" }, backends: "pair", retry: { on: "5xx" } },
         { name: "reset", match: { path: "/reset" }, backends: "pair", retry: { on: "reset" } },

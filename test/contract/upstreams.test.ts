@@ -43,7 +43,7 @@ beforeAll(async () => {
       routes: [
         ..."single refused small small-refused brief old round-robin random least-request one-down all-down idle empty"
           .split(" ")
-          .map((service) => ({ name: service, match: { path: `/${service}` }, backends: service })),
+          .map((service) => ({ name: service, match: { path: `/${service}` }, backends: service, retry: false as const })),
       ],
     },
   })

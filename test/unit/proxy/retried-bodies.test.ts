@@ -58,6 +58,8 @@ function begin(filters: readonly HttpFilter[] = []): void {
       waiter = waiting
     },
     abandon() {},
+    answered() {},
+    failed() {},
   }
   const none = { empty: true }
   const service = { endpoints: [endpoint], balancer: { next: () => endpoint }, retries: new RetryBudget() }
@@ -72,6 +74,9 @@ function begin(filters: readonly HttpFilter[] = []): void {
     request: none,
     response: none,
     retry: new RetryPolicy({ attempts: 1, on: [503] }),
+    hedge: null,
+    keepsBodies: true,
+    propagatesTimeout: false,
     perTryTimeout: 0,
     requestTimeout: 15_000,
     idleTimeout: 0,
@@ -82,7 +87,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       metrics: { add() {}, observe() {} },
       accessLog: { wants: () => false },
       replies: new LocalReplies(),
-      random: () => 0,
+      random: () => 0.5,
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },

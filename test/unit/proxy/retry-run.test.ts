@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
+import { RequestHead } from "../../../gateway/http/message.ts"
 import { RetryRun } from "../../../gateway/proxy/retry-run.ts"
 import { RetryPolicy, type RetrySettings } from "../../../gateway/resilience/retry.ts"
 import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
@@ -17,61 +17,69 @@ function request(body: RequestHead["body"] = "close"): RequestHead {
 }
 
 function run(to: Service, on: RetrySettings["on"], grpc = false, attempts = 9): RetryRun {
-  return RetryRun.of(new RetryPolicy({ attempts, on }), to, request(), grpc, () => 0) as RetryRun
+  return RetryRun.of(new RetryPolicy({ attempts, on }), to, request(), false, grpc, () => 1) as RetryRun
 }
 
-function answer(body: ResponseHead["body"], grpcStatus: string, status = 200): ResponseHead {
-  const head = new ResponseHead()
-  head.status = status
-  head.body = body
-  head.fields.add("grpc-status", grpcStatus)
-  return head
+/** Takes a retry after an answer of 503. */
+function take(of: RetryRun, whole = true, spare = 0, left = 1000): boolean {
+  return of.takeAfterAnswer(503, -1, whole, spare, left)
 }
 
 test("a request without retries of its route has those that HTTP/2 may ask for", () => {
-  const of = (grpc: boolean, body: RequestHead["body"]): boolean => RetryRun.of(null, service(), request(body), grpc, () => 0) !== null
+  const of = (grpc: boolean, body: RequestHead["body"]): boolean =>
+    RetryRun.of(null, service(), request(body), false, grpc, () => 0) !== null
   expect([of(true, "close"), of(false, "close"), of(true, "none")]).toEqual([true, false, false])
-})
-
-describe("a status of gRPC", () => {
-  test("counts for a call, in an answer without a body", () => {
-    expect(run(service(), ["unavailable"], true).takeAfterResponse(answer("none", "14"))).toBe(true)
-    expect(run(service(), ["unavailable"], true).takeAfterResponse(answer("close", "14"))).toBe(false)
-    expect(run(service(), ["unavailable"], false).takeAfterResponse(answer("none", "14"))).toBe(false)
-  })
 })
 
 describe("the budget of its service", () => {
   test("bounds retries under way, and gets them back", () => {
     const to = service()
     const runs = Array.from({ length: 4 }, () => run(to, [503]))
-    expect(runs.map((each) => each.takeAfterResponse(answer("none", "", 503)))).toEqual([true, true, true, false])
+    expect(runs.map((each) => take(each))).toEqual([true, true, true, false])
     runs[0].settle()
     runs[0].settle()
-    expect(runs[3].takeAfterResponse(answer("none", "", 503))).toBe(true)
-    expect(runs[0].takeAfterResponse(answer("none", "", 503))).toBe(false)
+    expect(take(runs[3])).toBe(true)
+    expect(take(runs[0])).toBe(false)
     // One that fails again takes its own place.
-    expect(runs[1].takeAfterResponse(answer("none", "", 503))).toBe(true)
+    expect(take(runs[1])).toBe(true)
   })
 
   test("grows with what is under way there", () => {
     const endpoints = [{ active: 10 }, { active: 15 }] as unknown as Service["endpoints"]
     const to = service({ endpoints })
     const runs = Array.from({ length: 6 }, () => run(to, [503]))
-    expect(runs.filter((each) => each.takeAfterResponse(answer("none", "", 503)))).toHaveLength(5)
+    expect(runs.filter((each) => take(each))).toHaveLength(5)
   })
 
   test("is not for what was refused unseen", () => {
     const to = service()
-    for (let i = 0; i < 10; i++) expect(run(to, ["refused"]).takeAfterFailure("upstreamRefused", true)).toBe(true)
+    for (let i = 0; i < 10; i++) expect(run(to, ["refused"]).takeAfterFailure("upstreamRefused", true, true, true)).toBe(true)
   })
 })
 
-test("a retry waits, unless nothing was reached", () => {
-  const of = (code: Parameters<RetryRun["takeAfterFailure"]>[0]): number => {
+test("a retry waits, unless nothing was reached and there are others", () => {
+  const of = (code: Parameters<RetryRun["takeAfterFailure"]>[0], others = true): number => {
     const made = run(service(), ["connectFailure", "refused", 504])
-    expect(made.takeAfterFailure(code, true)).toBe(true)
+    expect(made.takeAfterFailure(code, true, true, others)).toBe(true)
     return made.pause
   }
-  expect([of("connectFailure"), of("connectTimeout"), of("upstreamRefused"), of("perTryTimeout")]).toEqual([0, 0, 0, 25])
+  expect([of("connectFailure"), of("connectTimeout"), of("upstreamRefused"), of("perTryTimeout")]).toEqual([0, 0, 0, 50])
+  expect(of("connectFailure", false)).toBe(50)
+})
+
+test("a service that asks to be spared is, when there is time for that", () => {
+  const patient = run(service(), [503])
+  expect([take(patient, true, 900), patient.pause]).toEqual([true, 900])
+  expect(take(patient, true, 1000)).toBe(false)
+  expect([take(patient, true, 10), patient.pause]).toEqual([true, 100])
+})
+
+test("what isn't there any more can't be sent again", () => {
+  expect(take(run(service(), [503]), false)).toBe(false)
+  expect(run(service(), ["reset", "connectFailure"]).takeAfterFailure("connectFailure", true, false, true)).toBe(false)
+})
+
+test("a rival is one of the retries", () => {
+  const made = run(service(), [503], false, 2)
+  expect([made.takeForRival(), take(made), take(made), made.takeForRival()]).toEqual([true, true, false, false])
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { RetryCondition } from "../../../gateway/config/model.ts"
 import type { ErrorCode } from "../../../gateway/errors.ts"
-import { RetryPolicy, retryPause } from "../../../gateway/resilience/retry.ts"
+import { type RetryBackoff, RetryPolicy } from "../../../gateway/resilience/retry.ts"
 
 function policy(...on: RetryCondition[]): RetryPolicy {
   return new RetryPolicy({ attempts: 2, on })
@@ -12,6 +12,7 @@ const everything: RetryCondition[] = [
   "refused",
   "reset",
   "5xx",
+  "retriable4xx",
   "cancelled",
   "deadlineExceeded",
   "resourceExhausted",
@@ -72,19 +73,30 @@ describe("after an answer", () => {
     [600, ["5xx"], true, false],
     [429, [429], false, true],
     [200, everything, true, false],
+    [503, ["unavailable"], true, true],
+    [503, ["unavailable"], false, false],
+    [502, ["unavailable"], true, false],
+    [409, ["retriable4xx"], true, true],
+    [409, ["retriable4xx"], false, false],
+    [404, ["retriable4xx"], true, false],
   ])("%d with %j listed, repeatable %s: %s", (status, on, repeatable, expected) => {
-    expect(policy(...on).onStatus(status, repeatable)).toBe(expected)
+    expect(policy(...on).onAnswer(status, -1, repeatable)).toBe(expected)
   })
 
   test("of gRPC the listed codes count, and no others", () => {
     const listed = [1, 4, 8, 13, 14]
-    for (let code = -1; code < 40; code++) expect(policy(...everything).onGrpcStatus(code)).toBe(listed.includes(code))
-    expect(policy("unavailable").onGrpcStatus(14)).toBe(true)
-    expect(policy("unavailable").onGrpcStatus(13)).toBe(false)
+    for (let code = -1; code < 40; code++) expect(policy(...everything).onAnswer(200, code, false)).toBe(listed.includes(code))
+    expect(policy("unavailable").onAnswer(200, 14, false)).toBe(true)
+    expect(policy("unavailable").onAnswer(200, 13, false)).toBe(false)
   })
 })
 
-test("the pause before a retry is drawn from a range that doubles, up to 250 ms", () => {
-  expect([1, 2, 3, 4, 100].map((retry) => retryPause(retry, 0))).toEqual([25, 25, 25, 25, 25])
-  expect([1, 2, 3, 4, 100].map((retry) => retryPause(retry, 1))).toEqual([50, 100, 200, 250, 250])
+test("the pause before a retry is drawn from a range that doubles, up to a limit", () => {
+  const pauses = (random: number, backoff?: RetryBackoff): number[] => {
+    const made = new RetryPolicy({ attempts: 2, on: [], ...(backoff === undefined ? {} : { backoff }) })
+    return [1, 2, 3, 4, 100].map((retry) => made.pause(retry, random))
+  }
+  expect(pauses(0)).toEqual([0, 0, 0, 0, 0])
+  expect(pauses(1)).toEqual([50, 100, 200, 250, 250])
+  expect(pauses(0.5, { base: 10, max: 1000 })).toEqual([10, 20, 40, 80, 500])
 })

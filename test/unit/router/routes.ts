@@ -43,7 +43,9 @@ export function routeOf(
     matches: matches.map(matchOf),
     filters: [],
     action: { kind: "forward", backends: [] },
-    timeout: { request: 15_000, perTry: 0, idle: 300_000, grpc: 0 },
+    timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
+    retry: null,
+    hedge: null,
     grpcWeb: false,
     headers: { request: NO_EDITS, response: NO_EDITS },
   }

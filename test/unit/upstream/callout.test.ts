@@ -22,7 +22,14 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     sendEnd() {},
     flush() {},
   } as unknown as UpstreamStream
-  const endpoint = { address: "e", weight: 1, active: 0, acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection) }
+  const endpoint = {
+    address: "e",
+    weight: 1,
+    active: 0,
+    acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
+    answered() {},
+    failed() {},
+  }
   const service = { name: "api", endpoints: [endpoint], balancer: { next: () => endpoint } } as unknown as Service
   const owner = {
     wheel: new TimerWheel(() => 0),

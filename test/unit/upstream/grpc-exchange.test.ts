@@ -21,6 +21,8 @@ class Play implements UpstreamStream {
     active: 0,
     acquire: (waiter: ConnectionWaiter) => this.waiters.push(waiter),
     abandon: () => this.log.push("abandon"),
+    answered() {},
+    failed() {},
   }))
   readonly waiters: ConnectionWaiter[] = []
   readonly log: string[] = []

@@ -1,0 +1,106 @@
+// One attempt of an exchange: an endpoint, and a connection to it once there is one. It tells the exchange's attempts how it
+// fares, and passes the response that was chosen straight on; it decides nothing.
+
+import type { ErrorCode } from "../errors.ts"
+import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
+import type { ResponseHead } from "../http/message.ts"
+import type { Endpoint } from "../upstream/endpoint.ts"
+import type { ConnectionWaiter } from "../upstream/pool.ts"
+import type { Attempts } from "./attempts.ts"
+
+const NEVER = Number.POSITIVE_INFINITY
+
+export class Attempt implements UpstreamHandler, ConnectionWaiter {
+  readonly endpoint: Endpoint
+  /** Null before there is one, and when it is no longer this attempt's. */
+  connection: UpstreamStream | null = null
+  /** When its request left, on the wheel's clock. */
+  sentAt = 0
+  /** When it has to have been answered. */
+  dueAt: number = NEVER
+  /** Its answer isn't taken: it has no body, and is read to its end, since its connection is good for others. */
+  discarded = false
+  readonly #attempts: Attempts
+  #left = false
+
+  constructor(attempts: Attempts, endpoint: Endpoint) {
+    this.#attempts = attempts
+    this.endpoint = endpoint
+    endpoint.active++
+  }
+
+  /** Nothing is under way to its endpoint any more; harmless when repeated. */
+  leave(): void {
+    if (this.#left) return
+    this.#left = true
+    this.endpoint.active--
+    this.connection = null
+  }
+
+  /** Gives up whatever upstream does for it. */
+  cancel(): void {
+    if (this.#left) return
+    const { connection } = this
+    this.leave()
+    if (connection !== null) connection.cancel()
+    else this.endpoint.abandon(this)
+  }
+
+  // ------------------------------------------------------------------------------------------------------ as a waiter
+
+  needsHttp2(): boolean {
+    return this.#attempts.needsHttp2
+  }
+
+  onConnection(connection: UpstreamStream): void {
+    this.connection = connection
+    this.#attempts.onConnected(this, connection)
+  }
+
+  onNoConnection(code: ErrorCode, details: string): void {
+    this.leave()
+    this.#attempts.onUnreached(this, code, details)
+  }
+
+  // ---------------------------------------------------------------------------------------- what its connection says
+
+  onInformational(head: ResponseHead): void {
+    this.#attempts.onInformational(head)
+  }
+
+  onResponseHead(head: ResponseHead): boolean {
+    return this.#attempts.onHead(this, head)
+  }
+
+  onResponseBytes(buffer: Buffer, from: number, to: number): void {
+    this.#attempts.owner.onResponseBytes(buffer, from, to)
+  }
+
+  onResponseFlush(): void {
+    if (!this.discarded) this.#attempts.owner.onResponseFlush()
+  }
+
+  onResponseComplete(): void {
+    this.leave()
+    if (!this.discarded) this.#attempts.owner.onResponseComplete()
+  }
+
+  onResponseEnd(trailers: Fields | null): void {
+    if (this.discarded) this.#attempts.onDiscarded(this)
+    else this.#attempts.owner.onResponseEnd(trailers)
+  }
+
+  onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
+    this.leave()
+    this.#attempts.onFailed(this, code, details, unanswered)
+  }
+
+  onUpstreamWritable(): void {
+    this.#attempts.onWritable(this)
+  }
+
+  onTunnelEnd(): void {
+    this.#attempts.owner.onTunnelEnd()
+  }
+}
