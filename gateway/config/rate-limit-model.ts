@@ -30,7 +30,7 @@ export interface RateLimitConfig extends RateLimitFigures {
   /** Who decides: this process; all gateways together, through `rateLimitStore`; `rateLimitService`, and then the figures mean nothing. */
   readonly scope: "local" | "global" | "service"
   /** For the service, in front of `by`: keys and values of its descriptor. */
-  readonly descriptor: readonly (readonly [key: string, value: string])[]
+  readonly descriptor: readonly { readonly key: string; readonly value: string }[]
   /** Empty: all requests share. */
   readonly by: readonly RateLimitKeyConfig[]
   /** No values twice. */

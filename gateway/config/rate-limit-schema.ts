@@ -122,8 +122,8 @@ const limit = object(
     return
   }
   if (descriptor !== undefined) problem(["descriptor"], "is for a rate-limit service; write scope: service, or leave it out")
-  if (requests === undefined) problem([], "has no requests; write how many pass, such as { requests: 100, per: 1m }")
-  if (per === undefined) problem([], "has no per; write the time for which requests are counted, such as { requests: 100, per: 1m }")
+  if (requests === undefined) problem(["requests"], "is missing; write a whole number from 1 to 1000000000")
+  if (per === undefined) problem(["per"], "is missing; write a number and a unit, such as 250ms, 5s, 1m or 1h")
   if (requests === undefined || per === undefined) return
   checkFigures(requests, per, burst, [], problem)
   if (missing !== undefined && by.length === 0) problem(["missing"], "says nothing without by; write by, or leave it out")
@@ -202,7 +202,7 @@ export function buildRateLimits(
         policy: name ?? (i === 0 ? kind : `${kind}-${i + 1}`),
         ...figures(requests, per, burst),
         scope,
-        descriptor: Object.entries(descriptor),
+        descriptor: Object.entries(descriptor).map(([key, value]) => ({ key, value })),
         by,
         overrides: overrides.map((each) => ({ values: each.value, ...figures(each.requests, each.per ?? per, each.burst) })),
         missing,

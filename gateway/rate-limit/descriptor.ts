@@ -14,6 +14,6 @@ export function descriptorKey(by: string): string {
 /** Entries for a request: first those that are the same for all. */
 export function descriptorEntries({ rule, values }: RateLimitAsk): RlsEntry[] {
   const entries: RlsEntry[] = [...rule.descriptor]
-  for (let i = 0; i < rule.by.length; i++) entries.push([descriptorKey(rule.by[i]), values[i] ?? ""])
+  for (let i = 0; i < rule.by.length; i++) entries.push({ key: descriptorKey(rule.by[i]), value: values[i] ?? "" })
   return entries
 }

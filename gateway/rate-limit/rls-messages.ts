@@ -21,15 +21,18 @@ const OVER_LIMIT = 2
 /** Seconds in RateLimit.Unit: unknown, second, minute, hour, day, month, year. */
 const UNITS = [0, 1, 60, 3600, 86_400, 2_592_000, 31_536_000]
 
-/** Key and value of one entry. */
-export type RlsEntry = readonly [key: string, value: string]
+/** One entry of a descriptor. */
+export interface RlsEntry {
+  readonly key: string
+  readonly value: string
+}
 
 /** RateLimitRequest: a descriptor for each list of entries. `hits`: how many requests this one counts for. */
 export function rateLimitRequest(domain: string, descriptors: readonly (readonly RlsEntry[])[], hits: number): Buffer {
   const request = new MessageWriter().octets(1, domain)
   for (const entries of descriptors) {
     const descriptor = new MessageWriter()
-    for (const [key, value] of entries) descriptor.octets(1, new MessageWriter().octets(1, key).octets(2, value).take())
+    for (const { key, value } of entries) descriptor.octets(1, new MessageWriter().octets(1, key).octets(2, value).take())
     request.octets(2, descriptor.take())
   }
   return request.number(3, hits).take()

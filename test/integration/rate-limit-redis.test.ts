@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect } from "vitest"
-import { until } from "../support/deadline.ts"
+import { sleep, until } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { get, RawClient } from "../support/raw-client.ts"
@@ -98,7 +98,7 @@ describe("a limit of two gateways", () => {
       return each.reduce((sum, metrics) => sum + metrics.sum("sluice_rate_limit_store_requests_total"), 0)
     }
     const before = await trips()
-    const load = [one, one, one, other, other, other].map((gateway) => statuses(gateway, "/large", user, 250))
+    const load = [one, one, one, other, other, other].map((gateway) => statuses(gateway, "/large", user, 200))
     const all = (await Promise.all(load)).flat()
     const last = await Promise.all([statuses(one, "/large", user, 60), statuses(other, "/large", user, 60)])
     expect(count([...all, ...last.flat()], 200)).toBe(1000)
@@ -123,7 +123,10 @@ describe("a limit of two gateways", () => {
   redisTest("goes on without Redis as each gateway's configuration says, and with it again", async () => {
     const flowing = { stop: false, statuses: [] as number[] }
     const flow = [one, other].map(async (gateway) => {
-      while (!flowing.stop) flowing.statuses.push(...(await statuses(gateway, "/large", `flow ${Math.random()}`, 20)))
+      while (!flowing.stop) {
+        flowing.statuses.push(...(await statuses(gateway, "/large", `flow ${Math.random()}`, 5)))
+        await sleep(20)
+      }
     })
     const from = [one.log.length, other.log.length]
     await redis.kill()

@@ -14,8 +14,8 @@ export interface RateLimitRule {
   readonly burst: number
   /** What requests are told apart by, as it is written: `source`, `header:x-user`, `path:2` …; empty = all of them share. */
   readonly by: readonly string[]
-  /** What a rate-limit service is told in front of them: keys and values. */
-  readonly descriptor: readonly (readonly [key: string, value: string])[]
+  /** What a rate-limit service is told in front of them. */
+  readonly descriptor: readonly { readonly key: string; readonly value: string }[]
 }
 
 /** One request under one rule. The filter uses the object again: what outlives `decide` has to be copied. */
