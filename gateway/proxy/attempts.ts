@@ -92,7 +92,8 @@ export class Attempts {
     this.needsHttp2 = grpc
     this.#idempotent = isIdempotent(head.method)
     const refusable = grpc ? service.callsMayBeHttp2 : service.mayBeHttp2
-    if (head.body !== "none" && (refusable || route.keepsBodies)) {
+    // A call is its body, so that its status would be nothing to retry on without that.
+    if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
       this.#body = new ReplayBuffer()
       // Kept to be sent again, perhaps in another framing, so not in chunks.
       if (head.body === "chunked") head.body = "close"

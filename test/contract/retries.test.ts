@@ -12,7 +12,7 @@ let early: Origin
 let gateway: Gateway
 
 const fine: OriginScript = (request, connection) => connection.reply(200, request.body)
-const unwell: OriginScript = (_, connection) => connection.reply(503, "busy", { "retry-after": "1" })
+const unwell: OriginScript = (_, connection) => connection.reply(503, "busy", { "x-why": "load" })
 const closing: OriginScript = (_, connection) => connection.reset()
 
 beforeAll(async () => {
@@ -33,6 +33,8 @@ beforeAll(async () => {
         nobody: { endpoints: [`127.0.0.1:${nobody}`] },
       },
       routes: [
+        { name: "default", match: { path: "/default" }, backends: "pair" },
+        { name: "conflict", match: { path: "/conflict" }, backends: "pair", retry: { on: "retriable4xx" } },
         { name: "off", match: { path: "/off" }, backends: "pair", retry: false },
         { name: "statuses", match: { path: "/statuses" }, backends: "pair", retry: { on: [503] } },
         { name: "class", match: { path: "/class" }, backends: "pair", retry: { on: "5xx" } },
@@ -108,7 +110,7 @@ describe("a listed status", () => {
     first.script(unwell)
     const before = first.requests.length
     const response = await get(gateway.port("edge"), "/single")
-    expect([response.status, response.text(), response.header("retry-after")]).toEqual([503, "busy", "1"])
+    expect([response.status, response.text(), response.header("x-why")]).toEqual([503, "busy", "load"])
     expect(first.requests.length - before).toBe(4)
   })
 
@@ -155,6 +157,55 @@ describe("a listed status", () => {
     expect(received() - before).toBe(2)
     client.destroy()
   })
+})
+
+describe("a route that says nothing of retries", () => {
+  test("has those of 503 and of connects, for methods that may be repeated", async () => {
+    once(unwell)
+    expect(await counting(() => get(gateway.port("edge"), "/default"))).toEqual([200, "", 2])
+    once((_, connection) => connection.reply(502, "bad"))
+    expect(await counting(() => get(gateway.port("edge"), "/default"))).toEqual([502, "bad", 1])
+    once(unwell)
+    expect(await counting(() => post("/default", "body"))).toEqual([503, "busy", 1])
+  })
+
+  test("has those of gRPC's UNAVAILABLE", async () => {
+    once(
+      (_, connection) => refuse(connection, 14),
+      (request, connection) => answer(connection, messagesOf(request.body)),
+    )
+    const [, , requests] = await counting(() => exchange(gateway.port("edge"), call("/default"), "POST"))
+    expect(requests).toBe(2)
+  })
+})
+
+describe("a service that asks to be spared", () => {
+  const busy =
+    (seconds: number): OriginScript =>
+    (_, connection) =>
+      connection.reply(503, "busy", { "retry-after": String(seconds) })
+
+  test("is, when there is no other endpoint", async () => {
+    once(busy(1))
+    const started = performance.now()
+    expect(await counting(() => get(gateway.port("edge"), "/single"))).toEqual([200, "", 2])
+    expect(performance.now() - started).toBeGreaterThan(950)
+  })
+
+  test("is not asked again at all when that would take too long", async () => {
+    once(busy(60))
+    expect(await counting(() => get(gateway.port("edge"), "/single"))).toEqual([503, "busy", 1])
+  })
+
+  test("doesn't keep another endpoint from being asked", async () => {
+    once(busy(60))
+    expect(await counting(() => get(gateway.port("edge"), "/statuses"))).toEqual([200, "", 2])
+  })
+})
+
+test("a conflict is tried again where the route says so", async () => {
+  once((_, connection) => connection.reply(409))
+  expect(await counting(() => get(gateway.port("edge"), "/conflict"))).toEqual([200, "", 2])
 })
 
 describe("a failure", () => {

@@ -68,6 +68,7 @@ beforeAll(async () => {
       workers: 1,
       listeners: [
         { name: "main", address: "127.0.0.1:0" },
+        { name: "trusting", address: "127.0.0.1:0", trustedHops: 1 },
         { name: "impatient", address: "127.0.0.1:0", timeouts: { head: `${LIMIT}ms`, idle: `${LIMIT}ms` } },
       ],
       services: {
@@ -81,6 +82,7 @@ beforeAll(async () => {
         { match: { path: "/silent/try" }, backends: "origin", timeout: { perTry: `${LIMIT}ms` } },
         { match: { path: "/idle" }, backends: "origin", timeout: { idle: `${LIMIT}ms` } },
         { match: { path: "/idle/none" }, backends: "origin", timeout: { idle: 0, request: 0 } },
+        { match: { path: "/told" }, backends: "origin", timeout: { request: "9s", propagate: true } },
         { match: { path: "/late" }, backends: "origin", timeout: { request: 0 } },
         { match: { path: "/blackhole" }, backends: "blackhole" },
       ],
@@ -100,6 +102,48 @@ async function timed(target: string): Promise<{ status: number; text: string; ms
   const response = await get(gateway.port("main"), target)
   return { status: response.status, text: response.text(), ms: performance.now() - started }
 }
+
+describe("what proxies in front say of the time there is", () => {
+  /** The answer to a request that says so, and what the service was told. */
+  async function told(listener: string, target: string, timeout: string): Promise<[status: number, told: string | null]> {
+    const before = origin.requests.length
+    const request = `GET ${target} HTTP/1.1\r\nhost: a\r\nx-request-timeout: ${timeout}\r\n\r\n`
+    const response = await exchange(gateway.port(listener), request)
+    return [response.status, origin.requests[before]?.header("x-request-timeout") ?? null]
+  }
+
+  test("is believed of trusted ones, and goes on with what is left", async () => {
+    const [status, left] = await told("trusting", "/", "5s")
+    expect(status).toBe(200)
+    expect(Number(left)).toBeGreaterThan(0)
+    expect(Number(left)).toBeLessThanOrEqual(5000)
+    expect((await told("trusting", "/silent/none", "150ms"))[0]).toBe(504)
+  })
+
+  test("is longer or shorter than what the route says", async () => {
+    const started = performance.now()
+    expect((await told("trusting", "/silent/request", `${2 * LIMIT}`))[0]).toBe(504)
+    expect(performance.now() - started).toBeGreaterThan(2 * LIMIT - 50)
+  })
+
+  test.each([
+    ["0", 504],
+    ["soon", 400],
+  ])("leaves no time (%s)", async (timeout, status) => {
+    expect(await told("trusting", "/", timeout)).toEqual([status, null])
+  })
+
+  test("is nobody's business elsewhere, and goes no further", async () => {
+    expect(await told("main", "/", "1ms")).toEqual([200, null])
+  })
+
+  test("is told by the route itself where it should", async () => {
+    const [status, left] = await told("main", "/told", "1ms")
+    expect(status).toBe(200)
+    expect(Number(left)).toBeGreaterThan(5000)
+    expect(Number(left)).toBeLessThanOrEqual(9000)
+  })
+})
 
 describe("time limits of routes", () => {
   test("a request that isn't answered in time gets 504, and its upstream connection is closed", async () => {
