@@ -1,10 +1,16 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { RedisConfig } from "../../../gateway/config/rate-limit-store-model.ts"
 import { countKey, type GcraReply } from "../../../gateway/rate-limit/gcra-script.ts"
 import { redisConnector } from "../../../gateway/rate-limit/redis-connection.ts"
 import { StoreLink } from "../../../gateway/rate-limit/store-link.ts"
 import { Reconnect } from "../../../gateway/resilience/reconnect.ts"
+import { type ClientMaterial, ClientTls } from "../../../gateway/tls/client-context.ts"
+import { Authority } from "../../support/certs.ts"
 import { until, within } from "../../support/deadline.ts"
+import { freePort } from "../../support/ports.ts"
 import { Redis, redisServer, redisTest } from "../../support/redis.ts"
 
 interface Link {
@@ -16,13 +22,22 @@ interface Link {
   take(key: string, wanted: number, returned?: number, interval?: number, burst?: number): Promise<GcraReply | null>
 }
 
-function open(config: Partial<RedisConfig> & { port: number }, environment: NodeJS.ProcessEnv = {}): Link {
+function open(
+  config: Partial<RedisConfig> & { port: number },
+  environment: NodeJS.ProcessEnv = {},
+  material: ClientMaterial | null = null,
+): Link {
   const { port, ...more } = config
   const states: string[] = []
   const redis: RedisConfig = { address: { host: "127.0.0.1", port }, database: 0, username: null, password: null, tls: null, ...more }
   const opened: Link = {
     link: new StoreLink({
-      connect: redisConnector(redis, null, "t:", environment),
+      connect: redisConnector(
+        redis,
+        redis.tls === null || material === null ? null : new ClientTls(redis.tls, material),
+        "t:",
+        environment,
+      ),
       reconnect: new Reconnect(),
       random: Math.random,
       clock: () => performance.now(),
@@ -172,6 +187,34 @@ describe("a Redis with passwords", () => {
     } finally {
       for (const { link } of [none, wrong, right]) link.close()
       await redis.kill()
+    }
+  })
+})
+
+describe("a Redis with TLS", () => {
+  redisTest("is used when its certificate is for its name, and not otherwise", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-redis-"))
+    const authority = new Authority()
+    const { cert, key } = authority.issue({ names: ["redis.internal"] })
+    for (const [name, text] of Object.entries({ ca: authority.cert, cert, key })) writeFileSync(join(folder, name), text)
+    const file = (name: string): string => join(folder, name)
+    const files = ["--tls-ca-cert-file", file("ca"), "--tls-cert-file", file("cert"), "--tls-key-file", file("key")]
+    const redis = await Redis.start("--tls-auth-clients", "no", ...files)
+    const port = await freePort()
+    await redis.command("CONFIG", "SET", "tls-port", String(port))
+    const material = { ca: authority.cert, cert: "", key: "" }
+    const tls = { ca: "", cert: "", key: "", identity: "", insecureSkipVerify: false, minVersion: "1.2" } as const
+    const right = open({ port, tls: { ...tls, serverName: "redis.internal" } }, {}, material)
+    const wrong = open({ port, tls: { ...tls, serverName: "other.internal" } }, {}, material)
+    try {
+      await isUp(right)
+      expect(await right.take("a", 1)).toMatchObject({ granted: 1 })
+      await until(() => wrong.states.length > 0, "it to be refused")
+      expect(wrong.states).toEqual(["certificate refused: it is not for other.internal"])
+    } finally {
+      for (const { link } of [right, wrong]) link.close()
+      await redis.kill()
+      rmSync(folder, { recursive: true })
     }
   })
 })
