@@ -3,9 +3,12 @@
 
 import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import type { Config } from "./config/model.ts"
+import type { RateLimitSpec } from "./filter/native/rate-limit-state.ts"
+import { RateLimits } from "./filter/native/rate-limits.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
+import type { Deciders } from "./rate-limit/deciders.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
@@ -39,6 +42,7 @@ export interface SnapshotSpec {
   /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
   readonly weights: Readonly<Record<string, readonly number[]>>
   readonly limits: LimitCells
+  readonly rateLimits: RateLimitSpec
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -57,11 +61,13 @@ export class Snapshot implements SnapshotPin {
   #replaced = false
   #freed = false
 
-  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime) {
+  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime, deciders: Deciders) {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.health, spec.limits)
+    const shared = deciders.prepare(spec)
+    const rateLimits = new RateLimits(spec.rateLimits, { metrics: means.metrics, decider: (limit) => shared.decider(limit) })
+    const built = services.build(spec.config.services, spec.tls.services, spec.health, spec.limits, (limits) => rateLimits.service(limits))
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
@@ -99,7 +105,11 @@ export class Snapshot implements SnapshotPin {
         const route = new Route(config, {
           service: (name: string): Service | null => forRequests(name) ?? null,
           slots: (name, service) => slots[name][service],
-          filters: spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          filters: rateLimits.around(
+            requests.rateLimits,
+            config.rateLimits,
+            spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          ),
           weights: spec.weights[config.name],
         })
         entries.push({ route: config, target: route })

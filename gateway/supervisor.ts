@@ -13,6 +13,7 @@ import type { Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
+import { RateLimitState } from "./filter/native/rate-limit-state.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
@@ -67,6 +68,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #rateLimits = new RateLimitState(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #health = new HealthChecker({
@@ -252,9 +254,18 @@ export class Supervisor {
     const health = this.#health.slots(config)
     const slots = snapshotSlots(config, this.#instruments)
     const canaries = this.#canaries.prepare(config, slots.routes)
-    const limits = (this.#limits as LimitsTable).assign(config.services)
-    const { weights } = canaries
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, health, limits, slots, weights }
+    const spec: SnapshotSpec = {
+      generation: this.#generation + 1,
+      config,
+      filters,
+      ports,
+      tls,
+      health,
+      limits: (this.#limits as LimitsTable).assign(config.services),
+      rateLimits: this.#rateLimits.assign(config),
+      slots,
+      weights: canaries.weights,
+    }
     const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
@@ -262,6 +273,7 @@ export class Supervisor {
     this.#health.use(config, tls.services)
     this.#limits?.keepOnly(config.services)
     this.#memory.use(config.overload)
+    this.#rateLimits.keepOnly(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#instruments.generation(spec.generation)

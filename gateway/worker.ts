@@ -18,6 +18,7 @@ import { LocalReplies } from "./proxy/local-reply.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { TcpPlane } from "./proxy/tcp-plane.ts"
 import { TcpSessions } from "./proxy/tcp-sessions.ts"
+import { Deciders } from "./rate-limit/deciders.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
@@ -67,6 +68,7 @@ class Worker {
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
   readonly #wasm: WasmRuntime
+  readonly #deciders: Deciders
   readonly #listenerMeans: ListenerMeans
   readonly #bound = new Map<string, Bound>()
   /** Listeners a reload has removed, until their last connection ends. */
@@ -125,6 +127,25 @@ class Worker {
     })
     this.#overload.start()
     this.#queues = new SharedQueueStore(start.queues, { thread: start.index, wake: (worker) => post({ kind: "queue", worker }) })
+    const caller = new Caller({
+      wheel: this.#wheel,
+      services: this.#services,
+      count: (service, what) => {
+        const slots = this.#slots?.services[service]
+        if (slots !== undefined) this.#metrics.add(slots[what], 1)
+      },
+      fault: (error) => this.#onFault(error),
+    })
+    this.#deciders = new Deciders({
+      index: start.index,
+      workers: start.workers,
+      metrics: this.#metrics,
+      caller,
+      random: Math.random,
+      environment: process.env,
+      log: (...event) => this.#logger.log(...event),
+      fault: (error) => this.#onFault(error),
+    })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
       environment: {
@@ -132,15 +153,7 @@ class Worker {
         shared: new SharedStore(start.shared),
         queues: this.#queues,
         metrics: new GuestMetricsTable(start.guestMetrics),
-        services: new Caller({
-          wheel: this.#wheel,
-          services: this.#services,
-          count: (service, what) => {
-            const slots = this.#slots?.services[service]
-            if (slots !== undefined) this.#metrics.add(slots[what], 1)
-          },
-          fault: (error) => this.#onFault(error),
-        }),
+        services: caller,
       },
       unitsPerMs: start.unitsPerMs,
       metrics: (name, version) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name][version], SAMPLE),
@@ -196,7 +209,7 @@ class Worker {
     if (this.#ready !== null) this.#abandon(this.#ready)
     const slots = this.#slots
     this.#slots = spec.slots
-    const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm)
+    const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
     const added: Bound[] = []
     try {
       const failures = this.#wasm.takeFailedStarts()
@@ -276,6 +289,7 @@ class Worker {
     for (const { listener } of added) listener.destroy()
     snapshot.replace()
     this.#services.abandon()
+    this.#deciders.abandon()
   }
 
   // Swaps in one step; only then lets go of what is old.
@@ -300,6 +314,7 @@ class Worker {
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
+    this.#deciders.commit()
     before?.replace()
     this.#post({ kind: "applied", generation: spec.generation })
     this.#reportFilters()

@@ -17,6 +17,8 @@ import type {
   ServiceTlsConfig,
   TcpListenerConfig,
 } from "./model.ts"
+import { buildRateLimits } from "./rate-limit-schema.ts"
+import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
@@ -44,9 +46,10 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, service] of Object.entries(written.services)) {
+  for (const [name, { rateLimit, ...service }] of Object.entries(written.services)) {
     services[name] = {
       ...service,
+      ...buildRateLimits(rateLimit, "service", name),
       proxyProtocol: service.proxyProtocol ?? "",
       tls: serviceTls(service.tls, baseDir),
       circuitBreaker: { ...service.circuitBreaker, queueTimeout: service.circuitBreaker.queueTimeout ?? service.connectTimeout },
@@ -61,6 +64,10 @@ export function build(written: Written, baseDir: string): Config {
     accessLog: written.accessLog,
     drain: written.drain,
     overload: written.overload,
+    ...(written.rateLimitStore === undefined
+      ? {}
+      : { rateLimitStore: buildRateLimitStore(written.rateLimitStore, (tls) => serviceTls(tls, baseDir)) }),
+    ...(written.rateLimitService === undefined ? {} : { rateLimitService: written.rateLimitService }),
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
@@ -125,6 +132,7 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
       halfClose: timeouts.halfClose ?? 1000,
       tunnelIdle: timeouts.tunnelIdle ?? 3_600_000,
     },
+    ...buildRateLimits(written.rateLimit, "listener", name),
     trustedHops: written.trustedHops ?? 0,
     path: written.path ?? PATH_POLICIES,
   }
@@ -171,8 +179,9 @@ function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
 }
 
 function route(written: WrittenRoute, i: number): RouteConfig {
+  const name = routeName(written.name, i)
   return {
-    name: routeName(written.name, i),
+    name,
     listeners: written.listeners ?? [],
     hosts: written.hosts ?? [],
     matches: written.match ?? [EVERY_REQUEST],
@@ -191,6 +200,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     headers: edits(written.headers),
     retry: retry(written.retry),
     hedge: written.hedge ?? null,
+    ...buildRateLimits(written.rateLimit, "route", name),
   }
 }
 

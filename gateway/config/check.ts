@@ -5,6 +5,7 @@ import { statSync } from "node:fs"
 import { resolve } from "node:path"
 import { checkCanary } from "./check-canary.ts"
 import { checkPriority, checkServiceLimits } from "./check-limits.ts"
+import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -47,6 +48,7 @@ export function check(written: Written, baseDir: string): Checked {
   checker.services(baseDir)
   checker.filters(baseDir)
   checker.routes()
+  checkSharedRateLimits(written, baseDir, process.env, checker)
   return checker
 }
 
@@ -134,7 +136,8 @@ class Checker implements Checked, Reporter {
     const { backends, filters, protocol, serverNames, timeouts } = listener
     if (protocol !== "auto") {
       const wrong = onlyHttp(protocol)
-      for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
+      for (const key of ["rateLimit", "trustedHops", "path"] as const)
+        if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
       for (const [section, keys] of HTTP_KEYS) {
         const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
         if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.error([...path, section, key], wrong, "key")
@@ -172,6 +175,7 @@ class Checker implements Checked, Reporter {
     for (const [name, service] of Object.entries(services)) {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
+      if (isKnown(service)) checkServiceRateLimits(service.rateLimit, name, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
       if (isKnown(service)) checkServiceLimits(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {

@@ -9,6 +9,8 @@ import type {
   OverloadConfig,
   RoutePriority,
 } from "./limits-model.ts"
+import type { RateLimitConfig } from "./rate-limit-model.ts"
+import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 
 /** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
 export interface Address {
@@ -28,6 +30,10 @@ export interface Config {
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Null: nothing is refused because the gateway has too much to do. */
   readonly overload: OverloadConfig | null
+  /** Where limits with `scope: global` are counted. */
+  readonly rateLimitStore?: RateLimitStoreConfig
+  /** Who decides on limits with `scope: service`. */
+  readonly rateLimitService?: RateLimitServiceConfig
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -132,6 +138,8 @@ export interface HttpListenerConfig {
     /** ms without a byte in an upgraded connection (WebSocket); default 1 h. */
     readonly tunnelIdle: number
   }
+  /** Asked before those of routes, in order. */
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Proxies in front whose `x-forwarded-*` and `x-request-id` are believed; default 0. */
   readonly trustedHops: number
   /** What happens to these spellings in a path: refused with 400, kept as they are, or (slashes only) decoded. */
@@ -235,6 +243,7 @@ export interface ServiceConfig {
     /** Fields of a response head; default 200. */
     readonly fields: number
   }
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
   readonly circuitBreaker: CircuitBreakerConfig
@@ -429,6 +438,7 @@ export interface RouteConfig {
   readonly hedge: HedgeConfig | null
   /** Default normal. */
   readonly priority: RoutePriority
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }

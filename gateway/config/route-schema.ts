@@ -5,6 +5,7 @@ import { canary } from "./canary-schema.ts"
 import { routePriority } from "./limits-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parseMethod, parsePath, wrongFieldValue } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig, ValueMatch } from "./model.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
 import { wrongRegex } from "./regex.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
@@ -416,6 +417,7 @@ export const routeSchema = object(
     priority: routePriority
       .default("normal")
       .describe("Which exchanges are refused first while the gateway has too much to do: low, then normal, then high. Default normal."),
+    rateLimit: rateLimit.optional().describe("How many of the route's requests are taken further. Default: all."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
     headers: headers.optional().describe("Header edits of request and response."),
   },

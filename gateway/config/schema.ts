@@ -5,6 +5,8 @@ import * as z from "zod"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { adaptiveConcurrency, admissionControl, circuitBreaker, overload } from "./limits-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
+import { rateLimitService, rateLimitStore } from "./rate-limit-store-schema.ts"
 import { healthCheck } from "./resilience-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
@@ -94,6 +96,7 @@ export const listenerSchema = object(
     )
       .prefault({})
       .describe("How long a client may take."),
+    rateLimit: rateLimit.optional().describe("http: how many of the listener's requests routes take further. Default: all."),
     trustedHops: integer(0, 32).optional().describe("http: proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
     path: object(
       {
@@ -165,6 +168,7 @@ export const serviceSchema = object(
     )
       .prefault({})
       .describe("What the service may send."),
+    rateLimit: rateLimit.optional().describe("How many requests are sent to the service. Default: all."),
     healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
     circuitBreaker: circuitBreaker.prefault({}).describe("How much may be under way at the service, over all workers."),
     adaptiveConcurrency: adaptiveConcurrency
@@ -335,6 +339,12 @@ export const configSchema = object(
     overload: overload
       .prefault({})
       .describe("When the gateway itself has too much to do: exchanges are refused by their route's priority."),
+    rateLimitStore: rateLimitStore
+      .optional()
+      .describe("Where limits with scope: global are counted: the same for all gateways that share them."),
+    rateLimitService: rateLimitService
+      .optional()
+      .describe("Who decides on limits with scope: service: a service that speaks Envoy's rate-limit protocol."),
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),

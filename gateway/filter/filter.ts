@@ -39,6 +39,8 @@ export interface LocalReply {
   readonly details: string
   /** gRPC status for gRPC requests; −1 = derive it from the HTTP status. */
   readonly grpcStatus: number
+  /** The row of errors.ts whose flag and text it has, in place of `LR` and {@link body}. For filters that are our own. */
+  readonly code?: ErrorCode
 }
 
 /** What is known of an exchange beside its two heads. Everything not yet known is "" or 0. */

@@ -196,6 +196,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
       this.backend = backend
     }
     if (backend.service === null) return this.#fail("noService", backend.name)
+    // By what the request is now: edits and rewrites would make others of its fields and its path. The service's other limits
+    // are asked when its attempts start, so that what is refused here holds nothing of them.
+    const refused = backend.service.rateLimit?.take(this, head, null) ?? null
+    if (refused !== null) return this.onFilterReply(refused)
     if (!route.request.empty) route.request.apply(head.fields)
     if (!backend.request.empty) backend.request.apply(head.fields)
     let authority = head.authority
@@ -260,7 +264,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
   }
 
   onFilterReply(reply: LocalReply): void {
-    this.setFlag("LR", reply.details)
+    this.setFlag(reply.code === undefined ? "LR" : errors[reply.code].flag, reply.details)
     this.#replyLocally(this.plane.means.replies.filter(reply, this.head))
   }
 

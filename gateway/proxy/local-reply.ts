@@ -17,6 +17,7 @@ const EMPTY = Buffer.alloc(0)
 /** Errors that are over when there is less to do, and after how many seconds a client may see whether it is so. */
 const BUSY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["overflow", "queueTimeout", "overloaded"])
 const RETRY_AFTER = "1"
+const NO_HEADERS: readonly string[] = []
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
 
@@ -58,14 +59,19 @@ export class LocalReplies {
 
   /** The reply of a row of errors.ts: short text, or a problem document (RFC 9457) for clients that ask for one. */
   error(code: ErrorCode, request: RequestHead): Reply {
+    return this.#error(code, request, errors[code].status, errors[code].grpcStatus, NO_HEADERS)
+  }
+
+  #error(code: ErrorCode, request: RequestHead, status: number, grpcStatus: number, headers: readonly string[]): Reply {
     const row = errors[code]
-    if (isGrpc(request)) return this.#grpc(row.grpcStatus, row.text, [])
-    const head = newHead(row.status)
+    if (isGrpc(request)) return this.#grpc(grpcStatus, row.text, headers)
+    const head = newHead(status)
     if (BUSY.has(code)) head.fields.add("retry-after", RETRY_AFTER)
+    for (let i = 0; i < headers.length; i += 2) head.fields.add(headers[i], headers[i + 1])
     const accept = request.fields.get("accept")
     if (accept?.includes("application/problem+json")) {
       head.fields.add("content-type", "application/problem+json")
-      const problem = { type: "about:blank", title: head.reason, status: row.status, detail: row.text, code }
+      const problem = { type: "about:blank", title: head.reason, status, detail: row.text, code }
       return this.#finish(head, Buffer.from(`${JSON.stringify(problem)}\n`))
     }
     head.fields.add("content-type", "text/plain")
@@ -74,6 +80,7 @@ export class LocalReplies {
 
   /** What a filter answers. A gRPC client gets it as a status of its own protocol. */
   filter(reply: LocalReply, request: RequestHead): Reply {
+    if (reply.code !== undefined) return this.#error(reply.code, request, reply.status, reply.grpcStatus, reply.headers)
     if (isGrpc(request)) {
       const text = Buffer.from(reply.body.buffer, reply.body.byteOffset, Math.min(reply.body.byteLength, MAX_MESSAGE)).toString("utf8")
       return this.#grpc(reply.grpcStatus >= 0 ? reply.grpcStatus : grpcStatusOfHttp(reply.status), text, reply.headers)

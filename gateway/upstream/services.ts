@@ -2,6 +2,7 @@
 // connections; endpoints that are gone close theirs as they fall idle.
 
 import type { ServiceConfig } from "../config/model.ts"
+import type { RateLimitChecks } from "../filter/native/rate-limit-checks.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
@@ -23,6 +24,8 @@ export interface Service {
   readonly callsMayBeHttp2: boolean
   /** How much may be under way at it. */
   readonly limits: ServiceLimits
+  /** Asked once for each request that is to be sent to it; null or none = it takes all. */
+  readonly rateLimit?: RateLimitChecks | null
   /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
   readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
@@ -75,6 +78,7 @@ export class Services {
     materials: Readonly<Record<string, ClientMaterial>>,
     health: HealthSlots | null = null,
     cells: LimitCells = {},
+    rateLimit: (limits: ServiceConfig["rateLimits"]) => RateLimitChecks | null = () => null,
   ): { services: Map<string, Service>; endpoints: Map<string, Endpoint> } {
     const { wheel, random, workers, counters } = this.#dependencies
     const services = new Map<string, Service>()
@@ -113,7 +117,16 @@ export class Services {
       const balancer = createLoadBalancer(loadBalancing, list, random)
       const callsMayBeHttp2 = protocol !== "http1"
       const mayBeHttp2 = protocol === "h2" || (protocol === "auto" && tls !== null)
-      services.set(name, { name, endpoints: list, balancer, proxyProtocol, mayBeHttp2, callsMayBeHttp2, limits })
+      services.set(name, {
+        name,
+        endpoints: list,
+        balancer,
+        proxyProtocol,
+        mayBeHttp2,
+        callsMayBeHttp2,
+        limits,
+        rateLimit: rateLimit(service.rateLimits),
+      })
     }
     this.#next = services
     return { services, endpoints }

@@ -86,6 +86,10 @@ export class RunningProgram {
     }
   }
 
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#over) process.kill(this.#child.pid as number, signal)
+  }
+
   async stop(): Promise<void> {
     this.#child.kill("SIGKILL")
     await within(this.#exited, "exit of a program")
