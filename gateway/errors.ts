@@ -39,8 +39,9 @@ function row(
 
 /**
  * Response flags follow Envoy's letters where Envoy has the same case: DC client gone, DPE client broke the protocol,
- * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached, UT time-out, UC upstream
- * closed, UR it reset or refused the stream, UPE upstream broke the protocol, SI idle stream. Sluice's own: RT request head or body too slow, CL client over
+ * NR no route, NC no such service, UH no healthy endpoint, UF connect failed, UO limit reached (QT: waited too long), UT time-out, UC upstream
+ * closed, UR it reset or refused the stream, RL refused by a rate limit, RLSE nobody could be asked about one, UPE upstream broke the protocol,
+ * SI idle stream. Sluice's own: OL the gateway has too much to do, RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
  * its limit, LR reply by a filter, FI and DI a fault on purpose (an abort or reset, a delay), MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
  */
@@ -62,7 +63,11 @@ export const errors = {
   noRoute: row("gateway", "no", 404, 12, "NR", false, "no route matches this request"),
   noService: row("gateway", "no", 500, 13, "NC", false, "the route has no such backend"),
   noEndpoint: row("gateway", "no", 503, 14, "UH", false, "no endpoint available"),
+  rateLimited: row("gateway", "no", 429, 8, "RL", false, "too many requests"),
+  rateLimitUnavailable: row("gateway", "no", 503, 14, "RLSE", false, "the rate limit could not be checked"),
   overflow: row("gateway", "no", 503, 14, "UO", false, "too many requests in flight"),
+  queueTimeout: row("gateway", "no", 503, 14, "UO,QT", false, "waited too long for a connection"),
+  overloaded: row("gateway", "no", 503, 14, "OL", false, "the gateway has too much to do"),
   connectFailure: row("upstream", "yes", 503, 14, "UF", false, "upstream connect failed"),
   connectTimeout: row("upstream", "yes", 503, 14, "UF,CT", false, "upstream connect timed out"),
   upstreamClosed: row("upstream", "if-idempotent", 502, 14, "UC", false, "upstream closed the connection"),

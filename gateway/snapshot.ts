@@ -3,16 +3,20 @@
 
 import { httpPart, tcpPart } from "./config/listener-parts.ts"
 import type { Config, ServiceConfig } from "./config/model.ts"
+import type { RateLimitSpec } from "./filter/native/rate-limit-state.ts"
+import { RateLimits } from "./filter/native/rate-limits.ts"
 import type { Plane, SnapshotPin, WorkerMeans } from "./proxy/plane.ts"
 import { Route } from "./proxy/route.ts"
 import { faultFilters, mirrorsOf } from "./proxy/shaping.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
+import type { Deciders } from "./rate-limit/deciders.ts"
 import { Router } from "./router/router.ts"
 import type { FilterSlots, ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { ShapingSlots } from "./telemetry/shaping-instruments.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { Endpoint } from "./upstream/endpoint.ts"
 import type { EndpointRecords } from "./upstream/endpoint-table.ts"
+import type { LimitCells } from "./upstream/limits-table.ts"
 import type { Service, Services } from "./upstream/services.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import type { WasmFilter, WasmRuntime } from "./wasm/runtime.ts"
@@ -42,6 +46,8 @@ export interface SnapshotSpec {
   readonly records: EndpointRecords
   /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
   readonly weights: Readonly<Record<string, readonly number[]>>
+  readonly limits: LimitCells
+  readonly rateLimits: RateLimitSpec
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
 }
@@ -52,6 +58,7 @@ export interface EndpointsChange {
   /** Of those services, as in a {@link SnapshotSpec}. */
   readonly tls: TlsMaterials["services"]
   readonly records: EndpointRecords
+  readonly limits: LimitCells
   readonly zone: string
 }
 
@@ -69,11 +76,18 @@ export class Snapshot implements SnapshotPin {
   #replaced = false
   #freed = false
 
-  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime) {
+  constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime, deciders: Deciders) {
     this.generation = spec.generation
     this.config = spec.config
     this.#wasm = wasm
-    const built = services.build(spec.config.services, spec.tls.services, spec.records, spec.config.zone)
+    const shared = deciders.prepare(spec)
+    const rateLimits = new RateLimits(spec.rateLimits, { metrics: means.metrics, decider: (limit) => shared.decider(limit) })
+    const built = services.build(spec.config.services, spec.tls.services, {
+      records: spec.records,
+      zone: spec.config.zone,
+      cells: spec.limits,
+      rateLimit: (limits) => rateLimits.service(limits),
+    })
     this.endpoints = built.endpoints
     // A filter that nothing uses gets no instance in a worker.
     const used = new Set([...spec.filters.routes.flat(), ...spec.filters.listeners.flat()])
@@ -115,7 +129,10 @@ export class Snapshot implements SnapshotPin {
             return (whole === undefined || subset === undefined ? whole : built.subset(name, subset)) ?? null
           },
           slots: (name, service) => slots[name][service],
-          filters: [...faultFilters(config, shaping, means), ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter)],
+          filters: rateLimits.around(requests.rateLimits, config.rateLimits, [
+            ...faultFilters(config, shaping, means),
+            ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
+          ]),
           mirrors: mirrorsOf(config, shaping, means, forRequests),
           random: means.random,
           weights: spec.weights[config.name],

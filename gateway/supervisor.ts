@@ -17,6 +17,7 @@ import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { canChangeAlone } from "./discovery/alone.ts"
 import { Discovery } from "./discovery/discovery.ts"
 import { lookResults } from "./discovery/source.ts"
+import { RateLimitState } from "./filter/native/rate-limit-state.ts"
 import { claimPorts } from "./ports.ts"
 import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
@@ -24,11 +25,14 @@ import { snapshotSlots } from "./snapshot-slots.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
+import { overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
 import { EndpointWatch } from "./upstream/endpoint-watch.ts"
+import { LimitsTable } from "./upstream/limits-table.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
@@ -69,6 +73,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #rateLimits = new RateLimitState(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
@@ -83,6 +88,8 @@ export class Supervisor {
     },
     inTurn: (change) => this.#inTurn(change),
   })
+  readonly #memory = new MemoryWatch()
+  #limits: LimitsTable | null = null
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -179,6 +186,9 @@ export class Supervisor {
       instruments: this.#instruments.endpoints,
     })
     this.#endpoints = endpoints
+    const limits = new LimitsTable(size)
+    this.#limits = limits
+    this.#registry.include(() => limits.exposition)
     this.#pool = new WorkerPool({
       size,
       registry: this.#registry,
@@ -186,6 +196,9 @@ export class Supervisor {
       start: {
         workers: size,
         slots: this.#instruments.worker,
+        overloadSlots: overloadSlots(this.#registry, size),
+        limits: limits.memory,
+        memoryLevel: this.#memory.memory,
         shared: createSharedStore(),
         queues: queueMemory,
         guestMetrics,
@@ -197,6 +210,7 @@ export class Supervisor {
       onEjection: (event) => endpoints.heard(event),
       onLost: (worker) => {
         queues.forget(worker)
+        limits.forget(worker)
         this.#instruments.workerRestarted()
       },
       onCount: (running) => this.#instruments.workersRunning(running),
@@ -234,6 +248,7 @@ export class Supervisor {
       this.#compiler.close()
       endpoints.close()
       this.#discovery.close()
+      this.#memory.close()
       this.#changes?.close()
       this.#canaries.close()
       throw new StartError(error instanceof Error ? error.message : String(error))
@@ -264,7 +279,18 @@ export class Supervisor {
     const records = endpoints.records(config)
     const slots = snapshotSlots(config, this.#instruments)
     const canaries = this.#canaries.prepare(config, slots.routes)
-    const spec: SnapshotSpec = { generation: this.#generation + 1, config, filters, ports, tls, records, slots, weights: canaries.weights }
+    const spec: SnapshotSpec = {
+      generation: this.#generation + 1,
+      config,
+      filters,
+      ports,
+      tls,
+      records,
+      limits: (this.#limits as LimitsTable).assign(config.services),
+      rateLimits: this.#rateLimits.assign(config),
+      slots,
+      weights: canaries.weights,
+    }
     const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
     await (this.#pool as WorkerPool).apply(spec)
     this.#spec = spec
@@ -272,6 +298,9 @@ export class Supervisor {
     canaries.commit()
     endpoints.use(config, tls.services)
     this.#discovery.use(config)
+    this.#limits?.keepOnly(config.services)
+    this.#memory.use(config.overload)
+    this.#rateLimits.keepOnly(config)
     this.#countsBefore = counts
     this.#generation = spec.generation
     this.#instruments.generation(spec.generation)
@@ -357,11 +386,20 @@ export class Supervisor {
     if (!canChangeAlone(config, names)) return this.#apply(this.#config as Config, before.filters, before.tls)
     const services = pick(config.services, names)
     const endpoints = this.#endpoints as EndpointWatch
-    const records = endpoints.records({ ...config, services })
-    const spec = { ...before, config, records: { ...records, services: { ...before.records.services, ...records.services } } }
-    await (this.#pool as WorkerPool).change(spec, { services, tls: pick(before.tls.services, names), records, zone: config.zone })
+    const records = endpoints.records(config)
+    const table = this.#limits as LimitsTable
+    const limits = table.assign(config.services)
+    const spec = { ...before, config, records, limits }
+    await (this.#pool as WorkerPool).change(spec, {
+      services,
+      tls: pick(before.tls.services, names),
+      records: { ...records, services: pick(records.services, names) },
+      limits: pick(limits, names),
+      zone: config.zone,
+    })
     this.#spec = spec
     endpoints.use(config, spec.tls.services)
+    table.keepOnly(config.services)
     this.#discovery.use(config)
   }
 
@@ -460,6 +498,7 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#endpoints?.close()
+    this.#memory.close()
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -470,6 +509,7 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#changeNothing()
     this.#endpoints?.close()
+    this.#memory.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }

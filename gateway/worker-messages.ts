@@ -2,6 +2,7 @@
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
+import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -14,6 +15,10 @@ export interface WorkerStart {
   readonly workers: number
   readonly metrics: MetricsHandle
   readonly slots: WorkerSlots
+  readonly overloadSlots: OverloadSlots
+  /** Memory that limits of services count in, and that says how full the process's memory is. */
+  readonly limits: SharedArrayBuffer
+  readonly memoryLevel: SharedArrayBuffer
   /** Memory of the store that filters share data in, of their queues and of the metrics they define. */
   readonly shared: SharedArrayBuffer
   readonly queues: SharedArrayBuffer

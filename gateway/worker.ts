@@ -10,6 +10,7 @@ import type { SocketAddresses } from "./http/socket-addresses.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
 import { AutoListener } from "./listener/auto-listener.ts"
 import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
+import { OverloadGuard } from "./listener/overload-guard.ts"
 import { TcpListener } from "./listener/tcp-listener.ts"
 import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
@@ -18,6 +19,7 @@ import { MirrorSender } from "./proxy/mirror-sender.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { TcpPlane } from "./proxy/tcp-plane.ts"
 import { TcpSessions } from "./proxy/tcp-sessions.ts"
+import { Deciders } from "./rate-limit/deciders.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
@@ -25,6 +27,7 @@ import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
+import { LimitsMemory } from "./upstream/limits-memory.ts"
 import { Services } from "./upstream/services.ts"
 import { SAMPLE } from "./wasm/filter-metrics.ts"
 import { GuestMetricsTable } from "./wasm/guest-metrics.ts"
@@ -63,8 +66,10 @@ class Worker {
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #services: Services
+  readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
   readonly #wasm: WasmRuntime
+  readonly #deciders: Deciders
   readonly #listenerMeans: ListenerMeans
   readonly #bound = new Map<string, Bound>()
   /** Listeners a reload has removed, until their last connection ends. */
@@ -112,10 +117,43 @@ class Worker {
           onReadmitted: (service, endpoint) => post({ kind: "ejection", event: { service, endpoint, reason: null, ms: 0 } }),
         },
       },
+      memory: new LimitsMemory(start.limits, start.workers, start.index),
+      epoch: performance.timeOrigin,
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
+    const { shed, level, lag } = start.overloadSlots
+    this.#overload = new OverloadGuard({
+      memory: start.memoryLevel,
+      random: Math.random,
+      now: () => performance.now(),
+      onShed: (priority) => this.#metrics.add(shed + priority, 1),
+      onLook: (now, delay) => {
+        this.#metrics.set(level + start.index, now)
+        this.#metrics.set(lag + start.index, delay / 1000)
+      },
+    })
+    this.#overload.start()
     this.#queues = new SharedQueueStore(start.queues, { thread: start.index, wake: (worker) => post({ kind: "queue", worker }) })
+    const caller = new Caller({
+      wheel: this.#wheel,
+      services: this.#services,
+      count: (service, what) => {
+        const slots = this.#slots?.services[service]
+        if (slots !== undefined) this.#metrics.add(slots[what], 1)
+      },
+      fault: (error) => this.#onFault(error),
+    })
+    this.#deciders = new Deciders({
+      index: start.index,
+      workers: start.workers,
+      metrics: this.#metrics,
+      caller,
+      random: Math.random,
+      environment: process.env,
+      log: (...event) => this.#logger.log(...event),
+      fault: (error) => this.#onFault(error),
+    })
     this.#wasm = new WasmRuntime({
       logger: this.#logger,
       environment: {
@@ -123,15 +161,7 @@ class Worker {
         shared: new SharedStore(start.shared),
         queues: this.#queues,
         metrics: new GuestMetricsTable(start.guestMetrics),
-        services: new Caller({
-          wheel: this.#wheel,
-          services: this.#services,
-          count: (service, what) => {
-            const slots = this.#slots?.services[service]
-            if (slots !== undefined) this.#metrics.add(slots[what], 1)
-          },
-          fault: (error) => this.#onFault(error),
-        }),
+        services: caller,
       },
       unitsPerMs: start.unitsPerMs,
       metrics: (name, version) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name][version], SAMPLE),
@@ -140,6 +170,7 @@ class Worker {
       this.#reportFilters()
       // A thread that died between its item and the message about it leaves nobody else to say so.
       this.#queues.poll()
+      this.#services.yieldConnections()
     }, STATUS_INTERVAL).unref()
   }
 
@@ -164,8 +195,8 @@ class Worker {
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
       case "endpoints": {
-        const { services, tls, records, zone } = message.change
-        this.#services.change(services, tls, records, zone)
+        const { services, tls, records, limits, zone } = message.change
+        this.#services.change(services, tls, { records, cells: limits, zone })
         this.#post({ kind: "applied", generation: message.generation })
         return
       }
@@ -192,7 +223,7 @@ class Worker {
     if (this.#ready !== null) this.#abandon(this.#ready)
     const slots = this.#slots
     this.#slots = spec.slots
-    const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm)
+    const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
     const added: Bound[] = []
     try {
       const failures = this.#wasm.takeFailedStarts()
@@ -272,6 +303,7 @@ class Worker {
     for (const { listener } of added) listener.destroy()
     snapshot.replace()
     this.#services.abandon()
+    this.#deciders.abandon()
   }
 
   // Swaps in one step; only then lets go of what is old.
@@ -281,6 +313,7 @@ class Worker {
     this.#snapshot = snapshot
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
+    this.#overload.use(spec.config.overload)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {
       if (addresses.get(name) === bound.address) {
@@ -295,6 +328,7 @@ class Worker {
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
+    this.#deciders.commit()
     before?.replace()
     this.#post({ kind: "applied", generation: spec.generation })
     this.#reportFilters()
@@ -310,6 +344,7 @@ class Worker {
       replies: new LocalReplies(),
       random: Math.random,
       epoch: performance.timeOrigin,
+      overload: this.#overload,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
       mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }

@@ -13,6 +13,8 @@ export class Requirement {
 export class Verified {
   /** Values of the headers in `headerNames`; null = the token doesn't say. */
   values: (string | null)[] = []
+  /** All of them, as JSON. */
+  claims: string = ""
   constructor(
     /** Seconds since 1970, NaN = it doesn't say. */
     readonly expires: f64,

@@ -2,7 +2,7 @@
 // not yet expired; and tells the service what the token says. Keys stand in the settings or are published by a service.
 //
 // keys.ts reads keys, remote-keys.ts fetches them, claims.ts reads what a token says; what is here is a request's way through.
-import { Answer, base64url, Config, now, Reply, Request, strings, utf8 } from "sluice/sdk"
+import { Answer, base64url, Config, now, properties, Reply, Request, strings, utf8 } from "sluice/sdk"
 import { breaks, decoded, headerOf, holds, meets, Requirement, seconds, Verified } from "./claims"
 import { Key, jwkKey, pemKey, secretKey } from "./keys"
 import { RemoteKeys } from "./remote-keys"
@@ -172,6 +172,7 @@ function check(request: Request, mayAsk: bool): Reply | null {
     if (!meets(claims, requirements[i])) return refuse(403, "insufficient_scope", "the token doesn't allow this")
   }
   const verified = new Verified(seconds(claims, "exp"), seconds(claims, "nbf"), seconds(claims, "iat"))
+  verified.claims = claims.stringify()
   for (let i = 0; i < headerClaims.length; i++) {
     const value = headerOf(claims, headerClaims[i])
     if (value !== null && breaks(value)) return invalid("a claim can't be a header")
@@ -237,7 +238,7 @@ function problemOf(token: Verified): string {
   return ""
 }
 
-/** Tells the service what it is to know, if the token is good now. */
+/** Tells the service, and the filters and rate limits behind this one, what they are to know, if the token is good now. */
 function handOn(request: Request, token: Verified): Reply | null {
   const problem = problemOf(token)
   if (problem.length > 0) return invalid(problem)
@@ -245,6 +246,7 @@ function handOn(request: Request, token: Verified): Reply | null {
     const value = token.values[i]
     if (value !== null) request.headers.set(headerNames[i], value)
   }
+  properties.set("jwt_claims", token.claims)
   if (!keepToken) request.headers.remove(header)
   return null
 }

@@ -2,6 +2,7 @@
 // and header values that authenticate.
 
 import type { Config } from "../config/model.ts"
+import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
 
 export const REDACTED = "[redacted]"
 
@@ -34,8 +35,15 @@ export function redactConfig(config: Config): Record<string, unknown> {
   return copy(config, (key, part) => {
     if (key === "filters") return copy(part as object, (_, filter) => redactFilter(filter as object))
     if (key === "routes") return (part as readonly object[]).map((route) => redactHeaders(route))
+    if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
     return part
   })
+}
+
+// The name of a variable that a password is in is none itself.
+function redactStore(store: RateLimitStoreConfig): object {
+  const { password } = store.redis
+  return { ...store, redis: { ...store.redis, password: typeof password === "string" ? hide(password) : password } }
 }
 
 function redactFilter(filter: object): Record<string, unknown> {

@@ -18,6 +18,8 @@ import type {
   ServiceTlsConfig,
   TcpListenerConfig,
 } from "./model.ts"
+import { buildRateLimits } from "./rate-limit-schema.ts"
+import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
 import { isUrl } from "./units.ts"
 
@@ -45,15 +47,17 @@ const PATH_POLICIES: HttpListenerConfig["path"] = {
 /** `baseDir`: modules are relative to it. */
 export function build(written: Written, baseDir: string): Config {
   const services: Record<string, ServiceConfig> = {}
-  for (const [name, { discovery, ...service }] of Object.entries(written.services)) {
+  for (const [name, { discovery, rateLimit, ...service }] of Object.entries(written.services)) {
     const tls = serviceTls(service.tls, baseDir)
     const source = discovery === undefined ? null : endpointSource(discovery, written.dns?.resolvers ?? [], baseDir)
     services[name] = {
       ...service,
+      ...buildRateLimits(rateLimit, "service", name),
       endpoints: service.endpoints ?? [],
       ...(source === null ? {} : { discovery: source }),
       proxyProtocol: service.proxyProtocol ?? "",
       tls: tls === null || source === null ? tls : namedBySource(tls, source),
+      circuitBreaker: { ...service.circuitBreaker, queueTimeout: service.circuitBreaker.queueTimeout ?? service.connectTimeout },
     }
   }
   const filters: Record<string, FilterConfig> = {}
@@ -65,6 +69,11 @@ export function build(written: Written, baseDir: string): Config {
     accessLog: written.accessLog,
     drain: written.drain,
     zone: written.zone ?? "",
+    overload: written.overload,
+    ...(written.rateLimitStore === undefined
+      ? {}
+      : { rateLimitStore: buildRateLimitStore(written.rateLimitStore, (tls) => serviceTls(tls, baseDir)) }),
+    ...(written.rateLimitService === undefined ? {} : { rateLimitService: written.rateLimitService }),
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
@@ -129,6 +138,7 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
       halfClose: timeouts.halfClose ?? 1000,
       tunnelIdle: timeouts.tunnelIdle ?? 3_600_000,
     },
+    ...buildRateLimits(written.rateLimit, "listener", name),
     trustedHops: written.trustedHops ?? 0,
     path: written.path ?? PATH_POLICIES,
   }
@@ -175,8 +185,9 @@ function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
 }
 
 function route(written: WrittenRoute, i: number): RouteConfig {
+  const name = routeName(written.name, i)
   return {
-    name: routeName(written.name, i),
+    name,
     listeners: written.listeners ?? [],
     hosts: written.hosts ?? [],
     matches: written.match ?? [EVERY_REQUEST],
@@ -190,6 +201,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
       propagate: written.timeout?.propagate ?? false,
       grpc: written.timeout?.request ?? 0,
     },
+    priority: written.priority,
     grpcWeb: written.grpcWeb,
     headers: edits(written.headers),
     retry: retry(written.retry),
@@ -197,6 +209,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     ...(written.fault === undefined ? {} : { fault: written.fault }),
     ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
     ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
+    ...buildRateLimits(written.rateLimit, "route", name),
   }
 }
 

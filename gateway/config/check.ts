@@ -7,6 +7,8 @@ import { checkFailover, checkSubsets } from "./check-balancing.ts"
 import { checkCanary } from "./check-canary.ts"
 import { checkDiscovery } from "./check-discovery.ts"
 import { checkServiceHealth } from "./check-health.ts"
+import { checkPriority, checkServiceLimits } from "./check-limits.ts"
+import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
@@ -50,6 +52,7 @@ export function check(written: Written, baseDir: string): Checked {
   checker.services(baseDir)
   checker.filters(baseDir)
   checker.routes()
+  checkSharedRateLimits(written, baseDir, process.env, checker)
   return checker
 }
 
@@ -137,7 +140,8 @@ class Checker implements Checked, Reporter {
     const { backends, filters, protocol, serverNames, timeouts } = listener
     if (protocol !== "auto") {
       const wrong = onlyHttp(protocol)
-      for (const key of ["trustedHops", "path"] as const) if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
+      for (const key of ["rateLimit", "trustedHops", "path"] as const)
+        if (listener[key] !== undefined) this.error([...path, key], wrong, "key")
       for (const [section, keys] of HTTP_KEYS) {
         const given: Salvaged<Readonly<Record<string, unknown>>> = listener[section]
         if (isKnown(given)) for (const key of keys) if (given[key] !== undefined) this.error([...path, section, key], wrong, "key")
@@ -175,9 +179,11 @@ class Checker implements Checked, Reporter {
     for (const [name, service] of Object.entries(services)) {
       if (isKnown(service) && isKnown(service.tls) && service.tls !== true)
         checkServiceTls(["services", name, "tls"], service.tls, baseDir, this)
+      if (isKnown(service)) checkServiceRateLimits(service.rateLimit, name, this)
       if (isKnown(service)) checkServiceProxy(service, ["services", name], this)
       if (isKnown(service)) checkFailover(name, service, services, this)
       if (isKnown(service)) checkDiscovery(service, ["services", name], baseDir, this)
+      if (isKnown(service)) checkServiceLimits(service, ["services", name], this)
       if (isKnown(service) && isKnown(service.endpoints) && service.endpoints.length === 0) {
         this.warn(
           ["services", name, "endpoints"],
@@ -264,6 +270,7 @@ class Checker implements Checked, Reporter {
       this.#forwardsOnly(route, i)
       checkShaping(route, i, this.#serviceNames, this.#written.services, this)
       checkCanary(route, ["routes", i], this)
+      checkPriority(route, ["routes", i], this.#written.overload !== null, this)
     }
   }
 

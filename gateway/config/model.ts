@@ -5,7 +5,16 @@ import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { CanaryConfig } from "./canary-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
+import type {
+  AdaptiveConcurrencyConfig,
+  AdmissionControlConfig,
+  CircuitBreakerConfig,
+  OverloadConfig,
+  RoutePriority,
+} from "./limits-model.ts"
 import type { MatchConfig } from "./match-model.ts"
+import type { RateLimitConfig } from "./rate-limit-model.ts"
+import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
@@ -29,6 +38,12 @@ export interface Config {
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */
   readonly zone: string
+  /** Null: nothing is refused because the gateway has too much to do. */
+  readonly overload: OverloadConfig | null
+  /** Where limits with `scope: global` are counted. */
+  readonly rateLimitStore?: RateLimitStoreConfig
+  /** Who decides on limits with `scope: service`. */
+  readonly rateLimitService?: RateLimitServiceConfig
   readonly listeners: readonly ListenerConfig[]
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly filters: Readonly<Record<string, FilterConfig>>
@@ -133,6 +148,8 @@ export interface HttpListenerConfig {
     /** ms without a byte in an upgraded connection (WebSocket); default 1 h. */
     readonly tunnelIdle: number
   }
+  /** Asked before those of routes, in order. */
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Proxies in front whose `x-forwarded-*` and `x-request-id` are believed; default 0. */
   readonly trustedHops: number
   /** What happens to these spellings in a path: refused with 400, kept as they are, or (slashes only) decoded. */
@@ -233,10 +250,16 @@ export interface ServiceConfig {
     /** Fields of a response head; default 200. */
     readonly fields: number
   }
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Undefined: endpoints are not probed. */
   readonly healthCheck?: HealthCheckConfig | undefined
   /** Undefined: endpoints are never ejected. */
   readonly outlierDetection?: OutlierDetectionConfig | undefined
+  readonly circuitBreaker: CircuitBreakerConfig
+  /** Undefined: off. */
+  readonly adaptiveConcurrency?: AdaptiveConcurrencyConfig | undefined
+  /** Undefined: off. */
+  readonly admissionControl?: AdmissionControlConfig | undefined
 }
 
 /** One version of a filter. Every exchange is given to one of them, by their weights. */
@@ -413,6 +436,9 @@ export interface RouteConfig {
   readonly retry: RetryConfig | null
   /** Null: no request is sent to two endpoints at once. */
   readonly hedge: HedgeConfig | null
+  /** Default normal. */
+  readonly priority: RoutePriority
+  readonly rateLimits?: readonly RateLimitConfig[] | undefined
   /** Browsers' gRPC-Web becomes gRPC. */
   readonly grpcWeb: boolean
   readonly fault?: FaultConfig | undefined

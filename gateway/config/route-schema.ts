@@ -3,9 +3,11 @@
 import * as z from "zod"
 import { subset } from "./balancing-schema.ts"
 import { canary } from "./canary-schema.ts"
+import { routePriority } from "./limits-schema.ts"
 import { fieldValue, match, pairs } from "./match-schema.ts"
 import { parseAuthority, parseFieldName, parseHost, parsePath } from "./message-parts.ts"
 import type { HeaderEdits, MatchConfig } from "./model.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { fault, mirror, sticky } from "./shaping-schema.ts"
@@ -292,6 +294,10 @@ export const routeSchema = object(
       .describe(
         "Requests that may be repeated and have no answer in time are sent to a second endpoint as well; the first answer is taken. Default: never.",
       ),
+    priority: routePriority
+      .default("normal")
+      .describe("Which exchanges are refused first while the gateway has too much to do: low, then normal, then high. Default normal."),
+    rateLimit: rateLimit.optional().describe("How many of the route's requests are taken further. Default: all."),
     fault: fault.optional().describe("What goes wrong on purpose: delay, abort, bandwidth, reset."),
     sticky: sticky.optional().describe("What keeps a client with the backend it was given: a cookie, or a key."),
     mirror: mirror.optional().describe("Services that get copies of the requests; what they answer is thrown away."),

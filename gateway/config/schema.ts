@@ -6,7 +6,10 @@ import { endpoint, loadBalancing, zone } from "./balancing-schema.ts"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { discovery, dns } from "./discovery-schema.ts"
 import { healthCheck, outlierDetection } from "./health-schema.ts"
+import { adaptiveConcurrency, admissionControl, circuitBreaker, overload } from "./limits-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
+import { rateLimit } from "./rate-limit-schema.ts"
+import { rateLimitService, rateLimitStore } from "./rate-limit-store-schema.ts"
 import { filter, filterUses, listenerName, routeSchema, service, tcpBackends, weight } from "./route-schema.ts"
 import {
   address,
@@ -95,6 +98,7 @@ export const listenerSchema = object(
     )
       .prefault({})
       .describe("How long a client may take."),
+    rateLimit: rateLimit.optional().describe("http: how many of the listener's requests routes take further. Default: all."),
     trustedHops: integer(0, 32).optional().describe("http: proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
     path: object(
       {
@@ -161,10 +165,16 @@ export const serviceSchema = object(
     )
       .prefault({})
       .describe("What the service may send."),
+    rateLimit: rateLimit.optional().describe("How many requests are sent to the service. Default: all."),
     healthCheck: healthCheck.optional().describe("Probes endpoints; those that fail are avoided. Default: no probes."),
     outlierDetection: outlierDetection.describe(
       "Endpoints that fail too often are left out for a while; false = never. Default on, with the settings below.",
     ),
+    circuitBreaker: circuitBreaker.prefault({}).describe("How much may be under way at the service, over all workers."),
+    adaptiveConcurrency: adaptiveConcurrency
+      .optional()
+      .describe("Finds out how many requests at a time the service answers fast; over it: 503. Default: off."),
+    admissionControl: admissionControl.optional().describe("Keeps a share of requests from a service that fails: 503. Default: off."),
   },
   "a service, such as { endpoints: [127.0.0.1:9001] }",
 )
@@ -327,6 +337,15 @@ export const configSchema = object(
       .prefault({})
       .describe("What happens at shutdown."),
     zone: zone.optional().describe("Where this gateway is; endpoints of the same zone are preferred. Default: zones don't matter."),
+    overload: overload
+      .prefault({})
+      .describe("When the gateway itself has too much to do: exchanges are refused by their route's priority."),
+    rateLimitStore: rateLimitStore
+      .optional()
+      .describe("Where limits with scope: global are counted: the same for all gateways that share them."),
+    rateLimitService: rateLimitService
+      .optional()
+      .describe("Who decides on limits with scope: service: a service that speaks Envoy's rate-limit protocol."),
     listeners: list(listenerSchema, "a list, such as [{ address: 127.0.0.1:8080 }]")
       .min(1, { error: "is an empty list; write at least one, such as { address: 127.0.0.1:8080 }" })
       .describe("Addresses to listen on."),

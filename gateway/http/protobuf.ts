@@ -41,35 +41,40 @@ const EMPTY: Buffer = Buffer.alloc(0)
 /** Takes a message apart; its octets stay where they are. Null when it is malformed. */
 export function readMessage(bytes: Buffer): Message | null {
   const message = new Message()
+  return walkMessage(bytes, (field, value) => message.set(field, value)) ? message : null
+}
+
+/** Shows `each` every field of a message in order, repeated ones each time, until it says false; whether it saw them all. */
+export function walkMessage(bytes: Buffer, each: (field: number, value: number | Buffer) => boolean): boolean {
   const cursor = { at: 0 }
   while (cursor.at < bytes.length) {
     const tag = readVarint(bytes, cursor)
-    if (tag === -1) return null
+    if (tag === -1) return false
     const field = tag >>> 3
-    if (field === 0) return null
+    if (field === 0) return false
     switch (tag & 7) {
       case VARINT: {
         const value = readVarint(bytes, cursor)
-        if (value === -1 || !message.set(field, value)) return null
+        if (value === -1 || !each(field, value)) return false
         break
       }
       case LENGTH: {
         const length = readVarint(bytes, cursor)
-        if (length === -1 || length > bytes.length - cursor.at) return null
-        if (!message.set(field, bytes.subarray(cursor.at, cursor.at + length))) return null
+        if (length === -1 || length > bytes.length - cursor.at) return false
+        if (!each(field, bytes.subarray(cursor.at, cursor.at + length))) return false
         cursor.at += length
         break
       }
       case FIXED64:
       case FIXED32:
         cursor.at += (tag & 7) === FIXED64 ? 8 : 4
-        if (cursor.at > bytes.length) return null
+        if (cursor.at > bytes.length) return false
         break
       default:
-        return null
+        return false
     }
   }
-  return message
+  return true
 }
 
 /** The low 32 bits of a varint; −1 when it is cut off or too long. */
@@ -93,6 +98,12 @@ export class MessageWriter {
     return this
   }
 
+  /** An unsigned number of 32 bits. */
+  number(field: number, value: number): this {
+    if (value !== 0) this.#parts.push(Buffer.from([field << 3, ...varint(value)]))
+    return this
+  }
+
   octets(field: number, value: Uint8Array | string): this {
     const bytes = typeof value === "string" ? Buffer.from(value, "utf8") : value
     if (bytes.length > 0) this.#parts.push(Buffer.from([(field << 3) | LENGTH, ...varint(bytes.length)]), bytes)
@@ -106,7 +117,7 @@ export class MessageWriter {
 
 function varint(value: number): number[] {
   const out: number[] = []
-  for (let rest = value; ; rest >>>= 7) {
+  for (let rest = value >>> 0; ; rest >>>= 7) {
     if (rest < 0x80) {
       out.push(rest)
       return out

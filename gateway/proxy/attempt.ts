@@ -35,6 +35,8 @@ export interface AttemptOwner {
   onHead(attempt: Attempt, head: ResponseHead): boolean
   /** An answer that wasn't taken has come to its end. */
   onDiscarded(attempt: Attempt): void
+  /** The response that was chosen has come to its end. */
+  onComplete(): void
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void
   onWritable(attempt: Attempt): void
 }
@@ -54,17 +56,17 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   readonly #attempts: AttemptOwner
   #left = false
 
+  /** It has begun at `endpoint`. */
   constructor(attempts: AttemptOwner, endpoint: Endpoint) {
     this.#attempts = attempts
     this.endpoint = endpoint
-    endpoint.active++
   }
 
   /** Nothing is under way to its endpoint any more; harmless when repeated. */
   leave(): void {
     if (this.#left) return
     this.#left = true
-    this.endpoint.active--
+    this.endpoint.end()
     this.connection = null
   }
 
@@ -114,7 +116,7 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
 
   onResponseComplete(): void {
     this.leave()
-    if (!this.discarded) this.#attempts.owner.onResponseComplete()
+    if (!this.discarded) this.#attempts.onComplete()
   }
 
   onResponseEnd(trailers: Fields | null): void {

@@ -9,6 +9,8 @@ import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
 import { hashText } from "../http/text-hash.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
+import { Admission } from "../upstream/admission.ts"
+import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import { type HashKey, NO_KEY } from "../upstream/load-balancing/hash-key.ts"
 import type { Service } from "../upstream/services.ts"
@@ -68,9 +70,12 @@ export class Attempts implements AttemptOwner {
   /** One that races it. */
   #rival: Attempt | null = null
   #tried: Endpoint[] | null = null
+  /** All endpoints had as much under way as they may, the last time one was looked for. */
+  #full = false
   /** It was sent again because it was safe, whatever its route says. */
   #repeated = false
   #retry: RetryRun | null = null
+  readonly #admission: Admission
   /** What may have to be sent again; null = nothing, or nothing that could be. */
   #body: ReplayBuffer | null = null
   /** Goes to mirrors when the request is complete; null = to none. */
@@ -89,6 +94,7 @@ export class Attempts implements AttemptOwner {
     this.#backend = backend
     const service = backend.service as Service
     this.#service = service
+    this.#admission = new Admission(service.limits, plane.means.wheel)
     this.#head = head
     this.#authority = authority
     this.needsHttp2 = grpc
@@ -112,9 +118,24 @@ export class Attempts implements AttemptOwner {
     this.setCookie = cookie.field(value, this.#head.scheme === "https")
   }
 
-  /** Begins with the first attempt. */
+  /** Begins with the first attempt, if its service may have one request more. */
   start(): void {
-    this.#attempt(false)
+    if (this.#admission.begin()) return this.#attempt(false)
+    this.#count("overflows")
+    this.owner.onUnanswered("overflow", this.#admission.refusal)
+  }
+
+  // No attempt has got, or will get, a response.
+  #unanswered(code: ErrorCode, details: string): void {
+    this.#admission.failed(code)
+    this.#admission.end()
+    this.owner.onUnanswered(code, details)
+  }
+
+  /** The response that was chosen has come to its end. */
+  onComplete(): void {
+    this.#admission.end()
+    this.owner.onResponseComplete()
   }
 
   // ------------------------------------------------------------------------------------------- the request's body
@@ -181,6 +202,7 @@ export class Attempts implements AttemptOwner {
     this.#rival?.cancel()
     this.#current = null
     this.#rival = null
+    this.#admission.end()
   }
 
   /** The exchange is over, and so is whatever its service had to count it for. */
@@ -192,6 +214,7 @@ export class Attempts implements AttemptOwner {
 
   // Nothing is sent again from here on.
   #settle(): void {
+    this.#admission.endRetry()
     this.#retry?.settle()
     this.#retry = null
     this.#body = null
@@ -201,13 +224,22 @@ export class Attempts implements AttemptOwner {
 
   #attempt(fresh: boolean): void {
     const attempt = this.#launch(fresh)
-    if (attempt === null) this.owner.onUnanswered("noEndpoint", "")
+    if (attempt !== null) return
+    if (!this.#full) return this.#unanswered("noEndpoint", "")
+    this.#count("overflows")
+    this.#unanswered("overflow", "endpoint")
   }
 
-  // Null when there is no endpoint, or none but `taken`.
+  // Null when there is no endpoint, or none but `taken`, or all are full.
   #launch(fresh: boolean, taken: Endpoint | null = null): Attempt | null {
-    const endpoint = this.#service.balancer.next(this.#tried, this.#key)
+    let endpoint = this.#service.balancer.next(this.#tried, this.#key)
+    this.#full = false
     if (endpoint === null || endpoint === taken) return null
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, this.#key)
+      this.#full = endpoint === null
+      if (endpoint === null) return null
+    }
     const { perTryTimeout } = this.#route
     this.count++
     this.address = endpoint.address
@@ -225,7 +257,7 @@ export class Attempts implements AttemptOwner {
 
   onConnected(attempt: Attempt, connection: UpstreamStream): void {
     const { endpoint } = attempt
-    if (connection.uses > 0) this.#count("reused")
+    if (attempt.reused) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
     if (!this.#mirrored && this.#route.mirrors !== null) this.#mirror(this.#route.mirrors)
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
@@ -264,6 +296,7 @@ export class Attempts implements AttemptOwner {
   /** `attempt` is over; whether another one still runs. */
   #gone(attempt: Attempt): boolean {
     this.#markTried(attempt.endpoint)
+    this.#admission.endRetry()
     if (attempt === this.#current) {
       this.#current = this.#rival
       this.#rival = null
@@ -290,7 +323,7 @@ export class Attempts implements AttemptOwner {
     }
     const retry = this.#retries()
     if (retry?.takeAfterFailure(code, true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered(code, `${endpoint.address} ${details}`)
+    this.#unanswered(code, `${endpoint.address} ${details}`)
   }
 
   #hasUntried(): boolean {
@@ -304,14 +337,18 @@ export class Attempts implements AttemptOwner {
     // been closing, says anything of the endpoint.
     const telling = this.answered ? details !== "" : code !== "upstreamClosed" || !unanswered || !attempt.reused
     if (telling) endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    if (this.answered) return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
+    if (this.answered) {
+      if (telling) this.#admission.cutShort()
+      this.#admission.end()
+      return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
+    }
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
     // What was refused unseen may be repeated whatever it is.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && this.#idempotent)
-    if (repeatable && !this.#repeated && !this.#bodyStarted) {
+    if (repeatable && !this.#repeated && !this.#bodyStarted && this.#affordable(retryable === "yes" || attempt.reused)) {
       this.#repeated = true
       this.#count("retries")
       return this.#attempt(true)
@@ -319,7 +356,13 @@ export class Attempts implements AttemptOwner {
     const retry = this.#retries()
     if (retry?.takeAfterFailure(code, unanswered, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
     // Cut short, but the client has seen nothing of it: it gets a whole answer.
-    this.owner.onUnanswered(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+    this.#unanswered(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+  }
+
+  // Whether its service can stand the request once more. `free`: the request was not looked at, or its connection had
+  // been waiting and was closing; then no more of them can come than there were connections.
+  #affordable(free: boolean): boolean {
+    return free || this.#admission.takeRetry()
   }
 
   onHead(attempt: Attempt, head: ResponseHead): boolean {
@@ -353,6 +396,7 @@ export class Attempts implements AttemptOwner {
         return false
       }
     }
+    this.#admission.answered(status, grpcStatus)
     this.#choose(attempt, now)
     return this.owner.onResponseHead(head)
   }
@@ -459,7 +503,7 @@ export class Attempts implements AttemptOwner {
     if (this.#gone(attempt)) return
     const retry = this.#retries()
     if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    this.owner.onUnanswered("perTryTimeout", endpoint.address)
+    this.#unanswered("perTryTimeout", endpoint.address)
   }
 
   /** The exchange is out of time: so are the attempts that have sent all they had to. */
@@ -470,6 +514,7 @@ export class Attempts implements AttemptOwner {
         if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
       }
     }
+    if (!this.answered) this.#admission.failed(code)
     this.cancel()
   }
 

@@ -116,6 +116,7 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
     this.#matchedPrefix = match.matchedPrefix
     if (head.method === "TRACE" && !route.allowsTrace) return this.#fail("methodNotAllowed", "TRACE")
     if (route.grpcWeb && head.method === "POST") this.#openWeb()
+    if (plane.means.overload.sheds(route.priority)) return this.#fail("overloaded", "")
     if (this.grpc !== null && !this.#admitCall(this.grpc)) return
     if (head.saysForwarded && !this.#admitTimeout(head)) return
     this.#arm()
@@ -201,6 +202,10 @@ class Exchange extends ExchangeRecord implements DownstreamHandler, AttemptsOwne
       this.backend = backend
     }
     if (backend.service === null) return this.#fail("noService", backend.name)
+    // By what the request is now: edits and rewrites would make others of its fields and its path. The service's other limits
+    // are asked when its attempts start, so that what is refused here holds nothing of them.
+    const refused = backend.service.rateLimit?.take(this, head, null) ?? null
+    if (refused !== null) return this.onFilterReply(refused)
     if (!route.request.empty) route.request.apply(head.fields)
     if (!backend.request.empty) backend.request.apply(head.fields)
     let authority = head.authority

@@ -14,6 +14,9 @@ export interface Reply {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** Errors that are over when there is less to do, and after how many seconds a client may see whether it is so. */
+const BUSY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["overflow", "queueTimeout", "overloaded"])
+const RETRY_AFTER = "1"
 const NO_HEADERS: readonly string[] = []
 /** Octets of a reply's body that become a gRPC message. */
 const MAX_MESSAGE = 1024
@@ -63,6 +66,7 @@ export class LocalReplies {
     const row = errors[code]
     if (isGrpc(request)) return this.#grpc(grpcStatus, row.text, headers)
     const head = newHead(status)
+    if (BUSY.has(code)) head.fields.add("retry-after", RETRY_AFTER)
     for (let i = 0; i < headers.length; i += 2) head.fields.add(headers[i], headers[i + 1])
     const accept = request.fields.get("accept")
     if (accept?.includes("application/problem+json")) {

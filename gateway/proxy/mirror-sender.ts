@@ -6,6 +6,8 @@ import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import type { MirrorResult } from "../telemetry/shaping-instruments.ts"
+import { Admission } from "../upstream/admission.ts"
+import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import { NO_KEY, NOBODY } from "../upstream/load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
@@ -70,8 +72,11 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   readonly #copy: MirrorCopy
   readonly #target: MirrorTarget
   readonly #deadline: Deadline
+  readonly #admission: Admission
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
+  /** It has carried others before, so that its end says nothing of the endpoint. */
+  #reused = false
   /** When it was sent, on the wheel's clock; 0 = it hasn't been. */
   #sentAt = 0
   #status = 0
@@ -83,15 +88,21 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
     this.#copy = copy
     this.#target = target
     this.#deadline = new Deadline(sender.wheel, this)
+    this.#admission = new Admission(target.service.limits, sender.wheel)
   }
 
   start(): void {
-    const { balancer, hashKey } = this.#target.service
-    const endpoint = balancer.next(null, hashKey?.of(this.#copy.head, NOBODY) ?? NO_KEY)
+    const { service } = this.#target
+    if (!this.#admission.begin()) return this.#end("overflow")
+    const key = service.hashKey?.of(this.#copy.head, NOBODY) ?? NO_KEY
+    let endpoint = service.balancer.next(null, key)
     if (endpoint === null) return this.#end("failed")
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(service, endpoint, null, key)
+      if (endpoint === null) return this.#end("overflow")
+    }
     this.#deadline.set(this.#sender.wheel.refresh() + this.#copy.timeout)
     this.#endpoint = endpoint
-    endpoint.active++
     endpoint.acquire(this, false)
   }
 
@@ -107,6 +118,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onConnection(connection: UpstreamStream): void {
     this.#connection = connection
+    this.#reused = connection.uses > 0
     this.#sentAt = this.#sender.wheel.refresh()
     const { head, body, authority } = this.#copy
     const transfer = connection.send(this, head, authority === "" ? (this.#endpoint as Endpoint).address : authority)
@@ -117,6 +129,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onNoConnection(code: ErrorCode): void {
     if (code !== "overflow") this.#endpoint?.failed(code, 0)
+    this.#admission.failed(code)
     this.#leave()
     this.#end(code === "overflow" ? "overflow" : "failed")
   }
@@ -126,6 +139,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onResponseHead(head: ResponseHead): boolean {
     this.#status = head.status
     this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0)
+    this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_ANSWER) this.#enough()
     return false
   }
@@ -145,8 +159,9 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
     this.#answered()
   }
 
-  onUpstreamFailed(code: ErrorCode): void {
-    this.#endpoint?.failed(code, this.#sinceSent)
+  onUpstreamFailed(code: ErrorCode, _details: string, unanswered: boolean): void {
+    if (code !== "upstreamClosed" || !unanswered || !this.#reused) this.#endpoint?.failed(code, this.#sinceSent)
+    this.#admission.failed(code)
     this.#leave()
     this.#end("failed")
   }
@@ -156,7 +171,10 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onTunnelEnd(): void {}
 
   onDeadline(): void {
-    if (this.#sentAt > 0 && this.#status === 0) this.#endpoint?.failed("responseTimeout", this.#sinceSent)
+    if (this.#sentAt > 0 && this.#status === 0) {
+      this.#endpoint?.failed("responseTimeout", this.#sinceSent)
+      this.#admission.failed("responseTimeout")
+    }
     this.#release()
     this.#end("timeout")
   }
@@ -178,7 +196,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   #leave(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }
@@ -194,6 +212,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   #end(result: MirrorResult): void {
     if (this.#ended) return
     this.#ended = true
+    this.#admission.end()
     this.#deadline.release()
     this.#sender.ended(this.#target.service)
     this.#target.count(result)

@@ -2,6 +2,7 @@
 
 import type { HttpListenerConfig } from "../config/model.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { OverloadGuard } from "../listener/overload-guard.ts"
 import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
@@ -25,6 +26,7 @@ export interface WorkerMeans {
   readonly epoch: number
   readonly forwarded: ForwardedFields
   readonly mirrors: MirrorSender
+  readonly overload: Pick<OverloadGuard, "sheds">
 }
 
 /** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */

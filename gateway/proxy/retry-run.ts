@@ -89,9 +89,7 @@ export class RetryRun {
   #take(costly: boolean): boolean {
     if (this.#taken >= this.#policy.attempts) return false
     if (costly) {
-      let active = 0
-      for (const endpoint of this.#service.endpoints) active += endpoint.active
-      if (!this.#service.retries.take(active)) return false
+      if (!this.#service.limits.admitRetry()) return false
       this.#budgeted = true
     }
     this.#taken++
@@ -100,7 +98,7 @@ export class RetryRun {
 
   /** The retry under way, if any, is over: it was answered, has failed, or is given up. */
   settle(): void {
-    if (this.#budgeted) this.#service.retries.release()
+    if (this.#budgeted) this.#service.limits.releaseRetry()
     this.#budgeted = false
   }
 }

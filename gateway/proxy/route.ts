@@ -3,6 +3,7 @@
 import type { BackendConfig, RedirectConfig, RewriteConfig, RouteConfig } from "../config/model.ts"
 import type { HttpFilter } from "../filter/filter.ts"
 import { HedgePolicy } from "../resilience/hedge.ts"
+import { HIGH, LOW, NORMAL, type Priority } from "../resilience/overload.ts"
 import { RetryPolicy } from "../resilience/retry.ts"
 import { EvenDraws } from "../router/even-draws.ts"
 import { HeaderEditor } from "../router/header-edits.ts"
@@ -38,6 +39,7 @@ export interface RouteParts {
   readonly random?: () => number
 }
 
+const PRIORITIES: Readonly<Record<RouteConfig["priority"], Priority>> = { low: LOW, normal: NORMAL, high: HIGH }
 const noEdits = new HeaderEditor({ remove: [], set: [], add: [] })
 
 export class Route {
@@ -55,6 +57,7 @@ export class Route {
   /** Services are told how long an answer is wanted. */
   readonly propagatesTimeout: boolean
   readonly grpcWeb: boolean
+  readonly priority: Priority
   readonly request: HeaderEditor
   readonly response: HeaderEditor
   readonly redirect: RedirectConfig | null = null
@@ -85,6 +88,7 @@ export class Route {
     this.keepsBodies = config.retry?.keepsBodies === true || config.hedge !== null
     this.propagatesTimeout = config.timeout.propagate
     this.grpcWeb = config.grpcWeb
+    this.priority = PRIORITIES[config.priority]
     this.request = new HeaderEditor(config.headers.request)
     this.response = new HeaderEditor(config.headers.response)
     this.allowsTrace = config.matches.some((match) => match.methods.includes("TRACE"))

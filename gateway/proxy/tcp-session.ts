@@ -6,6 +6,7 @@ import { type ErrorCode, errors } from "../errors.ts"
 import { NetworkChain, type NetworkChainOwner } from "../filter/network-chain.ts"
 import { CLOSED_BY_PEER, CLOSED_HERE } from "../filter/network-filter.ts"
 import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
+import { NORMAL } from "../resilience/overload.ts"
 import type { TcpConnection, TcpConnectionOwner } from "../tcp/connection.ts"
 import type { Opened } from "../tcp/opened.ts"
 import { Peer, type PeerOwner } from "../tcp/peer.ts"
@@ -76,6 +77,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
       this.#early = [opened]
       this.receivedBytes = opened.length
     }
+    if (this.plane.means.overload.sheds(NORMAL)) return this.#fail("overloaded", "")
     if (this.#chain === null) this.onAccepted()
     else this.#chain.run()
   }
@@ -126,6 +128,12 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
       }
       if (endpoint.begins()) return endpoint
       full = true
+      if (service.limits.connectionsFull) {
+        // Of the whole service, so that others needn't be asked.
+        this.plane.countOverflow(this.backend?.name ?? "")
+        this.#fail("overflow", "connections")
+        return null
+      }
       this.#tried ??= []
       this.#tried.push(endpoint)
     }

@@ -6,6 +6,7 @@ import { type HandshakeResult, handshakeResults } from "../http/connection-secur
 import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
 import { EndpointInstruments } from "./endpoint-instruments.ts"
+import { limitMetrics, type ServiceLimitSlots } from "./limit-instruments.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 import { ShapingInstruments } from "./shaping-instruments.ts"
 
@@ -108,7 +109,7 @@ export interface TcpSlots {
 }
 
 /** Slots of a service. */
-export interface ServiceSlots {
+export interface ServiceSlots extends ServiceLimitSlots {
   /** Counter: connections opened. */
   readonly connects: number
   /** Counter: attempts to connect that failed or timed out. */
@@ -312,6 +313,7 @@ export class Instruments {
         help: "Attempts given to the service's failover",
         ...rarely,
       }),
+      ...limitMetrics(registry, byService),
     }
     const filter = ["filter", "version"]
     this.#filter = {

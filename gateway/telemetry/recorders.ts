@@ -10,6 +10,7 @@ import {
   type ServiceSlots,
   trapIndex,
 } from "./instruments.ts"
+import { limitIndex } from "./limit-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
 
 /** Counts one service's connections. */
@@ -56,6 +57,16 @@ export class ServiceRecorder {
   /** `n` more (or fewer) requests wait for a connection. */
   pending(n: number): void {
     this.#writer.add(this.#slots.pending, n)
+  }
+
+  /** A limit of the service refused something. */
+  refused(limit: string): void {
+    this.#writer.add(this.#slots.limited + limitIndex(limit), 1)
+  }
+
+  /** How many requests at a time this worker has found the service to be good for. */
+  concurrencyLimit(limit: number): void {
+    this.#writer.set(this.#slots.concurrencyLimit, limit)
   }
 }
 

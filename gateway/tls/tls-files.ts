@@ -3,7 +3,7 @@
 
 import { createHash, createHmac, randomBytes } from "node:crypto"
 import { type CertificatePair, expiryWarning, readAuthorities, readCertificatePair } from "../config/certificate-files.ts"
-import type { Config, ListenerTlsConfig } from "../config/model.ts"
+import type { Config, ListenerTlsConfig, ServiceTlsConfig } from "../config/model.ts"
 import { Wrong } from "../config/units.ts"
 import type { ClientMaterial } from "./client-context.ts"
 import type { ServedPair, ServerMaterial } from "./tls-server.ts"
@@ -15,6 +15,8 @@ const WARN_AHEAD = 14 * 86_400_000
 export interface TlsMaterials {
   readonly listeners: Readonly<Record<string, ServerMaterial>>
   readonly services: Readonly<Record<string, ClientMaterial>>
+  /** Of the store of global rate limits; null = it has no TLS. */
+  readonly rateLimitStore: ClientMaterial | null
 }
 
 export interface ReadTls {
@@ -63,16 +65,19 @@ export class TlsFiles {
       const clientCa = tls.clientCa === "" ? "" : this.#authority(tls.clientCa, used)
       if (pairs.length > 0) listeners[name] = this.#material(name, tls, pairs, clientCa)
     }
-    for (const [name, { tls }] of Object.entries(config.services)) {
-      if (tls === null) continue
-      const pair = tls.cert === "" ? null : this.#pair(tls.cert, tls.key, used)
-      if (pair !== null) this.#expiries.push({ listener: "-", certificate: tls.cert, expires: pair.expires })
-      const ca = tls.ca === "" ? "" : this.#authority(tls.ca, used)
-      services[name] = { ca, cert: pair?.cert ?? "", key: pair?.key ?? "" }
-    }
+    for (const [name, { tls }] of Object.entries(config.services)) if (tls !== null) services[name] = this.#client(tls, used)
+    const storeTls = config.rateLimitStore?.redis.tls ?? null
+    const rateLimitStore = storeTls === null ? null : this.#client(storeTls, used)
     for (const key of this.#pairs.keys()) if (!used.has(key)) this.#pairs.delete(key)
     for (const key of this.#authorities.keys()) if (!used.has(key)) this.#authorities.delete(key)
-    return { materials: { listeners, services }, problems: this.#problems }
+    return { materials: { listeners, services, rateLimitStore }, problems: this.#problems }
+  }
+
+  #client(tls: ServiceTlsConfig, used: Set<string>): ClientMaterial {
+    const pair = tls.cert === "" ? null : this.#pair(tls.cert, tls.key, used)
+    if (pair !== null) this.#expiries.push({ listener: "-", certificate: tls.cert, expires: pair.expires })
+    const ca = tls.ca === "" ? "" : this.#authority(tls.ca, used)
+    return { ca, cert: pair?.cert ?? "", key: pair?.key ?? "" }
   }
 
   #pair(cert: string, key: string, used: Set<string>): CertificatePair | null {
@@ -146,7 +151,8 @@ export class TlsFiles {
       for (const { cert, key } of tls.certificates) paths.add(cert).add(key)
       paths.add(tls.clientCa)
     }
-    for (const { tls } of Object.values(config.services)) if (tls !== null) paths.add(tls.ca).add(tls.cert).add(tls.key)
+    const clients = [...Object.values(config.services).map(({ tls }) => tls), config.rateLimitStore?.redis.tls ?? null]
+    for (const tls of clients) if (tls !== null) paths.add(tls.ca).add(tls.cert).add(tls.key)
     paths.delete("")
     return [...paths]
   }
@@ -157,8 +163,8 @@ export function sameTls(a: TlsMaterials, b: TlsMaterials): boolean {
   return JSON.stringify(idsOf(a)) === JSON.stringify(idsOf(b))
 }
 
-function idsOf({ listeners, services }: TlsMaterials): unknown {
-  return [Object.entries(listeners).map(([name, { id }]) => [name, id]), services]
+function idsOf({ listeners, services, rateLimitStore }: TlsMaterials): unknown {
+  return [Object.entries(listeners).map(([name, { id }]) => [name, id]), services, rateLimitStore]
 }
 
 /** The metric of when certificates end, in the text format of Prometheus. */

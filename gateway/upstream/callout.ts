@@ -9,6 +9,8 @@ import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { Admission } from "./admission.ts"
+import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { NO_KEY, NOBODY } from "./load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "./pool.ts"
@@ -50,13 +52,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #held: number
   #attempts = 0
   #retried = false
+  /** Its connection had served others before. */
+  #reused = false
   #tried: Endpoint[] | null = null
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
-  /** It has carried others before, so that its end says nothing of the endpoint. */
-  #reused = false
   /** When its request left, on the wheel's clock; 0 = it hasn't. */
   #sentAt = 0
+  readonly #admission: Admission
   #starting = false
   #ended = false
   #status = 0
@@ -66,6 +69,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   constructor(owner: CalloutOwner, service: Service, callout: Callout, handler: CalloutHandler) {
     this.#owner = owner
     this.#service = service
+    this.#admission = new Admission(service.limits, owner.wheel)
     this.#callout = callout
     this.#handler = handler
     this.#head = requestHead(callout)
@@ -76,6 +80,11 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
     const { timeout } = this.#callout
+    if (!this.#admission.begin()) {
+      this.#owner.count(this.#service.name, "overflows")
+      this.#end()
+      return false
+    }
     this.#starting = true
     this.#attempt(false)
     this.#starting = false
@@ -93,12 +102,19 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   #attempt(fresh: boolean): void {
     const { balancer, hashKey } = this.#service
-    const endpoint = balancer.next(this.#tried, hashKey?.of(this.#head, NOBODY) ?? NO_KEY)
+    const key = hashKey?.of(this.#head, NOBODY) ?? NO_KEY
+    let endpoint = balancer.next(this.#tried, key)
     if (endpoint === null) return this.#fail("noEndpoint", "")
     this.#attempts++
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, key)
+      if (endpoint === null) {
+        this.#owner.count(this.#service.name, "overflows")
+        return this.#fail("overflow", "endpoint")
+      }
+    }
     this.#endpoint = endpoint
     this.#sentAt = 0
-    endpoint.active++
     endpoint.acquire(this, fresh)
   }
 
@@ -140,6 +156,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onResponseHead(head: ResponseHead): boolean {
     this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
       return false
@@ -183,7 +200,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     // was refused unseen.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method))
-    if (repeatable && !this.#retried) {
+    if (repeatable && !this.#retried && (retryable === "yes" || this.#reused || this.#admission.takeRetry())) {
       this.#retried = true
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -213,7 +230,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }
@@ -228,12 +245,14 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   #fail(code: ErrorCode, details: string): void {
     if (this.#ended) return
+    this.#admission.failed(code)
     this.#end()
     if (!this.#starting) this.#owner.fail(this.#handler, code, details)
   }
 
   #end(): void {
     this.#ended = true
+    this.#admission.end()
     this.#deadline.release()
     this.#owner.ended(this.#held)
   }

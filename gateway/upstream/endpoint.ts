@@ -6,10 +6,19 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
+import type { EndpointCaps } from "./endpoint-caps.ts"
 import type { EndpointHealthView } from "./endpoint-table.ts"
 import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
 import type { OutlierObserver } from "./outlier-observer.ts"
-import { type ConnectionWaiter, Pool, type PoolOwner, type PoolSettings, type UpstreamCounters } from "./pool.ts"
+import {
+  type ConnectionLimits,
+  type ConnectionWaiter,
+  Pool,
+  type PoolOwner,
+  type PoolSettings,
+  UNLIMITED,
+  type UpstreamCounters,
+} from "./pool.ts"
 
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
 export type UpstreamProtocol = "http1" | "h2" | "auto"
@@ -38,9 +47,12 @@ export class Endpoint implements PoolOwner {
   latency: PeakEwma | null = null
   /** When it began to serve in a service that ran already, ms of the wheel's clock; balancers with a slow start warm it up. */
   warmSince = Number.NEGATIVE_INFINITY
+  /** What it may have under way, over all workers; null = its service sets no caps. */
+  caps: EndpointCaps | null = null
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
+  readonly #limits: ConnectionLimits
   readonly #http1: Pool | null
   readonly #http2: Pool | null
   /** Connections beside the pools. */
@@ -55,6 +67,7 @@ export class Endpoint implements PoolOwner {
     settings: PoolSettings,
     wheel: TimerWheel,
     counters: UpstreamCounters,
+    limits: ConnectionLimits = UNLIMITED,
   ) {
     this.host = host
     this.port = port
@@ -62,14 +75,15 @@ export class Endpoint implements PoolOwner {
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
+    this.#limits = limits
     const target = { host, port, tls }
     this.target = target
     if (protocol === "auto" && tls !== null) {
-      this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this)
+      this.#http1 = new Pool(target, "negotiated", settings, wheel, counters, this, limits)
       this.#http2 = null
     } else {
-      this.#http1 = protocol === "h2" ? null : new Pool(target, "http1", settings, wheel, counters, this)
-      this.#http2 = protocol === "http1" ? null : new Pool(target, "h2", settings, wheel, counters, this)
+      this.#http1 = protocol === "h2" ? null : new Pool(target, "http1", settings, wheel, counters, this, limits)
+      this.#http2 = protocol === "http1" ? null : new Pool(target, "h2", settings, wheel, counters, this, limits)
     }
   }
 
@@ -105,7 +119,11 @@ export class Endpoint implements PoolOwner {
 
   /** A connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the next two. */
   begins(): boolean {
-    if (this.connections >= this.#settings.maxConnections) return false
+    if (this.connections >= this.#settings.maxConnections || !this.admitConnection()) return false
+    if (!this.#limits.admitConnection(null)) {
+      this.releaseConnection()
+      return false
+    }
     this.#beside++
     this.outlier?.begins()
     this.#counters.connects(1)
@@ -131,6 +149,40 @@ export class Endpoint implements PoolOwner {
   ends(): void {
     this.#beside--
     this.#counters.active(-1)
+    this.releaseConnection()
+    this.#limits.releaseConnection()
+  }
+
+  /** Whether it has as much under way as it may, so that others should be taken. */
+  get full(): boolean {
+    const { caps } = this
+    return caps !== null && (caps.requestsFull || (caps.connectionsFull && !this.#spacious))
+  }
+
+  // A request would find a connection.
+  get #spacious(): boolean {
+    return this.#http1?.spacious === true || this.#http2?.spacious === true
+  }
+
+  /** An attempt begins here: counts it, unless there are as many as may be. Followed by {@link end}. */
+  begin(): boolean {
+    if (this.caps !== null && !this.caps.admitRequest()) return false
+    this.active++
+    return true
+  }
+
+  /** An attempt is over. */
+  end(): void {
+    this.active--
+    this.caps?.releaseRequest()
+  }
+
+  admitConnection(): boolean {
+    return this.caps === null || this.caps.admitConnection()
+  }
+
+  releaseConnection(): void {
+    this.caps?.releaseConnection()
   }
 
   /**

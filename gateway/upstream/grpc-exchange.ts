@@ -11,6 +11,8 @@ import { grpcFrame, MessageReader, type MessageSink } from "../http/grpc-frames.
 import { decodeGrpcMessage, grpcStatusOfHttp, NO_STATUS, OTHER_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
+import { Admission } from "./admission.ts"
+import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { CalloutCount } from "./callout.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { NO_KEY, NOBODY } from "./load-balancing/hash-key.ts"
@@ -63,6 +65,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   /** When its head left, on the wheel's clock; 0 = it hasn't. */
   #sentAt = 0
   #answered = false
+  readonly #admission: Admission
   #starting = false
   #ended = false
   /** More waits to be sent than may: it ends, though not within the call that says so. */
@@ -90,6 +93,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   constructor(owner: GrpcOwner, service: Service, callout: GrpcCallout, handler: GrpcHandler) {
     this.#owner = owner
     this.#service = service
+    this.#admission = new Admission(service.limits, owner.wheel)
     this.#handler = handler
     this.#timeout = callout.timeout
     this.#unary = callout.unary
@@ -99,6 +103,11 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   /** False when it failed at once; its handler hears nothing of it. */
   start(): boolean {
+    if (!this.#admission.begin()) {
+      this.#owner.count(this.#service.name, "overflows")
+      this.#end()
+      return false
+    }
     this.#starting = true
     this.#attempt(false)
     this.#starting = false
@@ -108,12 +117,19 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   #attempt(fresh: boolean): void {
     const { balancer, hashKey } = this.#service
-    const endpoint = balancer.next(this.#tried, hashKey?.of(this.#head, NOBODY) ?? NO_KEY)
+    const key = hashKey?.of(this.#head, NOBODY) ?? NO_KEY
+    let endpoint = balancer.next(this.#tried, key)
     if (endpoint === null) return this.#fail("noEndpoint")
     this.#attempts++
+    if (!endpoint.begin()) {
+      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, key)
+      if (endpoint === null) {
+        this.#owner.count(this.#service.name, "overflows")
+        return this.#fail("overflow")
+      }
+    }
     this.#endpoint = endpoint
     this.#sentAt = 0
-    endpoint.active++
     endpoint.acquire(this, fresh)
   }
 
@@ -205,6 +221,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     this.#answered = true
     const status = fields.has("grpc-status") ? statusOf(fields) : -1
     this.#endpoint?.answered(head.status, status, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#admission.answered(head.status, status)
     if (this.#kept !== null) {
       this.#release(this.#kept.length + MESSAGE_COST)
       this.#kept = null
@@ -331,6 +348,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   #fail(code: ErrorCode): void {
+    if (!this.#ended) this.#admission.failed(code)
     this.#giveUp(errors[code].grpcStatus, code)
   }
 
@@ -344,6 +362,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   #end(): void {
     this.#ended = true
+    this.#admission.end()
     this.#unsent = []
     this.#kept = null
     this.#deadline.release()
@@ -365,7 +384,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
-    endpoint.active--
+    endpoint.end()
     this.#endpoint = null
     this.#connection = null
   }

@@ -10,19 +10,27 @@ import type { GrpcHandler } from "../filter/grpc-callout.ts"
 import { HEALTH_CHECK_PATH, healthCheckRequest, isServing } from "../http/grpc-health.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
-import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { CalloutExchange, type CalloutOwner } from "./callout.ts"
 import { Dial, type DialOwner } from "./dial.ts"
 import { Endpoint } from "./endpoint.ts"
 import { GrpcExchange, type GrpcOwner } from "./grpc-exchange.ts"
+import { LimitsMemory, NO_CELL } from "./limits-memory.ts"
 import type { UpstreamCounters } from "./pool.ts"
+import { type LimitCounters, ServiceLimits } from "./service-limits.ts"
 import type { Service } from "./services.ts"
 
 const NOTHING = new Uint8Array(0)
 
 /** Connections of probes are not those that metrics count. */
-const uncounted: Omit<UpstreamCounters, "fault"> = { connects() {}, connectFailures() {}, active() {}, pending() {} }
+const uncounted: Omit<UpstreamCounters, "fault"> & LimitCounters = {
+  connects() {},
+  connectFailures() {},
+  active() {},
+  pending() {},
+  refused() {},
+  concurrencyLimit() {},
+}
 
 /** What a probe is made of beside its service's configuration. */
 export interface ProbeMeans {
@@ -65,14 +73,17 @@ export class HealthProbe implements CalloutHandler, GrpcHandler, DialOwner {
     this.#endpoint = endpoint
     this.address = endpoint.address
     const balancer = { next: () => endpoint, hasOthers: () => false }
-    const retries = new RetryBudget()
+    // Its own: a service that has all it may is to be probed nevertheless.
+    const memory = new LimitsMemory(new SharedArrayBuffer(0), 1, 0)
+    const means = { wheel, random: () => 0, workers: 1, epoch: 0 }
+    const limits = new ServiceLimits({ circuitBreaker: config.circuitBreaker }, memory, NO_CELL, means, uncounted)
     this.#service = {
       name,
       endpoints: [endpoint],
       balancer,
       mayBeHttp2: false,
       callsMayBeHttp2: false,
-      retries,
+      limits,
       proxyProtocol: "",
       hashKey: null,
     }

@@ -1,5 +1,6 @@
 // The connections of one worker to one endpoint. HTTP/1.1: last used first, so that spare ones go idle and end. HTTP/2: as few
 // as carry the requests there are, each as full as its peer allows. Who finds none free waits in a bounded queue.
+// Connections are bounded twice: by the worker's share of those to the endpoint, and by what the service has in the process.
 
 import type { Socket } from "node:net"
 import type { ErrorCode } from "../errors.ts"
@@ -9,6 +10,7 @@ import { ClientConnection, type ClientConnectionOwner } from "../http1/client-co
 import type { HeadLimits } from "../http1/head-reader.ts"
 import { ClientSession, type ClientSessionOwner } from "../http2/client-session.ts"
 import { Dial, type DialOwner, type Target } from "./dial.ts"
+import { WaitingQueue } from "./waiting-queue.ts"
 
 /** What a pool may do; in one worker. Times in ms. */
 export interface PoolSettings {
@@ -40,10 +42,57 @@ export interface UpstreamCounters {
   fault(error: unknown): void
 }
 
-/** What a pool tells its endpoint. */
+/** What a pool asks and tells its endpoint. */
 export interface PoolOwner {
   /** A connection was made, or could not be. */
   onConnect(failed: boolean): void
+  /** Whether the endpoint may have one connection more, which {@link releaseConnection} gives back. */
+  admitConnection(): boolean
+  releaseConnection(): void
+}
+
+/** A pool that may have to wait until others of its service let go of a connection. */
+export interface ConnectionSeeker {
+  /** Someone in it waits for whom no connection is being made. */
+  readonly seeking: boolean
+  /** Makes a connection, if it may; whether it did. */
+  connectMore(): boolean
+  /** Its endpoint's part in the decision. */
+  readonly owner: PoolOwner
+  /** Ends a connection that nobody uses; whether there was one. */
+  giveUpIdle(): boolean
+}
+
+/** What the connections of a service's pools are bounded by, over all workers. */
+export interface ConnectionLimits {
+  /** ms a request waits while no connection is being made for it; infinite = as long as it likes. */
+  readonly queueTimeout: number
+  /** Someone, in this worker or another, can't have a connection until others end. */
+  readonly wanted: boolean
+  join(pool: ConnectionSeeker): void
+  leave(pool: ConnectionSeeker): void
+  /** Whether there may be one connection more. If not, `seeker` is asked again once there may. Null: of no pool. */
+  admitConnection(seeker: ConnectionSeeker | null): boolean
+  releaseConnection(): void
+  isBlocked(seeker: ConnectionSeeker): boolean
+  /** Whether one request more may wait for a connection. */
+  admitPending(): boolean
+  releasePending(): void
+  refused(limit: "queueTimeout"): void
+}
+
+/** For connections that are no service's. */
+export const UNLIMITED: ConnectionLimits = {
+  queueTimeout: Number.POSITIVE_INFINITY,
+  wanted: false,
+  join() {},
+  leave() {},
+  admitConnection: (seeker) => seeker === null || seeker.owner.admitConnection(),
+  releaseConnection() {},
+  isBlocked: () => false,
+  admitPending: () => true,
+  releasePending() {},
+  refused() {},
 }
 
 /** Requests one HTTP/2 connection is expected to take while it is being made. */
@@ -58,7 +107,8 @@ const OFFERS: Readonly<Record<PoolProtocol, readonly string[]>> = {
   negotiated: ["h2", "http/1.1"],
 }
 
-export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwner {
+export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwner, ConnectionSeeker {
+  readonly owner: PoolOwner
   readonly #target: Target
   readonly #protocol: PoolProtocol
   /** The connections it has, or expects, carry many requests each. */
@@ -66,12 +116,12 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
   readonly #settings: PoolSettings
   readonly #wheel: TimerWheel
   readonly #counters: UpstreamCounters
-  readonly #owner: PoolOwner
+  readonly #limits: ConnectionLimits
   readonly #idle: ClientConnection[] = []
   /** Those that take requests, and those whose settings have not come. */
   readonly #sessions: ClientSession[] = []
   readonly #greeting = new Set<ClientSession>()
-  readonly #waiters: ConnectionWaiter[] = []
+  readonly #waiters: WaitingQueue
   #connections = 0
   #connecting = 0
   #closed = false
@@ -83,6 +133,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     wheel: TimerWheel,
     counters: UpstreamCounters,
     owner: PoolOwner,
+    limits: ConnectionLimits,
   ) {
     this.#target = target
     this.#protocol = protocol
@@ -90,7 +141,10 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     this.#settings = settings
     this.#wheel = wheel
     this.#counters = counters
-    this.#owner = owner
+    this.owner = owner
+    this.#limits = limits
+    this.#waiters = new WaitingQueue(wheel, limits, counters, () => this.#expected)
+    limits.join(this)
   }
 
   get connections(): number {
@@ -109,24 +163,23 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     }
     // Those for whom a connection is being made wait for no other's.
     const { maxConnections, maxPending } = this.#settings
-    if (this.#connections >= maxConnections && this.#waiters.length - this.#expected >= maxPending) {
+    const full = this.#connections >= maxConnections || this.#limits.isBlocked(this)
+    // A fresh connection goes to the request that insists on one.
+    if ((full && this.#waiters.length - this.#expected >= maxPending) || !this.#waiters.push(waiter, fresh)) {
       waiter.onNoConnection("overflow", "pool queue full")
       return
     }
-    // A fresh connection goes to the request that insists on one.
-    if (fresh) this.#waiters.unshift(waiter)
-    else this.#waiters.push(waiter)
-    this.#counters.pending(1)
     this.#open()
   }
 
   /** A waiter gives up; whether it waited here. */
   abandon(waiter: ConnectionWaiter): boolean {
-    const i = this.#waiters.indexOf(waiter)
-    if (i < 0) return false
-    this.#waiters.splice(i, 1)
-    this.#counters.pending(-1)
-    return true
+    return this.#waiters.remove(waiter)
+  }
+
+  /** A request would be given a connection at once. */
+  get spacious(): boolean {
+    return this.#idle.length > 0 || this.#spacious() !== undefined
   }
 
   // The first that takes another request: the others fall idle when there are too many.
@@ -143,7 +196,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   // One connection for each that waits, where HTTP/2 was hoped for in vain.
   #openMore(): void {
-    while (this.#expected < this.#waiters.length && this.#connections < this.#settings.maxConnections) this.#open()
+    while (this.#open()) {}
   }
 
   // A peer that allows no request at all would allow none on another connection.
@@ -151,13 +204,43 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     return this.#sessions.some(({ shut }) => shut)
   }
 
-  #open(): void {
-    if (this.#expected >= this.#waiters.length || this.#connections >= this.#settings.maxConnections || this.#shut) return
+  get seeking(): boolean {
+    return this.#expected < this.#waiters.length && this.#connections < this.#settings.maxConnections && !this.#shut
+  }
+
+  connectMore(): boolean {
+    return this.#open()
+  }
+
+  giveUpIdle(): boolean {
+    // The one used longest ago.
+    const connection = this.#idle.shift()
+    if (connection !== undefined) {
+      connection.destroy()
+      return true
+    }
+    const session = this.#sessions.find(({ load }) => load === 0)
+    session?.close()
+    return session !== undefined
+  }
+
+  // Begins a connection for those that wait, if it may; whether it did.
+  #open(): boolean {
+    if (!this.seeking || !this.#limits.admitConnection(this)) return false
     this.#connecting++
     this.#connections++
     this.#counters.connects(1)
     this.#counters.active(1)
     new Dial(this.#target, OFFERS[this.#protocol], this.#wheel, this.#settings.connectTimeout, this)
+    return true
+  }
+
+  // A connection is gone, or was never made.
+  #ended(): void {
+    this.#connections--
+    this.#counters.active(-1)
+    this.owner.releaseConnection()
+    this.#limits.releaseConnection()
   }
 
   // ------------------------------------------------------------------------------------------------------- connecting
@@ -180,7 +263,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
       return
     }
     this.#connecting--
-    this.#owner.onConnect(false)
+    this.owner.onConnect(false)
     const connection = new ClientConnection(socket, head, this.#wheel, this)
     dial.reader = connection
     this.#serve(connection)
@@ -194,13 +277,12 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   #connectFailed(code: ErrorCode, details: string): void {
     this.#connecting--
-    this.#connections--
-    this.#owner.onConnect(true)
+    this.owner.onConnect(true)
     this.#counters.connectFailures(1)
-    this.#counters.active(-1)
+    this.#ended()
     // Those that one connection would have carried fail with it.
     for (let n = this.#http2 ? EXPECTED_STREAMS : 1; n > 0 && this.#waiters.length > this.#expected; n--) {
-      this.#nextWaiter()?.onNoConnection(code, details)
+      this.#waiters.shift()?.onNoConnection(code, details)
     }
     // Under the cap others may have waited for this one connection.
     this.#open()
@@ -208,12 +290,6 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   onFault(error: unknown): void {
     this.#counters.fault(error)
-  }
-
-  #nextWaiter(): ConnectionWaiter | undefined {
-    if (this.#waiters.length === 0) return undefined
-    this.#counters.pending(-1)
-    return this.#waiters.shift()
   }
 
   // --------------------------------------------------------------------------------------------------------- HTTP/1.1
@@ -230,12 +306,12 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   // A connection is free: for whoever waits longest, or for the pool.
   #serve(connection: ClientConnection): void {
-    const waiter = this.#nextWaiter()
+    const waiter = this.#waiters.shift()
     if (waiter !== undefined) {
       waiter.onConnection(connection)
       return
     }
-    if (this.#closed) {
+    if (this.#closed || this.#limits.wanted) {
       connection.destroy()
       return
     }
@@ -255,7 +331,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
   onReady(session: ClientSession): void {
     if (!this.#greeting.delete(session)) return
     this.#connecting--
-    this.#owner.onConnect(false)
+    this.owner.onConnect(false)
     this.#sessions.push(session)
     this.onCapacity(session)
     if (this.#closed) session.close()
@@ -263,7 +339,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   onCapacity(session: ClientSession): void {
     if (this.#aged(session)) return session.close()
-    while (this.#waiters.length > 0 && session.capacity > 0) this.#nextWaiter()?.onConnection(session.stream())
+    while (this.#waiters.length > 0 && session.capacity > 0) this.#waiters.shift()?.onConnection(session.stream())
     this.#open()
   }
 
@@ -287,8 +363,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
       const i = this.#idle.lastIndexOf(connection)
       if (i >= 0) this.#idle.splice(i, 1)
     }
-    this.#connections--
-    this.#counters.active(-1)
+    this.#ended()
     // Someone may have waited for a place under the cap.
     if (this.#waiters.length > 0) this.#open()
   }
@@ -296,6 +371,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
   /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
   close(): void {
     this.#closed = true
+    this.#limits.leave(this)
     for (const connection of this.#idle.splice(0)) connection.destroy()
     for (const session of this.#sessions.slice()) session.close()
   }

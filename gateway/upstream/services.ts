@@ -2,12 +2,15 @@
 // connections; endpoints that are gone close theirs as they fall idle.
 
 import type { ServiceConfig } from "../config/model.ts"
+import type { RateLimitChecks } from "../filter/native/rate-limit-checks.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
-import { RetryBudget } from "../resilience/retry-budget.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
 import { Endpoint } from "./endpoint.ts"
+import { EndpointCaps } from "./endpoint-caps.ts"
 import { EndpointMemory, type EndpointRecords } from "./endpoint-table.ts"
 import { type EndpointViews, endpointViews, NO_VIEWS } from "./endpoint-views.ts"
+import { LimitsMemory, NO_CELL } from "./limits-memory.ts"
+import type { LimitCells } from "./limits-table.ts"
 import { type BalancedService, Balancers } from "./load-balancing/balancers.ts"
 import { HashKey } from "./load-balancing/hash-key.ts"
 import type { BalancerCounters, LoadBalancer } from "./load-balancing/load-balancer.ts"
@@ -15,6 +18,7 @@ import { hasLabels } from "./load-balancing/subset.ts"
 import { TableCache } from "./load-balancing/table-cache.ts"
 import type { EjectionListener } from "./outlier-observer.ts"
 import type { UpstreamCounters } from "./pool.ts"
+import { type LimitCounters, ServiceLimits } from "./service-limits.ts"
 
 export interface Service {
   readonly name: string
@@ -27,7 +31,10 @@ export interface Service {
   readonly mayBeHttp2: boolean
   /** The same of gRPC calls, which `auto` without TLS sends over HTTP/2, and them alone. */
   readonly callsMayBeHttp2: boolean
-  readonly retries: RetryBudget
+  /** How much may be under way at it. */
+  readonly limits: ServiceLimits
+  /** Asked once for each request that is to be sent to it; null or none = it takes all. */
+  readonly rateLimit?: RateLimitChecks | null
   /** Every connection to it begins with a PROXY header, so that it can't carry requests of several clients. "" = none. */
   readonly proxyProtocol: ServiceConfig["proxyProtocol"]
 }
@@ -41,7 +48,22 @@ export interface ServicesDependencies {
   readonly workers: number
   /** Which of them this one is, and who hears of endpoints it ejects and readmits. Undefined: it does neither. */
   readonly outliers?: { readonly worker: number; readonly listener: EjectionListener } | undefined
-  counters(service: string): UpstreamCounters & BalancerCounters
+  counters(service: string): UpstreamCounters & BalancerCounters & LimitCounters
+  /** Where limits count; without it each for itself. */
+  readonly memory?: LimitsMemory
+  /** Zero of the wheel's clock on a clock that all threads have, ms; default 0. */
+  readonly epoch?: number
+}
+
+/** What services share with other threads, or take from elsewhere. */
+export interface ServicesParts {
+  /** What is known of endpoints; default nothing. */
+  readonly records?: EndpointRecords | null
+  /** Where limits count; default nowhere. */
+  readonly cells?: LimitCells
+  /** The gateway's; "" = none. */
+  readonly zone?: string
+  readonly rateLimit?: (limits: ServiceConfig["rateLimits"]) => RateLimitChecks | null
 }
 
 /** The services of one snapshot. */
@@ -53,6 +75,13 @@ export interface BuiltServices {
   subset(name: string, labels: Readonly<Record<string, string>>): Service | undefined
 }
 
+/** What a configuration says of an endpoint that isn't a matter of its connections. */
+interface EndpointState {
+  readonly views: EndpointViews
+  readonly caps: EndpointCaps | null
+}
+
+const NO_CAPS = { maxConnections: 0, maxRequests: 0 }
 const NO_SERVICES: ReadonlyMap<string, Service> = new Map()
 
 export class Services {
@@ -63,28 +92,32 @@ export class Services {
   /** Of a snapshot that is being made. */
   #next: ReadonlyMap<string, Service> = NO_SERVICES
   /** What it says of endpoints that are in use already. */
-  #nextViews = new Map<Endpoint, EndpointViews>()
+  #nextStates = new Map<Endpoint, EndpointState>()
   readonly #tables = new TableCache()
+  /** By name of the service, over all snapshots. What is under way at one that is gone has hold of its own. */
+  readonly #limits = new Map<string, ServiceLimits>()
+  readonly #memory: LimitsMemory
+  #config: Readonly<Record<string, ServiceConfig>> = {}
 
   constructor(dependencies: ServicesDependencies) {
     this.#dependencies = dependencies
+    this.#memory = dependencies.memory ?? new LimitsMemory(new SharedArrayBuffer(0), 1, 0)
   }
 
   /**
-   * The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be. `zone`: the
-   * gateway's; "" = none.
+   * The services of a new snapshot. Call {@link retire} once it is in force, {@link abandon} when it won't be.
    */
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
-    records: EndpointRecords | null = null,
-    zone = "",
+    { records = null, cells = {}, zone = "", rateLimit = () => null }: ServicesParts = {},
   ): BuiltServices {
     const { wheel, random, workers, counters } = this.#dependencies
     const balanced = new Map<string, BalancedService>()
     const endpoints = new Map<string, Endpoint>()
     const memory = records === null ? null : new EndpointMemory(records)
-    this.#nextViews = new Map()
+    this.#nextStates = new Map()
+    this.#config = config
     for (const [name, service] of Object.entries(config)) {
       const views = memory === null ? null : endpointViews(name, service, records?.services[name], memory, this.#dependencies)
       const settings = {
@@ -96,17 +129,18 @@ export class Services {
         head: { startLine: service.limits.head, head: service.limits.head, fields: service.limits.fields },
       }
       const tls = service.tls === null ? null : new ClientTls(service.tls, materials[name])
+      const limits = this.#limitsOf(name, service, cells[name]?.service ?? NO_CELL)
       const list: Endpoint[] = []
       const recorder = counters(name)
       for (const [i, { address }] of service.endpoints.entries()) {
         const key = JSON.stringify([name, address.host, address.port, service.protocol, tls?.key, settings])
         const live = this.#endpoints.get(key)
         const endpoint =
-          endpoints.get(key) ?? live ?? new Endpoint(address.host, address.port, service.protocol, tls, settings, wheel, recorder)
+          endpoints.get(key) ?? live ?? new Endpoint(address.host, address.port, service.protocol, tls, settings, wheel, recorder, limits)
         if (live === undefined && this.#current.has(name)) endpoint.warmSince = wheel.now
-        const seen = views?.[i] ?? NO_VIEWS
-        if (live === undefined) endpoint.show(seen)
-        else this.#nextViews.set(live, seen)
+        const state = { views: views?.[i] ?? NO_VIEWS, caps: this.#capsOf(service, cells[name]?.endpoints[i]) }
+        if (live === undefined) setState(endpoint, state)
+        else this.#nextStates.set(live, state)
         endpoints.set(key, endpoint)
         list.push(endpoint)
       }
@@ -124,7 +158,8 @@ export class Services {
         proxyProtocol: service.proxyProtocol,
         mayBeHttp2: goesTo(name, config, ({ protocol, tls }) => protocol === "h2" || (protocol === "auto" && tls !== null)),
         callsMayBeHttp2: goesTo(name, config, ({ protocol }) => protocol !== "http1"),
-        retries: new RetryBudget(),
+        limits: this.#limits.get(name) as ServiceLimits,
+        rateLimit: rateLimit(service.rateLimits),
       })
     }
     this.#next = services
@@ -145,11 +180,10 @@ export class Services {
   change(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
-    records: EndpointRecords | null = null,
-    zone = "",
+    parts: ServicesParts = {},
   ): void {
-    const { services, endpoints } = this.build(config, materials, records, zone)
-    for (const [endpoint, views] of this.#nextViews) endpoint.show(views)
+    const { services, endpoints } = this.build(config, materials, parts)
+    for (const [endpoint, state] of this.#nextStates) setState(endpoint, state)
     this.abandon()
     this.#tables.turn()
     const gone = new Set<Endpoint>()
@@ -166,6 +200,25 @@ export class Services {
     for (const endpoint of gone) endpoint.close()
   }
 
+  #limitsOf(name: string, service: ServiceConfig, cell: number): ServiceLimits {
+    const known = this.#limits.get(name)
+    if (known !== undefined) return known
+    const { wheel, random, workers, counters, epoch = 0 } = this.#dependencies
+    const limits = new ServiceLimits(service, this.#memory, cell, { wheel, random, workers, epoch }, counters(name))
+    this.#limits.set(name, limits)
+    return limits
+  }
+
+  #capsOf({ circuitBreaker: { endpoint } }: ServiceConfig, cell: number | undefined): EndpointCaps | null {
+    const capped = endpoint.maxConnections > 0 || endpoint.maxRequests > 0
+    return capped ? new EndpointCaps(endpoint, this.#memory, cell ?? NO_CELL) : null
+  }
+
+  /** Ends idle connections of services whose limit keeps other workers from having any. To be called now and then. */
+  yieldConnections(): void {
+    for (const limits of this.#limits.values()) limits.yieldConnections()
+  }
+
   /**
    * The service of that name: of the snapshot in force, or one that is new in the snapshot being made, since filters that
    * start with it may call out at once.
@@ -176,15 +229,20 @@ export class Services {
 
   /** The snapshot being made never came into force. */
   abandon(): void {
+    for (const name of this.#next.keys()) if (!this.#current.has(name)) this.#limits.delete(name)
     this.#next = NO_SERVICES
-    this.#nextViews = new Map()
+    this.#nextStates = new Map()
   }
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
     for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
-    for (const [endpoint, views] of this.#nextViews) endpoint.show(views)
-    this.#nextViews = new Map()
+    for (const [endpoint, state] of this.#nextStates) setState(endpoint, state)
+    this.#nextStates = new Map()
+    for (const [name, limits] of this.#limits) {
+      if (this.#next.has(name)) limits.use(this.#config[name])
+      else this.#limits.delete(name)
+    }
     this.#endpoints = endpoints
     this.#current = this.#next
     this.#next = NO_SERVICES
@@ -200,4 +258,11 @@ function goesTo(name: string, config: Readonly<Record<string, ServiceConfig>>, h
     seen.add(next)
   }
   return false
+}
+
+// Caps that an endpoint has already are changed, not replaced: they know what they have counted.
+function setState(endpoint: Endpoint, { views, caps }: EndpointState): void {
+  endpoint.show(views)
+  if (endpoint.caps === null) endpoint.caps = caps
+  else endpoint.caps.settings = caps?.settings ?? NO_CAPS
 }

@@ -16,7 +16,6 @@ import { ForwardedFields } from "../../gateway/proxy/forwarded.ts"
 import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
 import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
-import { RetryBudget } from "../../gateway/resilience/retry-budget.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
@@ -29,6 +28,7 @@ import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
 import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
 import { FakeSocket } from "../support/fake-socket.ts"
+import { limitsOf } from "../support/limits.ts"
 import { requestFields } from "./scenarios.ts"
 
 const loaded = validateConfig(
@@ -59,8 +59,11 @@ const owner: ClientConnectionOwner = {
 }
 const endpoint = {
   active: 0,
+  begin: () => true,
+  end() {},
   answered() {},
   failed() {},
+  outpaced() {},
   address: "127.0.0.1:9",
   acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
   abandon: () => {},
@@ -107,7 +110,7 @@ const route = new Route(config.routes[0], {
     endpoints: [endpoint],
     mayBeHttp2: false,
     callsMayBeHttp2: false,
-    retries: new RetryBudget(),
+    limits: limitsOf({}, { wheel }),
     proxyProtocol: "" as const,
     hashKey: null,
     balancer: { hasOthers: () => false, next: () => endpoint },
@@ -123,6 +126,7 @@ const exchanges = new Exchanges({
     replies: new LocalReplies(),
     random: Math.random,
     epoch: performance.timeOrigin,
+    overload: { sheds: () => false },
     forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
     mirrors: new MirrorSender(wheel, (error) => console.error(error)),
   },

@@ -51,6 +51,7 @@ test("the smallest useful file has every default filled in", () => {
     accessLog: "errors",
     drain: { delay: 0, timeout: 30_000 },
     zone: "",
+    overload: { eventLoopLag: 250, memory: { share: 0.9 } },
     listeners: [
       {
         name: "listener-0",
@@ -87,6 +88,15 @@ test("the smallest useful file has every default filled in", () => {
           latency: null,
           count429: false,
         },
+        circuitBreaker: {
+          maxConnections: 1024,
+          maxPending: 1024,
+          maxRequests: 1024,
+          maxRetries: 1024,
+          retryBudget: { share: 0.2, perSecond: 10 },
+          queueTimeout: 5000,
+          endpoint: { maxConnections: 0, maxRequests: 0 },
+        },
       },
     },
     filters: {},
@@ -101,6 +111,7 @@ test("the smallest useful file has every default filled in", () => {
         timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
         retry: DEFAULT_RETRY,
         hedge: null,
+        priority: "normal",
         grpcWeb: false,
         headers: { request: noEdits, response: noEdits },
       },
@@ -814,5 +825,173 @@ describe("a source of endpoints", () => {
     expect(serverName("{ srv: _https._tcp.api.internal }")).toBe("api.internal")
     expect(serverName("{ dns: api.internal:443 }", "{ serverName: other.internal }")).toBe("other.internal")
     expect(serverName("{ file: filter.wasm }")).toBe("")
+  })
+})
+
+describe("limits", () => {
+  const service = (text: string) =>
+    config(`${listeners}services: { a: { endpoints: [127.0.0.1:9001], ${text} } }\nroutes: [{ backends: a }]\n`).services.a
+
+  test("of a service are each as written, and others as always", () => {
+    const given =
+      "connectTimeout: 2s, circuitBreaker: { maxRequests: 10, maxRetries: 0, retryBudget: { percentage: 5% }, endpoint: { maxRequests: 3 } }"
+    expect(service(given).circuitBreaker).toEqual({
+      maxConnections: 1024,
+      maxPending: 1024,
+      maxRequests: 10,
+      maxRetries: 0,
+      retryBudget: { share: 0.05, perSecond: 10 },
+      queueTimeout: 2000,
+      endpoint: { maxConnections: 0, maxRequests: 3 },
+    })
+    expect(service("circuitBreaker: { queueTimeout: 100ms }").circuitBreaker.queueTimeout).toBe(100)
+  })
+
+  test("that are found out are off unless they are asked for", () => {
+    expect(service("protocol: http1")).not.toHaveProperty("adaptiveConcurrency")
+    expect(service("adaptiveConcurrency: {}, admissionControl: {}")).toMatchObject({
+      adaptiveConcurrency: { minConcurrency: 3, maxConcurrency: 1000 },
+      admissionControl: { window: 30_000, successTarget: 0.95, maxReject: 0.8 },
+    })
+  })
+
+  test("of the gateway can be changed, and left out", () => {
+    const overload = (text: string) => config(`overload: ${text}\n${listeners}${services}routes: [{ backends: a }]\n`).overload
+    expect(overload("false")).toBe(null)
+    expect(overload("{ memory: false }")).toEqual({ eventLoopLag: 250, memory: null })
+    expect(overload("{ eventLoopLag: false, memory: 512MiB }")).toEqual({ eventLoopLag: 0, memory: { octets: 512 * 1024 * 1024 } })
+    expect(overload("{ eventLoopLag: 1s, memory: 75% }")).toEqual({ eventLoopLag: 1000, memory: { share: 0.75 } })
+  })
+
+  test("that contradict others are warned of", () => {
+    const warnings = (text: string): string[] => load(text).warnings.map(({ message }) => message)
+    expect(
+      warnings(`${listeners}services: { a: { endpoints: [127.0.0.1:9001], pool: { maxConnections: 2000 } } }\nroutes: [{ backends: a }]\n`),
+    ).toEqual(["is for each endpoint, but all of them together get 1024; write a larger circuitBreaker.maxConnections"])
+    expect(warnings(`overload: false\n${listeners}${services}routes: [{ backends: a, priority: low }]\n`)).toEqual([
+      "means nothing with overload: false, for nothing is refused then; leave one of them out",
+    ])
+  })
+
+  test("know which exchanges matter most", () => {
+    expect(route("{ backends: a, priority: high }").priority).toBe("high")
+  })
+})
+
+describe("rate limits", () => {
+  test("a short one has every default", () => {
+    expect(route("{ backends: a, name: r, rateLimit: { requests: 100, per: 1m } }").rateLimits).toEqual([
+      {
+        name: "route:r",
+        policy: "route",
+        requests: 100,
+        per: 60_000,
+        burst: 2,
+        by: [],
+        overrides: [],
+        missing: "share",
+        scope: "local",
+        descriptor: [],
+        shadow: false,
+        status: 429,
+        headers: true,
+      },
+    ])
+    expect(route("{ backends: a }").rateLimits).toBeUndefined()
+  })
+
+  test("a list has names, and overrides what the limit has", () => {
+    const text = `backends: a
+name: r
+rateLimit:
+  - { requests: 5, per: 1s, by: "header:X-User", shadow: true, headers: false }
+  - requests: 1
+    per: 1s
+    name: team
+    burst: 7
+    by: [source, identity, host, method, path, path:2, cookie:s]
+    missing: deny
+    status: 503
+  - { requests: 1, per: 10s, by: claim:org.id, overrides: [{ value: "7", requests: 30 }, { value: [x], requests: 2, per: 1s, burst: 9 }] }`
+    const limits = route(text).rateLimits
+    expect(limits).toMatchObject([
+      { name: "route:r", burst: 5, by: [{ text: "header:x-user", kind: "header", name: "x-user" }], shadow: true, headers: false },
+      { name: "route:r#team", policy: "team", burst: 7, missing: "deny", status: 503 },
+      {
+        name: "route:r#3",
+        policy: "route-3",
+        burst: 1,
+        overrides: [
+          { values: ["7"], requests: 30, per: 10_000, burst: 3 },
+          { values: ["x"], requests: 2, per: 1000, burst: 9 },
+        ],
+      },
+    ])
+    expect(limits?.[1].by.map(({ kind }) => kind)).toEqual(["source", "identity", "host", "method", "path", "segment", "cookie"])
+  })
+
+  test("stand at listeners and services too", () => {
+    const { listeners, services } = config(
+      "listeners: [{ name: edge, address: 127.0.0.1:8080, rateLimit: { requests: 9, per: 1s } }, { name: any, address: 127.0.0.1:8081, protocol: auto, rateLimit: { requests: 8, per: 1s } }]\nservices: { a: { endpoints: [127.0.0.1:9001], rateLimit: [{ requests: 7, per: 1s, by: query:q }] } }\n",
+    )
+    expect(listeners).toMatchObject([{ rateLimits: [{ name: "listener:edge" }] }, { http: { rateLimits: [{ name: "listener:any" }] } }])
+    expect(services.a.rateLimits).toMatchObject([{ name: "service:a", policy: "service", by: [{ kind: "query", name: "q" }] }])
+  })
+})
+
+describe("limits that gateways share", () => {
+  const limits = `routes:
+  - { rateLimit: { scope: global, requests: 5, per: 1s }, respond: { status: 204 } }
+  - { match: { path: /b }, rateLimit: { scope: service, by: source, descriptor: { generic_key: b } }, respond: { status: 204 } }
+`
+  const shared = (store: string): string =>
+    `${listeners}services: { rls: { endpoints: [127.0.0.1:9001], protocol: h2 } }\nrateLimitStore: ${store}\nrateLimitService: { service: rls }\n${limits}`
+
+  test("have every default filled in", () => {
+    const result = load(shared("{ redis: redis://127.0.0.1 }"))
+    expect(result.warnings).toEqual([])
+    expect(result.config.rateLimitStore).toEqual({
+      redis: { address: { host: "127.0.0.1", port: 6379 }, database: 0, username: null, password: null, tls: null },
+      onFailure: "local",
+      timeout: 50,
+      replicas: 1,
+      lease: 0.1,
+      prefix: "sluice:",
+    })
+    expect(result.config.rateLimitService).toEqual({ service: "rls", domain: "sluice", onFailure: "allow", timeout: 20 })
+    const [global, service] = result.config.routes.map(({ rateLimits }) => rateLimits?.[0])
+    expect(global).toMatchObject({ scope: "global", requests: 5, per: 1000, descriptor: [] })
+    expect(service).toMatchObject({ scope: "service", descriptor: [{ key: "generic_key", value: "b" }] })
+  })
+
+  test.each([
+    ["redis://[::1]:80/3", { address: { host: "::1", port: 80 }, database: 3 }],
+    [
+      "redis://me:p%40ss%3A%2F@redis.internal:6380",
+      { address: { host: "redis.internal", port: 6380 }, username: "me", password: "p@ss:/" },
+    ],
+    ["{ url: 'redis://a.b/1', username: me, password: { env: HOME } }", { database: 1, username: "me", password: { env: "HOME" } }],
+    ["{ url: 'rediss://a.b', tls: { serverName: c.d } }", { tls: expect.objectContaining({ serverName: "c.d", minVersion: "1.2" }) }],
+    ["rediss://a.b:7000", { address: { host: "a.b", port: 7000 }, tls: expect.objectContaining({ serverName: "", ca: "" }) }],
+  ])("are kept in the Redis %s", (redis, expected) => {
+    const result = load(shared(`{ redis: ${redis.startsWith("{") ? redis : JSON.stringify(redis)} }`))
+    expect(result.warnings).toEqual([])
+    expect(result.config.rateLimitStore?.redis).toMatchObject(expected)
+  })
+
+  test("need no environment to be checked, but it is said that something will be missing", () => {
+    const { warnings } = load(shared("{ redis: { url: redis://a.b, password: { env: SLUICE_NOT_THERE } } }"))
+    expect(warnings.map(({ message }) => message)).toEqual([
+      "there is no environment variable SLUICE_NOT_THERE here; set it where the gateway runs",
+    ])
+  })
+
+  test("that nothing uses are warned of", () => {
+    const text = `${listeners}${services}rateLimitStore: { redis: redis://a.b }\nrateLimitService: { service: rls }\nroutes: [{ backends: a }]\n`
+    const { warnings } = load(text.replace("b: {", "rls: { protocol: h2, endpoints: [127.0.0.1:1] }, b: {"))
+    expect(warnings.map(({ message }) => message)).toEqual([
+      "is used by no limit; write scope: global in one, or leave it out",
+      "is asked by no limit; write scope: service in one, or leave it out",
+    ])
   })
 })

@@ -308,6 +308,34 @@ describe("example", () => {
     }
   })
 
+  test("rate-limit: each is counted by what tells it apart, and shadow refuses nobody", async () => {
+    const api = await service((request) => `${request.url}`)
+    const gateway = await Gateway.start({ config: configuration("rate-limit", { api: api.port }) })
+    try {
+      const statuses = async (count: number, target: string, fields: Record<string, string> = {}): Promise<number[]> => {
+        const seen: number[] = []
+        for (let i = 0; i < count; i++) seen.push((await get(gateway.port(), target, fields)).status)
+        return seen
+      }
+      expect(await statuses(6, "/search")).toEqual([200, 200, 200, 200, 200, 429])
+      expect(await statuses(6, "/search", { "x-plan": "gold" })).toEqual([200, 200, 200, 200, 200, 200])
+      expect(await statuses(2, "/files/a")).toEqual([200, 200])
+      const told = await get(gateway.port(), "/search", { "x-plan": "silver" })
+      expect(["limit", "remaining", "policy"].map((name) => told.header(`ratelimit-${name}`))).toEqual([
+        "5",
+        "4",
+        '"listener";q=500;w=1, "route";q=5;w=60',
+      ])
+      const metrics = await readMetrics(gateway.adminPort)
+      expect(metrics.sum("sluice_rate_limit_total", { limit: "route:files", outcome: "shadow" })).toBe(1)
+      expect(metrics.sum("sluice_rate_limit_total", { limit: "service:api", outcome: "allowed" })).toBe(14)
+      expect(metrics.sum("sluice_rate_limit_keys")).toBeGreaterThanOrEqual(3)
+    } finally {
+      await gateway.stop()
+      api.stop()
+    }
+  })
+
   test("shipped-filters: browsers are told, callers known and counted", async () => {
     const api = await service((request) => `hello ${request.headers["x-client"]}`)
     const gateway = await Gateway.start({ config: configuration("shipped-filters", { api: api.port }), startLimit: 60_000 })

@@ -1,20 +1,23 @@
 // The filters in filters/: each folder is complete, its tests pass in the production host, and the example of its README works.
 
+import { createHmac } from "node:crypto"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { loadConfig } from "../../gateway/config/load.ts"
+import { CLAIMS_PROPERTY } from "../../gateway/filter/native/rate-limit-keys.ts"
 import { readTests } from "../../gateway/testing/case-schema.ts"
 import { FilterLoader } from "../../gateway/testing/loader.ts"
 import { loadTests } from "../../gateway/testing/test-run.ts"
-import { loadFilter } from "../../gateway/testing/testing.ts"
+import { loadFilter, loadFilters } from "../../gateway/testing/testing.ts"
 import { FilterCompiler } from "../../gateway/wasm/compiler.ts"
 import { FilterStore } from "../../gateway/wasm/filter-store.ts"
 import { readManifest } from "../../gateway/wasm/manifest.ts"
 import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
 import { openModuleCache } from "../../gateway/wasm/module-cache.ts"
+import { propertyPath } from "../../gateway/wasm/proxy-wasm/property-paths.ts"
 import { systemClock } from "../../gateway/wasm/system-clock.ts"
 
 const root = fileURLToPath(new URL("../../filters/", import.meta.url))
@@ -139,6 +142,30 @@ describe("the example in the README of", () => {
     LIMIT,
   )
 })
+
+test(
+  "jwt-auth leaves the claims of a good token, and of no other, to what comes behind it",
+  async () => {
+    const secret = "a secret of thirty-two characters"
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+    const data = `${part({ alg: "HS256" })}.${part({ sub: "alice", org: { id: 7 } })}`
+    const signature = createHmac("sha256", secret).update(data).digest("base64url")
+    const config = { issuers: ["*"], audiences: ["*"], withoutExpiry: true, optional: true, keys: [{ alg: "HS256", secret }] }
+    const chain = await loadFilters([
+      { module: join(root, "jwt-auth"), config },
+      { module: join(root, "header-transform"), config: { request: { set: { "x-claims": "{property:jwt_claims}" } } } },
+    ])
+    // The second time it is one that was found good before.
+    for (let i = 0; i < 2; i++) {
+      const { upstream } = await chain.request({ headers: { authorization: `Bearer ${data}.${signature}` } })
+      expect(upstream?.headers.get("x-claims")).toBe('{"sub":"alice","org":{"id":7}}')
+    }
+    expect((await chain.request({})).upstream?.headers.get("x-claims")).toBeNull()
+    chain.close()
+    expect(propertyPath("jwt_claims").key).toBe(CLAIMS_PROPERTY)
+  },
+  LIMIT,
+)
 
 describe("shares", () => {
   /** How many of 4000 clients went where `pick` says. */

@@ -68,6 +68,8 @@ export class ExchangeServer {
       panics() {},
       spills() {},
       failovers() {},
+      refused() {},
+      concurrencyLimit() {},
       fault: (error: unknown) => console.error(error),
     }
     const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
@@ -88,6 +90,7 @@ export class ExchangeServer {
         accessLog,
         replies: new LocalReplies(),
         random: Math.random,
+        overload: { sheds: () => false },
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),

@@ -8,11 +8,11 @@ export function isAvailable(endpoint: Endpoint): boolean {
 }
 
 /**
- * Whether `endpoint` should be picked now: not one that was tried already, and none whose last connect failed a moment ago.
+ * Whether `endpoint` should be picked now: not one that was tried already or is full, and none whose last connect failed a moment ago.
  * `panic`: so few are available that those that aren't are used as well.
  */
 export function isEligible(endpoint: Endpoint, tried: readonly Endpoint[] | null, panic: boolean): boolean {
-  return !endpoint.suspect && (panic || isAvailable(endpoint)) && (tried === null || !tried.includes(endpoint))
+  return !endpoint.suspect && !endpoint.full && (panic || isAvailable(endpoint)) && (tried === null || !tried.includes(endpoint))
 }
 
 /** One that is well and can be reached although it was tried, the one tried longest ago; null when there is none. */

@@ -55,6 +55,17 @@ describe("redaction", () => {
     expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
   })
 
+  test.each([
+    ["s3cr3t", REDACTED],
+    [{ env: "REDIS_PASSWORD" }, { env: "REDIS_PASSWORD" }],
+    [null, null],
+  ])("a password of Redis, %j, is shown as %j", (password, expected) => {
+    const redis = { address: { host: "127.0.0.1", port: 6379 }, database: 0, username: "me", password, tls: null }
+    const rateLimitStore = { redis, onFailure: "local", timeout: 50, replicas: 1, lease: 0.1, prefix: "sluice:" } as const
+    const shown = redactConfig({ ...config, rateLimitStore })
+    expect(shown.rateLimitStore).toEqual({ ...rateLimitStore, redis: { ...redis, password: expected } })
+  })
+
   test("the configuration itself isn't touched", () => {
     const before = JSON.stringify(config)
     redactConfig(config)

@@ -9,6 +9,7 @@ import { EvenDraws } from "../../../gateway/router/even-draws.ts"
 import type { Endpoint } from "../../../gateway/upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 /** A connection to the mirror's service that keeps what it is sent. */
 class Connection implements UpstreamStream {
@@ -59,6 +60,13 @@ class Shadow {
     const endpoint = {
       address: "10.0.0.1:80",
       active: 0,
+      begin(): boolean {
+        this.active++
+        return true
+      },
+      end(): void {
+        this.active--
+      },
       acquire: (waiter: ConnectionWaiter) => this.waiters.push(waiter),
       abandon: () => this.told.push("abandoned"),
       answered: (status: number) => this.told.push(`answered ${status}`),
@@ -67,6 +75,7 @@ class Shadow {
     this.endpoint = endpoint as unknown as Endpoint
     const service = {
       name: "shadow",
+      limits: limitsOf(),
       balancer: { next: () => (this.endpoints > 0 ? this.endpoint : null) },
     } as unknown as Service
     this.sender = new MirrorSender(new TimerWheel(() => this.#now), (error) => this.faults.push(error))

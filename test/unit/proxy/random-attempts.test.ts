@@ -8,9 +8,10 @@ import type { Plane } from "../../../gateway/proxy/plane.ts"
 import type { Backend, Route } from "../../../gateway/proxy/route.ts"
 import { HedgePolicy } from "../../../gateway/resilience/hedge.ts"
 import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
-import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
 import type { Endpoint } from "../../../gateway/upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
+import type { ServiceLimits } from "../../../gateway/upstream/service-limits.ts"
+import { circuitBreaker, limitsOf } from "../../support/limits.ts"
 
 /** Numbers in [0, 1) that a seed decides (mulberry32). */
 function draws(seed: number): () => number {
@@ -33,7 +34,8 @@ const MAY_FOLLOW: Readonly<Record<string, readonly string[]>> = {
 
 /** One exchange with endpoints that do what chance says. Throws where its attempts break their word. */
 class Play {
-  readonly budget = new RetryBudget()
+  /** One request may be under way, and three retries. */
+  readonly limits: ServiceLimits
   readonly endpoints: Endpoint[] = []
   readonly #random: () => number
   readonly #attempts: Attempts
@@ -52,6 +54,7 @@ class Play {
     const random = draws(seed)
     this.#random = random
     this.#wheel = new TimerWheel(() => this.#now)
+    this.limits = limitsOf({ circuitBreaker: { ...circuitBreaker, maxRequests: 1, maxRetries: 3 } }, { wheel: this.#wheel })
     this.#body = random() < 0.5 ? 0 : 1 + Math.floor(random() * 5)
     for (let i = 0; i < 1 + Math.floor(random() * 3); i++) this.endpoints.push(this.#endpoint(`e${i}`))
     const head = new RequestHead()
@@ -63,7 +66,7 @@ class Play {
     }
     const hasOthers = (tried: readonly Endpoint[] | null): boolean => this.endpoints.some((each) => tried?.includes(each) !== true)
     const balancer = { next, hasOthers }
-    const service = { name: "s", endpoints: this.endpoints, balancer, hashKey: null, retries: this.budget, mayBeHttp2: random() < 0.3 }
+    const service = { name: "s", endpoints: this.endpoints, balancer, hashKey: null, limits: this.limits, mayBeHttp2: random() < 0.3 }
     const route = {
       retry: random() < 0.2 ? null : new RetryPolicy({ attempts: 3, on: ["connectFailure", "refused", "reset", "5xx", "retriable4xx"] }),
       mirrors: null,
@@ -85,6 +88,13 @@ class Play {
       address,
       weight: 1,
       active: 0,
+      begin(): boolean {
+        this.active++
+        return true
+      },
+      end(): void {
+        this.active--
+      },
       answered() {},
       failed() {},
       outpaced() {},
@@ -196,10 +206,13 @@ class Play {
     if (!this.over) this.#attempts.end()
     const active = this.endpoints.map((each) => each.active)
     if (active.some((n) => n !== 0)) throw new Error(`still active: ${active}`)
+    if (!this.limits.admit()) throw new Error("still counted as a request")
+    if (this.limits.admit()) throw new Error("given back twice")
     if (this.#live.size > 0 || this.#waiting.length > 0) throw new Error("still holds connections")
-    // Three may always be under way: none is now.
-    if (!(this.budget.take(0) && this.budget.take(0) && this.budget.take(0))) throw new Error("budget not given back")
-    if (this.budget.take(0)) throw new Error("budget given back twice")
+    // Three retries may be under way: none is now.
+    const { limits } = this
+    if (!(limits.admitRetry() && limits.admitRetry() && limits.admitRetry())) throw new Error("retries not given back")
+    if (limits.admitRetry()) throw new Error("retries given back twice")
   }
 
   #step(): void {

@@ -11,9 +11,9 @@ import { Exchanges } from "../../../gateway/proxy/exchange.ts"
 import { LocalReplies } from "../../../gateway/proxy/local-reply.ts"
 import type { Plane } from "../../../gateway/proxy/plane.ts"
 import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
-import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import { actingFilter } from "../../support/acting-filter.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 let now: number
 let wheel: TimerWheel
@@ -58,6 +58,8 @@ function begin(filters: readonly HttpFilter[] = []): void {
       waiter = waiting
     },
     abandon() {},
+    begin: () => true,
+    end() {},
     answered() {},
     failed() {},
   }
@@ -66,7 +68,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
     endpoints: [endpoint],
     hashKey: null,
     balancer: { next: () => endpoint, hasOthers: () => false },
-    retries: new RetryBudget(),
+    limits: limitsOf(),
   }
   const backend = { name: "api", service, slots: {}, request: none, response: none }
   const route = {
@@ -95,6 +97,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       accessLog: { wants: () => false },
       replies: new LocalReplies(),
       random: () => 0.5,
+      overload: { sheds: () => false },
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },

@@ -2,11 +2,17 @@ import { describe, expect, test } from "vitest"
 import { RequestHead } from "../../../gateway/http/message.ts"
 import { RetryRun } from "../../../gateway/proxy/retry-run.ts"
 import { RetryPolicy, type RetrySettings } from "../../../gateway/resilience/retry.ts"
-import { RetryBudget } from "../../../gateway/resilience/retry-budget.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
+import { circuitBreaker, limitsOf } from "../../support/limits.ts"
 
 function service(parts: Partial<Service> = {}): Service {
-  return { endpoints: [], retries: new RetryBudget(), mayBeHttp2: false, callsMayBeHttp2: true, ...parts } as unknown as Service
+  return {
+    endpoints: [],
+    limits: limitsOf({ circuitBreaker: { ...circuitBreaker, maxRetries: 3 } }),
+    mayBeHttp2: false,
+    callsMayBeHttp2: true,
+    ...parts,
+  } as unknown as Service
 }
 
 function request(body: RequestHead["body"] = "close"): RequestHead {
@@ -42,13 +48,6 @@ describe("the budget of its service", () => {
     expect(take(runs[0])).toBe(false)
     // One that fails again takes its own place.
     expect(take(runs[1])).toBe(true)
-  })
-
-  test("grows with what is under way there", () => {
-    const endpoints = [{ active: 10 }, { active: 15 }] as unknown as Service["endpoints"]
-    const to = service({ endpoints })
-    const runs = Array.from({ length: 6 }, () => run(to, [503]))
-    expect(runs.filter((each) => take(each))).toHaveLength(5)
   })
 
   test("is not for what was refused unseen", () => {

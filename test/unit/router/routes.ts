@@ -50,6 +50,7 @@ export function routeOf(
     timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
     retry: null,
     hedge: null,
+    priority: "normal",
     grpcWeb: false,
     headers: { request: NO_EDITS, response: NO_EDITS },
   }

@@ -8,6 +8,7 @@ import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { Caller } from "../../../gateway/upstream/caller.ts"
 import { Services } from "../../../gateway/upstream/services.ts"
 import { until, within } from "../../support/deadline.ts"
+import { circuitBreaker } from "../../support/limits.ts"
 import { Origin, type OriginOptions, type OriginScript } from "../../support/origin.ts"
 import { freePort } from "../../support/ports.ts"
 
@@ -58,6 +59,7 @@ function service(ports: readonly number[], pool: Partial<ServiceConfig["pool"]> 
     connectTimeout: 5000,
     pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0, ...pool },
     limits: { head: 65_536, fields: 200 },
+    circuitBreaker,
   }
 }
 
@@ -77,6 +79,8 @@ class Bench {
       panics() {},
       spills() {},
       failovers() {},
+      refused() {},
+      concurrencyLimit() {},
       fault: (error) => this.faults.push(error),
     }),
   })

@@ -5,6 +5,7 @@ import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { CalloutExchange } from "../../../gateway/upstream/callout.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 /** How often a callout of `method` is sent when each attempt fails with `code`, and the failure it ends with. */
 function run(method: string, code: ErrorCode): [number, string | null] {
@@ -27,6 +28,8 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     weight: 1,
     active: 0,
     acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
+    begin: () => true,
+    end() {},
     answered() {},
     failed() {},
   }
@@ -35,6 +38,7 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     endpoints: [endpoint],
     hashKey: null,
     balancer: { next: () => endpoint, hasOthers: () => false },
+    limits: limitsOf(),
   } as unknown as Service
   const owner = {
     wheel: new TimerWheel(() => 0),

@@ -10,6 +10,7 @@ import { GrpcExchange, type GrpcOwner } from "../../../gateway/upstream/grpc-exc
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import type { Service } from "../../../gateway/upstream/services.ts"
 import { frame, messagesOf } from "../../support/grpc-messages.ts"
+import { limitsOf } from "../../support/limits.ts"
 
 /** A service of two endpoints whose connections the test plays. */
 class Play implements UpstreamStream {
@@ -21,6 +22,13 @@ class Play implements UpstreamStream {
     active: 0,
     acquire: (waiter: ConnectionWaiter) => this.waiters.push(waiter),
     abandon: () => this.log.push("abandon"),
+    begin(): boolean {
+      this.active++
+      return true
+    },
+    end(): void {
+      this.active--
+    },
     answered() {},
     failed() {},
   }))
@@ -36,7 +44,7 @@ class Play implements UpstreamStream {
     const next = (tried: readonly unknown[] | null): unknown =>
       endpoints.find((each) => tried === null || !tried.includes(each)) ?? endpoints[turn++ % 2]
     const hasOthers = (tried: readonly unknown[]): boolean => endpoints.some((each) => !tried.includes(each))
-    return { name: "api", endpoints, hashKey: null, balancer: { next, hasOthers } } as unknown as Service
+    return { name: "api", endpoints, hashKey: null, balancer: { next, hasOthers }, limits: limitsOf() } as unknown as Service
   }
 
   /** The newest attempt gets its connection. */

@@ -4,6 +4,7 @@ import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { type EndpointRecords, EndpointTable } from "../../../gateway/upstream/endpoint-table.ts"
 import { type Service, Services } from "../../../gateway/upstream/services.ts"
+import { circuitBreaker } from "../../support/limits.ts"
 
 function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
   return {
@@ -16,6 +17,7 @@ function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
       connectTimeout: 5000,
       pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
       limits: { head: 65_536, fields: 200 },
+      circuitBreaker,
       ...parts,
     },
   }
@@ -26,7 +28,18 @@ const probed = {
 } as const
 
 function start(): Services {
-  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, panics() {}, spills() {}, failovers() {}, fault() {} }
+  const counters = {
+    connects() {},
+    connectFailures() {},
+    active() {},
+    pending() {},
+    panics() {},
+    spills() {},
+    failovers() {},
+    refused() {},
+    concurrencyLimit() {},
+    fault() {},
+  }
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 
@@ -46,7 +59,7 @@ describe("the health of endpoints that are in use", () => {
   test("changes with the snapshot that says so, and not before", () => {
     const services = start()
     services.retire(services.build(config(), {}).endpoints)
-    const next = services.build(config(probed), {}, unwell())
+    const next = services.build(config(probed), {}, { records: unwell() })
     expect(live(services).endpoints[0].unwell).toBe(false)
     services.retire(next.endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
@@ -54,11 +67,11 @@ describe("the health of endpoints that are in use", () => {
 
   test("stays as it is when the snapshot never comes into force", () => {
     const services = start()
-    services.retire(services.build(config(probed), {}, unwell()).endpoints)
+    services.retire(services.build(config(probed), {}, { records: unwell() }).endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
     services.build(config(), {})
     services.abandon()
-    services.retire(services.build(config(probed), {}, unwell()).endpoints)
+    services.retire(services.build(config(probed), {}, { records: unwell() }).endpoints)
     expect(live(services).endpoints[0].unwell).toBe(true)
     services.build(config(), {})
     services.abandon()
@@ -67,7 +80,7 @@ describe("the health of endpoints that are in use", () => {
 
   test("is known at once of those that are new", () => {
     const services = start()
-    expect(services.build(config(probed), {}, unwell()).services.get("api")?.endpoints[0].unwell).toBe(true)
+    expect(services.build(config(probed), {}, { records: unwell() }).services.get("api")?.endpoints[0].unwell).toBe(true)
   })
 })
 
@@ -84,7 +97,7 @@ describe("endpoints that change", () => {
     const [one, two] = service.endpoints
     const [ofOther] = other.endpoints
     const closed = [one, two, ofOther].map((endpoint) => vi.spyOn(endpoint, "close"))
-    services.change(at(2, 3), {}, unwell(at(2, 3), 2))
+    services.change(at(2, 3), {}, { records: unwell(at(2, 3), 2) })
     expect(services.find("api")).toBe(service)
     expect(service.endpoints.map(({ port }) => port)).toEqual([2, 3])
     expect(service.endpoints[0]).toBe(two)
@@ -160,11 +173,12 @@ describe("endpoints over reloads", () => {
     expect(next.services.get("other")?.endpoints[0].warmSince).toBe(Number.NEGATIVE_INFINITY)
   })
 
-  test("with some labels are a service of their own, under the same name and budget", () => {
+  test("with some labels are a service of their own, under the same name and limits", () => {
     const built = start().build(config(two([1, 1], "a")), {})
     const whole = built.services.get("api")
     const part = built.subset("api", { track: "b" })
-    expect([part?.name, part?.retries]).toEqual([whole?.name, whole?.retries])
+    expect(part?.name).toBe(whole?.name)
+    expect(part?.limits).toBe(whole?.limits)
     expect(part?.endpoints).toEqual([whole?.endpoints[1]])
     for (let i = 0; i < 3; i++) expect(part?.balancer.next(null, -1)).toBe(whole?.endpoints[1])
     expect(built.subset("api", { track: "none" })?.balancer.next(null, -1)).toBeNull()

@@ -2,6 +2,7 @@
 
 import { LEAST_REQUEST } from "../../../../gateway/config/balancing-model.ts"
 import type { Config } from "../../../../gateway/config/model.ts"
+import { circuitBreaker } from "../../../support/limits.ts"
 
 const none = { remove: [], set: [], add: [] }
 
@@ -12,6 +13,7 @@ export const config: Config = {
   accessLog: "errors",
   zone: "",
   drain: { delay: 0, timeout: 30_000 },
+  overload: { eventLoopLag: 250, memory: { share: 0.9 } },
   listeners: [
     {
       name: "edge",
@@ -35,6 +37,7 @@ export const config: Config = {
       connectTimeout: 5000,
       pool: { maxConnections: 1024, maxPending: 1024, idleTimeout: 60_000, maxAge: 0 },
       limits: { head: 65_536, fields: 200 },
+      circuitBreaker,
     },
   },
   filters: {
@@ -90,6 +93,7 @@ export const config: Config = {
       timeout: { request: 15_000, perTry: 0, idle: 300_000, propagate: false, grpc: 0 },
       retry: null,
       hedge: null,
+      priority: "normal",
       grpcWeb: false,
       headers: { request: { remove: [], set: [["authorization", "Basic s3cr3t-8"]], add: [] }, response: none },
     },
