@@ -92,6 +92,8 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   }
 
   onNoConnection(code: ErrorCode, details: string): void {
+    // What others do who are told with it may have ended its exchange.
+    if (this.#left) return
     this.leave()
     this.#attempts.onUnreached(this, code, details)
   }

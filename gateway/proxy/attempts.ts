@@ -35,7 +35,7 @@ export interface AttemptsOwner extends ResponseOwner {
   readonly endsAt: number
   /** {@link Attempts.dueAt} has moved. */
   onDueChanged(): void
-  /** An attempt is about to begin: the last moment to edit its head. */
+  /** An attempt is about to be sent: the last moment to edit its head. */
   onAttempt(head: RequestHead): void
   /** Its client's. */
   readonly sourceAddress: string
@@ -72,6 +72,9 @@ export class Attempts implements AttemptOwner {
   #tried: Endpoint[] | null = null
   /** All endpoints had as much under way as they may, the last time one was looked for. */
   #full = false
+  /** Why the last attempt failed, if it did: what its client hears when a limit keeps it from being sent again. */
+  #failure: ErrorCode | null = null
+  #failureDetails = ""
   /** It was sent again because it was safe, whatever its route says. */
   #repeated = false
   #retry: RetryRun | null = null
@@ -127,9 +130,15 @@ export class Attempts implements AttemptOwner {
 
   // No attempt has got, or will get, a response.
   #unanswered(code: ErrorCode, details: string): void {
-    this.#admission.failed(code)
+    const before = errors[code].source === "gateway" ? this.#failure : null
+    this.#admission.failed(before ?? code)
     this.#admission.end()
-    this.owner.onUnanswered(code, details)
+    this.owner.onUnanswered(before ?? code, before === null ? details : this.#failureDetails)
+  }
+
+  #note(code: ErrorCode, details: string): void {
+    this.#failure = code
+    this.#failureDetails = details
   }
 
   /** The response that was chosen has come to its end. */
@@ -246,7 +255,6 @@ export class Attempts implements AttemptOwner {
     const attempt = new Attempt(this, endpoint)
     if (this.#current === null) this.#current = attempt
     else this.#rival = attempt
-    this.owner.onAttempt(this.#head)
     if (perTryTimeout > 0) {
       attempt.dueAt = this.#plane.means.wheel.refresh() + perTryTimeout
       this.owner.onDueChanged()
@@ -259,6 +267,8 @@ export class Attempts implements AttemptOwner {
     const { endpoint } = attempt
     if (attempt.reused) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
+    // It may have waited for its connection, which leaves it less time.
+    this.owner.onAttempt(this.#head)
     if (!this.#mirrored && this.#route.mirrors !== null) this.#mirror(this.#route.mirrors)
     const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.#rival || this.#bodyStarted) {
@@ -300,7 +310,10 @@ export class Attempts implements AttemptOwner {
     if (attempt === this.#current) {
       this.#current = this.#rival
       this.#rival = null
-    } else if (attempt === this.#rival) this.#rival = null
+    } else if (attempt === this.#rival) {
+      this.#rival = null
+      this.#retry?.settle()
+    }
     if (this.#current !== null) {
       this.address = this.#current.endpoint.address
       return true
@@ -313,16 +326,19 @@ export class Attempts implements AttemptOwner {
   onUnreached(attempt: Attempt, code: ErrorCode, details: string): void {
     const { endpoint } = attempt
     const racing = this.#gone(attempt)
-    if (code === "overflow") this.#count("overflows")
-    else endpoint.failed(code, 0)
+    // The gateway's own limits are no fault of the endpoint; whoever has waited too long doesn't wait again elsewhere.
+    const failed = errors[code].source === "upstream"
+    if (failed) endpoint.failed(code, 0)
+    else if (code === "overflow") this.#count("overflows")
+    if (failed) this.#note(code, `${endpoint.address} ${details}`)
     if (racing) return
-    if (code !== "overflow" && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
+    if (failed && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
       // Nothing was sent: another endpoint may do.
       this.#count("retries")
       return this.#attempt(false)
     }
     const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
+    if (retry?.takeAfterFailure(code, true, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
     this.#unanswered(code, `${endpoint.address} ${details}`)
   }
 
@@ -342,6 +358,9 @@ export class Attempts implements AttemptOwner {
       this.#admission.end()
       return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
     }
+    // Cut short, but the client has seen nothing of it: it gets a whole answer.
+    const failure = code === "upstreamTruncated" ? "upstreamClosed" : code
+    this.#note(failure, `${endpoint.address} ${details}`)
     if (this.#gone(attempt)) return
     // A pooled connection may have been closing while the request was on its way, or the endpoint died with it. Without a
     // response nobody knows what was done, so only what may be repeated is (RFC 9110 §9.2.2, RFC 9112 §9.3.1), and once.
@@ -354,9 +373,8 @@ export class Attempts implements AttemptOwner {
       return this.#attempt(true)
     }
     const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, unanswered, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
-    // Cut short, but the client has seen nothing of it: it gets a whole answer.
-    this.#unanswered(code === "upstreamTruncated" ? "upstreamClosed" : code, `${endpoint.address} ${details}`)
+    if (retry?.takeAfterFailure(code, unanswered, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
+    this.#unanswered(failure, `${endpoint.address} ${details}`)
   }
 
   // Whether its service can stand the request once more. `free`: the request was not looked at, or its connection had
@@ -381,6 +399,7 @@ export class Attempts implements AttemptOwner {
         return false
       }
       this.#markTried(attempt.endpoint)
+      this.#failure = null
       const retry = this.#retries()
       // Whoever asks to be spared is, unless there is another to turn to.
       const pause = spare > 0 && !this.#hasUntried() ? spare : 0
@@ -423,6 +442,11 @@ export class Attempts implements AttemptOwner {
   // All of the body, if there is one, can be sent again.
   get #whole(): boolean {
     return this.#body === null ? !this.#bodyStarted : this.#body.whole
+  }
+
+  /** ms the exchange has. */
+  get #left(): number {
+    return this.owner.endsAt - this.#plane.means.wheel.refresh()
   }
 
   get #idempotent(): boolean {
@@ -468,8 +492,10 @@ export class Attempts implements AttemptOwner {
     const complete = this.#body === null ? !this.#bodyStarted : this.#body.ended && this.#body.whole
     if (first === null || !complete) return
     this.#markTried(first.endpoint)
-    if (!this.#hasUntried() || this.#retries()?.takeForRival() !== true) return
-    if (this.#launch(false, first.endpoint) !== null) this.#count("hedges")
+    const retry = this.#retries()
+    if (retry === null || !this.#hasUntried() || !retry.takeForRival()) return
+    if (this.#launch(false, first.endpoint) === null) retry.giveBack()
+    else this.#count("hedges")
   }
 
   // ---------------------------------------------------------------------------------------------------------- limits
@@ -500,9 +526,10 @@ export class Attempts implements AttemptOwner {
     const { endpoint } = attempt
     attempt.cancel()
     endpoint.failed("perTryTimeout", attempt.sentAt === 0 ? 0 : now - attempt.sentAt)
+    this.#note("perTryTimeout", endpoint.address)
     if (this.#gone(attempt)) return
     const retry = this.#retries()
-    if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried())) return this.#retryLater(retry)
+    if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
     this.#unanswered("perTryTimeout", endpoint.address)
   }
 

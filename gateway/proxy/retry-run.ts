@@ -55,26 +55,30 @@ export class RetryRun {
 
   /**
    * An attempt failed without a response head. `whole`: all of the request can be sent again. `others`: there are endpoints
-   * that were not tried. True takes one of the retries.
+   * that were not tried. `left`: ms the exchange has: a retry that can't begin in time isn't taken. True takes one of the retries.
    */
-  takeAfterFailure(code: ErrorCode, unanswered: boolean, whole: boolean, others: boolean): boolean {
+  takeAfterFailure(code: ErrorCode, unanswered: boolean, whole: boolean, others: boolean, left: number): boolean {
     this.settle()
     const unseen = errors[code].retryable === "yes"
-    if (!whole || !this.#policy.onFailure(code, this.#repeatable, unanswered, this.#grpc) || !this.#take(!unseen)) return false
+    if (!whole || !this.#policy.onFailure(code, this.#repeatable, unanswered, this.#grpc)) return false
     // Where nothing was reached there is nothing to spare, and another endpoint may do.
-    this.pause = unseen && others ? 0 : this.#policy.pause(this.#taken, this.#random())
+    const pause = unseen && others ? 0 : this.#backoff()
+    if (pause >= left || !this.#take(!unseen)) return false
+    this.pause = pause
     this.fresh = code === "upstreamClosed"
     return true
   }
 
   /**
-   * An attempt was answered as its policy lists it. `spare`: ms that the service asks to be left alone. `left`: ms the exchange
-   * has: a retry that can't begin in time isn't taken. True takes one of the retries.
+   * An attempt was answered as its policy lists it. `spare`: ms that the service asks to be left alone. `left`: as above. True
+   * takes one of the retries.
    */
   takeAfterAnswer(whole: boolean, spare: number, left: number): boolean {
     this.settle()
-    if (!whole || spare >= left || !this.#take(true)) return false
-    this.pause = Math.max(spare, this.#policy.pause(this.#taken, this.#random()))
+    if (!whole || this.#taken >= this.#policy.attempts) return false
+    const pause = Math.max(spare, this.#backoff())
+    if (pause >= left || !this.#take(true)) return false
+    this.pause = pause
     this.fresh = false
     return true
   }
@@ -83,6 +87,17 @@ export class RetryRun {
   takeForRival(): boolean {
     this.settle()
     return this.#take(true)
+  }
+
+  /** The retry that was taken can't begin: it counts as none. */
+  giveBack(): void {
+    this.settle()
+    this.#taken--
+  }
+
+  // ms before the next retry.
+  #backoff(): number {
+    return this.#policy.pause(this.#taken + 1, this.#random())
   }
 
   // `costly`: it adds to the load of its service, which what was never looked at doesn't.

@@ -25,6 +25,7 @@ function draws(seed: number): () => number {
 }
 
 const FAILURES: readonly ErrorCode[] = ["upstreamClosed", "upstreamReset", "upstreamRefused", "upstreamProtocol", "upstreamTruncated"]
+const NO_CONNECTION: readonly ErrorCode[] = ["connectFailure", "connectFailure", "connectTimeout", "overflow", "queueTimeout"]
 const STATUSES = [200, 200, 200, 204, 409, 500, 503, 503]
 const MAY_FOLLOW: Readonly<Record<string, readonly string[]>> = {
   head: ["bytes", "complete", "failed", "over"],
@@ -37,6 +38,8 @@ class Play {
   /** One request may be under way, and three retries. */
   readonly limits: ServiceLimits
   readonly endpoints: Endpoint[] = []
+  /** Addresses of endpoints that have as much of others as they may. */
+  readonly others = new Set<string>()
   readonly #random: () => number
   readonly #attempts: Attempts
   readonly #wheel: TimerWheel
@@ -48,6 +51,9 @@ class Play {
   #given = 0
   #wants = false
   #last = "none"
+  #left = false
+  /** An attempt has failed, and none was answered since. */
+  #failed = false
   log: string[] = []
 
   constructor(seed: number) {
@@ -84,16 +90,22 @@ class Play {
   }
 
   #endpoint(address: string): Endpoint {
+    const { others } = this
+    const cap = this.#random() < 0.2 ? 1 : 9
+    // What others have under way there.
+    if (this.#random() < 0.1) this.others.add(address)
     const endpoint = {
       address,
       weight: 1,
       active: 0,
       begin(): boolean {
+        if (this.active >= cap || others.has(address)) return false
         this.active++
         return true
       },
       end(): void {
         this.active--
+        if (this.active < 0) throw new Error("left twice")
       },
       answered() {},
       failed() {},
@@ -185,7 +197,8 @@ class Play {
         this.#says("failed")
         this.#attempts.end()
       },
-      onUnanswered: () => {
+      onUnanswered: (code) => {
+        if (code === "overflow" && this.#failed) throw new Error("a limit hides why it failed")
         this.#says("over")
         this.#attempts.end()
       },
@@ -202,7 +215,9 @@ class Play {
 
   run(): void {
     this.#attempts.start()
-    for (let i = 0; i < 400 && !this.over; i++) this.#step()
+    for (let i = 0; i < 400 && !this.over && !this.#left; i++) this.#step()
+    // Whoever was given up has nobody left to tell.
+    if (this.#left) this.#over()
     if (!this.over) this.#attempts.end()
     const active = this.endpoints.map((each) => each.active)
     if (active.some((n) => n !== 0)) throw new Error(`still active: ${active}`)
@@ -215,13 +230,31 @@ class Play {
     if (limits.admitRetry()) throw new Error("retries given back twice")
   }
 
+  // No call may follow.
+  #over(): void {
+    if (this.#live.size > 0 || this.#waiting.length > 0) throw new Error("goes on after its end")
+    if (this.#attempts.dueAt !== Number.POSITIVE_INFINITY) throw new Error("waits after its end")
+    this.log.push("left")
+  }
+
   #step(): void {
     const random = this.#random
     const dice = random()
-    if (dice < 0.25 && this.#waiting.length > 0) {
+    if (dice < 0.01) {
+      // Its client leaves, or it is out of time, or a filter answers in its place and may hold that.
+      const way = random()
+      if (way < 0.3) this.#attempts.expire("responseTimeout")
+      else if (way < 0.6) this.#attempts.cancel()
+      else this.#attempts.end()
+      this.#left = true
+    } else if (dice < 0.05) {
+      // Others come and go.
+      const { address } = this.endpoints[Math.floor(random() * this.endpoints.length)]
+      if (!this.others.delete(address)) this.others.add(address)
+    } else if (dice < 0.25 && this.#waiting.length > 0) {
       const waiter = this.#waiting.splice(Math.floor(random() * this.#waiting.length), 1)[0]
       if (random() < 0.6) this.#connect(waiter)
-      else waiter.onNoConnection(random() < 0.8 ? "connectFailure" : "overflow", "")
+      else this.#refuse(waiter)
     } else if (dice < 0.45 && this.#wants && this.#given < this.#body) {
       this.#given++
       this.#attempts.sendBytes(Buffer.from("x"), 0, 1)
@@ -236,10 +269,16 @@ class Play {
     }
   }
 
+  #refuse(waiter: ConnectionWaiter): void {
+    const code = NO_CONNECTION[Math.floor(this.#random() * NO_CONNECTION.length)]
+    waiter.onNoConnection(code, "")
+  }
+
   #answer(stream: UpstreamStream, of: { handler: UpstreamHandler; state: string; body: number }): void {
     const random = this.#random
     if (random() < 0.2) {
       this.#live.delete(stream)
+      this.#failed = true
       of.handler.onUpstreamFailed(FAILURES[Math.floor(random() * FAILURES.length)], "", of.state === "none")
     } else if (of.state === "none") {
       const head = new ResponseHead()
@@ -247,6 +286,7 @@ class Play {
       head.body = random() < 0.5 ? "none" : "length"
       of.body = head.body === "none" ? 0 : 2
       of.state = "head"
+      this.#failed = false
       of.handler.onResponseHead(head)
       if (this.#live.has(stream) && of.body === 0) this.#complete(stream, of.handler)
     } else if (of.body > 0) {
@@ -276,6 +316,16 @@ test("whatever endpoints do, there is one answer or none, and nothing is left be
     ends.set(end, (ends.get(end) ?? 0) + 1)
   }
   // Chance has been everywhere.
-  for (const end of ["end after 1", "end after 2", "end after 3", "failed after 1", "failed after 2", "over after 1", "over after 3"])
+  for (const end of [
+    "end after 1",
+    "end after 2",
+    "end after 3",
+    "failed after 1",
+    "failed after 2",
+    "over after 1",
+    "over after 3",
+    "left after 1",
+    "left after 2",
+  ])
     expect(ends.get(end), end).toBeGreaterThan(10)
 })

@@ -52,14 +52,14 @@ describe("the budget of its service", () => {
 
   test("is not for what was refused unseen", () => {
     const to = service()
-    for (let i = 0; i < 10; i++) expect(run(to, ["refused"]).takeAfterFailure("upstreamRefused", true, true, true)).toBe(true)
+    for (let i = 0; i < 10; i++) expect(run(to, ["refused"]).takeAfterFailure("upstreamRefused", true, true, true, 1000)).toBe(true)
   })
 })
 
 test("a retry waits, unless nothing was reached and there are others", () => {
   const of = (code: Parameters<RetryRun["takeAfterFailure"]>[0], others = true): number => {
     const made = run(service(), ["connectFailure", "refused", 504])
-    expect(made.takeAfterFailure(code, true, true, others)).toBe(true)
+    expect(made.takeAfterFailure(code, true, true, others, 1000)).toBe(true)
     return made.pause
   }
   expect([of("connectFailure"), of("connectTimeout"), of("upstreamRefused"), of("perTryTimeout")]).toEqual([0, 0, 0, 50])
@@ -75,7 +75,7 @@ test("a service that asks to be spared is, when there is time for that", () => {
 
 test("what isn't there any more can't be sent again", () => {
   expect(take(run(service(), [503]), false)).toBe(false)
-  expect(run(service(), ["reset", "connectFailure"]).takeAfterFailure("connectFailure", true, false, true)).toBe(false)
+  expect(run(service(), ["reset", "connectFailure"]).takeAfterFailure("connectFailure", true, false, true, 1000)).toBe(false)
 })
 
 test("a rival is one of the retries", () => {
