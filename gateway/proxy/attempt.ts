@@ -2,9 +2,9 @@
 // fares, and passes the response that was chosen straight on; it decides nothing.
 
 import type { ErrorCode } from "../errors.ts"
-import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
+import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import type { ResponseHead } from "../http/message.ts"
+import type { RequestHead, ResponseHead } from "../http/message.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
 
@@ -22,6 +22,26 @@ export type ResponseOwner = Pick<
   | "onTunnelEnd"
   | "onUpstreamWritable"
 >
+
+/** The exchange, as its attempts see it. */
+export interface AttemptsOwner extends ResponseOwner {
+  /** An attempt has a connection, for the first time: now its body is wanted, if it has one. */
+  onConnected(transfer: BodyTransfer): void
+  /** The body, which has begun, has nobody to go to for now. */
+  onRetrying(): void
+  /** When the whole exchange has to be over, on the wheel's clock. */
+  readonly endsAt: number
+  /** The `dueAt` of its attempts has moved. */
+  onDueChanged(): void
+  /** An attempt is about to be sent: the last moment to edit its head. */
+  onAttempt(head: RequestHead): void
+  /** Its client's. */
+  readonly sourceAddress: string
+  /** The chosen response was cut short. */
+  onResponseFailed(code: ErrorCode, details: string): void
+  /** No attempt has got, or will get, a response. */
+  onUnanswered(code: ErrorCode, details: string): void
+}
 
 /** All attempts of its exchange, as one of them sees them. */
 export interface AttemptOwner {

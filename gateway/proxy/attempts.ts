@@ -2,8 +2,7 @@
 // exchange hears of one response head, or that there is none; until then its body is sent to whichever attempt needs it.
 
 import { type ErrorCode, errors } from "../errors.ts"
-import type { BodyTransfer, UpstreamStream } from "../http/exchange.ts"
-import type { Fields } from "../http/fields.ts"
+import type { UpstreamStream } from "../http/exchange.ts"
 import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
@@ -14,40 +13,18 @@ import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import { type HashKey, NO_KEY } from "../upstream/load-balancing/hash-key.ts"
 import type { Service } from "../upstream/services.ts"
-import { Attempt, type AttemptOwner, type ResponseOwner } from "./attempt.ts"
-import type { MirrorCopy, Mirrors } from "./mirror.ts"
+import { Attempt, type AttemptOwner, type AttemptsOwner } from "./attempt.ts"
 import type { Plane } from "./plane.ts"
-import { ReplayBuffer } from "./replay-buffer.ts"
 import { isIdempotent, RetryRun } from "./retry-run.ts"
 import type { Backend, Route } from "./route.ts"
+import { RunningAttempts } from "./running-attempts.ts"
 
 /** Connects that may fail before the request does: each on another endpoint. */
 const CONNECT_ATTEMPTS = 3
 const NEVER = Number.POSITIVE_INFINITY
 
-/** The exchange, as its attempts see it. */
-export interface AttemptsOwner extends ResponseOwner {
-  /** An attempt has a connection, for the first time: now its body is wanted, if it has one. */
-  onConnected(transfer: BodyTransfer): void
-  /** The body, which has begun, has nobody to go to for now. */
-  onRetrying(): void
-  /** When the whole exchange has to be over, on the wheel's clock. */
-  readonly endsAt: number
-  /** {@link Attempts.dueAt} has moved. */
-  onDueChanged(): void
-  /** An attempt is about to be sent: the last moment to edit its head. */
-  onAttempt(head: RequestHead): void
-  /** Its client's. */
-  readonly sourceAddress: string
-  /** The chosen response was cut short. */
-  onResponseFailed(code: ErrorCode, details: string): void
-  /** No attempt has got, or will get, a response. */
-  onUnanswered(code: ErrorCode, details: string): void
-}
-
-export class Attempts implements AttemptOwner {
+export class Attempts extends RunningAttempts implements AttemptOwner {
   readonly owner: AttemptsOwner
-  readonly needsHttp2: boolean
   /** Made so far. */
   count = 0
   /** A response head was taken. */
@@ -60,15 +37,10 @@ export class Attempts implements AttemptOwner {
   readonly #route: Route
   readonly #backend: Backend
   readonly #service: Service
-  readonly #head: RequestHead
   /** "" = the endpoint's. */
   readonly #authority: string
   /** What its service hashes it by. */
   #key = NO_KEY
-  /** The only one, the older of two, or the one that was answered. */
-  #current: Attempt | null = null
-  /** One that races it. */
-  #rival: Attempt | null = null
   #tried: Endpoint[] | null = null
   /** All endpoints had as much under way as they may, the last time one was looked for. */
   #full = false
@@ -79,18 +51,12 @@ export class Attempts implements AttemptOwner {
   #repeated = false
   #retry: RetryRun | null = null
   readonly #admission: Admission
-  /** What may have to be sent again; null = nothing, or nothing that could be. */
-  #body: ReplayBuffer | null = null
-  /** Goes to mirrors when the request is complete; null = to none. */
-  #copy: MirrorCopy | null = null
-  /** Mirrors were asked. */
-  #mirrored = false
-  #bodyStarted = false
   /** When the next attempt is due after a pause, and when a rival sets out. */
   #resumeAt: number = NEVER
   #rivalAt: number = NEVER
 
   constructor(owner: AttemptsOwner, plane: Plane, route: Route, backend: Backend, head: RequestHead, authority: string, grpc: boolean) {
+    super(head, grpc)
     this.owner = owner
     this.#plane = plane
     this.#route = route
@@ -98,27 +64,23 @@ export class Attempts implements AttemptOwner {
     const service = backend.service as Service
     this.#service = service
     this.#admission = new Admission(service.limits, plane.means.wheel)
-    this.#head = head
     this.#authority = authority
-    this.needsHttp2 = grpc
     if (service.hashKey !== null) this.#place(service.hashKey)
     const refusable = grpc ? service.callsMayBeHttp2 : service.mayBeHttp2
     // A call is its body, so that its status would be nothing to retry on without that.
     if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
-      this.#body = new ReplayBuffer()
-      // Kept to be sent again, perhaps in another framing, so not in chunks.
-      if (head.body === "chunked") head.body = "close"
+      this.keepBody()
     }
   }
 
   // Where the request belongs.
   #place(hashKey: HashKey): void {
     const { cookie } = hashKey
-    this.#key = hashKey.of(this.#head, this.owner)
+    this.#key = hashKey.of(this.head, this.owner)
     if (this.#key !== NO_KEY || cookie === null) return
     const value = cookie.value(this.#plane.means.random)
     this.#key = hashText(value)
-    this.setCookie = cookie.field(value, this.#head.scheme === "https")
+    this.setCookie = cookie.field(value, this.head.scheme === "https")
   }
 
   /** Begins with the first attempt, if its service may have one request more. */
@@ -147,77 +109,21 @@ export class Attempts implements AttemptOwner {
     this.owner.onResponseComplete()
   }
 
-  // ------------------------------------------------------------------------------------------- the request's body
-
-  /** There is an attempt with a connection. */
-  get connected(): boolean {
-    return this.#current !== null && this.#current.connection !== null
-  }
-
-  /** False while the connection can't take more. */
-  get writable(): boolean {
-    const connection = this.#current?.connection ?? null
-    return connection === null || connection.writable
-  }
-
-  /** Octets `[from, to)` of the request's body. Those nobody will ever need are let go. */
-  sendBytes(buffer: Buffer, from: number, to: number): void {
-    const connection = this.#current?.connection ?? null
-    this.#bodyStarted = true
-    this.#body?.keep(buffer, from, to, connection === null)
-    this.#copy?.keep(buffer, from, to)
-    connection?.sendBytes(buffer, from, to)
-  }
-
-  flush(): void {
-    this.#current?.connection?.flush()
-  }
-
-  /** The request's body has ended. */
-  sendEnd(trailers: Fields | null): void {
-    this.#bodyStarted = true
-    this.#body?.end(trailers)
-    this.#copy?.end(trailers)
-    this.#current?.connection?.sendEnd(trailers)
-  }
-
-  // The body as far as earlier attempts had it; the rest follows as it comes.
-  #sendAgain(connection: UpstreamStream): void {
-    const body = this.#body
-    body?.sendTo(connection)
-    if (body?.ended) connection.sendEnd(body.trailers)
-    else connection.flush()
-  }
-
-  // ---------------------------------------------------------------------------------------------------- the response
-
-  pauseResponse(): void {
-    this.#current?.connection?.pauseResponse()
-  }
-
-  resumeResponse(): void {
-    this.#current?.connection?.resumeResponse()
-  }
-
-  endTunnel(): void {
-    this.#current?.connection?.endTunnel()
-  }
-
   /** Gives up whatever upstream does for the exchange. */
   cancel(): void {
     this.#resumeAt = NEVER
     this.#rivalAt = NEVER
-    this.#current?.cancel()
-    this.#rival?.cancel()
-    this.#current = null
-    this.#rival = null
+    this.current?.cancel()
+    this.rival?.cancel()
+    this.current = null
+    this.rival = null
     this.#admission.end()
   }
 
   /** The exchange is over, and so is whatever its service had to count it for. */
   end(): void {
     this.cancel()
-    this.#copy?.cancel()
+    this.copy?.cancel()
     this.#settle()
   }
 
@@ -226,7 +132,7 @@ export class Attempts implements AttemptOwner {
     this.#admission.endRetry()
     this.#retry?.settle()
     this.#retry = null
-    this.#body = null
+    this.letBodyGo()
   }
 
   // ---------------------------------------------------------------------------------------------------- one attempt
@@ -253,8 +159,8 @@ export class Attempts implements AttemptOwner {
     this.count++
     this.address = endpoint.address
     const attempt = new Attempt(this, endpoint)
-    if (this.#current === null) this.#current = attempt
-    else this.#rival = attempt
+    if (this.current === null) this.current = attempt
+    else this.rival = attempt
     if (perTryTimeout > 0) {
       attempt.dueAt = this.#plane.means.wheel.refresh() + perTryTimeout
       this.owner.onDueChanged()
@@ -268,34 +174,26 @@ export class Attempts implements AttemptOwner {
     if (attempt.reused) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
     // It may have waited for its connection, which leaves it less time.
-    this.owner.onAttempt(this.#head)
-    if (!this.#mirrored && this.#route.mirrors !== null) this.#mirror(this.#route.mirrors)
-    const transfer = connection.send(attempt, this.#head, this.#authority === "" ? endpoint.address : this.#authority)
-    if (attempt === this.#rival || this.#bodyStarted) {
-      this.#sendAgain(connection)
-      if (attempt === this.#current && connection.writable) this.owner.onUpstreamWritable()
+    this.owner.onAttempt(this.head)
+    if (this.#route.mirrors !== null) this.mirror(this.#route.mirrors, this.#authority)
+    const transfer = connection.send(attempt, this.head, this.#authority === "" ? endpoint.address : this.#authority)
+    if (attempt === this.rival || this.bodyStarted) {
+      this.sendAgain(connection)
+      if (attempt === this.current && connection.writable) this.owner.onUpstreamWritable()
       return
     }
-    this.#bodyStarted = transfer !== "none"
+    this.bodyStarted = transfer !== "none"
     if (this.count === 1) this.#armRival(attempt.sentAt)
     this.owner.onConnected(transfer)
   }
 
-  // The request goes upstream for the first time: what is refused before is copied to nobody.
-  #mirror(mirrors: Mirrors): void {
-    const head = this.#head
-    this.#mirrored = true
-    this.#copy = mirrors.begin(head, this.#authority, this.needsHttp2)
-    if (this.#copy !== null && head.body === "chunked") head.body = "close"
-  }
-
   onWritable(attempt: Attempt): void {
-    if (attempt === this.#current) this.owner.onUpstreamWritable()
+    if (attempt === this.current) this.owner.onUpstreamWritable()
   }
 
   onInformational(head: ResponseHead): void {
     // Of two that race either may be the one that is cancelled.
-    if (!this.answered && this.#rival === null) this.owner.onInformational(head)
+    if (!this.answered && this.rival === null) this.owner.onInformational(head)
   }
 
   #markTried(endpoint: Endpoint): void {
@@ -307,15 +205,15 @@ export class Attempts implements AttemptOwner {
   #gone(attempt: Attempt): boolean {
     this.#markTried(attempt.endpoint)
     this.#admission.endRetry()
-    if (attempt === this.#current) {
-      this.#current = this.#rival
-      this.#rival = null
-    } else if (attempt === this.#rival) {
-      this.#rival = null
+    if (attempt === this.current) {
+      this.current = this.rival
+      this.rival = null
+    } else if (attempt === this.rival) {
+      this.rival = null
       this.#retry?.settle()
     }
-    if (this.#current !== null) {
-      this.address = this.#current.endpoint.address
+    if (this.current !== null) {
+      this.address = this.current.endpoint.address
       return true
     }
     this.#rivalAt = NEVER
@@ -338,7 +236,7 @@ export class Attempts implements AttemptOwner {
       return this.#attempt(false)
     }
     const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, true, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
+    if (retry?.takeAfterFailure(code, true, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
     this.#unanswered(code, `${endpoint.address} ${details}`)
   }
 
@@ -367,13 +265,13 @@ export class Attempts implements AttemptOwner {
     // What was refused unseen may be repeated whatever it is.
     const { retryable } = errors[code]
     const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && this.#idempotent)
-    if (repeatable && !this.#repeated && !this.#bodyStarted && this.#affordable(retryable === "yes" || attempt.reused)) {
+    if (repeatable && !this.#repeated && !this.bodyStarted && this.#affordable(retryable === "yes" || attempt.reused)) {
       this.#repeated = true
       this.#count("retries")
       return this.#attempt(true)
     }
     const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, unanswered, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
+    if (retry?.takeAfterFailure(code, unanswered, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
     this.#unanswered(failure, `${endpoint.address} ${details}`)
   }
 
@@ -392,7 +290,7 @@ export class Attempts implements AttemptOwner {
     endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
     const unwanted = (status >= 400 || grpcStatus > 0) && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true
     if (unwanted) {
-      if (this.#rival !== null) {
+      if (this.rival !== null) {
         // The other one may do better.
         attempt.cancel()
         this.#gone(attempt)
@@ -403,7 +301,7 @@ export class Attempts implements AttemptOwner {
       const retry = this.#retries()
       // Whoever asks to be spared is, unless there is another to turn to.
       const pause = spare > 0 && !this.#hasUntried() ? spare : 0
-      if (retry?.takeAfterAnswer(this.#whole, pause, this.owner.endsAt - now) === true) {
+      if (retry?.takeAfterAnswer(this.whole, pause, this.owner.endsAt - now) === true) {
         if (head.body === "none") {
           attempt.discarded = true
           attempt.dueAt = NEVER
@@ -421,16 +319,16 @@ export class Attempts implements AttemptOwner {
   }
 
   #choose(attempt: Attempt, now: number): void {
-    const other = attempt === this.#current ? this.#rival : this.#current
+    const other = attempt === this.current ? this.rival : this.current
     if (other !== null) {
       // Nobody will know how long it would have taken: as long as this, at least.
       if (other.connection !== null) other.endpoint.outpaced(now - other.sentAt)
       other.cancel()
-      if (attempt === this.#rival) this.#count("hedgesWon")
+      if (attempt === this.rival) this.#count("hedgesWon")
       this.address = attempt.endpoint.address
     }
-    this.#current = attempt
-    this.#rival = null
+    this.current = attempt
+    this.rival = null
     this.#rivalAt = NEVER
     this.answered = true
     this.#route.hedge?.observe(now - attempt.sentAt, now)
@@ -439,32 +337,27 @@ export class Attempts implements AttemptOwner {
 
   // --------------------------------------------------------------------------------------------------------- retries
 
-  // All of the body, if there is one, can be sent again.
-  get #whole(): boolean {
-    return this.#body === null ? !this.#bodyStarted : this.#body.whole
-  }
-
   /** ms the exchange has. */
   get #left(): number {
     return this.owner.endsAt - this.#plane.means.wheel.refresh()
   }
 
   get #idempotent(): boolean {
-    return isIdempotent(this.#head.method)
+    return isIdempotent(this.head.method)
   }
 
   #retries(): RetryRun | null {
     const { retry, hedge } = this.#route
     // What may be raced has an attempt more, which what is refused unseen may have as well.
     const policy = retry ?? (hedge === null ? null : ONLY_REFUSED)
-    this.#retry ??= RetryRun.of(policy, this.#service, this.#head, this.#idempotent, this.needsHttp2, this.#plane.means.random)
+    this.#retry ??= RetryRun.of(policy, this.#service, this.head, this.#idempotent, this.needsHttp2, this.#plane.means.random)
     return this.#retry
   }
 
   // Another attempt, on another endpoint if there is one.
   #retryLater(retry: RetryRun): void {
     this.#count("retries")
-    if (this.#bodyStarted) this.owner.onRetrying()
+    if (this.bodyStarted) this.owner.onRetrying()
     if (retry.pause === 0) return this.#attempt(retry.fresh)
     this.#resumeAt = this.#plane.means.wheel.refresh() + retry.pause
     this.owner.onDueChanged()
@@ -488,9 +381,8 @@ export class Attempts implements AttemptOwner {
   // A second attempt on another endpoint, while the first still has no answer.
   #race(): void {
     this.#rivalAt = NEVER
-    const first = this.#current
-    const complete = this.#body === null ? !this.#bodyStarted : this.#body.ended && this.#body.whole
-    if (first === null || !complete) return
+    const first = this.current
+    if (first === null || !this.complete) return
     this.#markTried(first.endpoint)
     const retry = this.#retries()
     if (retry === null || !this.#hasUntried() || !retry.takeForRival()) return
@@ -504,8 +396,8 @@ export class Attempts implements AttemptOwner {
   get dueAt(): number {
     if (this.answered) return NEVER
     let at = this.#resumeAt < this.#rivalAt ? this.#resumeAt : this.#rivalAt
-    if (this.#current !== null && this.#current.dueAt < at) at = this.#current.dueAt
-    if (this.#rival !== null && this.#rival.dueAt < at) at = this.#rival.dueAt
+    if (this.current !== null && this.current.dueAt < at) at = this.current.dueAt
+    if (this.rival !== null && this.rival.dueAt < at) at = this.rival.dueAt
     return at
   }
 
@@ -516,9 +408,9 @@ export class Attempts implements AttemptOwner {
       return this.#attempt((this.#retry as RetryRun).fresh)
     }
     if (now >= this.#rivalAt) this.#race()
-    const rival = this.#rival
+    const rival = this.rival
     if (rival !== null && now >= rival.dueAt) this.#late(rival, now)
-    const current = this.#current
+    const current = this.current
     if (current !== null && now >= current.dueAt) this.#late(current, now)
   }
 
@@ -529,7 +421,7 @@ export class Attempts implements AttemptOwner {
     this.#note("perTryTimeout", endpoint.address)
     if (this.#gone(attempt)) return
     const retry = this.#retries()
-    if (retry?.takeAfterFailure("perTryTimeout", true, this.#whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
+    if (retry?.takeAfterFailure("perTryTimeout", true, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
     this.#unanswered("perTryTimeout", endpoint.address)
   }
 
@@ -537,7 +429,7 @@ export class Attempts implements AttemptOwner {
   expire(code: ErrorCode): void {
     const now = this.#plane.means.wheel.now
     if (!this.answered && errors[code].source === "upstream") {
-      for (const attempt of [this.#current, this.#rival]) {
+      for (const attempt of [this.current, this.rival]) {
         if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
       }
     }
