@@ -1,7 +1,7 @@
 // Sends the copies of one worker, so many at a time to a service, and throws away what comes back. A copy is sent once: nothing
 // of it is tried again.
 
-import type { ErrorCode } from "../errors.ts"
+import { type ErrorCode, errors } from "../errors.ts"
 import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
@@ -128,10 +128,11 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   }
 
   onNoConnection(code: ErrorCode): void {
-    if (code !== "overflow") this.#endpoint?.failed(code, 0)
+    const failed = errors[code].source === "upstream"
+    if (failed) this.#endpoint?.failed(code, 0)
     this.#admission.failed(code)
     this.#leave()
-    this.#end(code === "overflow" ? "overflow" : "failed")
+    this.#end(failed ? "failed" : "overflow")
   }
 
   onInformational(): void {}

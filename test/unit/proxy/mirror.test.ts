@@ -251,11 +251,15 @@ describe("copies under way", () => {
     shadow.waiters.at(-1)?.onNoConnection("connectFailure", "")
     shadow.mirrors.begin(request("GET", "none"), "a", false)
     await turn()
+    // A limit of the gateway's own, of which the endpoint isn't told.
+    shadow.waiters.at(-1)?.onNoConnection("queueTimeout", "")
+    shadow.mirrors.begin(request("GET", "none"), "a", false)
+    await turn()
     shadow.pass(560)
     shadow.endpoints = 0
     shadow.mirrors.begin(request("GET", "none"), "a", false)
     await turn()
-    expect(shadow.results).toEqual(["ok", "error", "failed", "ok", "ok", "timeout", "failed", "timeout", "failed"])
+    expect(shadow.results).toEqual(["ok", "error", "failed", "ok", "ok", "timeout", "failed", "overflow", "timeout", "failed"])
     expect([endless.cancelled, streaming.cancelled, silent.cancelled]).toEqual([true, true, true])
     expect(shadow.told).toEqual([
       "answered 404",
