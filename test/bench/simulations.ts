@@ -169,7 +169,7 @@ function exactness(times: number): string[] {
     if (workers[i & 1].takeBucket(gcra, 0, now)) passed++
   }
   const most = Math.min(1_000_000, 1000 + now)
-  return [`${times}×`, whole(passed), whole(most), percent(passed / most - 1, 3)]
+  return [`${times}×`, whole(passed), whole(most), percent(Math.abs(passed / most - 1), 3)]
 }
 
 function split(weights: readonly number[]): string[] {
