@@ -6,6 +6,7 @@
 import type { LoadBalancingConfig } from "../../gateway/config/balancing-model.ts"
 import { AdaptiveConcurrency } from "../../gateway/resilience/adaptive-concurrency.ts"
 import { AdmissionControl } from "../../gateway/resilience/admission-control.ts"
+import { Canary, type CanaryCounts, type CanarySample } from "../../gateway/resilience/canary.ts"
 import { Gcra } from "../../gateway/resilience/gcra.ts"
 import { HedgePolicy } from "../../gateway/resilience/hedge.ts"
 import { OK } from "../../gateway/resilience/outcome.ts"
@@ -13,6 +14,8 @@ import { createRateMemory, RateTable } from "../../gateway/resilience/rate-table
 import { EARNED_WORDS, privateBudgetMemory, RetryBudget, SPENT_WORDS } from "../../gateway/resilience/retry-budget.ts"
 import { EvenDraws } from "../../gateway/router/even-draws.ts"
 import { WeightedSplit } from "../../gateway/router/split.ts"
+import { Buckets } from "../../gateway/telemetry/buckets.ts"
+import { quantile as ofBuckets } from "../../gateway/telemetry/quantile.ts"
 import { Balanced, endpointsOf, seeded } from "../support/balanced.ts"
 import { type Failing, failFor } from "./simulated-ejection.ts"
 
@@ -185,6 +188,45 @@ function split(weights: readonly number[]): string[] {
   return [weights.join(" : "), farthest(() => draws.next()), farthest(random)]
 }
 
+// ------------------------------------------------------------------------------------------------------------ canaries
+
+const BUCKETS = new Buckets([0.01, 0.1, 0.5, 1], 1e-6)
+
+/** A canary with the default steps and limits and a p99, of which some requests fail and some take 0.7 s; `rate` a second. */
+function canary(rate: number, failing: number, slow: number): string[] {
+  const random = seeded(19)
+  const sides = [0, 1].map(() => ({ exchanges: 0, errors: 0, durations: [0, 0, 0, 0, 0] }))
+  const serve = (side: number, requests: number): void => {
+    for (let i = 0; i < requests; i++) {
+      sides[side].exchanges++
+      if (side === 0 && random() < failing) sides[side].errors++
+      sides[side].durations[BUCKETS.find(side === 0 && random() < slow ? 0.7 : 0.005)]++
+    }
+  }
+  const counts = (side: number): CanaryCounts => ({ ...sides[side], durations: [...sides[side].durations] })
+  const sample = (at: number): CanarySample => ({ at, exchanges: sides[0].exchanges, canary: counts(0), stable: counts(1) })
+  const abortOn = { errorRate: 0.05, p99: 500, minimum: 50 }
+  const plan = { steps: [0.01, 0.1, 0.5, 1], interval: 60_000, abortOn }
+  const machine = new Canary(plan, (durations) => ofBuckets(BUCKETS, durations, 0.99) * 1000, sample(0))
+  const what = failing > 0 ? `fails ${percent(failing, 0)}` : slow > 0 ? `is slow with ${percent(slow, 0)}` : "does well"
+  let owed = 0
+  for (let second = 1; second <= 3600; second++) {
+    const { share } = machine.position
+    owed += rate * share
+    const own = Math.floor(owed + 1e-9)
+    owed -= own
+    serve(0, own)
+    serve(1, rate - own)
+    const next = machine.judge(sample(second * 1000))
+    if (next === null) continue
+    machine.take(next, sample(second * 1000))
+    if (next.state === "progressing") continue
+    const spoilt = failing > 0 ? sides[0].errors : slow > 0 ? sides[0].durations[3] : 0
+    return [whole(rate), what, next.state === "promoted" ? "promoted" : "rolled back", `${second} s`, percent(share, 0), whole(spoilt)]
+  }
+  return [whole(rate), what, "waits", "", "", ""]
+}
+
 // ------------------------------------------------------------------------------------------------------------- tables
 
 table(
@@ -260,3 +302,8 @@ table("Splits of 10⁵ requests: the farthest from its share, in points of 100."
   split([99, 1]),
   split([50, 30, 20]),
 ])
+table(
+  "`canary: { abortOn: { p99: 500ms } }`, with the default steps of 1, 10, 50 and 100 %, a minute each, and 5 % of errors allowed.",
+  "| requests a second | the canary | is | after | at a share of | requests that failed or were slow |",
+  [canary(1000, 0, 0), canary(1000, 1, 0), canary(1000, 0.2, 0), canary(1000, 0.07, 0), canary(1000, 0, 0.05), canary(50, 0.2, 0)],
+)
