@@ -64,6 +64,12 @@ describe("documents", () => {
     expect([leads("#no-such-heading", "gateway/README.md"), leads("../TRAFFIC.md", "gateway/README.md")]).toEqual([false, false])
   })
 
+  test.each(["README.md", "gateway/README.md", "gateway/TRAFFIC.md"])("%s names metrics that exist", (document) => {
+    const sources = files.filter((path) => /^gateway\/.*\.ts$/.test(path)).map(readRepositoryFile)
+    const named = [...new Set(readRepositoryFile(document).match(/\bsluice_[a-z0-9_]+[a-z0-9]\b/g))]
+    expect(named.filter((name) => !sources.some((source) => source.includes(name)))).toEqual([])
+  })
+
   test("a path that does not exist is noticed", () => {
     expect(namedPaths("`errors.ts`, `http1/` and `proxy/exchange` but not `npm test`, `GET /x` or `config`")).toEqual([
       "errors.ts",

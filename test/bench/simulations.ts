@@ -18,6 +18,7 @@ import { Buckets } from "../../gateway/telemetry/buckets.ts"
 import { quantile as ofBuckets } from "../../gateway/telemetry/quantile.ts"
 import { Balanced, endpointsOf, seeded } from "../support/balanced.ts"
 import { type Failing, failFor } from "./simulated-ejection.ts"
+import { share } from "./simulated-lease.ts"
 
 const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`
 const whole = (n: number): string => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, " ")
@@ -296,6 +297,20 @@ table(
   "`rateLimit: { requests: 1000, per: 1s }` over two workers, a million requests at random times.",
   "| come at | passed | may pass | difference |",
   [0.9, 1, 2, 5].map(exactness),
+)
+table(
+  "The same with `scope: global`: two gateways of two workers, a store 1 ms away, for a minute.",
+  "| requests a second | `lease` | passed | may pass | waited for the store | questions for 1000 requests |",
+  [
+    [800, 0.1],
+    [2000, 0.1],
+    [5000, 0.1],
+    [2000, 0],
+  ].map(([rate, lease]) => {
+    const { requests, passed, allowed, waited, asked } = share(rate, lease, seeded(23))
+    const most = Math.min(requests, allowed + 1000 * lease)
+    return [whole(rate), percent(lease, 0), whole(passed), whole(most), percent(waited / requests, 1), whole((asked / requests) * 1000)]
+  }),
 )
 table("Splits of 10⁵ requests: the farthest from its share, in points of 100.", "| weights | as they are drawn | by chance |", [
   split([90, 10]),
