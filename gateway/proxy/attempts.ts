@@ -242,11 +242,11 @@ export class Attempts implements AttemptOwner {
     this.#unanswered("overflow", "endpoint")
   }
 
-  // Null when there is no endpoint, or none but `taken`, or all are full.
-  #launch(fresh: boolean, taken: Endpoint | null = null): Attempt | null {
-    let endpoint = this.#service.balancer.next(this.#tried, this.#key)
+  // Null when there is no endpoint, or all are full.
+  #launch(fresh: boolean, chosen: Endpoint | null = null): Attempt | null {
+    let endpoint = chosen ?? this.#service.balancer.next(this.#tried, this.#key)
     this.#full = false
-    if (endpoint === null || endpoint === taken) return null
+    if (endpoint === null) return null
     if (!endpoint.begin()) {
       endpoint = beginElsewhere(this.#service, endpoint, this.#tried, this.#key)
       this.#full = endpoint === null
@@ -484,8 +484,12 @@ export class Attempts implements AttemptOwner {
     const complete = this.#body === null ? !this.#bodyStarted : this.#body.ended && this.#body.whole
     if (first === null || !complete) return
     this.#markTried(first.endpoint)
-    if (!this.#hasUntried() || this.#retries()?.takeForRival() !== true) return
-    if (this.#launch(false, first.endpoint) !== null) this.#count("hedges")
+    if (!this.#hasUntried()) return
+    // The others may be ejected, or unwell: then there is nobody to run against, and nothing is to be spent on it.
+    const endpoint = this.#service.balancer.next(this.#tried, this.#key)
+    if (endpoint === null || endpoint === first.endpoint || this.#retries()?.takeForRival() !== true) return
+    if (this.#launch(false, endpoint) !== null) this.#count("hedges")
+    else this.#retry?.settle()
   }
 
   // ---------------------------------------------------------------------------------------------------------- limits
