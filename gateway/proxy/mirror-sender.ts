@@ -80,6 +80,8 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   /** When it was sent, on the wheel's clock; 0 = it hasn't been. */
   #sentAt = 0
   #status = 0
+  /** It was answered, so far well. */
+  #well = false
   #received = 0
   #ended = false
 
@@ -129,6 +131,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onNoConnection(code: ErrorCode): void {
     if (code !== "overflow") this.#endpoint?.failed(code, 0)
+    this.#endpoint?.untold(this)
     this.#admission.failed(code)
     this.#leave()
     this.#end(code === "overflow" ? "overflow" : "failed")
@@ -138,7 +141,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onResponseHead(head: ResponseHead): boolean {
     this.#status = head.status
-    this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0)
+    this.#well = this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0) === true
     this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_ANSWER) this.#enough()
     return false
@@ -152,6 +155,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onResponseFlush(): void {}
 
   onResponseComplete(): void {
+    if (this.#well) this.#endpoint?.ended(-1)
     this.#leave()
   }
 
@@ -160,7 +164,12 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   }
 
   onUpstreamFailed(code: ErrorCode, _details: string, unanswered: boolean): void {
-    if (code !== "upstreamClosed" || !unanswered || !this.#reused) this.#endpoint?.failed(code, this.#sinceSent)
+    if (this.#status !== 0) {
+      if (this.#well) this.#endpoint?.cutShort(code)
+    } else if (code !== "upstreamClosed" || !unanswered || !this.#reused) {
+      this.#endpoint?.failed(code, this.#sinceSent)
+    }
+    this.#endpoint?.untold(this)
     this.#admission.failed(code)
     this.#leave()
     this.#end("failed")

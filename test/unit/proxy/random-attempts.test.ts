@@ -95,7 +95,10 @@ class Play {
       end(): void {
         this.active--
       },
-      answered() {},
+      answered: () => true,
+      ended() {},
+      cutShort() {},
+      untold() {},
       failed() {},
       outpaced() {},
       acquire: (waiter: ConnectionWaiter) => {
