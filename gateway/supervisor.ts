@@ -232,7 +232,12 @@ export class Supervisor {
             exposition: () => this.#registry.exposition(),
             config: () => this.#config,
             filters: () => this.#filterStatus(),
-            services: () => serviceStatus(this.#spec?.config ?? null, (...endpoint) => endpoints.state(...endpoint)),
+            services: () =>
+              serviceStatus(
+                this.#spec?.config ?? null,
+                (...endpoint) => endpoints.state(...endpoint),
+                (...figure) => limits.used(...figure),
+              ),
             push: (...order) => changes.push(...order),
             unpush: (...order) => changes.unpush(...order),
             release: (...order) => changes.release(...order),

@@ -5,8 +5,12 @@ import { formatAddress } from "../config/units.ts"
 import type { EndpointState } from "../upstream/endpoint-watch.ts"
 import type { EndpointStatus, ServiceStatus } from "./status.ts"
 
-/** `config` null: there is none yet. */
-export function serviceStatus(config: Config | null, stateOf: (service: string, address: string) => EndpointState): ServiceStatus[] {
+/** `config` null: there is none yet. `used`: what counts against a limit of a service. */
+export function serviceStatus(
+  config: Config | null,
+  stateOf: (service: string, address: string) => EndpointState,
+  used: (service: string, figure: "requests" | "connections") => number,
+): ServiceStatus[] {
   return Object.entries(config?.services ?? {}).map(([name, service]): ServiceStatus => {
     const endpoints = service.endpoints.map((endpoint) => statusOf(endpoint, stateOf(name, formatAddress(endpoint.address))))
     const taking = endpoints.filter(({ weight }) => weight > 0)
@@ -14,6 +18,7 @@ export function serviceStatus(config: Config | null, stateOf: (service: string, 
       name,
       taking: taking.length,
       usable: taking.filter(({ healthy, ejected }) => healthy !== false && ejected === null).length,
+      underWay: { requests: used(name, "requests"), connections: used(name, "connections") },
       endpoints,
     }
   })

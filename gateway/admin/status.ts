@@ -111,6 +111,8 @@ export interface ServiceStatus {
   /** Of its endpoints, those that take traffic, and those of them that are neither unwell nor ejected. */
   readonly taking: number
   readonly usable: number
+  /** Requests under way at it, and connections to it, over all workers. */
+  readonly underWay: { readonly requests: number; readonly connections: number }
   readonly endpoints: readonly EndpointStatus[]
 }
 

@@ -287,7 +287,7 @@ export const routeSchema = object(
     retry: retry
       .optional()
       .describe(
-        "When a request is sent again. Default: { attempts: 2 } for requests without a body; false = only when it has certainly reached no service.",
+        "When a request is sent again. Default: { attempts: 2 } for requests without a body; false = only when it has reached no service, and once when it may be repeated and its connection ended without a word.",
       ),
     hedge: hedge
       .optional()

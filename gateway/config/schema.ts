@@ -70,7 +70,7 @@ export const listenerSchema = object(
           .describe("http: requests at once on one HTTP/2 connection; over it they are refused. Default 100."),
         connections: integer(1, 10_000_000)
           .default(65536)
-          .describe("Open connections; over it a new one is closed at once. Default 65536."),
+          .describe("Open connections in each worker; over it a new one is closed at once. Default 65536."),
       },
       "limits, such as { connections: 1000 }",
     )
@@ -99,7 +99,9 @@ export const listenerSchema = object(
       .prefault({})
       .describe("How long a client may take."),
     rateLimit: rateLimit.optional().describe("http: how many of the listener's requests routes take further. Default: all."),
-    trustedHops: integer(0, 32).optional().describe("http: proxies in front whose x-forwarded-* and x-request-id are believed. Default 0."),
+    trustedHops: integer(0, 32)
+      .optional()
+      .describe("http: proxies in front whose x-forwarded-*, x-request-id and x-request-timeout are believed. Default 0."),
     path: object(
       {
         encodedSlash: choice(["reject", "keep", "decode"]).default("keep").describe("What happens to %2F in a path."),
@@ -141,10 +143,12 @@ export const serviceSchema = object(
     connectTimeout: duration().default(5000).describe("For a connection to be made. Default 5s."),
     pool: object(
       {
-        maxConnections: integer(1, 1_000_000).default(1024).describe("Connections to one endpoint, over all workers. Default 1024."),
+        maxConnections: integer(1, 1_000_000)
+          .default(1024)
+          .describe("Connections to one endpoint, over all workers, each of which has an equal part. Default 1024."),
         maxPending: integer(0, 1_000_000)
           .default(1024)
-          .describe("Requests waiting for a connection to one endpoint; over it: 503. Default 1024."),
+          .describe("Requests waiting for a connection to one endpoint, shared out in the same way; over it: 503. Default 1024."),
         idleTimeout: duration().default(60_000).describe("An idle connection is kept this long. Default 60s."),
         maxAge: duration({ zero: true })
           .default(0)

@@ -31,14 +31,14 @@ export const listenerTls = object(
     alpn: list(choice(["h2", "http/1.1"]), "a list, such as [h2, http/1.1]")
       .min(1, { error: "is an empty list; write at least one of h2 and http/1.1" })
       .optional()
-      .describe("https: protocols offered to clients, the best first. Default [h2, http/1.1]."),
+      .describe("https and auto: protocols offered to clients, the best first. Default [h2, http/1.1]."),
     clientCa: pemPath("Authorities whose client certificates are accepted; with it clients are asked for one.").optional(),
     clientCertificate: choice(["require", "optional"])
       .optional()
       .describe("With clientCa: whether a client may have no certificate. One that is not good is never accepted. Default require."),
     forwardClientCert: boolean()
       .optional()
-      .describe("https: services are told of the client's certificate in x-forwarded-client-cert. Default false."),
+      .describe("https and auto: services are told of the client's certificate in x-forwarded-client-cert. Default false."),
     handshakeTimeout: duration().default(10_000).describe("For a handshake; over it the connection is closed. Default 10s."),
     maxHandshakes: integer(1, 1_000_000)
       .default(1024)

@@ -55,8 +55,10 @@ export interface AttemptOwner {
   onHead(attempt: Attempt, head: ResponseHead): boolean
   /** An answer that wasn't taken has come to its end. */
   onDiscarded(attempt: Attempt): void
-  /** The response that was chosen has come to its end. */
-  onComplete(): void
+  /** The response that was chosen has come to its end, but for what its trailers say. */
+  onComplete(attempt: Attempt): void
+  /** Follows {@link onComplete}. */
+  onEnd(attempt: Attempt, trailers: Fields | null): void
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void
   onWritable(attempt: Attempt): void
 }
@@ -71,6 +73,8 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   sentAt = 0
   /** When it has to have been answered. */
   dueAt: number = NEVER
+  /** It was answered, so far well. */
+  well = false
   /** Its answer isn't taken: it has no body, and is read to its end, since its connection is good for others. */
   discarded = false
   readonly #attempts: AttemptOwner
@@ -138,12 +142,12 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
 
   onResponseComplete(): void {
     this.leave()
-    if (!this.discarded) this.#attempts.onComplete()
+    if (!this.discarded) this.#attempts.onComplete(this)
   }
 
   onResponseEnd(trailers: Fields | null): void {
     if (this.discarded) this.#attempts.onDiscarded(this)
-    else this.#attempts.owner.onResponseEnd(trailers)
+    else this.#attempts.onEnd(this, trailers)
   }
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {

@@ -3,6 +3,7 @@
 
 import { type ErrorCode, errors } from "../errors.ts"
 import type { UpstreamStream } from "../http/exchange.ts"
+import type { Fields } from "../http/fields.ts"
 import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
@@ -103,10 +104,22 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     this.#failureDetails = details
   }
 
-  /** The response that was chosen has come to its end. */
-  onComplete(): void {
-    this.#admission.end()
+  onComplete(attempt: Attempt): void {
+    // What became of a call is in its trailers.
+    if (!this.needsHttp2) {
+      if (attempt.well) attempt.endpoint.ended(-1)
+      this.#admission.end()
+    }
     this.owner.onResponseComplete()
+  }
+
+  onEnd({ well, endpoint }: Attempt, trailers: Fields | null): void {
+    if (this.needsHttp2) {
+      const status = trailers === null ? -1 : knownStatus(trailers)
+      if (well) endpoint.ended(status)
+      this.#admission.ended(status)
+    }
+    this.owner.onResponseEnd(trailers)
   }
 
   /** Gives up whatever upstream does for the exchange. */
@@ -145,11 +158,11 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     this.#unanswered("overflow", "endpoint")
   }
 
-  // Null when there is no endpoint, or none but `taken`, or all are full.
-  #launch(fresh: boolean, taken: Endpoint | null = null): Attempt | null {
-    let endpoint = this.#service.balancer.next(this.#tried, this.#key)
+  // Null when there is no endpoint, or all are full.
+  #launch(fresh: boolean, chosen: Endpoint | null = null): Attempt | null {
+    let endpoint = chosen ?? this.#service.balancer.next(this.#tried, this.#key)
     this.#full = false
-    if (endpoint === null || endpoint === taken) return null
+    if (endpoint === null) return null
     if (!endpoint.begin()) {
       endpoint = beginElsewhere(this.#service, endpoint, this.#tried, this.#key)
       this.#full = endpoint === null
@@ -229,6 +242,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     if (failed) endpoint.failed(code, 0)
     else if (code === "overflow") this.#count("overflows")
     if (failed) this.#note(code, `${endpoint.address} ${details}`)
+    endpoint.untold(attempt)
     if (racing) return
     if (failed && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
       // Nothing was sent: another endpoint may do.
@@ -250,8 +264,11 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     // Neither a tunnel that ends as it should, and has no details, nor the end of a connection that was used before, and may just have
     // been closing, says anything of the endpoint.
     const telling = this.answered ? details !== "" : code !== "upstreamClosed" || !unanswered || !attempt.reused
-    if (telling) endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
-    if (this.answered) {
+    if (!this.answered) {
+      if (telling) endpoint.failed(code, this.#plane.means.wheel.refresh() - attempt.sentAt)
+      endpoint.untold(attempt)
+    } else {
+      if (telling && attempt.well) endpoint.cutShort(code)
       if (telling) this.#admission.cutShort()
       this.#admission.end()
       return this.owner.onResponseFailed(code, details === "" ? "" : `${endpoint.address} ${details}`)
@@ -287,7 +304,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const now = this.#plane.means.wheel.refresh()
     const grpcStatus = this.needsHttp2 ? wholeStatus(head) : -1
     const spare = status === 429 || status === 503 ? parseRetryAfter(head.fields.get("retry-after"), this.#plane.means.epoch + now) : 0
-    endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
+    attempt.well = endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
     const unwanted = (status >= 400 || grpcStatus > 0) && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true
     if (unwanted) {
       if (this.rival !== null) {
@@ -384,9 +401,12 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const first = this.current
     if (first === null || !this.complete) return
     this.#markTried(first.endpoint)
+    if (!this.#hasUntried()) return
+    // The others may be ejected, or unwell: then there is nobody to run against, and nothing is to be spent on it.
+    const endpoint = this.#service.balancer.next(this.#tried, this.#key)
     const retry = this.#retries()
-    if (retry === null || !this.#hasUntried() || !retry.takeForRival()) return
-    if (this.#launch(false, first.endpoint) === null) retry.giveBack()
+    if (endpoint === null || endpoint === first.endpoint || retry?.takeForRival() !== true) return
+    if (this.#launch(false, endpoint) === null) retry.giveBack()
     else this.#count("hedges")
   }
 
@@ -445,7 +465,11 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
 
 /** The gRPC status of an answer that is nothing but its head; −1 = it has none, or more is to come. */
 function wholeStatus(head: ResponseHead): number {
-  if (head.body !== "none") return -1
-  const status = parseGrpcStatus(head.fields.get("grpc-status"))
+  return head.body === "none" ? knownStatus(head.fields) : -1
+}
+
+/** −1 = there is none. */
+function knownStatus(fields: Fields): number {
+  const status = parseGrpcStatus(fields.get("grpc-status"))
   return status === NO_STATUS ? -1 : status
 }

@@ -80,6 +80,8 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   /** When it was sent, on the wheel's clock; 0 = it hasn't been. */
   #sentAt = 0
   #status = 0
+  /** It was answered, so far well. */
+  #well = false
   #received = 0
   #ended = false
 
@@ -130,6 +132,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onNoConnection(code: ErrorCode): void {
     const failed = errors[code].source === "upstream"
     if (failed) this.#endpoint?.failed(code, 0)
+    this.#endpoint?.untold(this)
     this.#admission.failed(code)
     this.#leave()
     this.#end(failed ? "failed" : "overflow")
@@ -139,7 +142,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
 
   onResponseHead(head: ResponseHead): boolean {
     this.#status = head.status
-    this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0)
+    this.#well = this.#endpoint?.answered(head.status, -1, this.#sinceSent, 0) === true
     this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_ANSWER) this.#enough()
     return false
@@ -153,6 +156,7 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   onResponseFlush(): void {}
 
   onResponseComplete(): void {
+    if (this.#well) this.#endpoint?.ended(-1)
     this.#leave()
   }
 
@@ -161,7 +165,12 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
   }
 
   onUpstreamFailed(code: ErrorCode, _details: string, unanswered: boolean): void {
-    if (code !== "upstreamClosed" || !unanswered || !this.#reused) this.#endpoint?.failed(code, this.#sinceSent)
+    if (this.#status !== 0) {
+      if (this.#well) this.#endpoint?.cutShort(code)
+    } else if (code !== "upstreamClosed" || !unanswered || !this.#reused) {
+      this.#endpoint?.failed(code, this.#sinceSent)
+    }
+    this.#endpoint?.untold(this)
     this.#admission.failed(code)
     this.#leave()
     this.#end("failed")

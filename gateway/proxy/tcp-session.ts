@@ -110,7 +110,6 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     if (endpoint === null) return
     this.attempts++
     this.endpoint = endpoint
-    endpoint.active++
     this.#upstreamGone = false
     this.#deadline.set(this.plane.means.wheel.refresh() + endpoint.connectTimeout)
     this.#upstream = Peer.connect(endpoint.target, this)
@@ -126,7 +125,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
         this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
         return null
       }
-      if (endpoint.begins()) return endpoint
+      if (endpoint.begins(this)) return endpoint
       full = true
       if (service.limits.connectionsFull) {
         // Of the whole service, so that others needn't be asked.
@@ -167,7 +166,6 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
 
   #connectFailed(code: ErrorCode, details: string): void {
     const endpoint = this.endpoint as Endpoint
-    endpoint.active--
     endpoint.beginFailed()
     this.#upstream = null
     this.#upstreamGone = true
@@ -301,7 +299,6 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
   #leaveEndpoint(): void {
     const { endpoint } = this
     if (endpoint === null) return
-    endpoint.active--
     endpoint.ends()
     this.endpoint = null
     this.lastUpstream = endpoint.address

@@ -1,12 +1,14 @@
 // Whether an endpoint that fails is used: counts of failures in a row, its ejection, and its way back, as words in memory that
 // all workers share. Pure: memory, clock and chance come in; nothing is sent.
 //
-// - In a row: the thread whose failure makes a count full ejects at once. What contradicts a count clears it.
+// - In a row: the thread whose failure makes a count full ejects at once. What contradicts a count clears it. Answers that begin well
+//   and end badly are counted apart, and only an answer that is good to its end contradicts that: their heads would every time.
 // - Bound: at most `allowed` endpoints of a service are ejected at a time, whoever ejects.
 // - Time: `base` times the number of ejections so far, `max` at most, and up to a tenth more by chance. The number falls by
 //   one for every interval in which the endpoint is in use (`decay`, called by the main thread).
 // - Half-open: when the time is over, the endpoint may be offered again, and whoever claims it first sends one request. Nobody else
 //   does until that has shown something, or for PROBE_TIME. A good answer brings the endpoint back, a failure ejects it for longer.
+//   A request that never got as far as the endpoint gives its claim back.
 // Every step is one compare-and-exchange, so that of two threads that find the same one acts; a thread that dies in between leaves at
 // most a count of ejected endpoints that is one too high, which `repair` puts right. What every request asks, whether there is
 // anything to be done at all, is a plain read: it is cheaper by much, and sees what another thread wrote a moment later at worst.
@@ -47,8 +49,10 @@ const TIMES = 2
 const CLAIM = 3
 /** Index of {@link ejectionReasons}, of the last ejection. */
 const REASON = 4
+/** The same as {@link COUNTS}, of answers that had begun well. */
+const LATE = 5
 /** Words an endpoint takes. */
-export const EJECTION_WORDS = 5
+export const EJECTION_WORDS = 6
 // Word of a service: how many of its endpoints are ejected.
 
 const FULL = 1023
@@ -83,6 +87,8 @@ export class Ejection {
   readonly #limits: EjectionLimits
   readonly #clock: () => number
   readonly #random: () => number
+  /** What this thread's last claim has put into its word. */
+  #claimed = 0
 
   /**
    * `words`: {@link EJECTION_WORDS} from `at` on, all 0 at first. `service`: one word, shared by its endpoints. `clock`: ms as an
@@ -125,8 +131,20 @@ export class Ejection {
     if (!this.#isOver(until, now)) return 0
     const claimed = Atomics.load(words, this.#at + CLAIM)
     if (isAhead(claimed, now)) return 0
-    const won = Atomics.compareExchange(words, this.#at + CLAIM, claimed, never0(now + PROBE_TIME)) === claimed
-    return won ? until : 0
+    const claiming = never0(now + PROBE_TIME)
+    if (Atomics.compareExchange(words, this.#at + CLAIM, claimed, claiming) !== claimed) return 0
+    this.#claimed = claiming
+    return until
+  }
+
+  /** The request of this thread's last {@link claim} never went there: the next may be the probe. */
+  unclaim(): void {
+    Atomics.compareExchange(this.#words, this.#at + CLAIM, this.#claimed, 0)
+  }
+
+  /** Goes on for what this thread had of the same endpoint under another configuration. */
+  takeOver(before: Ejection): void {
+    this.#claimed = before.#claimed
   }
 
   /** A request was answered well. */
@@ -134,12 +152,17 @@ export class Ejection {
     if (this.#words[this.#at + COUNTS] !== 0) Atomics.store(this.#words, this.#at + COUNTS, 0)
   }
 
+  /** An answer that had begun well has come to a good end. */
+  completed(): void {
+    if (this.#words[this.#at + LATE] !== 0) Atomics.store(this.#words, this.#at + LATE, 0)
+  }
+
   /**
-   * A request failed. `gateway`: with a status that says so, or without one; `local`: without one. Answers with what is now so
-   * often in a row that it should be ejected for it, or null.
+   * A request failed. `gateway`: with a status that says so, or without one; `local`: without one; `late`: after its answer had
+   * begun well. Answers with what is now so often in a row that it should be ejected for it, or null.
    */
-  failed(gateway: boolean, local: boolean): EjectionReason | null {
-    const at = this.#at + COUNTS
+  failed(gateway: boolean, local: boolean, late = false): EjectionReason | null {
+    const at = this.#at + (late ? LATE : COUNTS)
     let counts = Atomics.load(this.#words, at)
     for (;;) {
       const errors = Math.min(FULL, (counts & FULL) + 1)
@@ -186,7 +209,7 @@ export class Ejection {
   #release(until: number): boolean {
     const words = this.#words
     // Counts first: once it is in use, what they say is of this use.
-    Atomics.store(words, this.#at + COUNTS, 0)
+    this.#clearCounts()
     if (Atomics.compareExchange(words, this.#at + UNTIL, until, 0) !== until) return false
     Atomics.store(words, this.#at + CLAIM, 0)
     Atomics.sub(this.#service, this.#serviceAt, 1)
@@ -214,9 +237,14 @@ export class Ejection {
     if (Atomics.compareExchange(words, this.#at + UNTIL, before, never0(this.#clock() + ms)) !== before) return 0
     Atomics.store(words, this.#at + TIMES, times)
     Atomics.store(words, this.#at + CLAIM, 0)
-    Atomics.store(words, this.#at + COUNTS, 0)
+    this.#clearCounts()
     Atomics.store(words, this.#at + REASON, ejectionReasons.indexOf(reason))
     return ms
+  }
+
+  #clearCounts(): void {
+    Atomics.store(this.#words, this.#at + COUNTS, 0)
+    Atomics.store(this.#words, this.#at + LATE, 0)
   }
 
   /** Main thread, once an interval: forgets an ejection while the endpoint is in use, and keeps an old one from coming back. */
@@ -240,15 +268,15 @@ export class Ejection {
   get state(): EjectionState {
     const word = (offset: number): number => Atomics.load(this.#words, this.#at + offset)
     const until = word(UNTIL)
-    const counts = word(COUNTS)
+    const count = (shift: number): number => Math.max((word(COUNTS) >>> shift) & FULL, (word(LATE) >>> shift) & FULL)
     const now = this.#clock()
     return {
       left: until === 0 ? null : this.#isOver(until, now) ? 0 : (until - now) | 0,
       reason: ejectionReasons[word(REASON)],
       times: word(TIMES),
-      consecutive5xx: counts & FULL,
-      consecutiveGatewayErrors: (counts >>> 10) & FULL,
-      consecutiveLocalFailures: (counts >>> 20) & FULL,
+      consecutive5xx: count(0),
+      consecutiveGatewayErrors: count(10),
+      consecutiveLocalFailures: count(20),
     }
   }
 
@@ -257,6 +285,12 @@ export class Ejection {
     const left = (until - now) | 0
     return left <= 0 || left > this.#limits.maxEjectionTime * (1 + JITTER)
   }
+}
+
+/** Main thread: an endpoint whose words are about to be another's leaves its service, and takes with it what it counts there. */
+export function leave(words: Int32Array, at: number, service: Int32Array, serviceAt: number): void {
+  const was = Atomics.exchange(words, at + UNTIL, 0)
+  if (was !== 0 && Atomics.load(service, serviceAt) > 0) Atomics.sub(service, serviceAt, 1)
 }
 
 /** Main thread: a thread that died while it ejected may have left the service's word too high. `seen`: what it said an interval ago. */

@@ -46,6 +46,17 @@ export class EndpointInstruments {
     this.#registry.writer.set(this.#ejected.slot(service, endpoint), ejected ? 1 : 0)
   }
 
+  /** Health checks say nothing of it any more. */
+  notProbed(service: string, endpoint: string): void {
+    this.#healthy.forget(service, endpoint)
+  }
+
+  /** It is no longer part of the service. */
+  gone(service: string, endpoint: string): void {
+    this.#healthy.forget(service, endpoint)
+    this.#ejected.forget(service, endpoint)
+  }
+
   ejection(service: string, reason: EjectionReason): void {
     this.#registry.writer.add(this.#ejections.slot(service) + ejectionReasons.indexOf(reason), 1)
   }

@@ -80,6 +80,15 @@ export class Metric {
     return series.slot
   }
 
+  /** Forgets the series with these values, if there is one. Only for series that no worker writes. */
+  forget(...values: string[]): void {
+    const key = values.length === 1 ? values[0] : JSON.stringify(values)
+    const series = this.series.get(key)
+    if (series === undefined) return
+    this.series.delete(key)
+    this.#registry.release(series.slot, this.width)
+  }
+
   #overflowSlot(): number {
     this.overflowed++
     this.#overflow ??= this.#create(this.#labels.map(() => "overflow"))
@@ -185,15 +194,20 @@ export class MetricsRegistry {
       for (const [key, series] of metric.series) {
         if (series.generation === 0 || series.generation >= oldest) continue
         metric.series.delete(key)
-        this.#clear(this.#own, series.slot, metric.width)
-        for (const region of this.#workers.values()) this.#clear(region, series.slot, metric.width)
-        const free = this.#free.get(metric.width)
-        if (free === undefined) this.#free.set(metric.width, [series.slot])
-        else free.push(series.slot)
+        this.release(series.slot, metric.width)
         reclaimed++
       }
     }
     return reclaimed
+  }
+
+  /** Takes the slots of a series back. Only for {@link Metric}. */
+  release(slot: number, width: number): void {
+    this.#clear(this.#own, slot, width)
+    for (const region of this.#workers.values()) this.#clear(region, slot, width)
+    const free = this.#free.get(width)
+    if (free === undefined) this.#free.set(width, [slot])
+    else free.push(slot)
   }
 
   #clear(region: Region, slot: number, width: number): void {

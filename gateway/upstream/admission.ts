@@ -43,6 +43,12 @@ export class Admission {
     this.#settle(errors[code].source === "upstream" ? FAILED : DROPPED)
   }
 
+  /** Its answer has come to its end, with `grpcStatus`, −1 = none; and nothing is under way for it any more. */
+  ended(grpcStatus: number): void {
+    if (grpcStatus > 0 && outcomeOf(200, grpcStatus) === FAILED) this.cutShort()
+    this.end()
+  }
+
   /** Its answer was cut short. */
   cutShort(): void {
     this.#outcome = FAILED

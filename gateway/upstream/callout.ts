@@ -63,6 +63,8 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #starting = false
   #ended = false
   #status = 0
+  /** It was answered, so far well. */
+  #well = false
   #headers: readonly string[] = []
   readonly #body = new BodyBuffer()
 
@@ -141,6 +143,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     const { name, balancer } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
     else endpoint.failed(code, 0)
+    endpoint.untold(this)
     if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -155,7 +158,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onInformational(): void {}
 
   onResponseHead(head: ResponseHead): boolean {
-    this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    this.#well = this.#endpoint?.answered(head.status, -1, this.#owner.wheel.refresh() - this.#sentAt, 0) === true
     this.#admission.answered(head.status, -1)
     if (head.body === "length" && head.contentLength > MAX_RESPONSE) {
       this.#tooLarge()
@@ -178,6 +181,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onResponseFlush(): void {}
 
   onResponseComplete(): void {
+    if (this.#well) this.#endpoint?.ended(-1)
     this.#leaveEndpoint()
   }
 
@@ -194,7 +198,12 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
     const endpoint = this.#endpoint as Endpoint
-    if (code !== "upstreamClosed" || !unanswered || !this.#reused) endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
+    if (this.#status !== 0) {
+      if (this.#well) endpoint.cutShort(code)
+    } else if (code !== "upstreamClosed" || !unanswered || !this.#reused) {
+      endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
+    }
+    endpoint.untold(this)
     this.#leaveEndpoint()
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.

@@ -3,13 +3,13 @@
 
 import type { ServiceConfig } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
-import { EJECTION_WORDS } from "../resilience/ejection.ts"
+import { EJECTION_WORDS, leave } from "../resilience/ejection.ts"
 
 /** Words of a record: those of its ejection, of a service the number of ejected endpoints; and one for its health. */
 const RECORD = 8
 /** 1: probes find it unwell; of a service: all of its endpoints, so that any will have to do. */
 const UNWELL = EJECTION_WORDS
-/** Doubles of a record in a worker's column, which only that worker writes. They only grow: one that replaces it goes on. */
+/** Doubles of a record in a worker's column, which only that worker writes. One that replaces it goes on. */
 const COLUMN = 4
 /** Requests that ended, those of them that went well, ms until the answers there were, and how many. */
 export const REQUESTS = 0
@@ -87,6 +87,8 @@ export class EndpointTable {
   /** By service, then by address; "" = the service itself. */
   readonly #records = new Map<string, Map<string, number>>()
   readonly #free: number[] = []
+  /** What workers had counted of records when they became free. */
+  readonly #counted = new Map<number, readonly number[]>()
   #next = 0
 
   constructor(workers: number) {
@@ -154,8 +156,11 @@ export class EndpointTable {
   #release(own: Map<string, number>, address: string, record: number): void {
     own.delete(address)
     const { words, at } = this.#memory.words(record) as RecordWords
+    const service = address === "" ? null : this.#memory.words(own.get("") ?? NONE)
+    if (service !== null) leave(words, at, service.words, service.at)
     for (let i = 0; i < RECORD; i++) Atomics.store(words, at + i, 0)
     this.#free.push(record)
+    this.#counted.set(record, this.#sum(record))
   }
 
   /** Of an endpoint; `address` "": of the service. Null: it has none. */
@@ -177,10 +182,16 @@ export class EndpointTable {
     }
   }
 
-  /** What all workers counted of an endpoint, in the order of a column; null: it has no record. */
+  /** What all workers counted of an endpoint since it is known, in the order of a column; null: it has no record. */
   counts(service: string, address: string): number[] | null {
     const record = this.#records.get(service)?.get(address)
     if (record === undefined) return null
+    const before = this.#counted.get(record)
+    const counts = this.#sum(record)
+    return before === undefined ? counts : counts.map((count, i) => count - before[i])
+  }
+
+  #sum(record: number): number[] {
     const counts = Array.from({ length: COLUMN }, () => 0)
     for (let worker = 0; worker < this.#workers; worker++) {
       const { column, at } = this.#memory.column(record, worker)

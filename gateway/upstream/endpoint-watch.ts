@@ -2,6 +2,7 @@
 // It carries no traffic.
 
 import type { Config } from "../config/model.ts"
+import { formatAddress } from "../config/units.ts"
 import type { EjectionReason, EjectionState } from "../resilience/ejection.ts"
 import type { EndpointInstruments } from "../telemetry/endpoint-instruments.ts"
 import type { Logger } from "../telemetry/log.ts"
@@ -45,6 +46,8 @@ export class EndpointWatch {
   readonly #sweep: OutlierSweep
   /** Endpoints that metrics show as ejected, by service. */
   readonly #shown = new Map<string, Set<string>>()
+  /** Addresses of the configuration in force, by service. */
+  #endpoints = new Map<string, Set<string>>()
 
   constructor({ workers, random, logger, instruments }: EndpointWatchOptions) {
     this.#logger = logger
@@ -73,6 +76,23 @@ export class EndpointWatch {
     this.#health.use(config, materials)
     this.#sweep.use(config)
     for (const [service, endpoints] of this.#shown) for (const endpoint of endpoints) this.#showNow(service, endpoint)
+    this.#forgetGone(config)
+  }
+
+  // Where addresses come and go all the time, metrics would have more of them with every day.
+  #forgetGone({ services }: Config): void {
+    const before = this.#endpoints
+    this.#endpoints = new Map()
+    for (const [name, { endpoints }] of Object.entries(services))
+      this.#endpoints.set(name, new Set(endpoints.map(({ address }) => formatAddress(address))))
+    for (const [service, addresses] of before) {
+      const now = this.#endpoints.get(service)
+      for (const address of addresses) {
+        if (now?.has(address) !== true) this.#instruments.gone(service, address)
+        else if (this.#health.healthy(service, address) === null) this.#instruments.notProbed(service, address)
+      }
+      if (this.#shown.get(service)?.size === 0) this.#shown.delete(service)
+    }
   }
 
   /** A worker ejected an endpoint, or brought it back. */
@@ -119,6 +139,8 @@ export class EndpointWatch {
 
   #show(service: string, endpoint: string, ejected: boolean): void {
     const shown = this.#shown.get(service)
+    // A worker may tell of one that has gone meanwhile.
+    if (ejected && this.#endpoints.get(service)?.has(endpoint) !== true) return
     if (shown?.has(endpoint) === true) {
       if (ejected) return
       shown.delete(endpoint)

@@ -104,6 +104,7 @@ export class Endpoint implements PoolOwner {
 
   /** What a snapshot in force says of it. */
   show({ health, outlier }: EndpointViews): void {
+    if (this.outlier !== null) outlier?.takeOver(this.outlier)
     this.health = health
     this.outlier = outlier
   }
@@ -117,15 +118,19 @@ export class Endpoint implements PoolOwner {
     return this.#settings.connectTimeout
   }
 
-  /** A connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the next two. */
-  begins(): boolean {
+  /**
+   * `whose` connection beside the pool is to be made: counts it, or says that there are as many as may be. Followed by one of the
+   * next two, or by {@link ends} alone.
+   */
+  begins(whose: object): boolean {
     if (this.connections >= this.#settings.maxConnections || !this.admitConnection()) return false
     if (!this.#limits.admitConnection(null)) {
       this.releaseConnection()
       return false
     }
     this.#beside++
-    this.outlier?.begins()
+    this.active++
+    this.outlier?.begins(whose)
     this.#counters.connects(1)
     this.#counters.active(1)
     return true
@@ -148,6 +153,7 @@ export class Endpoint implements PoolOwner {
   /** A connection beside the pool has ended. */
   ends(): void {
     this.#beside--
+    this.active--
     this.#counters.active(-1)
     this.releaseConnection()
     this.#limits.releaseConnection()
@@ -187,17 +193,32 @@ export class Endpoint implements PoolOwner {
 
   /**
    * An attempt was answered, `latency` ms after its request had left. `grpcStatus`: −1 = none, or not known yet. `spare`: ms
-   * it asks to be left alone, 0 = it doesn't.
+   * it asks to be left alone, 0 = it doesn't. True: the answer is good so far, and its end is to be told by {@link ended} or
+   * {@link cutShort}, unless it is given up.
    */
-  answered(status: number, grpcStatus: number, latency: number, spare: number): void {
-    this.outlier?.answered(status, grpcStatus, latency)
-    if (this.latency === null) return
-    if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
-      this.latency.penalize(latency, spare, this.#wheel.now)
-    else this.latency.observe(latency, this.#wheel.now)
+  answered(status: number, grpcStatus: number, latency: number, spare: number): boolean {
+    if (this.latency !== null) {
+      if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
+        this.latency.penalize(latency, spare, this.#wheel.now)
+      else this.latency.observe(latency, this.#wheel.now)
+    }
+    return this.outlier === null ? status < 500 : this.outlier.answered(status, grpcStatus, latency)
   }
 
-  /** An attempt ended without an answer, or its answer was cut short, `latency` ms after its request had left; 0 = it never did. */
+  /** An answer that was good so far has come to its end. `grpcStatus`: of its trailers; −1 = none. */
+  ended(grpcStatus: number): void {
+    this.outlier?.ended(grpcStatus)
+    if (this.latency !== null && (grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE))
+      this.latency.penalize(0, 0, this.#wheel.now)
+  }
+
+  /** An answer that was good so far was cut short. */
+  cutShort(code: ErrorCode): void {
+    this.outlier?.cutShort(code)
+    if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(0, 0, this.#wheel.now)
+  }
+
+  /** An attempt ended without an answer, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
     if (this.latency === null || ENDED.has(code)) return
@@ -212,13 +233,18 @@ export class Endpoint implements PoolOwner {
     this.latency?.atLeast(latency, this.#wheel.now)
   }
 
+  /** `whose` attempt is over without its request having been looked at; harmless when it has been told of already. */
+  untold(whose: object): void {
+    this.outlier?.untold(whose)
+  }
+
   onConnect(failed: boolean): void {
     this.#avoidUntil = failed ? this.#wheel.now + AVOID : 0
   }
 
   /** Hands a connection to `waiter`, at once when one is free. `fresh`: not one of HTTP/1.1 that was used before. */
   acquire(waiter: ConnectionWaiter, fresh: boolean): void {
-    this.outlier?.begins()
+    this.outlier?.begins(waiter)
     const only = this.#http1 === null ? this.#http2 : this.#http2 === null ? this.#http1 : null
     const pool = only ?? (waiter.needsHttp2() ? this.#http2 : this.#http1)
     pool?.acquire(waiter, fresh)

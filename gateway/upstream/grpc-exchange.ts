@@ -65,6 +65,8 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   /** When its head left, on the wheel's clock; 0 = it hasn't. */
   #sentAt = 0
   #answered = false
+  /** By whom it was answered, so far well. */
+  #well: Endpoint | null = null
   readonly #admission: Admission
   #starting = false
   #ended = false
@@ -152,6 +154,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     const { name, balancer } = this.#service
     if (code === "overflow") this.#owner.count(name, "overflows")
     else endpoint.failed(code, 0)
+    endpoint.untold(this)
     if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       this.#tried.push(endpoint)
@@ -220,7 +223,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     const { fields } = head
     this.#answered = true
     const status = fields.has("grpc-status") ? statusOf(fields) : -1
-    this.#endpoint?.answered(head.status, status, this.#owner.wheel.refresh() - this.#sentAt, 0)
+    if (this.#endpoint?.answered(head.status, status, this.#owner.wheel.refresh() - this.#sentAt, 0) === true) this.#well = this.#endpoint
     this.#admission.answered(head.status, status)
     if (this.#kept !== null) {
       this.#release(this.#kept.length + MESSAGE_COST)
@@ -295,13 +298,15 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onResponseEnd(trailers: Fields | null): void {
     if (this.#ended) return
+    const status = trailers === null ? NO_STATUS : statusOf(trailers)
+    this.#well?.ended(status === NO_STATUS ? -1 : status)
     if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (trailers !== null) {
       const metadata = trailers.entries()
       this.#owner.guard(() => this.#handler.onGrpcTrailers(metadata))
     }
-    const status = trailers === null ? NO_STATUS : statusOf(trailers)
     if (status === NO_STATUS) return this.#giveUp(UNKNOWN, "no status came")
+    this.#admission.ended(status)
     if (status === 0 && !this.#reader.atBoundary) return this.#giveUp(INTERNAL, "message cut short")
     this.#giveUp(status, decodeGrpcMessage(trailers?.get("grpc-message") ?? ""))
   }
@@ -310,7 +315,9 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
 
   onUpstreamFailed(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
-    endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
+    if (!this.#answered) endpoint.failed(code, this.#owner.wheel.refresh() - this.#sentAt)
+    else if (this.#well !== null) endpoint.cutShort(code)
+    endpoint.untold(this)
     this.#leaveEndpoint()
     if (this.#status !== -1) return this.#giveUp(this.#status, this.#text)
     if (errors[code].retryable === "yes" && this.#unary && !this.#retried) return this.#sendAgain(endpoint)

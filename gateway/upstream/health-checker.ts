@@ -70,6 +70,8 @@ export class HealthChecker {
         const health = new EndpointHealth(check)
         // What its probes have shown before holds until they show something else.
         if (known !== undefined) health.healthy = known.health.healthy
+        // A record that stayed because its endpoint may be ejected knows nothing of when it wasn't probed.
+        this.#table.setUnwell(service, address, !health.healthy)
         const watched = { settings, service, weight: endpoint.weight, probe, health, check, timer: null }
         own.set(address, watched)
         this.#options.onHealth(service, probe.address, health.healthy, false, "")

@@ -52,6 +52,8 @@ export class OutlierObserver {
   /** What this worker's probe is to be told with; 0 = none is under way. */
   #claim = 0
   #claimedAt = 0
+  /** Whose request it is. */
+  #prober: object | null = null
 
   /** `column`: this worker's, whose counts of the endpoint begin at `at`. */
   constructor(settings: ObserverSettings, ejection: Ejection, column: Float64Array, at: number, clock: () => number) {
@@ -67,27 +69,72 @@ export class OutlierObserver {
     return this.#ejection.out
   }
 
-  /** A request is about to go there: the first after an ejection is the one that shows whether it was long enough. */
-  begins(): void {
+  /** Goes on for the one before it, of another configuration: its probe may be under way. */
+  takeOver(before: OutlierObserver): void {
+    this.#claim = before.#claim
+    this.#claimedAt = before.#claimedAt
+    this.#prober = before.#prober
+    this.#ejection.takeOver(before.#ejection)
+  }
+
+  /** `whose` request is about to go there: the first after an ejection is the one that shows whether it was long enough. */
+  begins(whose: object): void {
     const claim = this.#ejection.claim()
     if (claim === 0) return
     this.#claim = claim
     this.#claimedAt = this.#clock()
+    this.#prober = whose
   }
 
-  /** A response's head has come. `grpcStatus` -1: not known; `latency`: ms. */
-  answered(status: number, grpcStatus: number, latency: number): void {
+  /**
+   * `whose` request is over, and never came as far as the endpoint, or not to be looked at. If it was the probe, another may be that at
+   * once. Not for requests that are given up while they are under way: were the next one the probe, an endpoint that hangs
+   * would have one after the other.
+   */
+  untold(whose: object): void {
+    if (this.#prober !== whose) return
+    this.#prober = null
+    if (this.#claim === 0) return
+    this.#claim = 0
+    this.#ejection.unclaim()
+  }
+
+  /** A response's head has come. `grpcStatus` -1: not known; `latency`: ms. True: it is good so far, and its end is to be told as well. */
+  answered(status: number, grpcStatus: number, latency: number): boolean {
     const column = this.#column
     const at = this.#at
     column[at + LATENCY] += latency
     column[at + ANSWERS]++
-    if (status >= 500) return this.#failed(status === 502 || status === 503 || status === 504, false, latency)
-    if (grpcStatus > 0 || status === 429) {
-      if (grpcStatus === UNAVAILABLE) return this.#failed(true, false, latency)
-      if (grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS) return this.#failed(false, false, latency)
-      if (this.#settings.count429 && (status === 429 || grpcStatus === RESOURCE_EXHAUSTED)) return this.#failed(false, false, latency)
+    if (status >= 500) this.#failed(status === 502 || status === 503 || status === 504, false, latency)
+    else if (grpcStatus > 0 && this.#isFailure(grpcStatus)) this.#failed(grpcStatus === UNAVAILABLE, false, latency)
+    else if (status === 429 && this.#settings.count429) this.#failed(false, false, latency)
+    else {
+      this.#succeeded(latency)
+      return true
     }
-    this.#succeeded(latency)
+    return false
+  }
+
+  #isFailure(grpcStatus: number): boolean {
+    if (grpcStatus === RESOURCE_EXHAUSTED) return this.#settings.count429
+    return grpcStatus === UNAVAILABLE || grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS
+  }
+
+  /** A response that was good so far has come to its end, with `grpcStatus`; -1: none. */
+  ended(grpcStatus: number): void {
+    if (grpcStatus > 0 && this.#isFailure(grpcStatus)) this.#failedLate(grpcStatus === UNAVAILABLE, false)
+    else this.#ejection.completed()
+  }
+
+  /** A response that was good so far will never come to its end. */
+  cutShort(code: ErrorCode): void {
+    if (FAILURES.has(code)) this.#failedLate(true, true)
+  }
+
+  // Its head was counted as a success, and may have brought the endpoint back.
+  #failedLate(gateway: boolean, local: boolean): void {
+    this.#column[this.#at + SUCCESSES]--
+    this.#eject(this.#ejection.failed(gateway, local, true))
   }
 
   #succeeded(latency: number): void {
@@ -108,7 +155,7 @@ export class OutlierObserver {
     this.#succeeded(0)
   }
 
-  /** There was no response, or not the whole of it. `latency`: ms since the request began. */
+  /** There was no response. `latency`: ms since the request began. */
   failed(code: ErrorCode, latency: number): void {
     if (!FAILURES.has(code) || (code === "responseTimeout" && latency < FAIR_TIME)) return
     this.#failed(true, true, latency)
@@ -117,7 +164,10 @@ export class OutlierObserver {
   #failed(gateway: boolean, local: boolean, latency: number): void {
     this.#column[this.#at + REQUESTS]++
     if (this.#claim !== 0 && this.#probed(false, latency)) return
-    const reason = this.#ejection.failed(gateway, local)
+    this.#eject(this.#ejection.failed(gateway, local))
+  }
+
+  #eject(reason: EjectionReason | null): void {
     if (reason === null) return
     const ms = this.#ejection.eject(reason)
     if (ms > 0) this.#settings.listener.onEjected(this.#settings.service, this.#settings.endpoint, reason, ms)
@@ -128,6 +178,7 @@ export class OutlierObserver {
     if (((this.#clock() - this.#claimedAt) | 0) + CLOCK_SLACK < latency) return false
     const claim = this.#claim
     this.#claim = 0
+    this.#prober = null
     const { service, endpoint, listener } = this.#settings
     if (well) {
       if (this.#ejection.probeSucceeded(claim)) listener.onReadmitted(service, endpoint)

@@ -75,7 +75,7 @@ export class OutlierSweep {
       const { successRate, failurePercentage, latency, interval } = detection
       const compares = [successRate, failurePercentage, latency].some((limits) => limits !== null && limits.minEndpoints <= own.size)
       const due = known !== undefined && known.detection.interval === interval ? known.due : now + interval
-      this.#services.set(name, { name, detection, of, endpoints: own, compares, said: 0, due })
+      this.#services.set(name, { name, detection, of, endpoints: own, compares, said: known?.said ?? 0, due })
     }
     this.#arm(now)
   }

@@ -1,3 +1,4 @@
+import { posix } from "node:path"
 import { describe, expect, test } from "vitest"
 import { readRepositoryFile, repositoryFiles } from "./repository.ts"
 
@@ -18,11 +19,55 @@ function exists(path: string, folder: string): boolean {
   )
 }
 
+/** Links of a Markdown text to places in the repository. */
+function links(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "")
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]).filter((link) => !/^[a-z]+:/.test(link))
+}
+
+/** Anchors of a document's headings, as GitHub makes them. */
+function anchors(document: string): string[] {
+  const prose = readRepositoryFile(document).replace(/^```[\s\S]*?^```/gm, "")
+  return [...prose.matchAll(/^#{1,6} (.+)$/gm)].map((match) =>
+    match[1]
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .trim()
+      .replaceAll(" ", "-"),
+  )
+}
+
+/** Whether a link in `document` leads to a file or folder, and to a heading of it if it names one. */
+function leads(link: string, document: string): boolean {
+  const [path, anchor] = link.split("#")
+  const target = path === "" ? document : posix.join(posix.dirname(document), path).replace(/\/$/, "")
+  if (!files.some((file) => file === target || file.startsWith(`${target}/`))) return false
+  return anchor === undefined || (target.endsWith(".md") && anchors(target).includes(anchor))
+}
+
 describe("documents", () => {
-  test("gateway/README.md names paths that exist", () => {
-    const named = namedPaths(readRepositoryFile("gateway/README.md"))
+  test.each(["gateway/README.md", "gateway/TRAFFIC.md"])("%s names paths that exist", (document) => {
+    const named = namedPaths(readRepositoryFile(document))
     expect(named.length).toBeGreaterThan(10)
     expect(named.filter((path) => !exists(path, "gateway"))).toEqual([])
+  })
+
+  test("links lead to files and headings that exist", () => {
+    const documents = files.filter((path) => path.endsWith(".md"))
+    const broken = documents.flatMap((document) =>
+      links(readRepositoryFile(document))
+        .filter((link) => !leads(link, document))
+        .map((link) => `${document}: ${link}`),
+    )
+    expect(broken).toEqual([])
+    expect([leads("#life-of-a-request", "gateway/README.md"), leads("TRAFFIC.md#limits", "gateway/README.md")]).toEqual([true, true])
+    expect([leads("#no-such-heading", "gateway/README.md"), leads("../TRAFFIC.md", "gateway/README.md")]).toEqual([false, false])
+  })
+
+  test.each(["README.md", "gateway/README.md", "gateway/TRAFFIC.md"])("%s names metrics that exist", (document) => {
+    const sources = files.filter((path) => /^gateway\/.*\.ts$/.test(path)).map(readRepositoryFile)
+    const named = [...new Set(readRepositoryFile(document).match(/\bsluice_[a-z0-9_]+[a-z0-9]\b/g))]
+    expect(named.filter((name) => !sources.some((source) => source.includes(name)))).toEqual([])
   })
 
   test("a path that does not exist is noticed", () => {

@@ -80,7 +80,7 @@ const built = services.build(config.services, {}, { records: table.assign(config
 services.retire(built.endpoints)
 for (const endpoint of built.endpoints.values()) {
   endpoint.acquire = (waiter) => {
-    endpoint.outlier?.begins()
+    endpoint.outlier?.begins(waiter)
     waiter.onConnection(connection)
   }
 }

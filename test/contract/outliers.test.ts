@@ -4,10 +4,16 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { ServiceStatus } from "../../gateway/admin/status.ts"
 import { until } from "../support/deadline.ts"
 import { Gateway, type LogLine } from "../support/gateway.ts"
+import { frame } from "../support/grpc-messages.ts"
+import { H2Client } from "../support/h2-client.ts"
+import { H2Origin } from "../support/h2-origin.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
 import { freePort } from "../support/ports.ts"
 import { get, RawClient } from "../support/raw-client.ts"
+
+/** Half an answer. */
+const CUT = -1
 
 /** An origin that answers each path as the test says; 200 if it doesn't. */
 class Moody {
@@ -36,7 +42,10 @@ class Moody {
         const status = moody.statuses.get(request.target) ?? 200
         if (status !== 200) moody.failures++
         if (status === 0) connection.reset()
-        else connection.reply(status, name)
+        else if (status === CUT) {
+          connection.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+          connection.socket.destroy()
+        } else connection.reply(status, name)
       },
       { onTunnel: (_, connection) => connection.socket.destroy() },
     )
@@ -63,6 +72,9 @@ let b: Moody
 let c: Moody
 /** Nobody listens there. */
 let dead: string
+/** They answer calls with a message each, and the status in their trailers. */
+let willing: H2Origin
+let unable: H2Origin
 let gateway: Gateway
 
 function config(long: unknown = {}): object {
@@ -94,6 +106,13 @@ function config(long: unknown = {}): object {
       gone: { endpoints: [a.address, dead], loadBalancing, outlierDetection: { consecutiveLocalFailures: 1, baseEjectionTime: "60s" } },
       tunnel: { endpoints, loadBalancing, outlierDetection: { consecutiveLocalFailures: 1 } },
       brief: { endpoints, loadBalancing, outlierDetection: { consecutiveLocalFailures: 1 } },
+      cut: { endpoints, loadBalancing, outlierDetection: { ...minute, consecutiveLocalFailures: 3 } },
+      calls: {
+        endpoints: [willing.address, unable.address],
+        protocol: "h2",
+        loadBalancing,
+        outlierDetection: { ...minute, consecutiveGatewayErrors: 3 },
+      },
       connections: {
         endpoints: [a.address, dead],
         loadBalancing,
@@ -106,7 +125,7 @@ function config(long: unknown = {}): object {
         healthCheck: { path: "/healthz", interval: "50ms", timeout: "50ms", unhealthy: 1, healthy: 1 },
       },
     },
-    routes: ["long", "short", "pair", "single", "rated", "gone", "tunnel", "brief", "probed"].map((name) => ({
+    routes: ["long", "short", "pair", "single", "rated", "gone", "tunnel", "brief", "probed", "cut", "calls"].map((name) => ({
       name,
       match: { path: `/${name}` },
       backends: name,
@@ -116,14 +135,23 @@ function config(long: unknown = {}): object {
 
 beforeAll(async () => {
   ;[a, b, c] = await Promise.all([Moody.start("a"), Moody.start("b"), Moody.start("c")])
+  ;[willing, unable] = await Promise.all(["0", "14"].map((status) => calls(status)))
   dead = `127.0.0.1:${await freePort()}`
   gateway = await Gateway.start({ config: config() })
 })
 
 afterAll(async () => {
   await gateway.kill()
-  await Promise.all([a.stop(), b.stop(), c.stop()])
+  await Promise.all([a, b, c, willing, unable].map((origin) => origin.stop()))
 })
+
+function calls(status: string): Promise<H2Origin> {
+  return H2Origin.start((arrival) => {
+    arrival.head(200, [["content-type", "application/grpc"]])
+    arrival.data(frame("one"))
+    arrival.trailers([["grpc-status", status]])
+  })
+}
 
 /** Requests one after the other, each on a connection of its own and so in any worker, until `enough` says so. */
 async function ask(path: string, enough: (asked: number) => boolean): Promise<string[]> {
@@ -271,6 +299,30 @@ describe("an endpoint that gives no answer", () => {
     }
     await until(async () => (await ejected("connections", dead)) === 1, "its ejection")
     expect((await status("connections")).endpoints[1].ejected?.reason).toBe("localFailures")
+  })
+})
+
+describe("an endpoint whose answers begin well", () => {
+  test("and are all cut short is ejected", async () => {
+    const before = c.count("/cut")
+    const already = await ejected("cut", c.address)
+    c.statuses.set("/cut", CUT)
+    for (let i = 0; i < 30; i++) await get(gateway.port("edge"), "/cut").catch(() => {})
+    expect(c.count("/cut") - before).toBe(already === 1 ? 0 : 3)
+    expect((await status("cut")).endpoints[2]).toMatchObject({ ejected: { reason: "localFailures" } })
+  })
+
+  test("and whose calls end with UNAVAILABLE is ejected", async () => {
+    const client = await H2Client.connect(gateway.port("edge"))
+    const statuses: (string | undefined)[] = []
+    for (let i = 0; i < 12; i++) {
+      const { trailers } = await client.ask({ path: "/calls", body: frame("ask"), fields: [["content-type", "application/grpc"]] })
+      statuses.push(trailers.find(([name]) => name === "grpc-status")?.[1])
+    }
+    client.destroy()
+    const { endpoints } = await status("calls")
+    expect(endpoints[1]).toMatchObject({ ejected: { reason: "gatewayErrors" }, requests: 3, successes: 0 })
+    expect(new Set(statuses.slice(6))).toEqual(new Set(["0"]))
   })
 })
 

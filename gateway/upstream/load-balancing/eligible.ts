@@ -26,9 +26,17 @@ export function triedBefore(endpoints: readonly Endpoint[], tried: readonly Endp
   return best
 }
 
-/** For when nothing else is left: one that is well, or at least wasn't tried, else the first. Null when there is none at all. */
+/**
+ * For when nothing else is left, since all that are well are full or can't be reached: the one of them with least under way, and of
+ * those that can be reached if there is one; or one that at least wasn't tried, else the first. Null when there is none at all.
+ */
 export function anyOf(endpoints: readonly Endpoint[], tried: readonly Endpoint[] | null): Endpoint | null {
-  for (const endpoint of endpoints) if (isAvailable(endpoint) && tried?.includes(endpoint) !== true) return endpoint
+  let best: Endpoint | null = null
+  for (const endpoint of endpoints) {
+    if (!isAvailable(endpoint) || tried?.includes(endpoint) === true) continue
+    if (best === null || (best.suspect === endpoint.suspect ? endpoint.active < best.active : best.suspect)) best = endpoint
+  }
+  if (best !== null) return best
   if (tried !== null) for (const endpoint of endpoints) if (!tried.includes(endpoint)) return endpoint
   return endpoints.length > 0 ? endpoints[0] : null
 }

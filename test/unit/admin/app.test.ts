@@ -46,6 +46,7 @@ const service: ServiceStatus = {
   name: "api",
   taking: 1,
   usable: 0,
+  underWay: { requests: 0, connections: 0 },
   endpoints: [
     {
       address: "10.0.0.1:80",

@@ -5,6 +5,7 @@ import type { EndpointState } from "../../../gateway/upstream/endpoint-watch.ts"
 import { config } from "./support/config.ts"
 
 const counts = { times: 2, consecutive5xx: 4, consecutiveGatewayErrors: 3, consecutiveLocalFailures: 1 }
+const used = (service: string, figure: string): number => (service === "token" ? (figure === "requests" ? 5 : 2) : 0)
 const ejection = (left: number | null): EjectionState => ({ left, reason: "5xx", ...counts })
 const states: Readonly<Record<string, EndpointState>> = {
   "127.0.0.1:1": { healthy: true, ejection: ejection(null), requests: 5, successes: 4 },
@@ -23,8 +24,8 @@ test("services are told with what is known of each endpoint", () => {
   const endpoints = hosts.map(([host, port]) => ({ address: { host, port }, weight: port === 4 ? 0 : 1 }))
   const services = { token: { ...config.services.token, endpoints } }
   const before = Date.now()
-  const [status] = serviceStatus({ ...config, services }, (_, address) => states[address])
-  expect(status).toMatchObject({ name: "token", taking: 3, usable: 1 })
+  const [status] = serviceStatus({ ...config, services }, (_, address) => states[address], used)
+  expect(status).toMatchObject({ name: "token", taking: 3, usable: 1, underWay: { requests: 5, connections: 2 } })
   expect(status.endpoints[0]).toEqual({
     address: "127.0.0.1:1",
     weight: 1,
@@ -42,5 +43,5 @@ test("services are told with what is known of each endpoint", () => {
 })
 
 test("there are none before the first configuration", () => {
-  expect(serviceStatus(null, () => states["127.0.0.1:4"])).toEqual([])
+  expect(serviceStatus(null, () => states["127.0.0.1:4"], used)).toEqual([])
 })

@@ -69,7 +69,10 @@ class Shadow {
       },
       acquire: (waiter: ConnectionWaiter) => this.waiters.push(waiter),
       abandon: () => this.told.push("abandoned"),
-      answered: (status: number) => this.told.push(`answered ${status}`),
+      answered: (status: number) => this.told.push(`answered ${status}`) > 0,
+      ended() {},
+      cutShort: (code: string) => this.told.push(`cut short ${code}`),
+      untold() {},
       failed: (code: string) => this.told.push(code),
     }
     this.endpoint = endpoint as unknown as Endpoint

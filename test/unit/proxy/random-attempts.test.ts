@@ -108,7 +108,10 @@ class Play {
         this.active--
         if (this.active < 0) throw new Error("left twice")
       },
-      answered() {},
+      answered: () => true,
+      ended() {},
+      cutShort() {},
+      untold() {},
       failed() {},
       outpaced() {},
       acquire: (waiter: ConnectionWaiter) => {

@@ -60,7 +60,10 @@ function begin(filters: readonly HttpFilter[] = []): void {
     abandon() {},
     begin: () => true,
     end() {},
-    answered() {},
+    answered: () => true,
+    ended() {},
+    cutShort() {},
+    untold() {},
     failed() {},
   }
   const none = { empty: true }

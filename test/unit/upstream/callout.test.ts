@@ -30,7 +30,10 @@ function run(method: string, code: ErrorCode): [number, string | null] {
     acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
     begin: () => true,
     end() {},
-    answered() {},
+    answered: () => true,
+    ended() {},
+    cutShort() {},
+    untold() {},
     failed() {},
   }
   const service = {

@@ -7,6 +7,7 @@ import {
   EndpointMemory,
   type EndpointRecords,
   EndpointTable,
+  REQUESTS,
   type RecordWords,
 } from "../../../gateway/upstream/endpoint-table.ts"
 
@@ -73,6 +74,31 @@ describe("the table of endpoints", () => {
     const { a, c } = next.services
     expect(new Set([...c.endpoints, c.service, ...a.endpoints, a.service]).size).toBe(5)
     expect(Math.max(...c.endpoints, c.service)).toBe(4)
+  })
+
+  test("starts the counts of a record that was another's before at nothing", () => {
+    const table = new EndpointTable(1)
+    const before = table.assign(configOf({ a: pair }))
+    const { column, at } = new EndpointMemory(before).column(before.services.a.endpoints[0], 0)
+    column[at + REQUESTS] = 7
+    table.keepOnly(configOf({ a: ["[::1]:2"] }))
+    const after = table.assign(configOf({ a: ["[::1]:2", "127.0.0.1:3"] }))
+    expect(after.services.a.endpoints[1]).toBe(before.services.a.endpoints[0])
+    expect(table.counts("a", "127.0.0.1:3")).toEqual([0, 0, 0, 0])
+    column[at + REQUESTS]++
+    expect(table.counts("a", "127.0.0.1:3")).toEqual([1, 0, 0, 0])
+  })
+
+  test("has no more records after many changes than are in use at a time", () => {
+    const table = new EndpointTable(1)
+    const services = configOf({ a: pair })
+    for (let i = 0; i < 10_000; i++) {
+      const endpoints = pair.map((_, n) => ({ ...services.a.endpoints[n], address: { host: "10.0.0.1", port: 1 + 2 * i + n } }))
+      const changed = { a: { ...services.a, endpoints } }
+      const { segments } = table.assign(changed)
+      expect(segments).toHaveLength(1)
+      table.keepOnly(changed)
+    }
   })
 
   test("sums up what the workers count, each in its own column", () => {

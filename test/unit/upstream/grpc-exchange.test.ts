@@ -29,7 +29,10 @@ class Play implements UpstreamStream {
     end(): void {
       this.active--
     },
-    answered() {},
+    answered: () => true,
+    ended() {},
+    cutShort() {},
+    untold() {},
     failed() {},
   }))
   readonly waiters: ConnectionWaiter[] = []

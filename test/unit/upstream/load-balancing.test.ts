@@ -73,6 +73,14 @@ describe.each(policies)("%s", (policy) => {
     for (const pick of times(20, () => policyOf.next([endpoints[0]]))) expect(pick?.name).toBe("c")
   })
 
+  test("has those wait at the least busy that find all full", () => {
+    const endpoints = fakes(1, 5, 1)
+    for (const [i, endpoint] of endpoints.entries()) Object.assign(endpoint, { full: true, active: [5, 2, 4][i] })
+    expect(balancer(policy, endpoints).next()?.name).toBe("b")
+    endpoints[1].suspect = true
+    expect(balancer(policy, endpoints).next()?.name).toBe("c")
+  })
+
   test("goes back to those that are well rather than on to one that isn't", () => {
     const endpoints = fakes(1, 5, 1)
     const [a, b, c] = endpoints

@@ -19,6 +19,8 @@ class Bench {
   readonly told: string[] = []
   readonly columns = [new Float64Array(4), new Float64Array(4)] as const
   readonly #words = new Int32Array(EJECTION_WORDS + 1)
+  /** Another one, of that worker. */
+  readonly observer: (worker: 0 | 1) => OutlierObserver
   readonly a: OutlierObserver
   readonly b: OutlierObserver
 
@@ -29,12 +31,12 @@ class Bench {
         this.told.push(`${service} ${endpoint} ${reason} ${ms}`),
       onReadmitted: (service: string, endpoint: string) => this.told.push(`${service} ${endpoint} back`),
     }
-    const worker = (column: Float64Array): OutlierObserver => {
+    this.observer = (worker) => {
       const ejection = new Ejection(this.#words, 1, this.#words, 0, limits, clock, () => 0)
-      return new OutlierObserver({ service: "api", endpoint: "e:1", count429, listener }, ejection, column, 0, clock)
+      return new OutlierObserver({ service: "api", endpoint: "e:1", count429, listener }, ejection, this.columns[worker], 0, clock)
     }
-    this.a = worker(this.columns[0])
-    this.b = worker(this.columns[1])
+    this.a = this.observer(0)
+    this.b = this.observer(1)
   }
 }
 
@@ -83,6 +85,46 @@ describe("answers", () => {
   })
 })
 
+describe("answers that begin well", () => {
+  test.each([
+    ["are cut short", (observer: OutlierObserver): void => observer.cutShort("upstreamTruncated"), 1, "localFailures"],
+    ["end with UNAVAILABLE", (observer: OutlierObserver): void => observer.ended(14), 2, "gatewayErrors"],
+    ["end with INTERNAL", (observer: OutlierObserver): void => observer.ended(13), 3, "5xx"],
+    ["end with NOT_FOUND", (observer: OutlierObserver): void => observer.ended(5), 9, ""],
+    ["end with RESOURCE_EXHAUSTED", (observer: OutlierObserver): void => observer.ended(8), 9, ""],
+    ["end without a status", (observer: OutlierObserver): void => observer.ended(-1), 9, ""],
+  ] as const)("and %s", (_, end, times, reason) => {
+    const bench = new Bench()
+    for (let i = 0; i < times; i++) {
+      expect(bench.told).toEqual([])
+      expect(bench.a.answered(200, -1, 1)).toBe(true)
+      end(bench.a)
+    }
+    expect(bench.told).toEqual(reason === "" ? [] : [`api e:1 ${reason} 1000`])
+    expect([...bench.columns[0]].slice(0, 2)).toEqual([times, reason === "" ? times : 0])
+  })
+
+  test("and end well contradict those that end badly, in any worker; heads don't", () => {
+    const bench = new Bench()
+    for (let i = 0; i < 5; i++) {
+      bench.a.answered(200, -1, 1)
+      bench.a.ended(14)
+      bench.b.answered(200, -1, 1)
+      bench.b.ended(0)
+    }
+    expect(bench.told).toEqual([])
+    bench.a.ended(14)
+    bench.b.answered(200, -1, 1)
+    bench.b.ended(14)
+    expect(bench.told).toEqual(["api e:1 gatewayErrors 1000"])
+  })
+
+  test("and were none of the kind have no end to tell of", () => {
+    const bench = new Bench()
+    expect([bench.a.answered(500, -1, 1), bench.a.answered(200, 14, 1), bench.a.answered(404, -1, 1)]).toEqual([false, false, true])
+  })
+})
+
 describe("failures", () => {
   test.each<[ErrorCode, number, boolean]>([
     ["connectFailure", 0, true],
@@ -119,7 +161,7 @@ describe("the way back", () => {
     expect([bench.a.ejected, bench.b.ejected]).toEqual([true, true])
     bench.now = 1000
     expect([bench.a.ejected, bench.b.ejected]).toEqual([false, false])
-    bench.b.begins()
+    bench.b.begins(bench)
     expect([bench.a.ejected, bench.b.ejected]).toEqual([true, true])
     bench.now = 1500
     bench.b.answered(204, -1, 500)
@@ -130,7 +172,7 @@ describe("the way back", () => {
   test("is cut off by one failure, for longer", () => {
     const bench = ejected()
     bench.now = 1000
-    bench.a.begins()
+    bench.a.begins(bench)
     bench.a.answered(500, -1, 1)
     expect(bench.told).toEqual(["api e:1 probe 2000"])
     expect(bench.a.ejected).toBe(true)
@@ -139,7 +181,7 @@ describe("the way back", () => {
   test("is not opened by answers to requests that had begun before", () => {
     const bench = ejected()
     bench.now = 1000
-    bench.a.begins()
+    bench.a.begins(bench)
     bench.a.answered(200, -1, 900)
     bench.b.answered(200, -1, 1)
     bench.a.failed("upstreamReset", 900)
@@ -151,13 +193,42 @@ describe("the way back", () => {
   test("is open to another request when nothing becomes of the first", () => {
     const bench = ejected()
     bench.now = 1000
-    bench.a.begins()
+    bench.a.begins(bench)
     bench.a.failed("clientGone", 5)
     expect(bench.b.ejected).toBe(true)
     bench.now += PROBE_TIME
     expect(bench.b.ejected).toBe(false)
-    bench.b.begins()
+    bench.b.begins(bench)
     bench.b.connected()
+    expect(bench.told).toEqual(["api e:1 back"])
+  })
+
+  test("is open to another request at once when the first never went there", () => {
+    const bench = ejected()
+    bench.now = 1000
+    const [first, other] = [{}, {}]
+    bench.a.begins(first)
+    bench.a.untold(other)
+    expect(bench.b.ejected).toBe(true)
+    bench.a.untold(first)
+    expect(bench.b.ejected).toBe(false)
+    bench.b.begins(other)
+    bench.a.untold(first)
+    expect(bench.a.ejected).toBe(true)
+    bench.a.failed("connectFailure", 0)
+    expect(bench.told).toEqual([])
+    bench.b.answered(200, -1, 0)
+    expect(bench.told).toEqual(["api e:1 back"])
+  })
+
+  test("goes on when a reload comes between the request and its answer", () => {
+    const bench = ejected()
+    bench.now = 1000
+    const first = {}
+    bench.a.begins(first)
+    const next = bench.observer(0)
+    next.takeOver(bench.a)
+    next.answered(200, -1, 0)
     expect(bench.told).toEqual(["api e:1 back"])
   })
 })

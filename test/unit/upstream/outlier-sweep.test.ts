@@ -54,6 +54,28 @@ afterEach(() => {
 
 const compared = { interval: "1s", failurePercentage: { minEndpoints: 3, minRequests: 10, threshold: "50%" }, maxEjected: "50%" }
 
+test("an ejected endpoint that leaves is no longer counted as ejected, so that another can be", () => {
+  const config = configOf({ ...compared, maxEjected: "10%" })
+  bench = new Bench(config)
+  expect(bench.sweep.ejection("api", addresses[0])?.eject("5xx")).toBeGreaterThan(0)
+  expect(bench.sweep.ejection("api", addresses[1])?.eject("5xx")).toBe(0)
+  bench.use(configOf({ ...compared, maxEjected: "10%" }, addresses.slice(1)))
+  expect(bench.sweep.ejection("api", addresses[1])?.eject("5xx")).toBeGreaterThan(0)
+})
+
+test("a count of ejected endpoints that is too high is put right however often endpoints change", () => {
+  const config = configOf(compared)
+  bench = new Bench(config)
+  const of = bench.table.words("api", "")
+  if (of === null) throw new Error("no record")
+  Atomics.store(of.words, of.at, 2)
+  for (let now = 1000; now <= 3000; now += 1000) {
+    bench.use(config, now - 1)
+    bench.sweep.look(now)
+  }
+  expect(Atomics.load(of.words, of.at)).toBe(0)
+})
+
 describe("once an interval", () => {
   test("endpoints are compared by what all workers counted in it, and the worst are ejected as far as may be", () => {
     const config = configOf({ ...compared, maxEjected: "10%" })
