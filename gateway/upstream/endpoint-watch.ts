@@ -75,6 +75,11 @@ export class EndpointWatch {
     for (const [service, endpoints] of this.#shown) for (const endpoint of endpoints) this.#showNow(service, endpoint)
   }
 
+  /** Another configuration never came into force: what {@link records} gave to it alone is given back. */
+  keepOnly(config: Config): void {
+    this.#table.keepOnly(config.services)
+  }
+
   /** A worker ejected an endpoint, or brought it back. */
   heard({ service, endpoint, reason, ms }: EjectionEvent): void {
     if (reason !== null) this.#onEjected(service, endpoint, reason, ms, "")
