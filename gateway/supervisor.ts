@@ -105,7 +105,7 @@ export class Supervisor {
     const looks = new DiscoveryInstruments(this.#registry, lookResults)
     this.#discovery = new Discovery({
       watch: options.watch !== false,
-      onChange: () => this.#inTurn(async () => this.#snapshots?.endpointsChanged()),
+      onChange: () => this.#endpointsChanged(),
       onLooked: (...look) => looks.looked(...look, Date.now()),
       log,
     })
@@ -256,6 +256,19 @@ export class Supervisor {
     })
     this.#turn = turn.catch((error: unknown) => this.#logger.log("error", "a change failed", { error }))
     return this.#turn
+  }
+
+  /** Null, or why endpoints that were found aren't in force. */
+  async #endpointsChanged(): Promise<string | null> {
+    let refusal: string | null = null
+    await this.#inTurn(async () => {
+      try {
+        await this.#snapshots?.endpointsChanged()
+      } catch (error) {
+        refusal = error instanceof Error ? error.message : String(error)
+      }
+    })
+    return refusal
   }
 
   /** Reads the configuration again. A bad one is refused and the one in force stays. */
