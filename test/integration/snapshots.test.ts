@@ -26,6 +26,7 @@ const filters: PreparedFilters = { plugins: [], routes: [[], []], listeners: [[]
 const broken = { plugins: [null], routes: [[0], []], listeners: [[]] } as unknown as PreparedFilters
 
 interface Place {
+  readonly registry: MetricsRegistry
   readonly snapshots: Snapshots
   readonly shared: SharedMemory
   readonly pool: WorkerPool
@@ -75,7 +76,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
   })
   const apply = (config: Config, prepared = filters): Promise<void> =>
     snapshots.apply(config, prepared, new TlsFiles().read(config).materials)
-  return { snapshots, shared, pool, events, found, apply }
+  return { registry, snapshots, shared, pool, events, found, apply }
 }
 
 function configOf(services: Readonly<Record<string, string>>): Config {
@@ -115,13 +116,14 @@ test("a worker that was being replaced while a snapshot was refused serves the o
 test("a worker that has given a snapshot up counts by the one it serves", async () => {
   const [a, b] = [await origin("a"), await origin("b")]
   const place = start(2)
-  const { pool, snapshots } = place
+  const { pool, registry, snapshots } = place
   const config = configOf({ a: a.address, b: a.address })
   await place.apply(config)
-  // The other worker dies instead of getting ready, so that this one gives it up.
-  const killed = pool.kill(1)
+  // The other worker dies of what it is sent instead of getting ready, so that this one gives it up.
+  const handle = registry.handle.bind(registry)
+  registry.handle = (worker) => (worker === 1 ? (null as never) : handle(worker))
   await expect(place.apply(configOf({ a: a.address }))).rejects.toThrow("worker 1")
-  await killed
+  registry.handle = handle
   await until(() => pool.running === 2, "another worker")
   place.found.b = configOf({ b: b.address }).services.b.endpoints
   await snapshots.endpointsChanged()
