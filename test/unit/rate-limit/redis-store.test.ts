@@ -250,7 +250,13 @@ test("a server that takes connections and says nothing keeps none of them", asyn
   const { port } = server.address() as AddressInfo
   const redis: RedisConfig = { address: { host: "127.0.0.1", port }, database: 0, username: null, password: null, tls: null }
   const connect = redisConnector(redis, null, "t:", {})
-  await expect(within(connect(() => {}), "the end of an attempt", 5000)).rejects.toThrow("did not answer within")
+  await expect(
+    within(
+      connect(() => {}),
+      "the end of an attempt",
+      5000,
+    ),
+  ).rejects.toThrow("did not answer within")
   expect(taken).toBe(1)
   await until(() => open === 0, "the end of its connection")
   await new Promise((resolve) => server.close(resolve))
