@@ -323,7 +323,7 @@ export class Supervisor {
         }),
       counts: (filter, version) => versionCounts(this.#inForce.slots.filters[filter][version], (slot) => this.#registry.read(slot)),
       countsBefore: (filter, version) => snapshots.countsBefore(filter, version),
-      onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
+      onRolledBack: (filter, version) => this.#instruments.filters.rolledBack(filter, version),
       lift: (filter) => this.#pool?.lift(filter) ?? false,
     })
   }
