@@ -1,36 +1,12 @@
-// Which regular expressions configuration may hold: the part of JavaScript's syntax that any linear-time engine has too, and
-// of that what JavaScript's backtracking engine matches without blowing up on a hostile value.
+// Which regular expressions configuration may hold: the part of JavaScript's syntax that any linear-time engine has too, and of
+// that what JavaScript's backtracking engine matches without blowing up on a hostile value (regex-cost.ts). Reads the syntax.
 
+import { type Chars, character, checkCost, grouped, type Part, Refused, repeated, type Sequence } from "./regex-cost.ts"
 import { quote, Wrong } from "./units.ts"
 
 const MAX_LENGTH = 1024
 const MAX_DEPTH = 32
 const MAX_REPEAT = 1000
-/** A repetition with this much room backtracks like an endless one. */
-const WIDE = 16
-/** Repetitions that can compete for the same text: cost grows with the value's length to this power. */
-const MAX_COMPETING = 2
-/** Optional parts, and alternatives with a common beginning, that can compete: cost doubles with each. */
-const MAX_CHOICES = 8
-
-/** 0–127: the character; 128: any other. */
-type Chars = Uint8Array
-
-interface Atom {
-  /** Characters it can consume anywhere in it. */
-  chars: Chars
-  /** It consumes exactly one character, always. */
-  single: boolean
-  /** Its text can have many lengths. */
-  wide: boolean
-  /** It can match nothing, or more than one way. */
-  choices: number
-  nullable: boolean
-  /** Alternatives of a group, for a repetition over it. */
-  group: Atom[][] | null
-}
-
-class Refused extends Error {}
 
 function chars(test: (code: number) => boolean): Chars {
   const set = new Uint8Array(129)
@@ -52,11 +28,6 @@ function invert(set: Chars): Chars {
   return out
 }
 
-function overlap(a: Chars, b: Chars): boolean {
-  for (let code = 0; code < 129; code++) if (a[code] === 1 && b[code] === 1) return true
-  return false
-}
-
 function merge(into: Chars, from: Chars): void {
   for (let code = 0; code < 129; code++) if (from[code] === 1) into[code] = 1
 }
@@ -71,13 +42,14 @@ class Reader {
   }
 
   read(): void {
-    this.#alternatives()
+    const all = this.#alternatives()
     if (this.#at < this.#text.length) throw new Refused('has a ")" without its "("; write \\) for the character itself')
+    checkCost(grouped(all))
   }
 
-  #alternatives(): Atom[][] {
+  #alternatives(): Sequence[] {
     if (++this.#depth > MAX_DEPTH) throw new Refused(`nests groups deeper than ${MAX_DEPTH}; write a simpler one`)
-    const all: Atom[][] = [this.#sequence()]
+    const all: Sequence[] = [this.#sequence()]
     while (this.#text[this.#at] === "|") {
       this.#at++
       all.push(this.#sequence())
@@ -86,43 +58,41 @@ class Reader {
     return all
   }
 
-  #sequence(): Atom[] {
-    const atoms: Atom[] = []
+  #sequence(): Sequence {
+    const parts: Part[] = []
     while (this.#at < this.#text.length) {
       const char = this.#text[this.#at]
       if (char === "|" || char === ")") break
-      const atom = this.#atom()
-      if (atom === null) continue
-      atoms.push(this.#quantified(atom))
+      const part = this.#part()
+      if (part !== null) parts.push(this.#quantified(part))
     }
-    checkCompetition(atoms)
-    return atoms
+    return parts
   }
 
   /** Null: an assertion, which consumes nothing. */
-  #atom(): Atom | null {
+  #part(): Part | null {
     const text = this.#text
     const char = text[this.#at++]
     if (char === "^" || char === "$") return null
-    if (char === ".") return one(ANY)
-    if (char === "[") return one(this.#class())
+    if (char === ".") return character(ANY)
+    if (char === "[") return character(this.#class())
     if (char === "(") return this.#group()
     if (char === "\\") {
       if (text[this.#at] === "b" || text[this.#at] === "B") {
         this.#at++
         return null
       }
-      return one(this.#escape())
+      return character(this.#escape())
     }
     if (char === "*" || char === "+" || char === "?")
       throw new Refused(`has a "${char}" with nothing to repeat; write \\${char} for the character itself`)
     if (char === "{" || char === "}")
       throw new Refused(`has a bare "${char}"; write [^/]+ for a placeholder, or \\${char} for the character itself`)
     if (char === "]") throw new Refused('has a "]" without its "["; write \\] for the character itself')
-    return one(literal(char))
+    return character(literal(char))
   }
 
-  #group(): Atom {
+  #group(): Part {
     const text = this.#text
     if (text[this.#at] === "?") {
       const rest = text.slice(this.#at, this.#at + 3)
@@ -137,26 +107,13 @@ class Reader {
     const group = this.#alternatives()
     if (text[this.#at] !== ")") throw new Refused('has a "(" without its ")"; write \\( for the character itself')
     this.#at++
-    const atom: Atom = { chars: new Uint8Array(129), single: false, wide: false, choices: 0, nullable: false, group }
-    for (const sequence of group) {
-      let nullable = true
-      for (const part of sequence) {
-        merge(atom.chars, part.chars)
-        if (part.wide) atom.wide = true
-        atom.choices += part.choices
-        if (!part.nullable) nullable = false
-      }
-      if (nullable) atom.nullable = true
-    }
-    if (ambiguous(group)) atom.choices++
-    atom.single = group.every((sequence) => sequence.length === 1 && sequence[0].single)
-    return atom
+    return grouped(group)
   }
 
-  #quantified(atom: Atom): Atom {
+  #quantified(part: Part): Part {
     const text = this.#text
     const match = /^(?:[*+?]|\{(\d{1,6})(?:(,)(\d{0,6}))?\})\??/.exec(text.slice(this.#at, this.#at + 18))
-    if (match === null) return atom
+    if (match === null) return part
     this.#at += match[0].length
     if (/^(?:[*+?]|\{\d)/.test(text.slice(this.#at, this.#at + 2)))
       throw new Refused("repeats a repetition; put a group around the inner one or leave one of them out")
@@ -165,16 +122,7 @@ class Reader {
     const max = sign === "?" ? 1 : sign !== "{" ? Infinity : match[2] === undefined ? min : match[3] === "" ? Infinity : Number(match[3])
     if (max < min) throw new Refused(`has a repetition with its bounds the wrong way round; write {${max},${min}}`)
     if (min > MAX_REPEAT || (max !== Infinity && max > MAX_REPEAT)) throw new Refused(`repeats more than ${MAX_REPEAT} times; use * or +`)
-    const wide = max === Infinity || (max !== min && max >= WIDE)
-    if (max > 1) checkRepetition(atom, wide, max)
-    return {
-      chars: atom.chars,
-      single: atom.single && min === 1 && max === 1,
-      wide: wide || (max > 0 && atom.wide),
-      choices: wide ? 0 : atom.choices * Math.min(max, MAX_CHOICES + 1) + (max === min ? 0 : max - min),
-      nullable: min === 0 || atom.nullable,
-      group: null,
-    }
+    return repeated(part, min, max)
   }
 
   #class(): Chars {
@@ -239,78 +187,6 @@ function code(value: number): Chars {
 
 function literal(char: string): Chars {
   return code(char.charCodeAt(0))
-}
-
-function one(set: Chars): Atom {
-  return { chars: set, single: true, wide: false, choices: 0, nullable: false, group: null }
-}
-
-/** Two alternatives can begin with the same text: nothing in their fixed beginnings tells them apart. */
-function ambiguous(group: readonly Atom[][]): boolean {
-  for (let i = 0; i < group.length; i++) {
-    for (let j = 0; j < i; j++) if (!distinct(group[i], group[j])) return true
-  }
-  return false
-}
-
-function distinct(a: readonly Atom[], b: readonly Atom[]): boolean {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    if (!a[i].nullable && !b[i].nullable && !overlap(a[i].chars, b[i].chars)) return true
-    if (!a[i].single || !b[i].single) return false
-  }
-  return false
-}
-
-/** A repetition over a group is safe when every round begins or ends with a character found nowhere else in the group. */
-function checkRepetition(atom: Atom, wide: boolean, max: number): void {
-  if (atom.group === null) return
-  const several = wide || max > MAX_CHOICES
-  if (several && atom.nullable) throw new Refused("repeats something that can be empty; make the inner part match at least one character")
-  if (several && ambiguous(atom.group))
-    throw new Refused("repeats alternatives that begin alike, which can take exponential time; make them differ in their first characters")
-  if (!several || (!atom.wide && atom.choices === 0)) {
-    if (atom.wide && max > MAX_COMPETING) checkDelimited(atom.group)
-    return
-  }
-  checkDelimited(atom.group)
-}
-
-function checkDelimited(group: readonly Atom[][]): void {
-  for (const sequence of group) {
-    if (delimited(sequence, sequence[0], group) || delimited(sequence, sequence[sequence.length - 1], group)) continue
-    throw new Refused(
-      "nests repetitions, as in (a+)+, which can take exponential time; repeat once, or put a separator inside, as in (/[^/]+)*",
-    )
-  }
-}
-
-function delimited(sequence: readonly Atom[], mark: Atom | undefined, group: readonly Atom[][]): boolean {
-  if (mark === undefined || !mark.single) return false
-  for (const other of group) for (const atom of other) if (atom !== mark && overlap(atom.chars, mark.chars)) return false
-  return sequence.length > 0
-}
-
-/** Neighbouring repetitions that can take each other's text, with nothing between that holds them apart. */
-function checkCompetition(atoms: readonly Atom[]): void {
-  let competing: Atom[] = []
-  let choices = 0
-  for (const atom of atoms) {
-    if (atom.wide || atom.choices > 0) {
-      if (atom.wide) competing.push(atom)
-      choices += atom.choices
-      if (choices > MAX_CHOICES)
-        throw new Refused("has too many optional parts and alternatives that begin alike; write several routes or a simpler expression")
-      let count = 0
-      for (const other of competing) if (overlap(other.chars, atom.chars)) count++
-      if (atom.wide && count > MAX_COMPETING) {
-        throw new Refused("has more than two wide repetitions that compete for the same text; narrow them, as in [^/]+ between slashes")
-      }
-    } else if (!atom.nullable) {
-      // A fixed part that a repetition can't take ends the competition with it.
-      competing = competing.filter((other) => overlap(other.chars, atom.chars))
-      if (competing.length === 0) choices = 0
-    }
-  }
 }
 
 /** What is wrong with a regular expression's source, or undefined. It is matched against whole values. */

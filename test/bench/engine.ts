@@ -21,21 +21,27 @@ import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
-import type { Endpoint } from "../../gateway/upstream/endpoint.ts"
-import type { ConnectionWaiter } from "../../gateway/upstream/pool.ts"
+import { ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
+import { EndpointTable } from "../../gateway/upstream/endpoint-table.ts"
+import { LimitsMemory } from "../../gateway/upstream/limits-memory.ts"
+import { LimitsTable } from "../../gateway/upstream/limits-table.ts"
+import { Services } from "../../gateway/upstream/services.ts"
 import { calibrate } from "../../gateway/wasm/meter/calibrate.ts"
 import { prepareModule } from "../../gateway/wasm/module.ts"
 import { WasmRuntime } from "../../gateway/wasm/runtime.ts"
 import { trialEnvironment } from "../../gateway/wasm/trial-environment.ts"
 import { FakeSocket } from "../support/fake-socket.ts"
-import { limitsOf } from "../support/limits.ts"
 import { requestFields } from "./scenarios.ts"
 
+/** Without the policies that are on by default and can be turned off: `POLICIES=off`. */
+const bare = process.env.POLICIES === "off"
 const loaded = validateConfig(
   {
     listeners: [{ name: "edge", address: "127.0.0.1:0" }],
-    services: { origin: { endpoints: ["127.0.0.1:9"] } },
-    routes: [{ name: "all", backends: "origin" }],
+    services: {
+      origin: { endpoints: ["127.0.0.1:9", "127.0.0.1:10", "127.0.0.1:11"], ...(bare ? { outlierDetection: false } : {}) },
+    },
+    routes: [{ name: "all", backends: "origin", ...(bare ? { retry: false } : {}) }],
   },
   { file: "bench", baseDir: "." },
 )
@@ -57,17 +63,27 @@ const owner: ClientConnectionOwner = {
   onClosed: () => {},
   onFault: () => {},
 }
-const endpoint = {
-  active: 0,
-  begin: () => true,
-  end() {},
-  answered() {},
-  failed() {},
-  outpaced() {},
-  address: "127.0.0.1:9",
-  acquire: (waiter: ConnectionWaiter) => waiter.onConnection(connection),
-  abandon: () => {},
-} as unknown as Endpoint
+// Endpoints, balancer, limits and ejection as a worker has them; but no sockets.
+const table = new EndpointTable(1)
+const limits = new LimitsTable(1)
+const ignored = (): void => {}
+const services = new Services({
+  wheel,
+  random: Math.random,
+  workers: 1,
+  epoch: performance.timeOrigin,
+  memory: new LimitsMemory(limits.memory, 1, 0),
+  outliers: { worker: 0, listener: { onEjected: ignored, onReadmitted: ignored } },
+  counters: () => new ServiceRecorder(metrics, serviceSlots, (error) => console.error(error)),
+})
+const built = services.build(config.services, {}, { records: table.assign(config.services), cells: limits.assign(config.services) })
+services.retire(built.endpoints)
+for (const endpoint of built.endpoints.values()) {
+  endpoint.acquire = (waiter) => {
+    endpoint.outlier?.begins()
+    waiter.onConnection(connection)
+  }
+}
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
 function filterFrom(file: string): HttpFilter {
@@ -105,16 +121,7 @@ function filterFrom(file: string): HttpFilter {
 const file = process.env.FILTER
 const filters = file === undefined ? [] : [filterFrom(file)]
 const route = new Route(config.routes[0], {
-  service: () => ({
-    name: "origin",
-    endpoints: [endpoint],
-    mayBeHttp2: false,
-    callsMayBeHttp2: false,
-    limits: limitsOf({}, { wheel }),
-    proxyProtocol: "" as const,
-    hashKey: null,
-    balancer: { hasOthers: () => false, next: () => endpoint },
-  }),
+  service: (name) => built.services.get(name) ?? null,
   slots: () => slots,
   filters,
 })
