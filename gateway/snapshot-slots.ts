@@ -46,7 +46,7 @@ export function snapshotSlots(config: Config, instruments: Instruments): Snapsho
     filters: named(Object.keys(config.filters), (name) =>
       named(
         config.filters[name].versions.map((version) => version.name),
-        (version) => instruments.filter(name, version),
+        (version) => instruments.filters.slots(name, version),
       ),
     ),
   }

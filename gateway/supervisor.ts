@@ -1,5 +1,5 @@
-// The main thread: reads the configuration, prepares filters, hands snapshots to the workers, watches files, serves the
-// admin API, and ends it all in order. It carries no traffic.
+// The main thread: reads the configuration, prepares filters, has snapshots handed to the workers (`snapshots.ts`), watches files,
+// serves the admin API, and ends it all in order. It carries no traffic.
 
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
@@ -10,40 +10,29 @@ import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus, ReadyState } from "./admin/status.ts"
 import { CanaryChanges } from "./canary/canary-changes.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
-import type { Config } from "./config/model.ts"
+import type { Address, Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
-import { canChangeAlone } from "./discovery/alone.ts"
+import { ConfigChanges, logWarnings } from "./config-changes.ts"
 import { Discovery } from "./discovery/discovery.ts"
 import { lookResults } from "./discovery/source.ts"
-import { RateLimitState } from "./filter/native/rate-limit-state.ts"
-import { claimPorts } from "./ports.ts"
-import type { VersionCounts } from "./resilience/rollback.ts"
+import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
-import { snapshotSlots } from "./snapshot-slots.ts"
+import { Snapshots } from "./snapshots.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
-import { overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
-import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
-import { sameTls, TlsFiles, type TlsMaterials } from "./tls/tls-files.ts"
-import { EndpointWatch } from "./upstream/endpoint-watch.ts"
-import { LimitsTable } from "./upstream/limits-table.ts"
-import type { PreparedFilters } from "./wasm/assemble-filters.ts"
+import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
-import { filterCounts, showFilters, versionCounts } from "./wasm/filter-gauges.ts"
+import { showFilters, versionCounts } from "./wasm/filter-gauges.ts"
 import { FilterStore } from "./wasm/filter-store.ts"
-import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
-import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
 import { calibrate } from "./wasm/meter/calibrate.ts"
 import { openModuleCache } from "./wasm/module-cache.ts"
-import { createSharedStore } from "./wasm/shared-data.ts"
-import { createSharedQueues, SharedQueueStore } from "./wasm/shared-queues.ts"
 import { systemClock } from "./wasm/system-clock.ts"
 import { WorkerPool } from "./worker-pool.ts"
 
@@ -73,37 +62,19 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
-  readonly #rateLimits = new RateLimitState(this.#registry)
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
-  readonly #canaries = new CanaryChanges({
-    log: (...event) => this.#logger.log(...event),
-    instruments: new CanaryInstruments(this.#registry),
-    read: (slot) => this.#registry.read(slot),
-    slots: () => (this.#spec as SnapshotSpec).slots.routes,
-    apply: () => {
-      const { filters, tls } = this.#spec as SnapshotSpec
-      return this.#apply(this.#config as Config, filters, tls)
-    },
-    inTurn: (change) => this.#inTurn(change),
-  })
-  readonly #memory = new MemoryWatch()
-  #limits: LimitsTable | null = null
+  readonly #canaries: CanaryChanges
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
+  #shared: SharedMemory | null = null
   #pool: WorkerPool | null = null
-  #endpoints: EndpointWatch | null = null
+  #snapshots: Snapshots | null = null
   #admin: AdminServer | null = null
   #watch: FileWatch | null = null
-  #spec: SnapshotSpec | null = null
-  /** The configuration in force as it is written: without the endpoints that were found. */
-  #config: Config | null = null
-  /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
-  #countsBefore: ReadonlyMap<string, VersionCounts> = new Map()
-  #generation = 0
-  #lastReload: ReadyState["lastReload"] = null
+  #configs: ConfigChanges | null = null
   #stopping = false
   /** Changes happen one after another. */
   #turn: Promise<void> = Promise.resolve()
@@ -112,29 +83,40 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
+    const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
+    this.#canaries = new CanaryChanges({
+      log,
+      instruments: new CanaryInstruments(this.#registry),
+      read: (slot) => this.#registry.read(slot),
+      slots: () => this.#inForce.slots.routes,
+      apply: () => this.#apply({}),
+      inTurn,
+    })
     this.#tls = new TlsChanges({
-      log: (...event) => this.#logger.log(...event),
-      inForce: () => this.#spec as SnapshotSpec,
+      log,
+      inForce: () => this.#inForce,
       apply: async (tls) => {
-        await this.#apply(this.#config as Config, (this.#spec as SnapshotSpec).filters, tls)
-        return this.#generation
+        await this.#apply({ tls })
+        return this.generation
       },
-      inTurn: (change) => this.#inTurn(change),
+      inTurn,
     })
     const looks = new DiscoveryInstruments(this.#registry, lookResults)
     this.#discovery = new Discovery({
       watch: options.watch !== false,
-      onChange: () => this.#inTurn(() => this.#endpointsChanged()),
+      onChange: () => this.#endpointsChanged(),
       onLooked: (...look) => looks.looked(...look, Date.now()),
-      log: (...event) => this.#logger.log(...event),
+      log,
     })
   }
 
   /** Bound addresses, `host:port` by listener name. */
   get addresses(): Record<string, string> {
     const addresses: Record<string, string> = {}
-    for (const { name, address } of this.#spec?.config.listeners ?? []) {
-      addresses[name] = formatAddress({ host: address.host, port: this.#spec?.ports[name] ?? address.port })
+    const spec = this.#snapshots?.current ?? null
+    for (const { name, address } of spec?.config.listeners ?? []) {
+      addresses[name] = formatAddress({ host: address.host, port: spec?.ports[name] ?? address.port })
     }
     return addresses
   }
@@ -145,22 +127,32 @@ export class Supervisor {
   }
 
   get generation(): number {
-    return this.#generation
+    return this.#snapshots?.generation ?? 0
   }
 
-  /** For tests. */
-  get pool(): WorkerPool | null {
-    return this.#pool
+  /** What the workers serve by; for what only happens once there is something. */
+  get #inForce(): SnapshotSpec {
+    return this.#snapshots?.current as SnapshotSpec
   }
 
-  /** Serves. Rejects with a {@link StartError} when it can't. */
+  /** Serves. Rejects with a {@link StartError} when it can't. Told to stop meanwhile, it doesn't serve, and nothing is left of it. */
   async start(): Promise<void> {
+    try {
+      await this.#start()
+    } catch (error) {
+      const stopped = this.#stopping
+      await this.kill()
+      if (!stopped) throw error instanceof StartError ? error : new StartError(error instanceof Error ? error.message : String(error))
+    }
+    if (this.#stopping) await this.kill()
+  }
+
+  async #start(): Promise<void> {
     const loaded = await loadConfigInChild(this.#file)
     if (!loaded.ok) throw new StartError(formatProblems(loaded.problems, { excerpt: true }))
     const { config } = loaded
     this.#configureLog(config)
-    for (const warning of loaded.warnings)
-      this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
+    logWarnings(this.#logger, loaded.warnings)
     const unitsPerMs = calibrate()
     this.#unitsPerMs = unitsPerMs
     const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
@@ -168,96 +160,51 @@ export class Supervisor {
     const tls = this.#tls.read(config)
     if (typeof tls === "string") throw new StartError(tls)
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
-    if (!prepared.ok) {
-      this.#discovery.close()
-      throw new StartError(prepared.problems.join("\n"))
-    }
-    const size = config.workers === "auto" ? availableParallelism() : config.workers
-    const queueMemory = createSharedQueues({ threads: size })
-    const queues = new SharedQueueStore(queueMemory, { thread: -1, wake: (worker) => this.#pool?.wake(worker) })
-    const guestMetrics = createGuestMetrics()
-    const defined = new GuestMetricsTable(guestMetrics)
-    this.#registry.include(() => guestMetricsText(defined) + queuesText(queues))
+    if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
+    if (this.#stopping) return
     this.#registry.include(() => this.#tls.exposition)
-    const endpoints = new EndpointWatch({
+    const size = config.workers === "auto" ? availableParallelism() : config.workers
+    const shared = new SharedMemory({
       workers: size,
-      random: Math.random,
+      registry: this.#registry,
+      instruments: this.#instruments,
       logger: this.#logger,
-      instruments: this.#instruments.endpoints,
+      wake: (worker) => this.#pool?.wake(worker),
     })
-    this.#endpoints = endpoints
-    const limits = new LimitsTable(size)
-    this.#limits = limits
-    this.#registry.include(() => limits.exposition)
-    this.#pool = new WorkerPool({
+    this.#shared = shared
+    const pool = new WorkerPool({
       size,
       registry: this.#registry,
       logger: this.#logger,
-      start: {
-        workers: size,
-        slots: this.#instruments.worker,
-        overloadSlots: overloadSlots(this.#registry, size),
-        limits: limits.memory,
-        memoryLevel: this.#memory.memory,
-        shared: createSharedStore(),
-        queues: queueMemory,
-        guestMetrics,
-        unitsPerMs,
-        logLevel: config.log.level,
-      },
+      start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
-      onEjection: (event) => endpoints.heard(event),
+      onEjection: (event) => shared.heard(event),
       onLost: (worker) => {
-        queues.forget(worker)
-        limits.forget(worker)
+        shared.forget(worker)
         this.#instruments.workerRestarted()
       },
       onCount: (running) => this.#instruments.workersRunning(running),
     })
-    try {
-      await this.#apply(config, prepared.filters, tls)
-      this.#taken()
-      prepared.commit()
-      const changes = this.#filterChanges(store)
-      this.#changes = changes
-      changes.look(performance.now())
-      this.#showFilters()
-      if (config.admin !== null) {
-        const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
-        const app = createAdmin(
-          {
-            live: () => true,
-            ready: () => this.#ready(),
-            exposition: () => this.#registry.exposition(),
-            config: () => this.#config,
-            filters: () => this.#filterStatus(),
-            services: () =>
-              serviceStatus(
-                this.#spec?.config ?? null,
-                (...endpoint) => endpoints.state(...endpoint),
-                (...figure) => limits.used(...figure),
-              ),
-            push: (...order) => changes.push(...order),
-            unpush: (...order) => changes.unpush(...order),
-            release: (...order) => changes.release(...order),
-            canaries: () => this.#canaries.status(),
-            steer: (...order) => this.#canaries.order(...order),
-          },
-          config.admin.address.host,
-        )
-        this.#admin = await serveAdmin(app, config.admin.address, this.#logger)
-      }
-    } catch (error) {
-      await this.#pool.terminate()
-      this.#compiler.close()
-      endpoints.close()
-      this.#discovery.close()
-      this.#memory.close()
-      this.#changes?.close()
-      this.#canaries.close()
-      throw new StartError(error instanceof Error ? error.message : String(error))
-    }
+    this.#pool = pool
+    this.#snapshots = new Snapshots({
+      registry: this.#registry,
+      instruments: this.#instruments,
+      discovery: this.#discovery,
+      canaries: this.#canaries,
+      shared,
+      pool,
+    })
+    await this.#snapshots.apply(config, prepared.filters, tls)
+    if (this.#stopping) return
+    this.#configs = this.#configChanges(store, this.#snapshots)
+    this.#configs.taken()
+    prepared.commit()
+    this.#changes = this.#filterChanges(store, this.#snapshots)
+    this.#changes.look(performance.now())
+    this.#showFilters()
+    if (config.admin !== null) this.#admin = await this.#serveAdmin(config.admin.address, shared, this.#changes)
+    if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
     if (config.admin !== null) {
       this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
@@ -266,7 +213,33 @@ export class Supervisor {
     this.#tls.start()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))
     if (modules.some((module) => module.endsWith(".ts"))) this.#compiler.warm()
-    this.#logger.log("info", "ready", { generation: this.#generation, workers: size, routes: config.routes.length })
+    this.#logger.log("info", "ready", { generation: this.generation, workers: size, routes: config.routes.length })
+  }
+
+  async #serveAdmin(address: Address, shared: SharedMemory, changes: FilterChanges): Promise<AdminServer> {
+    const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
+    const app = createAdmin(
+      {
+        live: () => true,
+        ready: () => this.#ready(),
+        exposition: () => this.#registry.exposition(),
+        config: () => this.#snapshots?.written ?? null,
+        filters: () => this.#filterStatus(),
+        services: () =>
+          serviceStatus(
+            this.#snapshots?.current?.config ?? null,
+            (...endpoint) => shared.endpoint(...endpoint),
+            (...figure) => shared.used(...figure),
+          ),
+        push: (...order) => changes.push(...order),
+        unpush: (...order) => changes.unpush(...order),
+        release: (...order) => changes.release(...order),
+        canaries: () => this.#canaries.status(),
+        steer: (...order) => this.#canaries.order(...order),
+      },
+      address.host,
+    )
+    return serveAdmin(app, address, this.#logger)
   }
 
   #configureLog(config: Config): void {
@@ -274,49 +247,13 @@ export class Supervisor {
     this.#logger.format = this.#options.logFormat ?? config.log.format
   }
 
-  // ------------------------------------------------------------------------------------------------------- snapshots
-
-  async #apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const config = this.#discovery.resolved(written)
-    const ports = await claimPorts(config.listeners, this.#spec)
-    this.#registry.beginGeneration()
-    const endpoints = this.#endpoints as EndpointWatch
-    const records = endpoints.records(config)
-    const slots = snapshotSlots(config, this.#instruments)
-    const canaries = this.#canaries.prepare(config, slots.routes)
-    const spec: SnapshotSpec = {
-      generation: this.#generation + 1,
-      config,
-      filters,
-      ports,
-      tls,
-      records,
-      limits: (this.#limits as LimitsTable).assign(config.services),
-      rateLimits: this.#rateLimits.assign(config),
-      slots,
-      weights: canaries.weights,
-    }
-    const counts = filterCounts(slots.filters, (slot) => this.#registry.read(slot))
-    await (this.#pool as WorkerPool).apply(spec)
-    this.#spec = spec
-    this.#config = written
-    canaries.commit()
-    endpoints.use(config, tls.services)
-    this.#discovery.use(config)
-    this.#limits?.keepOnly(config.services)
-    this.#memory.use(config.overload)
-    this.#rateLimits.keepOnly(config)
-    this.#countsBefore = counts
-    this.#generation = spec.generation
-    this.#instruments.generation(spec.generation)
-  }
-
-  #taken(): void {
-    this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
-    this.#instruments.configTaken(Date.now())
-  }
-
   // ---------------------------------------------------------------------------------------------------------- changes
+
+  /** Gives all workers a snapshot of the configuration in force; what isn't said stays as it is. */
+  #apply({ filters, tls }: Partial<Pick<SnapshotSpec, "filters" | "tls">>): Promise<void> {
+    const snapshots = this.#snapshots as Snapshots
+    return snapshots.apply(snapshots.written as Config, filters ?? this.#inForce.filters, tls ?? this.#inForce.tls)
+  }
 
   #inTurn(change: () => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
@@ -326,112 +263,72 @@ export class Supervisor {
     return this.#turn
   }
 
+  /** Null, or why endpoints that were found aren't in force. */
+  async #endpointsChanged(): Promise<string | null> {
+    let refusal: string | null = null
+    await this.#inTurn(async () => {
+      try {
+        await this.#snapshots?.endpointsChanged()
+      } catch (error) {
+        refusal = error instanceof Error ? error.message : String(error)
+      }
+    })
+    return refusal
+  }
+
   /** Reads the configuration again. A bad one is refused and the one in force stays. */
   reload(why: string): Promise<void> {
-    return this.#inTurn(() => this.#reload(why))
+    return this.#inTurn(async () => this.#configs?.reload(why))
   }
 
-  async #reload(why: string): Promise<void> {
-    const loaded = await loadConfigInChild(this.#file)
-    if (!loaded.ok) return this.#refused(formatProblems(loaded.problems))
-    const { config } = loaded
-    for (const warning of loaded.warnings)
-      this.#logger.log("warn", warning.message, { at: `${warning.file}:${warning.line}:${warning.column}` })
-    const before = this.#config as Config
-    for (const key of ["workers", "admin"] as const) {
-      if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
-        this.#logger.log("warn", `a change of \`${key}\` takes effect at the next start`)
+  /** A configuration that was read again is in force. */
+  #onTaken(config: Config, changed: boolean, before: Readonly<Record<string, string>>): void {
+    if (changed) {
+      this.#changes?.look(performance.now())
+      for (const [listener, address] of Object.entries(this.addresses)) {
+        if (address !== before[listener]) this.#logger.log("info", "listening", { listener, address })
       }
+      this.#configureLog(config)
     }
-    const prepared = await (this.#filters as FilterStore).prepare(config)
-    if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
-    const tls = this.#tls.read(config)
-    if (typeof tls === "string") return this.#refused(tls)
-    if (prepared.kept !== null) {
-      const { names, problems } = prepared.kept
-      this.#logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
-    }
-    await this.#discovery.prepare(config)
-    const sameMaterials = sameTls(tls, (this.#spec as SnapshotSpec).tls)
-    if (prepared.names.length === 0 && sameMaterials && JSON.stringify(config) === JSON.stringify(before)) {
-      prepared.commit()
-      this.#showFilters()
-      this.#watch?.update(this.#filesToWatch())
-      this.#lastReload = { ok: true, error: null, at: new Date().toISOString() }
-      this.#instruments.configUnchanged(Date.now())
-      this.#logger.log("info", "configuration is unchanged", { why })
-      return
-    }
-    const addresses = this.addresses
-    try {
-      await this.#apply(config, prepared.filters, tls)
-    } catch (error) {
-      this.#discovery.use((this.#spec as SnapshotSpec).config)
-      return this.#refused(error instanceof Error ? error.message : String(error))
-    }
-    this.#taken()
-    prepared.commit()
-    this.#changes?.look(performance.now())
     this.#showFilters()
     this.#watch?.update(this.#filesToWatch())
-    for (const [listener, address] of Object.entries(this.addresses)) {
-      if (address !== addresses[listener]) this.#logger.log("info", "listening", { listener, address })
-    }
-    this.#configureLog(config)
-    const { names: filters } = prepared
-    this.#logger.log("info", "configuration taken", { generation: this.#generation, why, ...(filters.length === 0 ? {} : { filters }) })
   }
 
-  /** Services have other endpoints than the workers know. What isn't about these stays: it is no new generation. */
-  async #endpointsChanged(): Promise<void> {
-    const before = this.#spec as SnapshotSpec
-    const config = this.#discovery.resolved(this.#config as Config)
-    const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
-    if (names.length === 0) return
-    if (!canChangeAlone(config, names)) return this.#apply(this.#config as Config, before.filters, before.tls)
-    const services = pick(config.services, names)
-    const endpoints = this.#endpoints as EndpointWatch
-    const records = endpoints.records(config)
-    const table = this.#limits as LimitsTable
-    const limits = table.assign(config.services)
-    const spec = { ...before, config, records, limits }
-    await (this.#pool as WorkerPool).change(spec, {
-      services,
-      tls: pick(before.tls.services, names),
-      records: { ...records, services: pick(records.services, names) },
-      limits: pick(limits, names),
-      zone: config.zone,
+  #configChanges(store: FilterStore, snapshots: Snapshots): ConfigChanges {
+    let before = this.addresses
+    return new ConfigChanges({
+      file: this.#file,
+      logger: this.#logger,
+      instruments: this.#instruments,
+      store,
+      tls: this.#tls,
+      discovery: this.#discovery,
+      snapshots,
+      stopping: () => this.#stopping,
+      onTaken: (config, changed) => {
+        this.#onTaken(config, changed, before)
+        before = this.addresses
+      },
     })
-    this.#spec = spec
-    endpoints.use(config, spec.tls.services)
-    table.keepOnly(config.services)
-    this.#discovery.use(config)
   }
 
-  #refused(reason: string): void {
-    this.#lastReload = { ok: false, error: reason, at: new Date().toISOString() }
-    this.#instruments.configRefused(Date.now())
-    this.#logger.log("error", "configuration refused; the one in force stays", { reason, generation: this.#generation })
-  }
-
-  #filterChanges(store: FilterStore): FilterChanges {
-    const inForce = (): SnapshotSpec => this.#spec as SnapshotSpec
+  #filterChanges(store: FilterStore, snapshots: Snapshots): FilterChanges {
     return new FilterChanges({
       store,
       logger: this.#logger,
-      config: () => inForce().config,
+      config: () => this.#inForce.config,
       apply: async (filters) => {
-        await this.#apply(this.#config as Config, filters, inForce().tls)
-        return this.#generation
+        await this.#apply({ filters })
+        return this.generation
       },
       inTurn: (change) =>
         this.#inTurn(async () => {
           await change()
           this.#showFilters()
         }),
-      counts: (filter, version) => versionCounts(inForce().slots.filters[filter][version], (slot) => this.#registry.read(slot)),
-      countsBefore: (filter, version) => this.#countsBefore.get(`${filter} ${version}`) as VersionCounts,
-      onRolledBack: (filter, version) => this.#instruments.filterRolledBack(filter, version),
+      counts: (filter, version) => versionCounts(this.#inForce.slots.filters[filter][version], (slot) => this.#registry.read(slot)),
+      countsBefore: (filter, version) => snapshots.countsBefore(filter, version),
+      onRolledBack: (filter, version) => this.#instruments.filters.rolledBack(filter, version),
       lift: (filter) => this.#pool?.lift(filter) ?? false,
     })
   }
@@ -445,12 +342,12 @@ export class Supervisor {
   }
 
   #showFilters(): void {
-    if (this.#filters !== null && this.#spec !== null) showFilters(this.#spec.config, this.#filters, this.#instruments)
+    const config = this.#snapshots?.current?.config
+    if (this.#filters !== null && config !== undefined) showFilters(config, this.#filters, this.#instruments)
   }
 
   #filesToWatch(): string[] {
-    const { config } = this.#spec as SnapshotSpec
-    return [this.#file, ...(this.#filters?.files() ?? []), ...TlsFiles.paths(config)]
+    return [this.#file, ...(this.#filters?.files() ?? []), ...TlsFiles.paths(this.#inForce.config)]
   }
 
   #watchFiles(): void {
@@ -465,8 +362,8 @@ export class Supervisor {
   #ready(): ReadyState {
     return readyState({
       stopping: this.#stopping,
-      generation: this.#generation,
-      lastReload: this.#lastReload,
+      generation: this.generation,
+      lastReload: this.#configs?.last ?? null,
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
       reasons: [...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
@@ -474,7 +371,7 @@ export class Supervisor {
   }
 
   #filterStatus(): FilterStatus[] {
-    const spec = this.#spec
+    const spec = this.#snapshots?.current ?? null
     const store = this.#filters
     if (spec === null || store === null) return []
     return filterStatus({
@@ -496,14 +393,13 @@ export class Supervisor {
   async stop(): Promise<boolean> {
     if (this.#stopping) return false
     this.#changeNothing()
-    const { delay, timeout } = this.#spec?.config.drain ?? { delay: 0, timeout: 0 }
+    const { delay, timeout } = this.#snapshots?.current?.config.drain ?? { delay: 0, timeout: 0 }
     this.#logger.log("info", "draining", { delayMs: delay, timeoutMs: timeout })
     if (delay > 0) {
       await this.#pool?.announce(delay)
       this.#logger.log("info", "closing listeners")
     }
-    this.#endpoints?.close()
-    this.#memory.close()
+    this.#shared?.close()
     const finished = (await this.#pool?.drain(timeout)) ?? true
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
@@ -513,14 +409,14 @@ export class Supervisor {
   /** Ends at once. */
   async kill(): Promise<void> {
     this.#changeNothing()
-    this.#endpoints?.close()
-    this.#memory.close()
+    this.#shared?.close()
     await this.#pool?.terminate()
     await this.#admin?.close()
   }
 
   #changeNothing(): void {
     this.#stopping = true
+    this.#snapshots?.close()
     this.#watch?.close()
     this.#tls.close()
     this.#changes?.close()
@@ -528,8 +424,4 @@ export class Supervisor {
     this.#discovery.close()
     this.#compiler.close()
   }
-}
-
-function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  return Object.fromEntries(names.filter((name) => Object.hasOwn(values, name)).map((name) => [name, values[name]]))
 }

@@ -57,6 +57,8 @@ export class WorkerPool {
   #endDelay: () => void = () => {}
   #ending = false
   #delay = 0
+  /** Of workers that died and are yet to be replaced. */
+  readonly #restarts = new Set<ReturnType<typeof setTimeout>>()
   #onDrained: (() => void) | null = null
 
   constructor(options: WorkerPoolOptions) {
@@ -85,12 +87,17 @@ export class WorkerPool {
    * first reason, when one can't get ready, and none has swapped then.
    */
   async apply(spec: SnapshotSpec): Promise<void> {
+    if (this.#ending) throw new Error("the workers have ended")
     const members: Member[] = []
     for (let i = 0; i < this.#options.size; i++) members.push(this.#members.get(i) ?? this.#start(i))
     const reasons = await Promise.all(members.map((member) => member.starting.then(() => this.#give(member, spec, true))))
     const reason = reasons.find((each) => each !== null)
     if (reason !== undefined && reason !== null) {
-      for (const member of members) this.#post(member, { kind: "abandon", generation: spec.generation })
+      for (const member of members) {
+        this.#post(member, { kind: "abandon", generation: spec.generation })
+        // One that began with this snapshot, in place of one that died, has none now.
+        if (member.generation === 0) this.#replace(member)
+      }
       throw new Error(reason)
     }
     // A worker that dies from here on is replaced by one with this snapshot.
@@ -231,19 +238,27 @@ export class WorkerPool {
     this.#options.onCount(this.running)
     this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
     logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
-    const spec = this.#spec
-    if (spec === null) return
-    setTimeout(() => {
-      if (this.#ending || this.#members.has(member.index) || this.#spec === null) return
-      const next = this.#start(member.index)
-      next.starting = this.#take(next, this.#spec).then((reason) => {
-        if (reason === null) logger.log("info", "worker replaced", { worker: member.index })
-        else {
-          logger.log("error", "a replaced worker can't serve", { worker: member.index, reason })
-          void next.thread.terminate()
-        }
-      })
+    if (this.#spec === null) return
+    const timer = setTimeout(() => {
+      this.#restarts.delete(timer)
+      if (!this.#ending && !this.#members.has(member.index)) this.#replace(this.#start(member.index))
     }, this.#delay)
+    this.#restarts.add(timer)
+  }
+
+  /** Has a new worker serve by the snapshot in force, if there is one. */
+  #replace(member: Member): void {
+    const spec = this.#spec
+    if (spec === null || this.#ending || this.#members.get(member.index) !== member) return
+    const { logger } = this.#options
+    member.starting = this.#take(member, spec).then((reason) => {
+      if (this.#ending) return
+      if (reason === null) logger.log("info", "worker replaced", { worker: member.index })
+      else {
+        logger.log("error", "a replaced worker can't serve", { worker: member.index, reason })
+        void member.thread.terminate()
+      }
+    })
   }
 
   /** Has a worker look at the queues its filters receive from. One that is gone does so when it starts. */
@@ -307,8 +322,12 @@ export class WorkerPool {
   async terminate(): Promise<void> {
     this.#ending = true
     this.#endDelay()
+    for (const timer of this.#restarts) clearTimeout(timer)
+    this.#restarts.clear()
     const members = [...this.#members.values()]
     this.#members.clear()
+    // Nobody waits for one that is gone.
+    for (const member of members) member.settle?.(`worker ${member.index} has ended`)
     await Promise.all(members.map((member) => member.thread.terminate()))
   }
 }

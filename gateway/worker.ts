@@ -3,26 +3,18 @@
 
 import { randomBytes } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
-import type { AutoListenerConfig, ListenerConfig } from "./config/model.ts"
-import { type ErrorCode, errors } from "./errors.ts"
-import type { RequestHead } from "./http/message.ts"
-import type { SocketAddresses } from "./http/socket-addresses.ts"
+import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
 import { TimerWheel } from "./http/timer-wheel.ts"
-import { AutoListener } from "./listener/auto-listener.ts"
-import { type HttpConnection, Listener, type ListenerMeans } from "./listener/listener.ts"
+import type { ListenerMeans } from "./listener/listener.ts"
 import { OverloadGuard } from "./listener/overload-guard.ts"
-import { TcpListener } from "./listener/tcp-listener.ts"
-import { Exchanges } from "./proxy/exchange.ts"
 import { ForwardedFields } from "./proxy/forwarded.ts"
 import { LocalReplies } from "./proxy/local-reply.ts"
 import { MirrorSender } from "./proxy/mirror-sender.ts"
 import type { Plane } from "./proxy/plane.ts"
-import type { TcpPlane } from "./proxy/tcp-plane.ts"
-import { TcpSessions } from "./proxy/tcp-sessions.ts"
 import { Deciders } from "./rate-limit/deciders.ts"
+import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
-import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
@@ -48,17 +40,6 @@ interface Ready {
   readonly added: readonly Bound[]
 }
 
-/** A listener in place, whatever it carries. */
-interface Bound {
-  readonly listener: Listener | TcpListener | AutoListener
-  /** `protocol host port`: a listener of which one changed is another one. */
-  readonly address: string
-  /** Serves by what `snapshot` says of it from now on. */
-  update(snapshot: Snapshot): void
-  /** The plane it serves by, if it carries requests. */
-  plane(): Plane | null
-}
-
 class Worker {
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
@@ -76,8 +57,10 @@ class Worker {
   readonly #leaving = new Set<Promise<void>>()
   #snapshot: Snapshot | null = null
   #ready: Ready | null = null
-  /** Of the newest snapshot; a name's slots stay the same from one to the next. */
+  /** Of the snapshot being made, else of the one in force: a name's slots stay the same from one to the next. */
   #slots: SnapshotSlots | null = null
+  /** Of the one in force. */
+  #slotsInForce: SnapshotSlots | null = null
   #connections = 0
   #status = ""
   #draining = false
@@ -97,12 +80,16 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
+    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel)
     this.#listenerMeans = {
       wheel: this.#wheel,
       metrics: this.#metrics,
       nextConnectionId: () => ++this.#connections,
-      onRefused: (...refused) => this.#onRefused(...refused),
-      onOpeningRefused: (...refused) => this.#onOpeningRefused(...refused),
+      onRefused: (listener, ...refused) => {
+        const plane = this.#bound.get(listener)?.plane() ?? null
+        if (plane !== null) refusals.request(plane, ...refused)
+      },
+      onOpeningRefused: (...refused) => refusals.connection(this.#snapshot, ...refused),
       onFault: (error) => this.#onFault(error),
       onHandshakeError: (listener, code) => this.#logger.log("debug", "TLS handshake failed", { listener, code }),
     }
@@ -221,7 +208,6 @@ class Worker {
   // Starts filters and binds listeners that are new. Nothing that serves is touched.
   async #prepare(spec: SnapshotSpec, strict: boolean): Promise<void> {
     if (this.#ready !== null) this.#abandon(this.#ready)
-    const slots = this.#slots
     this.#slots = spec.slots
     const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
     const added: Bound[] = []
@@ -231,75 +217,20 @@ class Worker {
       for (const config of spec.config.listeners) {
         const port = spec.ports[config.name]
         if (this.#bound.get(config.name)?.address === addressOf(config, port)) continue
-        const bound = this.#bind(config, port, snapshot)
+        const bound = bindListener(config, port, snapshot, this.#listenerMeans)
         added.push(bound)
         await bound.listener.listen(port)
       }
     } catch (error) {
       this.#abandon({ spec, snapshot, added })
-      this.#slots = slots
       throw error
     }
     this.#ready = { spec, snapshot, added }
   }
 
-  #bind(config: ListenerConfig, port: number, snapshot: Snapshot): Bound {
-    const address = addressOf(config, port)
-    const plane = snapshot.planes.get(config.name)
-    const tcpPlane = snapshot.tcpPlanes.get(config.name)
-    if (config.protocol === "auto") return this.#bindAuto(config, address, plane as Plane, tcpPlane as TcpPlane)
-    return tcpPlane === undefined ? this.#bindHttp(address, plane as Plane) : this.#bindTcp(address, tcpPlane)
-  }
-
-  #bindHttp(address: string, plane: Plane): Bound {
-    const exchanges = new Exchanges(plane)
-    const listener = new Listener(plane.config, plane.listenerSlots, exchanges, this.#listenerMeans, plane.tls)
-    return {
-      listener,
-      address,
-      update: (snapshot) => {
-        const next = snapshot.planes.get(listener.name) as Plane
-        exchanges.plane = next
-        listener.take(next.config, next.listenerSlots, next.tls)
-      },
-      plane: () => exchanges.plane,
-    }
-  }
-
-  #bindAuto(config: AutoListenerConfig, address: string, plane: Plane, tcpPlane: TcpPlane): Bound {
-    const exchanges = new Exchanges(plane)
-    const sessions = new TcpSessions(tcpPlane)
-    const listener = new AutoListener(config, plane.listenerSlots, exchanges, sessions, this.#listenerMeans, plane.tls)
-    return {
-      listener,
-      address,
-      update: (snapshot) => {
-        exchanges.plane = snapshot.planes.get(listener.name) as Plane
-        sessions.plane = snapshot.tcpPlanes.get(listener.name) as TcpPlane
-        const next = snapshot.config.listeners.find(({ name }) => name === listener.name) as AutoListenerConfig
-        listener.take(next, exchanges.plane.listenerSlots, exchanges.plane.tls)
-      },
-      plane: () => exchanges.plane,
-    }
-  }
-
-  #bindTcp(address: string, plane: TcpPlane): Bound {
-    const sessions = new TcpSessions(plane)
-    const listener = new TcpListener(plane.config, plane.listenerSlots, sessions, this.#listenerMeans, plane.tls)
-    return {
-      listener,
-      address,
-      update: (snapshot) => {
-        const next = snapshot.tcpPlanes.get(listener.name) as TcpPlane
-        sessions.plane = next
-        listener.take(next.config, next.listenerSlots, next.tls)
-      },
-      plane: () => null,
-    }
-  }
-
   #abandon({ snapshot, added }: Ready): void {
     this.#ready = null
+    this.#slots = this.#slotsInForce
     for (const { listener } of added) listener.destroy()
     snapshot.replace()
     this.#services.abandon()
@@ -311,6 +242,7 @@ class Worker {
     this.#ready = null
     const before = this.#snapshot
     this.#snapshot = snapshot
+    this.#slotsInForce = spec.slots
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
     this.#overload.use(spec.config.overload)
@@ -351,68 +283,6 @@ class Worker {
     return this.#meansOnce
   }
 
-  // A request that never became an exchange is counted and logged like one.
-  #onRefused(listener: string, connection: HttpConnection, code: ErrorCode, head: RequestHead): void {
-    const plane = this.#bound.get(listener)?.plane() ?? null
-    if (plane === null) return
-    const { status, flag } = errors[code]
-    this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
-    this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    const { sourceAddress, sourcePort } = connection
-    this.#accessLog.record({
-      startTime: Date.now(),
-      method: head.method,
-      path: head.target,
-      authority: head.authority,
-      protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
-      status,
-      grpcStatus: -1,
-      flag,
-      flagDetails: code,
-      duration: 0,
-      timeToFirstByte: -1,
-      requestBytes: 0,
-      responseBytes: 0,
-      listener,
-      route: "",
-      service: "",
-      upstream: "",
-      source: withPort(sourceAddress, sourcePort),
-      requestId: "",
-      userAgent: "",
-      security: connection.security,
-    })
-  }
-
-  // A connection that nobody carried is counted and logged like one that was.
-  #onOpeningRefused(listener: string, from: SocketAddresses, started: number, code: ErrorCode, details: string): void {
-    const { flag } = errors[code]
-    const connections = this.#snapshot?.tcpPlanes.get(listener)?.noServiceSlots
-    const requests = this.#snapshot?.planes.get(listener)?.noRouteSlots
-    if (connections !== undefined) {
-      this.#metrics.add(connections.ended, 1)
-      this.#metrics.add(connections.flags + flagIndex(flag), 1)
-    } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    this.#accessLog.recordConnection({
-      startTime: performance.timeOrigin + started,
-      flag,
-      flagDetails: details === "" ? code : `${code}: ${details}`,
-      duration: this.#wheel.refresh() - started,
-      connectTime: -1,
-      receivedBytes: 0,
-      sentBytes: 0,
-      listener,
-      serverName: "",
-      service: "",
-      upstream: "",
-      requestId: "",
-      security: null,
-      source: withPort(from.sourceAddress, from.sourcePort),
-    })
-  }
-
   #onFault(error: unknown): void {
     this.#logger.log("critical", "fault in a connection, which was closed", { error })
   }
@@ -435,14 +305,6 @@ class Worker {
       this.#post({ kind: "drained" })
     })
   }
-}
-
-function addressOf({ protocol, address }: ListenerConfig, port: number): string {
-  return `${protocol} ${address.host} ${port}`
-}
-
-function withPort(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
 }
 
 const port = parentPort

@@ -1,15 +1,16 @@
 // `npm test`: type check, lint, then the whole suite on Node, Bun and Deno, each to its end whatever the one before said.
 // The last line it prints is `N passed, N failed`, summed over all of them; the exit code is 0 only when nothing failed.
-// A part that gives no counts (it crashed, or the check found errors) is one failure.
+// A part that gives no counts (it crashed, or the check found errors) is one failure; the tests that were under way in one that
+// was ended because it took too long are named above the counts.
 
 import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** ms one part may take before it is ended. */
-const partLimit = 15 * 60_000
+/** ms one part may take before it is ended: one that hangs, the others and an installation fit in the half hour of CI. */
+const partLimit = 11 * 60_000
 const root = fileURLToPath(new URL("..", import.meta.url))
 
 interface Counts {
@@ -18,11 +19,15 @@ interface Counts {
   skipped: number
 }
 
+/** What to say of parts that were ended. */
+const ended: string[] = []
+
 /** Runs an npm script and gives its exit code; its output goes to ours. -1 when it ran into the limit. */
-function script(name: string, args: readonly string[]): Promise<number> {
+function script(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn("npm", ["run", "--silent", name, ...(args.length > 0 ? ["--", ...args] : [])], {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "inherit", "inherit"],
       detached: true,
     })
@@ -46,7 +51,13 @@ function script(name: string, args: readonly string[]): Promise<number> {
 
 async function suite(runtime: string, folder: string): Promise<Counts> {
   const output = join(folder, `${runtime}.json`)
-  const code = await script(`test:${runtime}`, ["--reporter=default", "--reporter=json", `--outputFile.json=${output}`])
+  const underWay = join(folder, `${runtime}-under-way.txt`)
+  const reporters = ["--reporter=default", "--reporter=json", "--reporter=./test/support/unfinished-reporter.ts"]
+  const code = await script(`test:${runtime}`, [...reporters, `--outputFile.json=${output}`], { SLUICE_TEST_UNFINISHED: underWay })
+  if (code !== 0 && !existsSync(output)) {
+    const tests = existsSync(underWay) ? readFileSync(underWay, "utf8").replace(/^/gm, "  ") : "  nothing yet"
+    ended.push(`${runtime}: ended before its end; under way were\n${tests}`)
+  }
   let counts: Counts
   try {
     const report = JSON.parse(readFileSync(output, "utf8"))
@@ -82,6 +93,7 @@ try {
 }
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 console.log("")
+for (const each of ended) console.log(`${each}\n`)
 for (const [name, counts] of rows) {
   console.log(`${name.padEnd(6)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
   total.passed += counts.passed

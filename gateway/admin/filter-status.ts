@@ -2,7 +2,14 @@
 // what was counted.
 
 import type { Config, FilterConfig } from "../config/model.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, filterBuckets, trapReasons } from "../telemetry/instruments.ts"
+import {
+  EXCHANGE_ERROR,
+  EXCHANGE_FAILED,
+  EXCHANGE_OK,
+  type FilterSlots,
+  filterBuckets,
+  trapReasons,
+} from "../telemetry/filter-instruments.ts"
 import { quantile } from "../telemetry/quantile.ts"
 import type { FilterEvent, FilterStore } from "../wasm/filter-store.ts"
 import type { PluginStatus } from "../wasm/plugin.ts"

@@ -2,6 +2,7 @@
 // and header values that authenticate.
 
 import type { Config } from "../config/model.ts"
+import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
 
 export const REDACTED = "[redacted]"
@@ -34,10 +35,29 @@ function copy(value: object, each: (key: string, item: unknown) => unknown): Rec
 export function redactConfig(config: Config): Record<string, unknown> {
   return copy(config, (key, part) => {
     if (key === "filters") return copy(part as object, (_, filter) => redactFilter(filter as object))
-    if (key === "routes") return (part as readonly object[]).map((route) => redactHeaders(route))
+    if (key === "routes") return (part as readonly object[]).map((route) => redactLimits(redactHeaders(route)))
+    if (key === "listeners") return (part as readonly object[]).map((listener) => redactLimits(listener))
+    if (key === "services") return copy(part as object, (_, service) => redactLimits(service))
     if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
     return part
   })
+}
+
+// Exceptions of rate limits name clients: by an API key, or a cookie.
+function redactLimits(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value
+  return copy(value, (key, item) => {
+    // That of an `auto` listener.
+    if (key === "http") return redactLimits(item)
+    return key === "rateLimits" && Array.isArray(item) ? item.map(redactOverrides) : item
+  })
+}
+
+function redactOverrides(limit: RateLimitConfig): RateLimitConfig {
+  const secret = limit.by.map((each) => each.kind === "cookie" || ("name" in each && isSecretKey(each.name)))
+  if (!secret.includes(true)) return limit
+  const hidden = (values: readonly string[]): string[] => values.map((value, i) => (secret[i] ? REDACTED : value))
+  return { ...limit, overrides: limit.overrides.map((each) => ({ ...each, values: hidden(each.values) })) }
 }
 
 // The name of a variable that a password is in is none itself.

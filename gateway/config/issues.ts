@@ -3,6 +3,7 @@
 
 import * as z from "zod"
 import { didYouMean } from "./problem.ts"
+import { isSecretName } from "./secrets.ts"
 import type { Finding } from "./source.ts"
 import { quote } from "./units.ts"
 
@@ -25,11 +26,17 @@ function collect(issues: readonly Issue[], base: readonly PropertyKey[], out: Fi
     } else if (issue.code === "invalid_union") {
       const meant = issue.errors.filter((form) => !mismatched(form))
       if (meant.length === 1) collect(meant[0], path, out)
-      else out.push({ path, at: "value", message: issue.message })
+      else push(out, path, issue.message)
     } else {
-      out.push({ path, at: "value", message: issue.message })
+      push(out, path, issue.message)
     }
   }
+}
+
+function push(out: Finding[], path: readonly PropertyKey[], message: string): void {
+  // YAML takes a password of digits for a number, and the message would show it.
+  const shown = isSecretName(path.at(-1)) ? message.replace(/, got .*?; write(?: it in quotes,.*)?/, "; write") : message
+  out.push({ path, at: "value", message: shown.endsWith("; write") ? `${shown} it in quotes` : shown })
 }
 
 /** The value is not even of this form's type. */

@@ -1,5 +1,7 @@
 // What is wrong in a configuration, and how it is shown: where, what, and what to write instead.
 
+import { maskLine } from "./secrets.ts"
+
 /** One thing wrong (or, as a warning, doubtful). */
 export interface Problem {
   readonly file: string
@@ -41,7 +43,7 @@ export function formatProblem(problem: Problem, options: { excerpt?: boolean } =
   const text = printable(`${place}: ${problem.path === "" ? "" : `${problem.path}: `}${problem.message}`)
   if (options.excerpt !== true || problem.source === undefined) return text
   const from = problem.column > EXCERPT_WIDTH - 20 ? problem.column - 40 : 0
-  const line = printable(problem.source.slice(from, from + EXCERPT_WIDTH)).replaceAll("\t", " ")
+  const line = printable(maskLine(problem.source).slice(from, from + EXCERPT_WIDTH)).replaceAll("\t", " ")
   const gutter = String(problem.line).padStart(5)
   return `${text}\n${gutter} | ${line}\n${" ".repeat(gutter.length)} | ${" ".repeat(problem.column - 1 - from)}^`
 }

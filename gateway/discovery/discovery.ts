@@ -14,6 +14,8 @@ import { SystemDns } from "./system-dns.ts"
 
 /** ms in which changes of several services are gathered into one. */
 const GATHER = 100
+/** ms after which a change that could not be made is tried again, at most; from {@link GATHER} on it doubles. */
+const MAX_PAUSE = 5000
 /** ms that the first look of a new source is waited for, whatever its time-out. */
 const FIRST_LOOK = 5000
 /** Endpoints and services named in one line. */
@@ -22,8 +24,8 @@ const MAX_NAMED = 10
 export interface DiscoveryOptions {
   /** Whether files are watched. */
   readonly watch: boolean
-  /** Services have other endpoints than those in force. Ends when these are, see {@link Discovery.use}; never rejects. */
-  onChange(): Promise<void>
+  /** Services have other endpoints than those in force. Null when these are, see {@link Discovery.use}, or why not; never rejects. */
+  onChange(): Promise<string | null>
   onLooked(service: string, result: LookKind, endpoints: number): void
   log(level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>>): void
 }
@@ -46,6 +48,8 @@ export class Discovery implements SourceOwner {
   readonly #sourced = new Map<string, Sourced>()
   readonly #bySource = new Map<EndpointSource, Sourced>()
   #timer: ReturnType<typeof setTimeout> | null = null
+  /** Changes in a row that could not be made. */
+  #refusals = 0
   #closed = false
 
   constructor(options: DiscoveryOptions) {
@@ -142,13 +146,28 @@ export class Discovery implements SourceOwner {
 
   #gather(): void {
     if (this.#timer !== null || this.#closed || !this.#isChanged()) return
-    this.#timer = setTimeout(() => {
-      void this.#options.onChange().then(() => {
-        this.#timer = null
-        this.#gather()
-      })
-    }, GATHER)
+    this.#timer = setTimeout(
+      () => {
+        void this.#options.onChange().then((refusal) => {
+          this.#timer = null
+          this.#onChanged(refusal)
+          this.#gather()
+        })
+      },
+      Math.min(MAX_PAUSE, GATHER * 2 ** this.#refusals),
+    )
     this.#timer.unref()
+  }
+
+  #onChanged(refusal: string | null): void {
+    const { log } = this.#options
+    if (refusal === null) {
+      if (this.#refusals > 0) log("info", "endpoints that were found are used again", {})
+      this.#refusals = 0
+    } else if (!this.#closed) {
+      if (this.#refusals === 0) log("error", "endpoints that were found can't be used yet; that is tried again", { reason: refusal })
+      this.#refusals = Math.min(10, this.#refusals + 1)
+    }
   }
 
   #isChanged(): boolean {

@@ -11,6 +11,8 @@ import type { ConnectStore, StoreConnection } from "./store-link.ts"
 
 /** ms for TCP and TLS. */
 const CONNECT_TIMEOUT = 1500
+/** ms for what is asked before the connection can be used: one that is never answered must not stay. */
+const GREETING_TIMEOUT = 1500
 
 type Script = (key: string, interval: number, tolerance: number, wanted: number, returned: number) => Promise<unknown>
 
@@ -59,6 +61,10 @@ export function redisConnector(config: RedisConfig, tls: ClientTls | null, prefi
     })
     const count = (client as unknown as { sluiceCount: Script }).sluiceCount.bind(client)
     const connection: StoreConnection = { count, close: () => client.disconnect() }
+    const timer = setTimeout(() => {
+      reason = `it did not answer within ${GREETING_TIMEOUT} ms`
+      socket.destroy()
+    }, GREETING_TIMEOUT)
     try {
       await client.connect()
       // A replica, a user without the rights, a server that is still loading show here.
@@ -66,6 +72,8 @@ export function redisConnector(config: RedisConfig, tls: ClientTls | null, prefi
     } catch (error) {
       client.disconnect()
       throw new Error(/closed|isn't writeable/i.test((error as Error).message) ? reason : (error as Error).message)
+    } finally {
+      clearTimeout(timer)
     }
     usable = true
     return connection

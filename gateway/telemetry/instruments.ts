@@ -6,8 +6,9 @@ import { type HandshakeResult, handshakeResults } from "../http/connection-secur
 import { grpcCodes } from "../http/grpc-status.ts"
 import { Buckets } from "./buckets.ts"
 import { EndpointInstruments } from "./endpoint-instruments.ts"
+import { FilterInstruments } from "./filter-instruments.ts"
 import { limitMetrics, type ServiceLimitSlots } from "./limit-instruments.ts"
-import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
+import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
 import { ShapingInstruments } from "./shaping-instruments.ts"
 
 /** Label value where there is no route or no service. */
@@ -17,12 +18,6 @@ export const NONE = "-"
 export const requestBuckets: Buckets = new Buckets(
   [0.0005, 0.0007, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 5, 7, 10, 20, 30],
   1e-6,
-)
-
-/** Seconds of one call into a filter: 0.5 µs to 1 s. */
-export const filterBuckets: Buckets = new Buckets(
-  [0.5e-6, 1e-6, 2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
-  1e-9,
 )
 
 /** Values of the `code` label; `none`: the exchange ended without a response head. */
@@ -42,26 +37,6 @@ const flagIndexes: ReadonlyMap<string, number> = new Map(responseFlags.map((flag
 export function flagIndex(flag: string): number {
   return flagIndexes.get(flag) ?? responseFlags.length - 1
 }
-
-/**
- * Why an instance of a filter was dropped. `budget`: out of CPU. `stack`: recursion. `exit`: the guest ended itself.
- * `host`: a fault of ours. `trap`: all else.
- */
-export const trapReasons = ["trap", "budget", "stack", "exit", "host"] as const
-export type TrapReason = (typeof trapReasons)[number]
-
-/** Offset of a reason in the slots of {@link FilterSlots.traps}; an unknown one counts as `trap`. */
-export function trapIndex(reason: string): number {
-  const index = trapReasons.indexOf(reason as TrapReason)
-  return index === -1 ? 0 : index
-}
-
-/** Offsets in the slots of {@link FilterSlots.exchanges}. */
-export const EXCHANGE_OK = 0
-/** It ended with a 5xx, though the filter didn't fail. */
-export const EXCHANGE_ERROR = 1
-/** The filter trapped in it, or there was no instance; whatever its `onError` made of that. */
-export const EXCHANGE_FAILED = 2
 
 /** Offset of a result in the slots of {@link ListenerSlots.handshakes}. */
 export function handshakeIndex(result: HandshakeResult): number {
@@ -133,26 +108,6 @@ export interface ServiceSlots extends ServiceLimitSlots {
   readonly failovers: number
 }
 
-/** Slots of a version of a filter. */
-export interface FilterSlots {
-  /** Counters; add {@link EXCHANGE_OK}, {@link EXCHANGE_ERROR} or {@link EXCHANGE_FAILED}. */
-  readonly exchanges: number
-  /** Counter: phases run. */
-  readonly calls: number
-  /** Histogram of {@link filterBuckets}. */
-  readonly duration: number
-  /** Counter: units of CPU budget used. */
-  readonly budget: number
-  /** Counters; add {@link trapIndex}. */
-  readonly traps: number
-  /** Gauge: contexts that live. */
-  readonly instances: number
-  /** Counter: what it asked for and is not granted. */
-  readonly refusals: number
-  /** Gauge: workers in which it is in quarantine. */
-  readonly quarantined: number
-}
-
 /** Slots every worker writes whatever its configuration. */
 export interface WorkerSlots {
   readonly accessLogLines: number
@@ -171,10 +126,6 @@ export class Instruments {
   readonly #route: Record<keyof RouteSlots, Metric>
   readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
-  readonly #filter: Record<keyof FilterSlots, Metric>
-  readonly #filterWeight: Metric
-  readonly #filterRollbacks: Metric
-  readonly #filterRefused: Metric
   readonly #generation: number
   readonly #reloadSuccess: number
   readonly #reloadTime: number
@@ -182,6 +133,7 @@ export class Instruments {
   readonly #workers: number
   readonly #restarts: number
   readonly endpoints: EndpointInstruments
+  readonly filters: FilterInstruments
   /** Goes to every worker with its handle. */
   readonly worker: WorkerSlots
   readonly shaping: ShapingInstruments
@@ -315,60 +267,8 @@ export class Instruments {
       }),
       ...limitMetrics(registry, byService),
     }
-    const filter = ["filter", "version"]
-    this.#filter = {
-      exchanges: registry.counter({
-        name: "sluice_filter_exchanges_total",
-        help: "Exchanges given to a version of a filter",
-        labels: filter,
-        across: { label: "outcome", values: ["ok", "error", "failed"] },
-      }),
-      calls: registry.counter({ name: "sluice_filter_calls_total", help: "Phases a filter has run", labels: filter }),
-      duration: registry.histogram({
-        name: "sluice_filter_duration_seconds",
-        help: "Time of one phase of a filter, from a sample that is counted for all",
-        labels: filter,
-        buckets: filterBuckets,
-      }),
-      budget: registry.counter({
-        name: "sluice_filter_budget_used_total",
-        help: "Units of CPU budget a filter has used",
-        labels: filter,
-      }),
-      traps: registry.counter({
-        name: "sluice_filter_traps_total",
-        help: "Instances of a filter that were dropped",
-        labels: filter,
-        across: { label: "reason", values: trapReasons },
-      }),
-      instances: registry.gauge({ name: "sluice_filter_instances", help: "Live contexts of a filter, over all workers", labels: filter }),
-      refusals: registry.counter({
-        name: "sluice_filter_refusals_total",
-        help: "Times a filter asked for what its permissions don't grant",
-        labels: filter,
-      }),
-      quarantined: registry.gauge({
-        name: "sluice_filter_quarantined",
-        help: "Workers in which a filter is not started any more, because it failed too often",
-        labels: filter,
-      }),
-    }
+    this.filters = new FilterInstruments(registry)
     this.endpoints = new EndpointInstruments(registry)
-    this.#filterWeight = registry.gauge({
-      name: "sluice_filter_version_weight",
-      help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
-      labels: filter,
-    })
-    this.#filterRollbacks = registry.counter({
-      name: "sluice_filter_rollbacks_total",
-      help: "Times a version of a filter was taken out of use because it failed too often",
-      labels: filter,
-    })
-    this.#filterRefused = registry.gauge({
-      name: "sluice_filter_refused",
-      help: "1 while a newer version of a filter's files was refused and the one before serves",
-      labels: ["filter"],
-    })
     this.#generation = registry.gauge({ name: "sluice_config_generation", help: "Generation of the configuration in force" }).slot()
     this.#reloadSuccess = registry
       .gauge({ name: "sluice_config_last_reload_success", help: "1 when the last configuration was taken, 0 when it was refused" })
@@ -397,7 +297,7 @@ export class Instruments {
   }
 
   listener(name: string): ListenerSlots {
-    return slots(this.#listener, (metric) => metric.slot(name))
+    return slotsOf(this.#listener, (metric) => metric.slot(name))
   }
 
   /** `route` or `service` is {@link NONE} for requests no route matched, redirects, direct responses and missing services. */
@@ -415,29 +315,11 @@ export class Instruments {
 
   /** `service` is {@link NONE} for connections that reached none. */
   tcp(listener: string, service: string): TcpSlots {
-    return slots(this.#tcp, (metric) => metric.slot(listener, service))
+    return slotsOf(this.#tcp, (metric) => metric.slot(listener, service))
   }
 
   service(name: string): ServiceSlots {
-    return slots(this.#service, (metric) => metric.slot(name))
-  }
-
-  filter(name: string, version: string): FilterSlots {
-    return slots(this.#filter, (metric) => metric.slot(name, version))
-  }
-
-  /** How many exchanges a version is given, as it is in force: 0 while it is rolled back. */
-  filterWeight(name: string, version: string, weight: number): void {
-    this.#registry.writer.set(this.#filterWeight.slot(name, version), weight)
-  }
-
-  filterRolledBack(name: string, version: string): void {
-    this.#registry.writer.add(this.#filterRollbacks.slot(name, version), 1)
-  }
-
-  /** Whether the newest version of a filter's files is one that doesn't serve. */
-  filterRefused(name: string, refused: boolean): void {
-    this.#registry.writer.set(this.#filterRefused.slot(name), refused ? 1 : 0)
+    return slotsOf(this.#service, (metric) => metric.slot(name))
   }
 
   /** A snapshot came into force, of a new configuration or of the one before. */
@@ -476,10 +358,4 @@ export class Instruments {
   workerRestarted(): void {
     this.#registry.writer.add(this.#restarts, 1)
   }
-}
-
-function slots<K extends string>(metrics: Record<K, Metric>, slot: (metric: Metric) => number): Record<K, number> {
-  const out = {} as Record<K, number>
-  for (const key in metrics) out[key] = slot(metrics[key])
-  return out
 }

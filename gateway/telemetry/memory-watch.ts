@@ -18,8 +18,8 @@ export class MemoryWatch {
   #threshold = 0
   #timer: ReturnType<typeof setInterval> | null = null
 
-  /** @param limit octets the process may have @param used octets it has */
-  constructor(limit: number = availableMemory(), used: () => number = () => process.memoryUsage.rss()) {
+  /** @param limit octets the process may have @param used octets of them it has */
+  constructor(limit: number = availableMemory(), used: () => number = () => usedMemory()) {
     this.#limit = limit
     this.#used = used
   }
@@ -51,14 +51,35 @@ export class MemoryWatch {
 
 /** Octets the process may have: the least of what its control groups and the machine allow. */
 export function availableMemory(read: (path: string) => string | null = readText): number {
-  let least = totalmem()
-  const own = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup") ?? "")?.[1] ?? "/"
-  // The groups a group is in bound it as well.
-  for (let path = own; ; path = path.slice(0, path.lastIndexOf("/"))) {
-    least = lesser(least, read(`/sys/fs/cgroup${path === "/" ? "" : path}/memory.max`))
-    if (path === "" || path === "/") break
-  }
-  return lesser(least, read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+  const groups = read("/proc/self/cgroup") ?? ""
+  const unified = /^0::(\/.*)$/m.exec(groups)?.[1] ?? "/"
+  const version1 = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(\/.*)$/m.exec(groups)?.[1] ?? "/"
+  const limits = [
+    ...withParents(unified).map((group) => `/sys/fs/cgroup${group}/memory.max`),
+    ...withParents(version1).map((group) => `/sys/fs/cgroup/memory${group}/memory.limit_in_bytes`),
+  ]
+  return limits.reduce((least, path) => lesser(least, read(path)), totalmem())
+}
+
+/** A group and those it is in, which bound it as well; "" = the topmost there is to be seen. */
+function withParents(group: string): string[] {
+  const groups: string[] = []
+  for (let path = group === "/" ? "" : group; path !== ""; path = path.slice(0, path.lastIndexOf("/"))) groups.push(path)
+  return [...groups, ""]
+}
+
+/**
+ * Octets the process has that the system can't take back by itself. A runtime's own program, some 50 MiB, is resident too, but is in
+ * its file as well: in a small container it would be most of what is counted. Where the system doesn't tell them apart: all.
+ */
+export function usedMemory(read: (path: string) => string | null = readText): number {
+  const status = read("/proc/self/status") ?? ""
+  const anonymous = kibibytes(status, "RssAnon")
+  return anonymous === 0 ? process.memoryUsage.rss() : (anonymous + kibibytes(status, "RssShmem")) * 1024
+}
+
+function kibibytes(status: string, key: string): number {
+  return Number(new RegExp(`^${key}:\\s*(\\d+) kB$`, "m").exec(status)?.[1] ?? 0)
 }
 
 // "max" and version 1's huge number say that there is no limit.

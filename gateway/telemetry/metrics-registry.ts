@@ -346,3 +346,10 @@ function pushHistogram(out: Sample[], name: string, labels: Readonly<Record<stri
   out.push({ value: sums[buckets.sum], labels: {}, sharedLabels: labels, metricName: `${name}_sum` })
   out.push({ value: count, labels: {}, sharedLabels: labels, metricName: `${name}_count` })
 }
+
+/** A slot of each of these metrics. */
+export function slotsOf<K extends string>(metrics: Record<K, Metric>, slot: (metric: Metric) => number): Record<K, number> {
+  const out = {} as Record<K, number>
+  for (const key in metrics) out[key] = slot(metrics[key])
+  return out
+}

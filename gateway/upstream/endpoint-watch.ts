@@ -95,6 +95,11 @@ export class EndpointWatch {
     }
   }
 
+  /** Another configuration never came into force: what {@link records} gave to it alone is given back. */
+  keepOnly(config: Config): void {
+    this.#table.keepOnly(config.services)
+  }
+
   /** A worker ejected an endpoint, or brought it back. */
   heard({ service, endpoint, reason, ms }: EjectionEvent): void {
     if (reason !== null) this.#onEjected(service, endpoint, reason, ms, "")

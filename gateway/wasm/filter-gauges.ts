@@ -2,7 +2,8 @@
 
 import type { Config } from "../config/model.ts"
 import type { VersionCounts } from "../resilience/rollback.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, type Instruments } from "../telemetry/instruments.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots } from "../telemetry/filter-instruments.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
 import type { FilterStore } from "./filter-store.ts"
 
 /** `read`: the value of a slot, over all workers. */
@@ -27,7 +28,7 @@ export function filterCounts(
 /** Shows which versions were refused, and what weight each has. */
 export function showFilters(config: Config, store: Pick<FilterStore, "refusalOf" | "stored">, instruments: Instruments): void {
   for (const [name, filter] of Object.entries(config.filters)) {
-    instruments.filterRefused(name, store.refusalOf(name) !== null)
-    for (const version of filter.versions) instruments.filterWeight(name, version.name, store.stored(name, filter, version).weight)
+    instruments.filters.refused(name, store.refusalOf(name) !== null)
+    for (const version of filter.versions) instruments.filters.weight(name, version.name, store.stored(name, filter, version).weight)
   }
 }

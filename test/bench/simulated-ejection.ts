@@ -112,13 +112,13 @@ export function failFor(failing: Failing, ejects: boolean): Outcome {
     endpoint.active--
     const took = now - began
     if (bad && failing.code !== undefined) endpoint.observer?.failed(failing.code, took)
-    else endpoint.observer?.answered(bad ? failing.status : 200, -1, took)
+    else if (endpoint.observer?.answered(bad ? failing.status : 200, -1, took)) endpoint.observer.ended(-1)
   }
   const begin = (worker: Balanced): void => {
     const endpoint = worker.next() as EjectableEndpoint
     const failsNow = now >= START + FAILS_AT && now < START + WELL_AT
     const bad = failsNow && endpoint === worker.endpoints[0] && random() < failing.share
-    endpoint.observer?.begins()
+    endpoint.observer?.begins(endpoint)
     endpoint.active++
     if (failsNow) requests++
     if (bad) spoilt++

@@ -104,6 +104,16 @@ export class RateLimitState {
     }
   }
 
+  /** Another configuration never came into force: buckets of it alone are free. `config`: the one in force. */
+  abandon(config: Config): void {
+    const kept = new Set(rateLimitsOf(config).map(rateLimitIdentity))
+    for (const [identity, bucket] of this.#buckets) {
+      if (kept.has(identity)) continue
+      this.#buckets.delete(identity)
+      this.#free.push(bucket)
+    }
+  }
+
   #exposition(): string {
     const table = this.#table
     if (table === null) return ""

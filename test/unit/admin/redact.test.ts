@@ -66,6 +66,39 @@ describe("redaction", () => {
     expect(shown.rateLimitStore).toEqual({ ...rateLimitStore, redis: { ...redis, password: expected } })
   })
 
+  test("exceptions of rate limits don't show the keys they are for", () => {
+    const limit = {
+      name: "n",
+      policy: "n",
+      scope: "local",
+      descriptor: [],
+      by: [
+        { text: "source", kind: "source" },
+        { text: "header:x-api-key", kind: "header", name: "x-api-key" },
+      ],
+      overrides: [{ values: ["10.0.0.1", "k3y"], requests: 5, per: 1000, burst: 5 }],
+      requests: 1,
+      per: 1000,
+      burst: 1,
+      missing: "share",
+      shadow: false,
+      status: 429,
+      headers: true,
+    } as const
+    const rateLimits = [limit]
+    const [listener] = config.listeners
+    const service = { ...Object.values(config.services)[0], rateLimits }
+    const shown = redactConfig({
+      ...config,
+      listeners: [{ ...listener, rateLimits } as typeof listener],
+      services: { service },
+      routes: [{ ...config.routes[0], rateLimits }],
+    })
+    const text = JSON.stringify(shown)
+    expect(text).not.toContain("k3y")
+    expect(text.split(`"values":["10.0.0.1","${REDACTED}"]`)).toHaveLength(4)
+  })
+
   test("the configuration itself isn't touched", () => {
     const before = JSON.stringify(config)
     redactConfig(config)

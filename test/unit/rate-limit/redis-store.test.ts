@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -233,4 +234,30 @@ test("what clients send is hashed into keys of one length, however it is put tog
   const keys = [[], ["a"], ["a", "b"], ["ab"], ["", "ab"], ["\0".repeat(300)]].map((values) => countKey("p:", "route:x", values))
   expect(new Set(keys).size).toBe(keys.length)
   for (const key of keys) expect(key).toMatch(/^p:route:x:[\w-]{22}$/)
+})
+
+test("a server that takes connections and says nothing keeps none of them", async () => {
+  let open = 0
+  let taken = 0
+  const server = createServer((socket) => {
+    open++
+    taken++
+    socket.on("error", () => {})
+    socket.on("close", () => open--)
+    socket.resume()
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  const redis: RedisConfig = { address: { host: "127.0.0.1", port }, database: 0, username: null, password: null, tls: null }
+  const connect = redisConnector(redis, null, "t:", {})
+  await expect(
+    within(
+      connect(() => {}),
+      "the end of an attempt",
+      5000,
+    ),
+  ).rejects.toThrow("did not answer within")
+  expect(taken).toBe(1)
+  await until(() => open === 0, "the end of its connection")
+  await new Promise((resolve) => server.close(resolve))
 })

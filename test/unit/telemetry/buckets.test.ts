@@ -1,7 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { Buckets } from "../../../gateway/telemetry/buckets.ts"
-import { filterBuckets, flagIndex, requestBuckets, responseFlags, trapIndex, trapReasons } from "../../../gateway/telemetry/instruments.ts"
+import { filterBuckets, trapIndex, trapReasons } from "../../../gateway/telemetry/filter-instruments.ts"
+import { flagIndex, requestBuckets, responseFlags } from "../../../gateway/telemetry/instruments.ts"
 
 function slow(buckets: Buckets, value: number): number {
   const i = buckets.bounds.findIndex((bound) => value <= bound)

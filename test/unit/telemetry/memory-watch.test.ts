@@ -1,6 +1,6 @@
 import { totalmem } from "node:os"
 import { describe, expect, test } from "vitest"
-import { availableMemory, MemoryWatch } from "../../../gateway/telemetry/memory-watch.ts"
+import { availableMemory, MemoryWatch, usedMemory } from "../../../gateway/telemetry/memory-watch.ts"
 
 const MiB = 1024 * 1024
 
@@ -27,9 +27,30 @@ describe("the memory a process may have", () => {
       { "/proc/self/cgroup": "1:cpu:/x\n0::/a/b\n", "/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "33554432\n" },
       32 * MiB,
     ],
+    [
+      "that of its group of version 1, or of one that this is in",
+      {
+        "/proc/self/cgroup": "9:name=systemd:/x\n8:cpu,memory:/a/b\n0::/x\n",
+        "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes": "9223372036854771712\n",
+        "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "33554432\n",
+      },
+      32 * MiB,
+    ],
     ["that of version 1", { "/sys/fs/cgroup/memory/memory.limit_in_bytes": "16777216\n" }, 16 * MiB],
   ])("is %s", (_what, of, expected) => {
     expect(availableMemory(files(of))).toBe(expected)
+  })
+})
+
+describe("the memory a process has", () => {
+  test("is what the system can't take back: not the runtime's own program", () => {
+    const status = "VmRSS:\t  190764 kB\nRssAnon:\t  128252 kB\nRssFile:\t   62500 kB\nRssShmem:\t      12 kB\n"
+    expect(usedMemory(files({ "/proc/self/status": status }))).toBe((128252 + 12) * 1024)
+  })
+
+  test("is all of it where the system doesn't say", () => {
+    expect(usedMemory(files({}))).toBeGreaterThan(MiB)
+    expect(usedMemory(files({ "/proc/self/status": "VmRSS:\t  190764 kB\n" }))).toBeGreaterThan(MiB)
   })
 })
 

@@ -236,7 +236,7 @@ describe("instruments", () => {
     const registry = new MetricsRegistry()
     const instruments = new Instruments(registry)
     const writer = new MetricsWriter(registry.attach(0))
-    const slots = instruments.filter("auth", "stable")
+    const slots = instruments.filters.slots("auth", "stable")
     const old = new FilterRecorder(writer, slots, 16)
     old.instances(1)
     old.calls(2)

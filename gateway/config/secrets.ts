@@ -1,0 +1,18 @@
+// Keeps secrets out of what is told of a configuration that has an error: messages and excerpts end in logs.
+
+/** User name and password of a URL, up to the last `@` of the text. */
+const USER_INFO = /(:\/\/)([^\s"',}\]]+)(?=@)/g
+/** A value behind a key that sounds like one, in YAML or JSON; what begins with a bracket has keys of its own. */
+const KEYED =
+  /((?:pass(?:word|wd|phrase)|secret|token|credential|authorization)s?["']?[ \t]*:[ \t]*)("[^"]*"?|'[^']*'?|[^\s"'#{}[\],][^,}\]#]*)/gi
+
+/** Whether a value of this key may be shown to nobody. */
+export function isSecretName(key: PropertyKey | undefined): boolean {
+  return typeof key === "string" && /pass(?:word|wd|phrase)|secret/i.test(key)
+}
+
+/** A line of source with its secrets masked. It stays as long as it was, so that columns still fit. */
+export function maskLine(line: string): string {
+  const masked = (_: string, before: string, secret: string): string => before + "*".repeat(secret.length)
+  return line.replace(USER_INFO, masked).replace(KEYED, masked)
+}

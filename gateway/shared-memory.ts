@@ -1,0 +1,127 @@
+// What is one value for the whole process and lies in memory that all threads share: what is known of endpoints, limits of services,
+// rate limits, how full the memory is, and the data, queues and metrics of filters. The main thread's side of it: makes it, gives
+// places in it to what a configuration names, and takes them back. It counts no request.
+
+import type { Config } from "./config/model.ts"
+import { RateLimitState } from "./filter/native/rate-limit-state.ts"
+import type { SnapshotSpec } from "./snapshot.ts"
+import type { Instruments } from "./telemetry/instruments.ts"
+import { overloadSlots } from "./telemetry/limit-instruments.ts"
+import type { Logger } from "./telemetry/log.ts"
+import { MemoryWatch } from "./telemetry/memory-watch.ts"
+import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { ClientMaterial } from "./tls/client-context.ts"
+import { type EjectionEvent, type EndpointState, EndpointWatch } from "./upstream/endpoint-watch.ts"
+import type { ServiceFigure } from "./upstream/limits-memory.ts"
+import { LimitsTable } from "./upstream/limits-table.ts"
+import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
+import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
+import { createSharedStore } from "./wasm/shared-data.ts"
+import { createSharedQueues, SharedQueueStore } from "./wasm/shared-queues.ts"
+import type { WorkerStart } from "./worker-messages.ts"
+
+export interface SharedMemoryOptions {
+  readonly workers: number
+  readonly registry: MetricsRegistry
+  readonly instruments: Instruments
+  readonly logger: Logger
+  /** A worker is to look at the queues of its filters. */
+  wake(worker: number): void
+}
+
+/** Places of services and their endpoints. */
+export type EndpointPlaces = Pick<SnapshotSpec, "records" | "limits">
+/** Places of what a snapshot names. */
+export type SharedPlaces = EndpointPlaces & Pick<SnapshotSpec, "rateLimits">
+
+type StartMemory = Pick<
+  WorkerStart,
+  "workers" | "slots" | "overloadSlots" | "limits" | "memoryLevel" | "shared" | "queues" | "guestMetrics"
+>
+
+export class SharedMemory {
+  /** What a worker is started with. */
+  readonly start: StartMemory
+  readonly #endpoints: EndpointWatch
+  readonly #limits: LimitsTable
+  readonly #rateLimits: RateLimitState
+  readonly #memory = new MemoryWatch()
+  readonly #queues: SharedQueueStore
+
+  constructor({ workers, registry, instruments, logger, wake }: SharedMemoryOptions) {
+    const queues = createSharedQueues({ threads: workers })
+    const guestMetrics = createGuestMetrics()
+    this.#rateLimits = new RateLimitState(registry)
+    this.#queues = new SharedQueueStore(queues, { thread: -1, wake })
+    this.#endpoints = new EndpointWatch({ workers, random: Math.random, logger, instruments: instruments.endpoints })
+    this.#limits = new LimitsTable(workers)
+    const defined = new GuestMetricsTable(guestMetrics)
+    registry.include(() => guestMetricsText(defined) + queuesText(this.#queues))
+    registry.include(() => this.#limits.exposition)
+    this.start = {
+      workers,
+      slots: instruments.worker,
+      overloadSlots: overloadSlots(registry, workers),
+      limits: this.#limits.memory,
+      memoryLevel: this.#memory.memory,
+      shared: createSharedStore(),
+      queues,
+      guestMetrics,
+    }
+  }
+
+  /** Places for a configuration; what an earlier one has been given stays the same. Followed by {@link use} or {@link keepOnly}. */
+  assign(config: Config): SharedPlaces {
+    return { ...this.assignEndpoints(config), rateLimits: this.#rateLimits.assign(config) }
+  }
+
+  /** The same where endpoints alone are others than in the configuration in force. Followed by {@link useEndpoints}. */
+  assignEndpoints(config: Config): EndpointPlaces {
+    return { records: this.#endpoints.records(config), limits: this.#limits.assign(config.services) }
+  }
+
+  /** The configuration is in force in all workers: what isn't in it is given back, and its endpoints are watched. */
+  use(config: Config, materials: Readonly<Record<string, ClientMaterial>>): void {
+    this.useEndpoints(config, materials)
+    this.#rateLimits.keepOnly(config)
+    this.#memory.use(config.overload)
+  }
+
+  useEndpoints(config: Config, materials: Readonly<Record<string, ClientMaterial>>): void {
+    this.#endpoints.use(config, materials)
+    this.#limits.keepOnly(config.services)
+  }
+
+  /** Another configuration never came into force: what only that one was given is given back. `config`: the one in force. */
+  keepOnly(config: Config): void {
+    this.#endpoints.keepOnly(config)
+    this.#limits.keepOnly(config.services)
+    this.#rateLimits.abandon(config)
+  }
+
+  /** A worker has died. */
+  forget(worker: number): void {
+    this.#queues.forget(worker)
+    this.#limits.forget(worker)
+  }
+
+  /** A worker ejected an endpoint, or brought it back. */
+  heard(event: EjectionEvent): void {
+    this.#endpoints.heard(event)
+  }
+
+  endpoint(service: string, address: string): EndpointState {
+    return this.#endpoints.state(service, address)
+  }
+
+  /** How much of a service's limits is used, over all workers. */
+  used(service: string, figure: ServiceFigure): number {
+    return this.#limits.used(service, figure)
+  }
+
+  /** Watches nothing any more. */
+  close(): void {
+    this.#endpoints.close()
+    this.#memory.close()
+  }
+}

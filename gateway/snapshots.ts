@@ -1,0 +1,129 @@
+// Makes snapshots on the main thread and has all workers take them, one after the other: of another configuration, other filters,
+// certificates or weights, or with other endpoints alone. One that isn't taken leaves everything as it was, and gives back what had
+// been given to it.
+
+import type { CanaryChanges } from "./canary/canary-changes.ts"
+import type { Config } from "./config/model.ts"
+import { canChangeAlone } from "./discovery/alone.ts"
+import type { Discovery } from "./discovery/discovery.ts"
+import { claimPorts } from "./ports.ts"
+import type { VersionCounts } from "./resilience/rollback.ts"
+import type { SharedMemory } from "./shared-memory.ts"
+import type { SnapshotSpec } from "./snapshot.ts"
+import { snapshotSlots } from "./snapshot-slots.ts"
+import type { Instruments } from "./telemetry/instruments.ts"
+import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { TlsMaterials } from "./tls/tls-files.ts"
+import type { PreparedFilters } from "./wasm/assemble-filters.ts"
+import { filterCounts } from "./wasm/filter-gauges.ts"
+import type { WorkerPool } from "./worker-pool.ts"
+
+export interface SnapshotsMeans {
+  readonly registry: MetricsRegistry
+  readonly instruments: Instruments
+  readonly discovery: Pick<Discovery, "resolved" | "use">
+  readonly canaries: Pick<CanaryChanges, "prepare">
+  readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
+  readonly pool: Pick<WorkerPool, "apply" | "change">
+}
+
+export class Snapshots {
+  readonly #means: SnapshotsMeans
+  #current: SnapshotSpec | null = null
+  #written: Config | null = null
+  #generation = 0
+  #closed = false
+  /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
+  #countsBefore: ReadonlyMap<string, VersionCounts> = new Map()
+
+  constructor(means: SnapshotsMeans) {
+    this.#means = means
+  }
+
+  /** Null: none is in force yet. */
+  get current(): SnapshotSpec | null {
+    return this.#current
+  }
+
+  /** The configuration in force as it is written: without the endpoints that were found. */
+  get written(): Config | null {
+    return this.#written
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  countsBefore(filter: string, version: string): VersionCounts {
+    return this.#countsBefore.get(`${filter} ${version}`) as VersionCounts
+  }
+
+  /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
+  async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
+    const { registry, instruments, discovery, canaries, shared, pool } = this.#means
+    const config = discovery.resolved(written)
+    const ports = await claimPorts(config.listeners, this.#current)
+    registry.beginGeneration()
+    const slots = snapshotSlots(config, instruments)
+    const prepared = canaries.prepare(config, slots.routes)
+    const spec: SnapshotSpec = {
+      generation: this.#generation + 1,
+      config,
+      filters,
+      ports,
+      tls,
+      slots,
+      weights: prepared.weights,
+      ...shared.assign(config),
+    }
+    const counts = filterCounts(slots.filters, (slot) => registry.read(slot))
+    try {
+      await pool.apply(spec)
+    } catch (error) {
+      if (this.#current !== null) shared.keepOnly(this.#current.config)
+      throw error
+    }
+    if (this.#closed) return
+    this.#current = spec
+    this.#written = written
+    this.#countsBefore = counts
+    this.#generation = spec.generation
+    prepared.commit()
+    shared.use(config, tls.services)
+    discovery.use(config)
+    instruments.generation(spec.generation)
+  }
+
+  /** Services have other endpoints than the workers know. What isn't about these stays: where that can be, it is no new generation. */
+  async endpointsChanged(): Promise<void> {
+    const before = this.#current as SnapshotSpec
+    const written = this.#written as Config
+    const { discovery, shared, pool } = this.#means
+    const config = discovery.resolved(written)
+    const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
+    if (names.length === 0) return
+    if (!canChangeAlone(config, names)) return this.apply(written, before.filters, before.tls)
+    const places = shared.assignEndpoints(config)
+    const spec = { ...before, config, ...places }
+    await pool.change(spec, {
+      services: pick(config.services, names),
+      tls: pick(before.tls.services, names),
+      records: { ...places.records, services: pick(places.records.services, names) },
+      limits: pick(places.limits, names),
+      zone: config.zone,
+    })
+    if (this.#closed) return
+    this.#current = spec
+    shared.useEndpoints(config, spec.tls.services)
+    discovery.use(config)
+  }
+
+  /** What workers take from now on changes nothing here: they are about to end. */
+  close(): void {
+    this.#closed = true
+  }
+}
+
+function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(names.filter((name) => Object.hasOwn(values, name)).map((name) => [name, values[name]]))
+}
