@@ -141,10 +141,12 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
     const { name, balancer } = this.#service
-    if (code === "overflow") this.#owner.count(name, "overflows")
-    else endpoint.failed(code, 0)
+    // The gateway's own limits are no fault of the endpoint.
+    const failed = errors[code].source === "upstream"
+    if (failed) endpoint.failed(code, 0)
+    else if (code === "overflow") this.#owner.count(name, "overflows")
     endpoint.untold(this)
-    if (code !== "overflow" && this.#attempts < CONNECT_ATTEMPTS) {
+    if (failed && this.#attempts < CONNECT_ATTEMPTS) {
       this.#tried ??= []
       this.#tried.push(endpoint)
       if (balancer.hasOthers(this.#tried)) {
