@@ -117,7 +117,8 @@ async function run(runtime: string, mode: FailureMode, settings: object, task: O
     let reached = 0
     for (const endpoint of endpoints) reached += await endpoint.tell("count")
     const failures: Record<string, number> = {}
-    for (const slot of slots.slice(COLD * 2)) for (const [kind, n] of Object.entries(slot.failures)) failures[kind] = (failures[kind] ?? 0) + n
+    for (const slot of slots.slice(COLD * 2))
+      for (const [kind, n] of Object.entries(slot.failures)) failures[kind] = (failures[kind] ?? 0) + n
     const worst = (from: number, to: number): number => Math.max(...slots.slice(from * 2, to * 2).map(({ p99 }) => p99))
     const asked = values.all ? sent - task.rate * BEFORE : sent
     return {
