@@ -1,6 +1,6 @@
 // A route's canary together with the backends it moves requests between.
 
-import type { Checked } from "./check.ts"
+import type { Checked } from "./checked.ts"
 import { FAILED, isKnown } from "./issues.ts"
 import { didYouMean, type Path } from "./problem.ts"
 import type { WrittenRoute } from "./schema.ts"

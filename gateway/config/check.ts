@@ -11,6 +11,7 @@ import { checkPriority, checkServiceLimits } from "./check-limits.ts"
 import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
+import type { Checked } from "./checked.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
 import type { MatchConfig } from "./model.ts"
@@ -18,11 +19,6 @@ import { didYouMean, type Path } from "./problem.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute } from "./schema.ts"
 import type { Finding } from "./source.ts"
 import { formatAddress, isUrl, quote } from "./units.ts"
-
-export interface Checked {
-  readonly errors: Finding[]
-  readonly warnings: Finding[]
-}
 
 type WrittenVersion = NonNullable<WrittenFilter["versions"]>[number]
 

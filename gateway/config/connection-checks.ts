@@ -1,6 +1,6 @@
 // Where connections go, across sections: services that don't exist, names given twice, shares that nobody gets.
 
-import type { Checked } from "./check.ts"
+import type { Checked } from "./checked.ts"
 import { isKnown, type Salvaged } from "./issues.ts"
 import { didYouMean, type Path } from "./problem.ts"
 import type { Written, WrittenListener, WrittenService } from "./schema.ts"

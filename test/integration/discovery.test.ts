@@ -18,7 +18,8 @@ const path = Dnsmasq.path
 
 let origins: Origin[]
 let held: OriginConnection[]
-let dns: Dnsmasq
+/** Null: there is no dnsmasq here. */
+let dns: Dnsmasq | null = null
 let gateway: Gateway
 
 async function startOrigins(): Promise<Origin[]> {
@@ -35,7 +36,7 @@ function answerAs(name: string) {
 
 function config(): object {
   const port = origins[0].port
-  const lookup = { resolvers: [`127.0.0.1:${dns.port}`], refresh: "100ms" }
+  const lookup = { resolvers: [`127.0.0.1:${dns?.port ?? 1}`], refresh: "100ms" }
   return {
     admin: { address: "127.0.0.1:0" },
     workers: 2,
@@ -56,23 +57,23 @@ function config(): object {
 }
 
 beforeAll(async () => {
-  if (path === null) return
   held = []
   origins = await startOrigins()
   const [one, , three] = origins
-  dns = await Dnsmasq.start(path, join(folder, "hosts"), [
-    `--srv-host=_http._tcp.srv.internal,a.internal,${one.port},1,5`,
-    `--srv-host=_http._tcp.srv.internal,b.internal,${three.port},1,5`,
-    "--host-record=a.internal,127.0.0.1",
-    "--host-record=b.internal,127.0.0.1",
-  ])
-  dns.set({ "web.internal": [HOSTS[0]] })
+  if (path !== null) {
+    dns = await Dnsmasq.start(path, join(folder, "hosts"), [
+      `--srv-host=_http._tcp.srv.internal,a.internal,${one.port},1,5`,
+      `--srv-host=_http._tcp.srv.internal,b.internal,${three.port},1,5`,
+      "--host-record=a.internal,127.0.0.1",
+      "--host-record=b.internal,127.0.0.1",
+    ])
+    dns.set({ "web.internal": [HOSTS[0]] })
+  }
   gateway = await Gateway.start({ config: config(), files: { "endpoints.yaml": `- ${one.address}\n` } })
 })
 
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
-  if (path === null) return
   // What has started ends, also where something after it has not.
   await gateway?.kill()
   await dns?.stop()
@@ -137,7 +138,7 @@ describe.skipIf(path === null)(`endpoints from the DNS${path === null ? " (skipp
     await until(() => traffic.every(({ answers }) => answers.length > 5), "traffic")
     const generation = (await readMetrics(gateway.adminPort)).sum("sluice_config_generation")
 
-    dns.set({ "web.internal": [HOSTS[1]] })
+    dns?.set({ "web.internal": [HOSTS[1]] })
     await until(() => traffic.every(({ answers }) => answers.at(-1) === "two"), "answers of the new endpoint")
     const after = traffic.map(({ answers }) => answers.length)
     await until(() => traffic.every(({ answers }, i) => answers.length > after[i] + 20), "traffic")
@@ -188,9 +189,9 @@ describe.skipIf(path === null)(`endpoints from the DNS${path === null ? " (skipp
   })
 
   test("stay when the DNS server dies, and change again when it is back", async () => {
-    dns.set({ "web.internal": [...HOSTS] })
+    dns?.set({ "web.internal": [...HOSTS] })
     await become("web", ["one", "two"])
-    await dns.stop()
+    await dns?.stop()
     const told = await gateway.waitForLog(
       ({ message, service }) => message === "endpoints can't be found; those known stay" && service === "web",
       "a line about it",
@@ -198,12 +199,12 @@ describe.skipIf(path === null)(`endpoints from the DNS${path === null ? " (skipp
     expect(told).toMatchObject({ level: "warn", endpoints: 2 })
     expect(await answers("web")).toEqual(["one", "two"])
     expect(await ready()).toContain("endpoints of web can't be found; those known before serve")
-    dns.set({ "web.internal": [HOSTS[0]] })
-    await dns.start()
+    dns?.set({ "web.internal": [HOSTS[0]] })
+    await dns?.start()
     await become("web", ["one"])
     await gateway.waitForLog(({ message, service }) => message === "endpoints are found again" && service === "web", "a line about it")
     // A name that is gone says nothing about the hosts that had it.
-    dns.set({})
+    dns?.set({})
     await until(
       async () => (await readMetrics(gateway.adminPort)).sum("sluice_discovery_refreshes_total", { service: "web", result: "unknown" }) > 0,
       "answers that there is no such name",
@@ -212,7 +213,7 @@ describe.skipIf(path === null)(`endpoints from the DNS${path === null ? " (skipp
   })
 })
 
-describe.skipIf(path === null)("endpoints from a file", () => {
+describe("endpoints from a file", () => {
   test("change with it, and stay as they are when it is wrong", async () => {
     const [one, , three] = origins
     expect(await answers("file", 3)).toEqual(["one"])

@@ -18,6 +18,7 @@ import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
 import { Services } from "../../gateway/upstream/services.ts"
+import { silentCounters } from "./counters.ts"
 
 export class ExchangeServer {
   readonly #server: Server
@@ -60,18 +61,7 @@ export class ExchangeServer {
     const slots = instruments.route("edge", "all", "origin")
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()
-    const counters = {
-      connects() {},
-      connectFailures() {},
-      active() {},
-      pending() {},
-      panics() {},
-      spills() {},
-      failovers() {},
-      refused() {},
-      concurrencyLimit() {},
-      fault: (error: unknown) => console.error(error),
-    }
+    const counters = silentCounters((error) => console.error(error))
     const { services } = new Services({ wheel, random: Math.random, workers: 1, counters: () => counters }).build(config.services, {})
     const entries = config.routes.map((route) => ({
       route,

@@ -7,6 +7,7 @@ import type { Callout, CalloutHandler, CalloutResponse } from "../../../gateway/
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { Caller } from "../../../gateway/upstream/caller.ts"
 import { Services } from "../../../gateway/upstream/services.ts"
+import { silentCounters } from "../../support/counters.ts"
 import { until, within } from "../../support/deadline.ts"
 import { circuitBreaker } from "../../support/limits.ts"
 import { Origin, type OriginOptions, type OriginScript } from "../../support/origin.ts"
@@ -71,18 +72,7 @@ class Bench {
     wheel: this.wheel,
     random: () => 0,
     workers: 1,
-    counters: () => ({
-      connects() {},
-      connectFailures() {},
-      active() {},
-      pending() {},
-      panics() {},
-      spills() {},
-      failovers() {},
-      refused() {},
-      concurrencyLimit() {},
-      fault: (error) => this.faults.push(error),
-    }),
+    counters: () => silentCounters((error) => this.faults.push(error)),
   })
   readonly caller = new Caller({
     wheel: this.wheel,

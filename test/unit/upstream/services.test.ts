@@ -4,6 +4,7 @@ import type { ServiceConfig } from "../../../gateway/config/model.ts"
 import { TimerWheel } from "../../../gateway/http/timer-wheel.ts"
 import { type EndpointRecords, EndpointTable } from "../../../gateway/upstream/endpoint-table.ts"
 import { type Service, Services } from "../../../gateway/upstream/services.ts"
+import { silentCounters } from "../../support/counters.ts"
 import { circuitBreaker } from "../../support/limits.ts"
 
 function config(parts: Partial<ServiceConfig> = {}): { api: ServiceConfig } {
@@ -28,18 +29,7 @@ const probed = {
 } as const
 
 function start(): Services {
-  const counters = {
-    connects() {},
-    connectFailures() {},
-    active() {},
-    pending() {},
-    panics() {},
-    spills() {},
-    failovers() {},
-    refused() {},
-    concurrencyLimit() {},
-    fault() {},
-  }
+  const counters = silentCounters()
   return new Services({ wheel: new TimerWheel(), random: () => 0, workers: 1, counters: () => counters })
 }
 
