@@ -1,6 +1,6 @@
 // Where the endpoints of a service come from when they are not written down, after validation.
 
-import type { Address } from "./model.ts"
+import type { Address } from "./address-model.ts"
 
 /** How names are looked up. */
 export interface LookupConfig {

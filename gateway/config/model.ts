@@ -1,14 +1,16 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { Address, ServiceTlsConfig } from "./address-model.ts"
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
 import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerConfig, OverloadConfig } from "./limits-model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
-import type { RouteConfig } from "./route-model.ts"
+import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
 
+export type { Address, ServiceTlsConfig } from "./address-model.ts"
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
 export type {
   BackendConfig,
@@ -19,14 +21,9 @@ export type {
   RetryConfig,
   RewriteConfig,
   RouteConfig,
+  RouteFilterConfig,
 } from "./route-model.ts"
 export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
-
-/** A TCP address to listen on or connect to. `host` is an IP address or a DNS name, without brackets. */
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
 
 export interface Config {
   /** Null: no admin server. Default 127.0.0.1:9901. */
@@ -96,21 +93,6 @@ export interface ListenerTlsConfig {
   readonly handshakeTimeout: number
   /** Handshakes at a time in each worker; default 1024. Over it: closed at once. */
   readonly maxHandshakes: number
-}
-
-/** TLS as it is spoken to a service. Paths are absolute. */
-export interface ServiceTlsConfig {
-  /** Authorities of its certificate; "" = the system's. */
-  readonly ca: string
-  /** Shown to it; "" = none. Both or neither. */
-  readonly cert: string
-  readonly key: string
-  /** "" = the endpoint's host. */
-  readonly serverName: string
-  /** SPIFFE ID its certificate must have; "" = its name is looked for instead. */
-  readonly identity: string
-  readonly insecureSkipVerify: boolean
-  readonly minVersion: "1.2" | "1.3"
 }
 
 /** A listener whose connections carry requests, which routes take further. */
@@ -329,11 +311,4 @@ export interface FilterConfig {
   }
   /** When the route is looked up anew: when it asks for it (default), or after every edit of request headers as well. */
   readonly reroute: "onCall" | "onEdit"
-}
-
-export interface RouteFilterConfig {
-  /** Name in `filters`. */
-  readonly use: string
-  /** Settings laid over the filter's `config` for this route (top-level keys replace); undefined = none. */
-  readonly with: unknown
 }

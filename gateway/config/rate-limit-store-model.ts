@@ -1,6 +1,6 @@
 // Where limits are counted that several gateways share, after validation.
 
-import type { Address, ServiceTlsConfig } from "./model.ts"
+import type { Address, ServiceTlsConfig } from "./address-model.ts"
 
 /** A text, or the name of the environment variable it is in. */
 export type Credential = string | { readonly env: string }

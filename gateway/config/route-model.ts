@@ -3,7 +3,6 @@
 import type { CanaryConfig } from "./canary-model.ts"
 import type { RoutePriority } from "./limits-model.ts"
 import type { MatchConfig } from "./match-model.ts"
-import type { RouteFilterConfig } from "./model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
@@ -118,4 +117,11 @@ export interface RouteConfig {
   /** Undefined: nothing is copied. */
   readonly mirrors?: readonly MirrorConfig[] | undefined
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
+}
+
+export interface RouteFilterConfig {
+  /** Name in `filters`. */
+  readonly use: string
+  /** Settings laid over the filter's `config` for this route (top-level keys replace); undefined = none. */
+  readonly with: unknown
 }
