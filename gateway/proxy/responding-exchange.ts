@@ -93,6 +93,7 @@ export abstract class RespondingExchange extends TimedExchange {
     if (head.status === 101) {
       this.phase = TUNNEL
       this.arm()
+      this.#noteSent(head)
       stream.sendHead(head, "none", false)
       stream.startTunnel()
       // A filter may have held it back.
@@ -104,10 +105,16 @@ export abstract class RespondingExchange extends TimedExchange {
     // Without its length the body needs another delimiter, and so it does without the chunks it came in.
     const bare = head.body === "length" ? this.chain !== null && !head.fields.has("content-length") : this.#plainBody
     const body = bare && head.body !== "none" ? "close" : head.body
+    this.#noteSent(head)
     const transfer = stream.sendHead(head, this.grpc === null ? body : this.grpc.frame(head, body, stream.takesChunks), false)
     this.grpc?.onSent(this.head, head, transfer)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.chain !== null) this.sending?.resumeResponse()
+  }
+
+  // Its head leaves as it is now; what the access log shows of it is taken here.
+  #noteSent(head: ResponseHead): void {
+    this.responseFields = this.plane.means.accessLog.noteResponse(head.fields)
   }
 
   // Whether the response's body has to pass filters first.
@@ -169,12 +176,17 @@ export abstract class RespondingExchange extends TimedExchange {
   }
 
   onResponseEnd(trailers: Fields | null): void {
+    if (trailers !== null) this.#noteTrailers(trailers)
     if (this.#responseBody !== null) return this.chain?.endResponse(trailers)
     if (this.grpc !== null) {
       this.grpc.onTrailers(trailers)
       this.end()
     }
     this.stream.sendEnd(trailers)
+  }
+
+  #noteTrailers(trailers: Fields): void {
+    this.trailerFields = this.plane.means.accessLog.noteTrailers(trailers)
   }
 
   onResponseBody(bytes: Buffer): void {
@@ -189,6 +201,7 @@ export abstract class RespondingExchange extends TimedExchange {
     const body = this.#responseBody as FilteredBody
     body.ended = true
     body.trailers = trailers
+    if (trailers !== null) this.#noteTrailers(trailers)
   }
 
   onResponseHold(hold: boolean): void {
@@ -220,6 +233,7 @@ export abstract class RespondingExchange extends TimedExchange {
       body.sent = true
       this.phase = RESPONDING
       this.arm()
+      this.#noteSent(head)
       const transfer = stream.sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
       this.grpc?.onSent(this.head, head, transfer)
       const { bytes } = body.waiting
@@ -326,6 +340,7 @@ export abstract class RespondingExchange extends TimedExchange {
     // Filters may have changed the status, or taken the length away.
     if (this.chain !== null && noBody) head.fields.remove("content-length")
     else if (this.chain !== null && !this.isHead) head.fields.set("content-length", String(body.length))
+    this.#noteSent(head)
     stream.sendHead(head, bodyless ? "none" : "length", close)
     this.grpc?.onHead(head)
     if (!bodyless) {
