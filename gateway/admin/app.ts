@@ -63,7 +63,7 @@ export function createAdmin(deps: AdminDeps, host: string): Hono {
     return c.json(state, state.ready ? 200 : 503)
   })
   app.get("/metrics", async (c) => {
-    const { contentType, body } = await deps.exposition()
+    const { contentType, body } = await deps.exposition(c.req.header("accept") ?? "")
     return c.body(body, 200, { "content-type": contentType })
   })
   app.get("/config", async (c) => {

@@ -120,7 +120,8 @@ export interface ServiceStatus {
 export interface AdminDeps {
   live(): boolean
   ready(): ReadyState
-  exposition(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** `accept`: what the scraper says it takes. */
+  exposition(accept: string): Promise<{ readonly contentType: string; readonly body: string }>
   /** The configuration in force; null before the first. */
   config(): Config | null
   filters(): readonly FilterStatus[]
