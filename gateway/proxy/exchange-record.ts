@@ -5,9 +5,11 @@ import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import { traceIdOf } from "../http/trace-id.ts"
-import type { AccessEntry } from "../telemetry/access-entry.ts"
-import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
 import type { NotedFields } from "../telemetry/noted-fields.ts"
+import type { Trail } from "../telemetry/trail.ts"
+import type { WatchedExchange } from "../telemetry/watch.ts"
 import type { Attempts } from "./attempts.ts"
 import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
@@ -15,10 +17,10 @@ import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
 /** The state of an exchange that others may look at. */
-export class ExchangeRecord implements StreamInfo, AccessEntry {
+export class ExchangeRecord implements StreamInfo, WatchedExchange {
   protected readonly plane: Plane
   protected stream: DownstreamStream
-  protected readonly head: RequestHead
+  readonly head: RequestHead
   /** Of the wheel's clock, ms. */
   protected readonly started: number
   protected matched: Route | null = null
@@ -27,6 +29,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   protected sending: Attempts | null = null
   /** Set when it is a gRPC call. */
   protected grpc: GrpcCall | null = null
+  trail: Trail | null = null
   path = ""
   requestId = ""
   status = 0
@@ -72,6 +75,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     // A filter that answers, or delays on purpose, is at work, not at fault.
     const failed = this.flag === "LR" || this.flag === "DI" ? "" : this.flag
     if (means.accessLog.wants(failed, this.status, this.duration)) means.accessLog.record(this)
+    if (means.watch.active) means.watch.end(this)
   }
 
   get startTime(): number {
@@ -153,7 +157,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   }
   /** Of the trace its services are told of. */
   get traceId(): string {
-    return traceIdOf(this.head.fields.get("traceparent"))
+    return this.trail?.context?.traceId ?? traceIdOf(this.head.fields.get("traceparent"))
   }
   get userAgent(): string {
     return this.head.fields.get("user-agent") ?? ""
