@@ -7,19 +7,22 @@ import type { TimerWheel } from "./http/timer-wheel.ts"
 import type { HttpConnection } from "./listener/listener.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { Snapshot } from "./snapshot.ts"
-import type { AccessLog } from "./telemetry/access-log.ts"
+import type { AccessLog, TcpAccessEntry } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import type { MetricsWriter } from "./telemetry/metrics-writer.ts"
+import type { Watch, WatchedExchange } from "./telemetry/watch.ts"
 
 export class Refusals {
   readonly #metrics: MetricsWriter
   readonly #accessLog: AccessLog
   readonly #wheel: TimerWheel
+  readonly #watch: Pick<Watch, "active" | "end" | "endConnection">
 
-  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel) {
+  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel, watch: Pick<Watch, "active" | "end" | "endConnection">) {
     this.#metrics = metrics
     this.#accessLog = accessLog
     this.#wheel = wheel
+    this.#watch = watch
   }
 
   /** A request that never became an exchange. */
@@ -27,9 +30,14 @@ export class Refusals {
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
     this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
+    const logged = this.#accessLog.wants(flag)
+    if (!logged && !this.#watch.active) return
     const { sourceAddress, sourcePort } = connection
-    this.#accessLog.record({
+    const exchange: WatchedExchange = {
+      head,
+      trail: null,
+      attempts: 0,
+      headTook: 0,
       startTime: Date.now(),
       method: head.method,
       path: head.target,
@@ -51,7 +59,9 @@ export class Refusals {
       requestId: "",
       userAgent: "",
       security: connection.security,
-    })
+    }
+    if (logged) this.#accessLog.record(exchange)
+    if (this.#watch.active) this.#watch.end(exchange)
   }
 
   /** A connection that nobody carried. `snapshot`: the one in force. */
@@ -63,8 +73,9 @@ export class Refusals {
       this.#metrics.add(connections.ended, 1)
       this.#metrics.add(connections.flags + flagIndex(flag), 1)
     } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    this.#accessLog.recordConnection({
+    const logged = this.#accessLog.wants(flag)
+    if (!logged && !this.#watch.active) return
+    const entry: TcpAccessEntry = {
       startTime: performance.timeOrigin + started,
       flag,
       flagDetails: details === "" ? code : `${code}: ${details}`,
@@ -79,7 +90,9 @@ export class Refusals {
       requestId: "",
       security: null,
       source: withPort(from.sourceAddress, from.sourcePort),
-    })
+    }
+    if (logged) this.#accessLog.recordConnection(entry)
+    if (this.#watch.active) this.#watch.endConnection(entry)
   }
 }
 

@@ -3,6 +3,8 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { TapHub } from "./tap/hub.ts"
+import type { TapOrder } from "./tap/messages.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -28,6 +30,8 @@ export interface WorkerPoolOptions {
   onAccess(lines: string, written: () => void): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
+  /** Who is told of exchanges that somebody wants to see, and says what a worker that starts is to look for. */
+  readonly taps?: Pick<TapHub, "order" | "receive" | "lost">
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -147,6 +151,8 @@ export class WorkerPool {
     thread.on("message", (message: FromWorker) => this.#receive(member, message))
     thread.on("error", (error) => this.#options.logger.log("error", "worker failed", { worker: index, error }))
     thread.on("exit", (code) => this.#onExit(member, code))
+    const order = this.#options.taps?.order ?? null
+    if (order !== null) this.#post(member, { kind: "tap", order })
     return member
   }
 
@@ -217,6 +223,13 @@ export class WorkerPool {
       case "queue":
         this.wake(message.worker)
         return
+      case "tap": {
+        let length = 0
+        for (const { line } of message.report.lines) length += line.length
+        this.#options.taps?.receive(member.index, message.report)
+        if (length > 0) this.#post(member, { kind: "tap", order: { kind: "taken", length } })
+        return
+      }
       case "drained":
         member.drained = true
         this.#checkDrained()
@@ -235,6 +248,7 @@ export class WorkerPool {
       return
     }
     this.#options.onLost(member.index)
+    this.#options.taps?.lost(member.index)
     this.#options.onCount(this.running)
     this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
     logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
@@ -265,6 +279,12 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  /** Tells all workers what is to be seen of the traffic; their indexes. */
+  tap(order: TapOrder): number[] {
+    for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
+    return [...this.#members.keys()]
   }
 
   /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */

@@ -4,7 +4,7 @@
 import type { Config } from "../config/model.ts"
 import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
-import { isSecretKey, REDACTED } from "../http/secret-names.ts"
+import { isSecretKey, REDACTED } from "../config/secrets.ts"
 
 function hide(value: unknown): unknown {
   // Whether something is set is no secret.

@@ -60,9 +60,10 @@ export class Predicate {
     this.#sources = query.sources.length === 0 ? null : new IpRanges(query.sources)
   }
 
-  /** Whether it asks for header fields of responses. */
-  get wantsResponse(): boolean {
-    return this.#response.length > 0
+  /** Whether it depends on what becomes of the exchange, and not on its request alone. */
+  get asksEnd(): boolean {
+    const { statuses, flags, slowerThan, routes, services } = this.#query
+    return this.#response.length + statuses.length + flags.length + routes.length + services.length > 0 || slowerThan > 0
   }
 
   /** Whether the request is one that is wanted, as far as it goes. */
@@ -72,16 +73,18 @@ export class Predicate {
     if (!any(this.#listeners, request.listener)) return false
     if (this.#paths.length > 0 && !this.#paths.some((matches) => matches(request.path))) return false
     if (this.#sources !== null && !this.#sources.has(request.sourceAddress)) return false
-    return all(this.#request, request.fields)
+    for (const { name, value } of this.#request) if (!fits(value, request.fields?.getCombined(name, ", "))) return false
+    return true
   }
 
-  /** Whether what became of it is what is wanted. `fields`: of the response; null: there was none. */
-  matchesEnd(end: TappedEnd, fields: Fields | null): boolean {
+  /** Whether what became of it is what is wanted. `fields`: names and values of the response's, in turns; null: none is known. */
+  matchesEnd(end: TappedEnd, fields: readonly string[] | null): boolean {
     const { statuses, flags, slowerThan } = this.#query
     if (end.duration < slowerThan) return false
     if (statuses.length > 0 && !statuses.some(([from, to]) => end.status >= from && end.status <= to)) return false
     if (flags.length > 0 && !hasFlag(flags, end.flag)) return false
-    return any(this.#routes, end.route) && any(this.#services, end.service) && all(this.#response, fields)
+    for (const { name, value } of this.#response) if (!fits(value, fields === null ? undefined : combined(fields, name))) return false
+    return any(this.#routes, end.route) && any(this.#services, end.service)
   }
 }
 
@@ -91,12 +94,14 @@ function any(patterns: readonly Pattern[], text: string): boolean {
   return false
 }
 
-function all(wishes: readonly Wish[], fields: Fields | null): boolean {
-  for (const { name, value } of wishes) {
-    const found = fields?.getCombined(name, ", ")
-    if (found === undefined || (value !== null && !value.matches(found))) return false
-  }
-  return true
+function fits(value: Pattern | null, found: string | undefined): boolean {
+  return found !== undefined && (value === null || value.matches(found))
+}
+
+function combined(pairs: readonly string[], name: string): string | undefined {
+  let found: string | undefined
+  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) found = found === undefined ? pairs[i + 1] : `${found}, ${pairs[i + 1]}`
+  return found
 }
 
 function hasFlag(flags: readonly string[], text: string): boolean {

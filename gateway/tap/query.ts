@@ -2,9 +2,9 @@
 // several times; what is wrong with one is said with what to write instead.
 
 import { formatIpRange, parseIpRange } from "../config/ip-address.ts"
+import { isSecretKey } from "../config/secrets.ts"
 import { parseDuration, parsePercent, quote, Wrong } from "../config/units.ts"
 import { isToken } from "../http/fields.ts"
-import { isSecretKey } from "../http/secret-names.ts"
 
 /** A header field that has to be there, and what its value has to match; null: any. */
 export interface HeaderWish {
