@@ -18,7 +18,6 @@ import { lookResults } from "./discovery/source.ts"
 import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
-import { TapHub } from "./tap/hub.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
@@ -66,7 +65,6 @@ export class Supervisor {
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
   readonly #compiler = new FilterCompiler()
-  readonly #taps = new TapHub({ tell: (order) => this.#pool?.tap(order) ?? [], now: () => performance.now() })
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
@@ -189,7 +187,6 @@ export class Supervisor {
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
       onEjection: (event) => shared.heard(event),
-      taps: this.#taps,
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()
@@ -376,7 +373,6 @@ export class Supervisor {
     }
     this.#shared?.close()
     const finished = (await this.#pool?.drain(timeout)) ?? true
-    this.#taps.close()
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
     return finished
@@ -387,7 +383,6 @@ export class Supervisor {
     this.#changeNothing()
     this.#shared?.close()
     await this.#pool?.terminate()
-    this.#taps.close()
     await this.#admin?.close()
   }
 

@@ -3,7 +3,7 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
-import type { TapHub } from "./tap/hub.ts"
+import { TapHub } from "./tap/hub.ts"
 import type { TapOrder } from "./tap/messages.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -30,8 +30,6 @@ export interface WorkerPoolOptions {
   onAccess(lines: string, written: () => void): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
-  /** Who is told of exchanges that somebody wants to see, and says what a worker that starts is to look for. */
-  readonly taps?: Pick<TapHub, "order" | "receive" | "lost">
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -53,6 +51,8 @@ interface Member {
 }
 
 export class WorkerPool {
+  /** Who wants to see exchanges that the workers carry. */
+  readonly taps: TapHub = new TapHub({ tell: (order) => this.#tellTap(order), now: () => performance.now() })
   readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   #spec: SnapshotSpec | null = null
@@ -151,7 +151,7 @@ export class WorkerPool {
     thread.on("message", (message: FromWorker) => this.#receive(member, message))
     thread.on("error", (error) => this.#options.logger.log("error", "worker failed", { worker: index, error }))
     thread.on("exit", (code) => this.#onExit(member, code))
-    const order = this.#options.taps?.order ?? null
+    const { order } = this.taps
     if (order !== null) this.#post(member, { kind: "tap", order })
     return member
   }
@@ -226,7 +226,7 @@ export class WorkerPool {
       case "tap": {
         let length = 0
         for (const { line } of message.report.lines) length += line.length
-        this.#options.taps?.receive(member.index, message.report)
+        this.taps.receive(member.index, message.report)
         if (length > 0) this.#post(member, { kind: "tap", order: { kind: "taken", length } })
         return
       }
@@ -248,7 +248,7 @@ export class WorkerPool {
       return
     }
     this.#options.onLost(member.index)
-    this.#options.taps?.lost(member.index)
+    this.taps.lost(member.index)
     this.#options.onCount(this.running)
     this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
     logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
@@ -281,8 +281,7 @@ export class WorkerPool {
     if (member !== undefined) this.#post(member, { kind: "queue" })
   }
 
-  /** Tells all workers what is to be seen of the traffic; their indexes. */
-  tap(order: TapOrder): number[] {
+  #tellTap(order: TapOrder): number[] {
     for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
     return [...this.#members.keys()]
   }
@@ -341,6 +340,7 @@ export class WorkerPool {
   /** Ends all workers at once. */
   async terminate(): Promise<void> {
     this.#ending = true
+    this.taps.close()
     this.#endDelay()
     for (const timer of this.#restarts) clearTimeout(timer)
     this.#restarts.clear()
