@@ -65,6 +65,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     release: (...order) => changes.release(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+    tap: (query) => pool.taps.open(query),
   }
 }
 

@@ -11,10 +11,11 @@ import { type FiltersDeps, filters } from "./filters.ts"
 import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
 import { type ServicesDeps, services } from "./services.ts"
+import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
+export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps, TapDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -44,6 +45,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
   app.route("/history", history(deps))
+  app.route("/tap", tap(deps))
 
   app.notFound((c) => {
     const methods = methodsAt(app, c.req.path)
