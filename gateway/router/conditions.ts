@@ -32,6 +32,8 @@ export interface Match<T> {
    * whole path of an exact match, "" for a regex.
    */
   readonly matchedPrefix: string
+  /** Position of the match among all of the listener, in the order of the configuration. */
+  readonly order: number
 }
 
 /** Text of the configuration as the octets it has on the wire (UTF-8), one character an octet. */
@@ -88,7 +90,6 @@ export class Candidate<T> implements Match<T> {
   readonly target: T
   readonly route: RouteConfig
   readonly matchedPrefix: string
-  /** Position among all matches of the listener, in the order of the configuration. */
   readonly order: number
   /** Host and path are all it asks for. */
   readonly unconditional: boolean

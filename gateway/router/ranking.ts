@@ -17,7 +17,9 @@ export interface Lookup {
 }
 
 /** What of a match a request doesn't have; `listener`: its route doesn't serve the one it came by. */
-export type Miss = Condition | { readonly kind: "host" | "path" | "listener"; readonly expected: string; readonly actual: string }
+export interface Miss extends Omit<Condition, "kind"> {
+  readonly kind: Condition["kind"] | "host" | "path" | "listener"
+}
 
 /** One match, under one of its hosts, and what is to be said of it. */
 export interface Judged<T> {
@@ -60,12 +62,16 @@ export class Ranking<T> {
     const { candidate, hosts } = placement
     const covering = hosts.filter((each) => coversHost(each, host)).sort(byHost)
     const misses: Miss[] = []
-    if (covering.length === 0) misses.push({ kind: "host", expected: hosts.map(hostText).join(", "), actual: host })
-    if (!coversPath(placement, path)) misses.push({ kind: "path", expected: pathText(placement), actual: path })
+    if (covering.length === 0) misses.push(lacking("host", hosts.map(hostText).join(", "), host))
+    if (!coversPath(placement, path)) misses.push(lacking("path", pathText(placement), path))
     const refused = candidate.unconditional ? ACCEPTED : candidate.refusal(method, fields, this.#reader)
     if (refused !== ACCEPTED) misses.push(candidate.condition(refused, method, fields, this.#reader))
     return { placement, host: covering[0] ?? hosts[0], miss: misses[0] ?? null, failures: misses.length }
   }
+}
+
+export function lacking(kind: "host" | "path" | "listener", expected: string, actual: string): Miss {
+  return { kind, name: "", expected, regex: false, actual }
 }
 
 /** Of one that has one failure: how far a look-up would get with it. */
@@ -127,6 +133,7 @@ function byPath(a: Placement<unknown>, b: Placement<unknown>): number {
   return order !== 0 || a.kind === "regex" ? order : a.path < b.path ? -1 : a.path > b.path ? 1 : 0
 }
 
-function byPrecedence(a: Judged<unknown>, b: Judged<unknown>): number {
+/** Which of two is preferred where a request has all that both ask. */
+export function byPrecedence(a: Judged<unknown>, b: Judged<unknown>): number {
   return byHost(a.host, b.host) || byPath(a.placement, b.placement) || bySpecificity(a.placement.candidate, b.placement.candidate)
 }

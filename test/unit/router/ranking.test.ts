@@ -46,7 +46,7 @@ describe("what is said of a match", () => {
 
   test("a host that fails is named", () => {
     const [one] = judged([routeOf("a", [{}], ["a.test", "*.b.test"])], lookupOf({ host: "b.test" }))
-    expect(one.miss).toEqual({ kind: "host", expected: "a.test, *.b.test", actual: "b.test" })
+    expect(one.miss).toMatchObject({ kind: "host", expected: "a.test, *.b.test", actual: "b.test" })
   })
 
   test("near misses come first: what would have taken it, then by how little is missing", () => {
