@@ -93,7 +93,7 @@ function sending(
   const backend = route.backends[chosen]
   const authority = editRequest(head, route, backend, matchedPrefix)
   const explained = explainService(planes, service, subset, head, { sourceAddress: source }, memory)
-  const { protocol, tls, rateLimits = [] } = planes.spec.config.services[service.name]
+  const { protocol, tls, rateLimits = [], discovery } = planes.spec.config.services[service.name]
   const backendConfig = config.action.kind === "forward" ? config.action.backends[chosen] : undefined
   const edits = (part: "request" | "response"): HeaderEditsShown[] =>
     [config.headers[part], backendConfig?.headers[part]]
@@ -110,11 +110,19 @@ function sending(
     edits: { request: edits("request"), response: edits("response") },
   }
   const limits = rateLimits.map(limitStep)
-  const parts = { action, service: explained, sent, limits, notes: notesOf(explained) }
+  const parts = {
+    action,
+    service: explained,
+    sent,
+    limits,
+    notes: notesOf(explained, discovery !== undefined && planes.spec.records === null),
+  }
   const what = `service ${service.name}${subset === undefined ? "" : ` (${subsetText(subset)})`}`
   const { requests, maxRequests } = explained.underWay
   const taking = explained.endpoints.filter(({ weight, reasons }) => weight > 0 && !reasons.some((each) => each.startsWith("not of")))
-  if (taking.length === 0 && explained.left === 0) {
+  // Of a file nobody has looked any up.
+  const unknown = discovery !== undefined && planes.spec.records === null
+  if (taking.length === 0 && explained.left === 0 && !unknown) {
     const none = explained.endpoints.length === 0 ? "has no endpoints" : "has no endpoint that takes traffic"
     return { ...parts, code: "noEndpoint", status: 503, text: `${what} ${none}` }
   }
@@ -126,13 +134,14 @@ function sending(
       text: `${what} has ${requests} requests under way, as many as circuitBreaker.maxRequests`,
     }
   }
-  if (taking.every(({ reasons }) => reasons.some((each) => each.startsWith("full"))) && explained.left === 0) {
+  if (taking.length > 0 && taking.every(({ reasons }) => reasons.some((each) => each.startsWith("full"))) && explained.left === 0) {
     return { ...parts, code: "overflow", status: 503, text: `all endpoints of ${what} are full` }
   }
   const line = `${sent.method} ${tls === null ? "http" : "https"}://${authority || "ENDPOINT"}${sent.path}`
   const eligible = explained.endpoints.filter((each) => each.eligible).length + explained.left
-  const where =
-    explained.order.length > 0
+  const where = unknown
+    ? "one of the endpoints that are discovered"
+    : explained.order.length > 0
       ? `endpoint ${explained.order[0]}`
       : `one of ${eligible > 0 ? eligible : taking.length} endpoint${(eligible > 0 ? eligible : taking.length) === 1 ? "" : "s"}`
   return { ...parts, code: "", status: null, text: `would be sent by route \`${config.name}\` to ${what}, ${where}, as ${line}` }
@@ -168,7 +177,8 @@ function absence({ planes }: ForwardMeans, name: string): string {
   return Object.hasOwn(planes.spec.config.services, name) ? "which has proxyProtocol and so can't carry requests" : "which doesn't exist"
 }
 
-function notesOf({ endpoints, left, name }: ServiceExplanation): string[] {
+function notesOf({ endpoints, left, name }: ServiceExplanation, unknown: boolean): string[] {
+  if (unknown) return [`the endpoints of service ${name} are discovered by the gateway that runs this: here they aren't known`]
   if (left > 0 || endpoints.some(({ eligible }) => eligible)) return []
   return [`no endpoint of service ${name} should be used as things are: one that has to do would be`]
 }

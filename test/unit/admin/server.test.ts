@@ -33,6 +33,8 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       unpush: () => Promise.reject(new Error("not asked for")),
       release: () => Promise.reject(new Error("not asked for")),
       canaries: () => [],
+      routes: () => null,
+      explain: () => "nothing is in force",
       steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
