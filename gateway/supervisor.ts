@@ -181,6 +181,7 @@ export class Supervisor {
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
       onEjection: (event) => shared.heard(event),
+      identity: (source, service) => this.#instruments.identities.slots(source, service),
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()
