@@ -18,6 +18,7 @@ import { AccessLog } from "./telemetry/access-log.ts"
 import { IdentityCounts } from "./telemetry/identity-counts.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
@@ -48,6 +49,7 @@ class Worker {
   readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
+  readonly #watch = new Watch()
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -80,8 +82,8 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.logDropped, 1),
     })
     this.#accessLog = new AccessLog({
-      mode: "off",
-      post: (lines) => post({ kind: "access", lines }),
+      random: Math.random,
+      post: (batch) => post({ kind: "access", batch }),
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
@@ -254,7 +256,7 @@ class Worker {
     const before = this.#snapshot
     this.#snapshot = snapshot
     this.#slotsInForce = spec.slots
-    this.#accessLog.mode = spec.config.accessLog
+    this.#accessLog.use(spec.config.accessLog)
     this.#logger.level = spec.config.log.level
     this.#overload.use(spec.config.overload)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
@@ -289,6 +291,7 @@ class Worker {
       random: Math.random,
       epoch: performance.timeOrigin,
       overload: this.#overload,
+      watch: this.#watch,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
       mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }

@@ -70,7 +70,8 @@ export class ExchangeServer {
     }))
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     const self = new ExchangeServer(server)
-    const accessLog = new AccessLog({ mode: "all", post: () => {} })
+    const accessLog = new AccessLog({ random: Math.random, post: () => {} })
+    accessLog.wants = () => true
     accessLog.record = (entry) => {
       self.flags.push(entry.flag)
     }
@@ -83,6 +84,7 @@ export class ExchangeServer {
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
+        watch: { active: false, begin: () => null, end: () => {} },
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),

@@ -97,10 +97,11 @@ function begin(filters: readonly HttpFilter[] = []): void {
     means: {
       wheel,
       metrics: { add() {}, observe() {} },
-      accessLog: { wants: () => false },
+      accessLog: { wants: () => false, noteRequest: () => null, noteResponse: () => null, noteTrailers: () => null },
       replies: new LocalReplies(),
       random: () => 0.5,
       overload: { sheds: () => false },
+      watch: { active: false, begin: () => null, end: () => {} },
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },
