@@ -7,8 +7,10 @@ import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
+import type { ConfigHistory } from "./config/config-history.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
+import type { Outcome } from "./http/outcome.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -30,13 +32,16 @@ export interface AdminSources {
   readonly canaries: CanaryChanges
   readonly tls: TlsChanges
   readonly discovery: Discovery
+  readonly configHistory: ConfigHistory
+  /** Runs a change when those before it are done; resolves when it is, however it went. */
+  inTurn(change: () => Promise<void>): Promise<void>
   /** Budget units of a millisecond. */
   readonly unitsPerMs: number
   stopping(): boolean
 }
 
 export function adminMeans(sources: AdminSources): AdminDeps {
-  const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery } = sources
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
   const filters = (): FilterStatus[] => filtersOf(sources)
   return {
     history,
@@ -49,10 +54,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         lastReload: configs.last,
         workers: { running: pool.running, wanted: pool.size },
         filters: filters(),
-        reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons],
+        reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: () => registry.exposition(),
     config: () => snapshots.written,
+    generation: () => snapshots.generation,
+    configs: () => configHistory.entries,
+    configAt: (generation) => configHistory.at(generation),
+    departure: () => configs.departure,
+    rollback: (...order) => inTurn(sources, () => configs.rollback(...order)),
     services: () =>
       serviceStatus(
         snapshots.current?.config ?? null,
@@ -66,6 +76,18 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
   }
+}
+
+function departed({ departure }: ConfigChanges): string[] {
+  return departure === null ? [] : [departure]
+}
+
+async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Promise<Outcome> {
+  let outcome: Outcome = { status: 503, message: "the gateway is shutting down" }
+  await sources.inTurn(async () => {
+    outcome = await order()
+  })
+  return outcome
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {

@@ -9,8 +9,8 @@ export interface ProbesDeps {
   exposition(): Promise<{ readonly contentType: string; readonly body: string }>
 }
 
-/** The answer to a probe; null: the path is none. */
-export function answerProbe(path: string, deps: ProbesDeps): Response | Promise<Response> | null {
+/** The answer to a probe; null: the path is none. `known`: who asks may know more than whether it is ready. */
+export function answerProbe(path: string, deps: ProbesDeps, known: boolean): Response | Promise<Response> | null {
   switch (path) {
     case "/live": {
       const live = deps.live()
@@ -18,7 +18,7 @@ export function answerProbe(path: string, deps: ProbesDeps): Response | Promise<
     }
     case "/ready": {
       const state = deps.ready()
-      return respond(state, state.ready ? 200 : 503)
+      return respond(known ? state : { ready: state.ready, draining: state.draining }, state.ready ? 200 : 503)
     }
     case "/metrics":
       return deps.exposition().then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))

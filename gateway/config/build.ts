@@ -1,6 +1,7 @@
 // A checked document → the configuration every other part works with: defaults of routes filled in, paths resolved.
 
 import { resolve } from "node:path"
+import { buildAdmin } from "./admin-schema.ts"
 import { listenerName, routeName, versionName } from "./check.ts"
 import { endpointSource, namedBySource } from "./discovery-build.ts"
 import type {
@@ -63,7 +64,7 @@ export function build(written: Written, baseDir: string): Config {
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
-    admin: written.admin === false ? null : written.admin,
+    admin: buildAdmin(written.admin, baseDir),
     workers: written.workers,
     log: written.log,
     accessLog: written.accessLog,

@@ -2,6 +2,7 @@
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
 import type { Address, ServiceTlsConfig } from "./address-model.ts"
+import type { AdminConfig } from "./admin-model.ts"
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
@@ -11,6 +12,7 @@ import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
+export type { AdminConfig, SocketPath } from "./admin-model.ts"
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
 export type {
   BackendConfig,
@@ -26,8 +28,8 @@ export type {
 export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 export interface Config {
-  /** Null: no admin server. Default 127.0.0.1:9901. */
-  readonly admin: { readonly address: Address } | null
+  /** Null: no admin API. */
+  readonly admin: AdminConfig | null
   /** Threads that carry traffic; "auto" = one a core. */
   readonly workers: number | "auto"
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { isLoopback } from "../../../gateway/admin/guard.ts"
 import { isSecretKey, REDACTED, redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { isLoopback } from "../../../gateway/config/loopback.ts"
 import { config } from "./support/config.ts"
 
 describe("redaction", () => {

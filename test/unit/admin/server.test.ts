@@ -1,43 +1,29 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { afterEach, describe, expect, test } from "vitest"
-import { createAdmin } from "../../../gateway/admin/admin.ts"
 import { type AdminServer, serveAdmin } from "../../../gateway/admin/server.ts"
 import type { Logger } from "../../../gateway/telemetry/log.ts"
-import { config } from "./support/config.ts"
+import { adminDeps } from "./support/deps.ts"
 
 const logged: string[] = []
 const log: Logger = { enabled: () => true, log: (level, message) => logged.push(`${level} ${message}`) }
 const servers: AdminServer[] = []
 
 async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
-  const app = createAdmin(
-    {
-      history: { record: () => {} },
-      changes: () => [],
-      live: () => true,
-      ready: () => ({
-        ready: false,
-        draining: false,
-        reasons: ["starting"],
-        generation: 0,
-        lastReload: null,
-        workers: { running: 0, wanted: 1 },
-        filtersInTrouble: [],
-      }),
-      exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
-      config: () => config,
-      filters: () => [],
-      services: () => [],
-      push: () => Promise.reject(new Error("not asked for")),
-      unpush: () => Promise.reject(new Error("not asked for")),
-      release: () => Promise.reject(new Error("not asked for")),
-      canaries: () => [],
-      steer: () => Promise.reject(new Error("not asked for")),
-    },
-    host,
-  )
-  const server = await serveAdmin(app, { host, port }, log)
+  const ready = {
+    ready: false,
+    draining: false,
+    reasons: ["starting"],
+    generation: 0,
+    lastReload: null,
+    workers: { running: 0, wanted: 1 },
+    filtersInTrouble: [],
+  }
+  const deps = adminDeps({
+    ready: () => ready,
+    exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
+  })
+  const server = await serveAdmin(deps, { address: { host, port }, openMetrics: false }, {}, log)
   servers.push(server)
   return server
 }
@@ -111,14 +97,6 @@ describe("binding", () => {
   test("a taken address is an error that says what to do", async () => {
     const { port } = await serve()
     await expect(serve("127.0.0.1", port)).rejects.toThrow(`admin: can't listen on 127.0.0.1:${port}: the address is in use; change`)
-  })
-
-  test("an address others can reach is warned about, loopback isn't", async () => {
-    await serve()
-    expect(logged).toEqual([])
-    const { port } = await serve("0.0.0.0")
-    expect(logged).toEqual(["warn the admin API has no authentication and listens on an address that others can reach"])
-    expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200)
   })
 
   test("close ends idle connections and frees the port", async () => {
