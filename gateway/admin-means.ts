@@ -56,7 +56,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         filters: filters(),
         reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
-    exposition: () => registry.exposition(),
+    exposition: (accept) => registry.exposition(accept),
     config: () => snapshots.written,
     generation: () => snapshots.generation,
     configs: () => configHistory.entries,

@@ -1,12 +1,14 @@
 // What the main thread and its workers say to each other.
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
+import type { Answer, Question } from "./worker-questions.ts"
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -42,6 +44,9 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** Log from this level on, whatever the configuration says; null: as it says. */
+  | { readonly kind: "logLevel"; readonly level: LogLevel | null }
+  | { readonly kind: "question"; readonly id: number; readonly question: Question }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** A queue that a filter of this worker receives from has items. */
@@ -53,10 +58,11 @@ export type FromWorker =
   | { readonly kind: "applied"; readonly generation: number }
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
-  | { readonly kind: "access"; readonly lines: string }
+  | { readonly kind: "access"; readonly batch: AccessBatch }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
   | { readonly kind: "drained" }

@@ -3,11 +3,13 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
-import type { LogEvent, Logger } from "./telemetry/log.ts"
+import type { AccessBatch } from "./telemetry/access-output.ts"
+import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
+import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
 
 /** ms a worker has to start or to take a snapshot. */
 const APPLY_TIMEOUT = 30_000
@@ -24,8 +26,8 @@ export interface WorkerPoolOptions {
   /** What a worker is started with, but for its index and metrics. */
   readonly start: Omit<WorkerStart, "index" | "metrics">
   onLog(event: LogEvent): void
-  /** Lines of the access log; `written` when they have been dealt with. */
-  onAccess(lines: string, written: () => void): void
+  /** Lines of the access log; `done` when they have been dealt with. */
+  onAccess(batch: AccessBatch, done: () => void): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
   /** A worker was lost; the next one is on its way. */
@@ -60,6 +62,9 @@ export class WorkerPool {
   /** Of workers that died and are yet to be replaced. */
   readonly #restarts = new Set<ReturnType<typeof setTimeout>>()
   #onDrained: (() => void) | null = null
+  /** Over the configuration's. */
+  #logLevel: LogLevel | null = null
+  readonly #questions = new WorkerQuestions()
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options
@@ -162,6 +167,7 @@ export class WorkerPool {
       member.serving = true
       member.generation = generation
       if (this.#announced) this.#post(member, { kind: "announce" })
+      if (this.#logLevel !== null) this.#post(member, { kind: "logLevel", level: this.#logLevel })
       this.#options.onCount(this.running)
     }
     return reason
@@ -204,8 +210,8 @@ export class WorkerPool {
         this.#options.onLog(message.event)
         return
       case "access": {
-        const { length } = message.lines
-        this.#options.onAccess(message.lines, () => this.#post(member, { kind: "written", length }))
+        const { length } = message.batch.lines
+        this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
         return
       }
       case "filters":
@@ -216,6 +222,9 @@ export class WorkerPool {
         return
       case "queue":
         this.wake(message.worker)
+        return
+      case "answer":
+        this.#questions.answered(message.id, message.answer)
         return
       case "drained":
         member.drained = true
@@ -229,6 +238,7 @@ export class WorkerPool {
     member.serving = false
     const { logger, registry } = this.#options
     registry.detach(member.index)
+    this.#questions.lost(member.index)
     member.settle?.(`worker ${member.index} ended with code ${code}`)
     if (this.#ending) {
       this.#checkDrained()
@@ -265,6 +275,19 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  /** Has all workers log from this level on, whatever the configuration says; null: as it says. */
+  set logLevel(level: LogLevel | null) {
+    this.#logLevel = level
+    for (const member of this.#members.values()) this.#post(member, { kind: "logLevel", level })
+  }
+
+  /** Asks a worker something; `timeout`: ms it may take. */
+  ask(index: number, question: Question, timeout: number): Promise<Answer> {
+    const member = this.#members.get(index)
+    if (member === undefined) return Promise.resolve({ what: "failed", why: `there is no worker ${index} now; ask again` })
+    return this.#questions.ask(index, timeout, (id) => this.#post(member, { kind: "question", id, question }))
   }
 
   /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */

@@ -18,6 +18,7 @@ import { AccessLog } from "./telemetry/access-log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { Watch } from "./telemetry/watch.ts"
+import type { LogLevel } from "./telemetry/log.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
@@ -28,6 +29,7 @@ import { WasmRuntime } from "./wasm/runtime.ts"
 import { SharedStore } from "./wasm/shared-data.ts"
 import { SharedQueueStore } from "./wasm/shared-queues.ts"
 import { systemClock } from "./wasm/system-clock.ts"
+import { answerQuestion } from "./worker-answers.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
@@ -66,6 +68,8 @@ class Worker {
   #connections = 0
   #status = ""
   #draining = false
+  /** Over the configuration's. */
+  #logLevel: LogLevel | null = null
 
   constructor(start: WorkerStart, post: (message: FromWorker) => void) {
     this.#post = post
@@ -77,8 +81,8 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.logDropped, 1),
     })
     this.#accessLog = new AccessLog({
-      mode: "off",
-      post: (lines) => post({ kind: "access", lines }),
+      random: Math.random,
+      post: (batch) => post({ kind: "access", batch }),
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
@@ -198,6 +202,15 @@ class Worker {
       case "queue":
         this.#queues.poll()
         return
+      case "logLevel":
+        this.#logLevel = message.level
+        this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level
+        return
+      case "question":
+        void answerQuestion(message.question, this.#bound.values(), this.#wheel.refresh()).then((answer) =>
+          this.#post({ kind: "answer", id: message.id, answer }),
+        )
+        return
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
@@ -245,8 +258,8 @@ class Worker {
     const before = this.#snapshot
     this.#snapshot = snapshot
     this.#slotsInForce = spec.slots
-    this.#accessLog.mode = spec.config.accessLog
-    this.#logger.level = spec.config.log.level
+    this.#accessLog.use(spec.config.accessLog)
+    this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {

@@ -59,7 +59,7 @@ export class Door {
     }
     try {
       if (!isOrder(method)) {
-        const probe = await answerProbe(path, this.#options.probes, admission.kind === "in")
+        const probe = await answerProbe(path, headers.get("accept") ?? "", this.#options.probes, admission.kind === "in")
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
       const proven = admission.kind === "in" ? admission.proven : ""

@@ -6,11 +6,15 @@ import type { ReadyState } from "./status.ts"
 export interface ProbesDeps {
   live(): boolean
   ready(): ReadyState
-  exposition(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** `accept`: what the scraper says it takes. */
+  exposition(accept: string): Promise<{ readonly contentType: string; readonly body: string }>
 }
 
-/** The answer to a probe; null: the path is none. `known`: who asks may know more than whether it is ready. */
-export function answerProbe(path: string, deps: ProbesDeps, known: boolean): Response | Promise<Response> | null {
+/**
+ * The answer to a probe; null: the path is none. `accept`: what it says it takes. `known`: who asks may know more than whether it is
+ * ready.
+ */
+export function answerProbe(path: string, accept: string, deps: ProbesDeps, known: boolean): Response | Promise<Response> | null {
   switch (path) {
     case "/live": {
       const live = deps.live()
@@ -21,7 +25,7 @@ export function answerProbe(path: string, deps: ProbesDeps, known: boolean): Res
       return respond(known ? state : { ready: state.ready, draining: state.draining }, state.ready ? 200 : 503)
     }
     case "/metrics":
-      return deps.exposition().then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))
+      return deps.exposition(accept).then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))
     default:
       return null
   }

@@ -2,9 +2,10 @@
 
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
 import type { Opened } from "../tcp/opened.ts"
-import type { TcpAccessEntry } from "../telemetry/access-log.ts"
+import type { TcpAccessEntry } from "../telemetry/access-entry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
 
@@ -29,6 +30,17 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   duration = 0
   connectTime = -1
   elapsed = -1
+  // What exchanges alone have.
+  readonly method = ""
+  readonly path = ""
+  readonly authority = ""
+  readonly status = 0
+  readonly grpcStatus = -1
+  readonly traceId = ""
+  readonly userAgent = ""
+  readonly requestFields = null
+  readonly responseFields = null
+  readonly trailerFields = null
   receivedBytes = 0
   sentBytes = 0
 
@@ -42,6 +54,18 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
     this.started = plane.means.wheel.refresh()
   }
 
+  sight(): ConnectionSight {
+    const octets = { bytesRead: this.receivedBytes, bytesWritten: this.sentBytes }
+    return {
+      ...sightOf(this, octets),
+      serverName: this.requestedServerName,
+      protocol: "TCP",
+      began: this.started,
+      requests: 1,
+      underWay: 1,
+    }
+  }
+
   get startTime(): number {
     return this.plane.means.epoch + this.started
   }
@@ -52,6 +76,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
     return "TCP"
   }
   get sourceAddress(): string {
+    return this.addresses.sourceAddress
+  }
+  get peerAddress(): string {
     return this.addresses.sourceAddress
   }
   get sourcePort(): number {
@@ -96,8 +123,8 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   get upstream(): string {
     return this.upstreamAddress
   }
-  get serverName(): string {
-    return this.requestedServerName
+  get route(): string {
+    return ""
   }
   get source(): string {
     const { sourceAddress: address, sourcePort: port } = this.addresses

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
-import { isSecretKey, REDACTED, redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
 import { isLoopback } from "../../../gateway/config/loopback.ts"
+import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
 
 describe("redaction", () => {
