@@ -1,7 +1,10 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
+import { readFileSync } from "node:fs"
 import type { AdminDeps } from "./admin/app.ts"
+import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
+import type { ConnectionStatus, ConnectionsStatus } from "./admin/connections.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
@@ -11,8 +14,10 @@ import type { ConfigHistory } from "./config/config-history.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
 import type { Outcome } from "./http/outcome.ts"
+import { Profiling } from "./profiling.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
+import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
@@ -33,6 +38,7 @@ export interface AdminSources {
   readonly tls: TlsChanges
   readonly discovery: Discovery
   readonly configHistory: ConfigHistory
+  readonly logLevels: LogLevels
   /** Runs a change when those before it are done; resolves when it is, however it went. */
   inTurn(change: () => Promise<void>): Promise<void>
   /** Budget units of a millisecond. */
@@ -42,6 +48,7 @@ export interface AdminSources {
 
 export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
+  const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
   const filters = (): FilterStatus[] => filtersOf(sources)
   return {
     history,
@@ -73,8 +80,46 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
+    connections: (limit) => openConnections(pool, limit),
+    certificates: () => certificates(snapshots),
+    logLevel: () => sources.logLevels.status,
+    setLogLevel: (level) => sources.logLevels.order(level),
+    profile: (...order) => profiling.take(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+  }
+}
+
+/** ms a worker has to tell of its connections. */
+const CONNECTIONS_TIMEOUT = 2000
+
+async function openConnections(pool: WorkerPool, limit: number): Promise<ConnectionsStatus> {
+  const workers = Array.from({ length: pool.size }, (_, worker) => worker)
+  const answers = await Promise.all(workers.map((worker) => pool.ask(worker, { what: "connections", limit }, CONNECTIONS_TIMEOUT)))
+  const connections: ConnectionStatus[] = []
+  const missing: string[] = []
+  let total = 0
+  for (const [worker, answer] of answers.entries()) {
+    if (answer.what === "failed") missing.push(answer.why)
+    if (answer.what !== "connections") continue
+    total += answer.open.total
+    for (const connection of answer.open.connections) connections.push({ worker, ...connection })
+  }
+  connections.sort((a, b) => b.age - a.age)
+  return { total, connections: connections.slice(0, limit), missing }
+}
+
+function certificates({ current }: Snapshots): CertificateStatus[] {
+  if (current === null) return []
+  return certificateStatus(current.tls, ownCertificate(current.config.admin?.tls?.certificate), Date.now())
+}
+
+// Of the admin API, from its file: another one is used only after a start.
+function ownCertificate(path: string | undefined): string {
+  try {
+    return path === undefined ? "" : readFileSync(path, "latin1")
+  } catch {
+    return ""
   }
 }
 

@@ -25,6 +25,7 @@ import { certificateExpiry, expiryText } from "./telemetry/certificate-instrumen
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { LogLevels } from "./telemetry/log-levels.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { TlsFiles } from "./tls/tls-files.ts"
@@ -52,7 +53,7 @@ export interface SupervisorOptions {
 }
 
 /** What the admin API is told by that there is from the beginning. */
-type StandingParts = "history" | "registry" | "canaries" | "tls" | "discovery" | "configHistory" | "inTurn" | "stopping"
+type StandingParts = "history" | "registry" | "canaries" | "tls" | "discovery" | "configHistory" | "logLevels" | "inTurn" | "stopping"
 
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
@@ -71,6 +72,7 @@ export class Supervisor {
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
   readonly #history: ChangeHistory
+  readonly #logLevels: LogLevels
   readonly #configHistory = new ConfigHistory(Date.now)
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
@@ -88,6 +90,12 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    this.#logLevels = new LogLevels({
+      logger: options.logger,
+      tellWorkers: (level) => {
+        if (this.#pool !== null) this.#pool.logLevel = level
+      },
+    })
     options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
@@ -239,6 +247,7 @@ export class Supervisor {
       tls: this.#tls,
       discovery: this.#discovery,
       configHistory: this.#configHistory,
+      logLevels: this.#logLevels,
       inTurn: (change) => this.#inTurn(change),
       stopping: () => this.#stopping,
     })
@@ -247,7 +256,7 @@ export class Supervisor {
   }
 
   #configureLog(config: Config): void {
-    this.#logger.level = config.log.level
+    this.#logLevels.configured(config.log.level)
     this.#logger.format = this.#options.logFormat ?? config.log.format
   }
 

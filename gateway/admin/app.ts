@@ -6,15 +6,29 @@ import { bodyLimit } from "hono/body-limit"
 import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
+import { type CertificatesDeps, certificates } from "./certificates.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type ConnectionsDeps, connections } from "./connections.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { type HistoryDeps, history } from "./history.ts"
+import { type LogLevelDeps, logLevel } from "./log-level.ts"
 import type { ProbesDeps } from "./probes.ts"
+import { type ProfilesDeps, profiles } from "./profiles.ts"
 import { type ServicesDeps, services } from "./services.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
+export interface AdminDeps
+  extends ProbesDeps,
+    ConfigurationDeps,
+    ServicesDeps,
+    FiltersDeps,
+    CanariesDeps,
+    ConnectionsDeps,
+    CertificatesDeps,
+    LogLevelDeps,
+    ProfilesDeps,
+    HistoryDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -43,6 +57,10 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/services", services(deps))
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
+  app.route("/connections", connections(deps))
+  app.route("/certificates", certificates(deps))
+  app.route("/log", logLevel(deps))
+  app.route("/profile", profiles(deps))
   app.route("/history", history(deps))
 
   app.notFound((c) => {

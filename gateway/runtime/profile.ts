@@ -5,6 +5,8 @@ import { createWriteStream } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { pipeline } from "node:stream/promises"
 
+/** Octets in use of a thread of which a snapshot is taken. */
+const MAX_HEAP = 1024 * 1024 * 1024
 const OWN_ONLY = 0o600
 /** µs between samples of the CPU, and octets between samples of allocations. */
 const CPU_INTERVAL = 1000
@@ -44,6 +46,8 @@ export async function writeSamples(kind: "cpu" | "allocations", seconds: number,
 
 /** Writes all that is in the thread's memory: a `.heapsnapshot`. The thread does nothing else while it is taken. */
 export async function writeHeap(file: string): Promise<void> {
-  const { getHeapSnapshot } = await import("node:v8")
+  const { getHeapSnapshot, getHeapStatistics } = await import("node:v8")
+  if (getHeapStatistics().used_heap_size > MAX_HEAP)
+    throw new Error("the thread holds more than 1 GiB, which would stand still for too long; ask for kind=sampling")
   await pipeline(getHeapSnapshot(), createWriteStream(file, { mode: OWN_ONLY }))
 }

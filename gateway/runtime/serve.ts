@@ -62,6 +62,8 @@ interface BunRuntime {
 const CLOSE_GRACE = 1000
 /** Seconds. */
 const IDLE_TIMEOUT = 30
+/** Seconds: Bun counts those in which an answer is made. */
+const BUN_IDLE_TIMEOUT = 150
 const MAX_CONNECTIONS = 256
 
 /** Rejects with the system's error, which has a `code`. A socket may be opened by this user alone, from its first moment on. */
@@ -77,7 +79,7 @@ async function serveByBun(bun: BunRuntime, { fetch, at }: FetchOptions): Promise
     bun.serve({
       fetch: (request, serving) => fetch(request, { address: serving.requestIP(request)?.address ?? "", certificate: null }),
       ...("socket" in at ? { unix: at.socket } : { hostname: at.host, port: at.port }),
-      idleTimeout: IDLE_TIMEOUT,
+      idleTimeout: BUN_IDLE_TIMEOUT,
       maxRequestBodySize: 16 * 1024 * 1024,
     }),
   )

@@ -31,6 +31,11 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     push: never,
     unpush: never,
     release: never,
+    connections: () => Promise.resolve({ total: 0, connections: [], missing: [] }),
+    certificates: () => [],
+    logLevel: () => ({ level: "info", configured: "info" }),
+    setLogLevel: () => {},
+    profile: never,
     canaries: () => [],
     steer: never,
   }
