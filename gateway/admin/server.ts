@@ -8,7 +8,7 @@ import type { Logger } from "../telemetry/log.ts"
 import { createAdmin } from "./admin.ts"
 import type { AdminDeps } from "./app.ts"
 import { readToken } from "./secret.ts"
-import { makeRoom } from "./socket-file.ts"
+import { SocketPlace } from "./socket-file.ts"
 
 export interface AdminServer extends FetchServer {
   /** Where it listens, as people write it. */
@@ -26,16 +26,23 @@ export async function serveAdmin(
   const token = config.token === undefined ? null : readToken(config.token, environment)
   const tls = config.tls === undefined ? null : readTls(config.tls)
   const door = createAdmin(deps, config, token)
+  let place: SocketPlace | null = null
   try {
-    if ("socket" in address) await makeRoom(address.socket)
+    if ("socket" in address) place = await SocketPlace.claim(address.socket)
     const server = await serveFetch({
       fetch: (request, peer) => door.fetch(request, peer),
-      at: address,
+      at: "socket" in address ? { socket: place?.temporary ?? address.socket } : address,
       tls,
       onError: (error) => log.log("error", "admin server failed", { error }),
     })
-    return { ...server, address: shown(config, server.port) }
+    place?.settle()
+    const close = async (): Promise<void> => {
+      await server.close()
+      place?.leave()
+    }
+    return { port: server.port, address: shown(config, server.port), close }
   } catch (error) {
+    place?.leave()
     const { code, message } = error as Error & { code?: string }
     const why = code === "EADDRINUSE" ? "the address is in use" : code === "EACCES" ? "not permitted" : message
     throw new Error(

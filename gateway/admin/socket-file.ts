@@ -1,14 +1,61 @@
-// Makes room for the admin API's socket in the file system: takes away one that a gateway has left behind, never one that is in use,
-// and nothing that isn't a socket.
+// The place of the admin API's socket in the file system. It is made where nobody else may look, and then moved there, so that it may
+// be opened by this user alone from its first moment on. One that a gateway has left behind makes room, never one that is in use, and
+// nothing that isn't a socket.
 
-import { lstatSync, unlinkSync } from "node:fs"
+import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, unlinkSync } from "node:fs"
 import { connect } from "node:net"
+import { dirname, join } from "node:path"
 
 /** ms for whoever listens there to show it. */
 const TIMEOUT = 2000
 
-/** Rejects with what is in the way, and what to do. */
-export async function makeRoom(path: string): Promise<void> {
+export class SocketPlace {
+  readonly #path: string
+  readonly #folder: string
+  #inode = -1
+
+  private constructor(path: string, folder: string) {
+    this.#path = path
+    this.#folder = folder
+  }
+
+  /** Rejects with what is in the way, and what to do. */
+  static async claim(path: string): Promise<SocketPlace> {
+    await makeRoom(path)
+    // Of mode 0700.
+    return new SocketPlace(path, mkdtempSync(join(dirname(path), ".sluice-")))
+  }
+
+  /** Where to listen. */
+  get temporary(): string {
+    return join(this.#folder, "s")
+  }
+
+  /** The socket is there. */
+  settle(): void {
+    chmodSync(this.temporary, 0o600)
+    this.#inode = lstatSync(this.temporary).ino
+    renameSync(this.temporary, this.#path)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  /** Nobody listens there any more. */
+  leave(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+    if (inodeOf(this.#path) === this.#inode) unlinkSync(this.#path)
+  }
+}
+
+/** −2: there is nothing. */
+function inodeOf(path: string): number {
+  try {
+    return lstatSync(path).ino
+  } catch {
+    return -2
+  }
+}
+
+async function makeRoom(path: string): Promise<void> {
   let inode: number
   try {
     const stats = lstatSync(path)
@@ -20,7 +67,7 @@ export async function makeRoom(path: string): Promise<void> {
   }
   if (await answers(path)) throw new Error(`somebody listens at ${path} already; end that gateway, or write another path`)
   // Not one that has taken its place meanwhile.
-  if (lstatSync(path).ino === inode) unlinkSync(path)
+  if (inodeOf(path) === inode) unlinkSync(path)
 }
 
 function answers(path: string): Promise<boolean> {

@@ -7,8 +7,8 @@ import type { AdminConfig, SocketPath } from "./admin-model.ts"
 import { boolean, checked, either, mismatch, object, orIssue, string } from "./schema-kit.ts"
 import { parseAddress, quote, Wrong } from "./units.ts"
 
-/** Octets of a socket's path that every system takes. */
-const MAX_SOCKET_PATH = 103
+/** Octets of a socket's path: systems take a little more, which is needed while it is made. */
+const MAX_SOCKET_PATH = 88
 
 const adminAddress = z
   .string({ error: (raw) => mismatch(raw.input, "an address", "host:port, such as 127.0.0.1:9901, or unix:PATH") })

@@ -66,7 +66,7 @@ const IDLE_TIMEOUT = 30
 const BUN_IDLE_TIMEOUT = 150
 const MAX_CONNECTIONS = 256
 
-/** Rejects with the system's error, which has a `code`. A socket may be opened by this user alone, from its first moment on. */
+/** Rejects with the system's error, which has a `code`. */
 export function serveFetch(options: FetchOptions): Promise<FetchServer> {
   const bun = (globalThis as { Bun?: BunRuntime }).Bun
   // Bun's own server doesn't tell whether a client has shown a certificate.
@@ -75,14 +75,12 @@ export function serveFetch(options: FetchOptions): Promise<FetchServer> {
 
 // Saves the memory that node:http takes.
 async function serveByBun(bun: BunRuntime, { fetch, at }: FetchOptions): Promise<FetchServer> {
-  const server = privately(at, () =>
-    bun.serve({
-      fetch: (request, serving) => fetch(request, { address: serving.requestIP(request)?.address ?? "", certificate: null }),
-      ...("socket" in at ? { unix: at.socket } : { hostname: at.host, port: at.port }),
-      idleTimeout: BUN_IDLE_TIMEOUT,
-      maxRequestBodySize: 16 * 1024 * 1024,
-    }),
-  )
+  const server = bun.serve({
+    fetch: (request, serving) => fetch(request, { address: serving.requestIP(request)?.address ?? "", certificate: null }),
+    ...("socket" in at ? { unix: at.socket } : { hostname: at.host, port: at.port }),
+    idleTimeout: BUN_IDLE_TIMEOUT,
+    maxRequestBodySize: 16 * 1024 * 1024,
+  })
   return {
     port: server.port ?? 0,
     close: async () => {
@@ -127,19 +125,9 @@ async function serveByNode({ fetch, at, tls, onError }: FetchOptions): Promise<F
       server.on("error", onError)
       resolve({ port: "socket" in at ? 0 : (server.address() as AddressInfo).port, close: () => close(server) })
     }
-    privately(at, () => ("socket" in at ? server.listen(at.socket, listening) : server.listen(at.port, at.host, listening)))
+    if ("socket" in at) server.listen(at.socket, listening)
+    else server.listen(at.port, at.host, listening)
   })
-}
-
-// Sockets are made within the call that asks for it, on every runtime.
-function privately<T>(at: FetchAddress, make: () => T): T {
-  if (!("socket" in at)) return make()
-  const before = process.umask(0o177)
-  try {
-    return make()
-  } finally {
-    process.umask(before)
-  }
 }
 
 function peerOf(socket: TLSSocket): FetchPeer {
