@@ -13,6 +13,7 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { filterCounts } from "./wasm/filter-gauges.ts"
@@ -25,6 +26,7 @@ export interface SnapshotsMeans {
   readonly canaries: Pick<CanaryChanges, "prepare">
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
+  readonly traces: Pick<TraceExports, "use">
 }
 
 export class Snapshots {
@@ -60,7 +62,7 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, shared, pool } = this.#means
+    const { registry, instruments, discovery, canaries, shared, pool, traces } = this.#means
     const config = discovery.resolved(written)
     const ports = await claimPorts(config.listeners, this.#current)
     registry.beginGeneration()
@@ -91,6 +93,7 @@ export class Snapshots {
     prepared.commit()
     shared.use(config, tls.services)
     discovery.use(config)
+    traces.use(config)
     instruments.generation(spec.generation)
   }
 

@@ -25,6 +25,7 @@ import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
@@ -62,6 +63,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #traces: TraceExports
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
@@ -84,6 +86,7 @@ export class Supervisor {
     this.#logger = options.logger
     this.#file = resolve(options.file)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
+    this.#traces = new TraceExports({ registry: this.#registry, log, environment: process.env })
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#canaries = new CanaryChanges({
       log,
@@ -176,9 +179,10 @@ export class Supervisor {
       size,
       registry: this.#registry,
       logger: this.#logger,
-      start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
+      start: { ...shared.start, unitsPerMs, logLevel: config.log.level, tracesDropped: this.#traces.droppedSlot },
       onLog: (event) => this.#options.onLog(event),
       onAccess: (lines, written) => this.#options.onAccess(lines, written),
+      onTraces: (traces) => this.#traces.take(traces),
       onEjection: (event) => shared.heard(event),
       onLost: (worker) => {
         shared.forget(worker)
@@ -194,6 +198,7 @@ export class Supervisor {
       canaries: this.#canaries,
       shared,
       pool,
+      traces: this.#traces,
     })
     await this.#snapshots.apply(config, prepared.filters, tls)
     if (this.#stopping) return
@@ -400,7 +405,9 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#shared?.close()
+    const drainedBy = performance.now() + timeout
     const finished = (await this.#pool?.drain(timeout)) ?? true
+    await this.#traces.close(Math.min(5000, Math.max(1000, drainedBy - performance.now())))
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
     return finished
@@ -411,6 +418,7 @@ export class Supervisor {
     this.#changeNothing()
     this.#shared?.close()
     await this.#pool?.terminate()
+    await this.#traces.close(0)
     await this.#admin?.close()
   }
 

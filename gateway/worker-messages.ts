@@ -5,6 +5,7 @@ import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
+import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 
@@ -26,6 +27,8 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
+  /** Counter: traces that were recorded and lost here. */
+  readonly tracesDropped: number
 }
 
 export type ToWorker =
@@ -42,6 +45,8 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** That many traces have come. */
+  | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** A queue that a filter of this worker receives from has items. */
@@ -54,6 +59,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly lines: string }
+  /** Exchanges that were recorded. */
+  | { readonly kind: "spans"; readonly traces: readonly FinishedTrace[] }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }

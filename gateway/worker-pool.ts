@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
@@ -26,6 +27,8 @@ export interface WorkerPoolOptions {
   onLog(event: LogEvent): void
   /** Lines of the access log; `written` when they have been dealt with. */
   onAccess(lines: string, written: () => void): void
+  /** Exchanges were recorded. */
+  onTraces(traces: readonly FinishedTrace[]): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
   /** A worker was lost; the next one is on its way. */
@@ -208,6 +211,10 @@ export class WorkerPool {
         this.#options.onAccess(message.lines, () => this.#post(member, { kind: "written", length }))
         return
       }
+      case "spans":
+        this.#options.onTraces(message.traces)
+        this.#post(member, { kind: "spansTaken", count: message.traces.length })
+        return
       case "filters":
         member.plugins = message.plugins
         return

@@ -17,6 +17,9 @@ import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
+import { TraceOutbox } from "./telemetry/tracing/trace-outbox.ts"
+import { Tracing } from "./telemetry/tracing/tracing.ts"
 import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
@@ -33,6 +36,10 @@ import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
 
+function randomHex(octets: number): string {
+  return randomBytes(octets).toString("hex")
+}
+
 /** A snapshot that could be used at once. */
 interface Ready {
   readonly spec: SnapshotSpec
@@ -48,6 +55,7 @@ class Worker {
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
+  readonly #tracing: Tracing
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -82,6 +90,11 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
+    const outbox = new TraceOutbox(
+      (traces) => post({ kind: "spans", traces }),
+      () => this.#metrics.add(start.tracesDropped, 1),
+    )
+    this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
     const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel)
     this.#listenerMeans = {
       wheel: this.#wheel,
@@ -202,6 +215,9 @@ class Worker {
         this.#wasm.lift(message.filter)
         this.#reportFilters()
         return
+      case "spansTaken":
+        this.#tracing.taken(message.count)
+        return
       case "written":
         this.#accessLog.acknowledge(message.length)
     }
@@ -248,6 +264,7 @@ class Worker {
     this.#accessLog.mode = spec.config.accessLog
     this.#logger.level = spec.config.log.level
     this.#overload.use(spec.config.overload)
+    this.#tracing.use(spec.config.tracing)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {
       if (addresses.get(name) === bound.address) {
@@ -280,7 +297,7 @@ class Worker {
       epoch: performance.timeOrigin,
       overload: this.#overload,
       watch: this.#watch,
-      forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+      forwarded: new ForwardedFields(randomHex),
       mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }
     return this.#meansOnce
@@ -305,6 +322,7 @@ class Worker {
     const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
     void Promise.all([...drained, ...this.#leaving]).then(() => {
       this.#accessLog.flush()
+      this.#tracing.flush()
       this.#post({ kind: "drained" })
     })
   }

@@ -9,6 +9,7 @@ import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerC
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
+import type { TracingConfig } from "./tracing-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
@@ -33,6 +34,8 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Which exchanges get a line: none, those with a response flag (default), all. */
   readonly accessLog: "off" | "errors" | "all"
+  /** Undefined: no tracing. */
+  readonly tracing?: TracingConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */

@@ -30,6 +30,7 @@ import {
   string,
 } from "./schema-kit.ts"
 import { listenerTls, serviceTls } from "./tls-schema.ts"
+import { tracing } from "./tracing-schema.ts"
 import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
@@ -329,6 +330,7 @@ export const configSchema = object(
     accessLog: choice(["off", "errors", "all"])
       .default("errors")
       .describe("Which exchanges get a line: off, errors (those with a response flag), all."),
+    tracing: tracing.optional().describe("Distributed tracing: spans of exchanges and their attempts go to a collector. Default: none."),
     drain: object(
       {
         delay: duration({ zero: true })

@@ -2,6 +2,7 @@
 
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry } from "./access-log.ts"
+import type { RouteTracing } from "./tracing/route-tracing.ts"
 import type { Trail } from "./trail.ts"
 
 /** An exchange as those see it who watch it. It is theirs only until their callback returns. */
@@ -11,6 +12,14 @@ export interface WatchedExchange extends AccessEntry {
   /** Null: nobody wants its steps. */
   readonly trail: Trail | null
   readonly attempts: number
+  /** The client, as a trusted proxy in front tells it, and whom the connection is from. */
+  readonly sourceAddress: string
+  readonly peerAddress: string
+  readonly sourcePort: number
+  /** What proxies in front say of it is believed. */
+  readonly trusted: boolean
+  /** Of its route; null = it has none yet, or nothing is traced. */
+  readonly tracing: RouteTracing | null
 }
 
 /** Someone who watches. Called on the path of requests: must not throw, nor wait. */
