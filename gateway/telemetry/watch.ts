@@ -11,7 +11,6 @@ export interface WatchedExchange extends AccessEntry {
   readonly head: RequestHead
   /** Null: nobody wants its steps. */
   readonly trail: Trail | null
-  readonly attempts: number
   /** The client, as a trusted proxy in front tells it, and whom the connection is from. */
   readonly sourceAddress: string
   readonly peerAddress: string
