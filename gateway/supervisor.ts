@@ -22,7 +22,7 @@ import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
-import { Instruments } from "./telemetry/instruments.ts"
+import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
@@ -90,7 +90,13 @@ export class Supervisor {
     this.#file = resolve(options.file)
     options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
-    this.#traces = new TraceExports({ registry: this.#registry, log, environment: process.env })
+    this.#traces = new TraceExports({
+      registry: this.#registry,
+      log,
+      environment: process.env,
+      onTrace: ({ route, service, duration, traceId }) =>
+        this.#instruments.exemplar(route || NONE, service || NONE, duration / 1000, traceId),
+    })
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({
       now: Date.now,

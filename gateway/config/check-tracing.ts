@@ -1,8 +1,13 @@
 // What no single value of tracing shows: settings of routes without any tracing, a header nobody may use, variables that aren't there.
 
 import type { Reporter } from "./check-tls.ts"
-import { isKnown } from "./issues.ts"
+import { FAILED, isKnown, type Salvaged } from "./issues.ts"
 import type { Written } from "./schema.ts"
+
+// What could not be read might.
+function trusts(hops: Salvaged<number>): boolean {
+  return (hops as unknown) === FAILED || (isKnown(hops) && hops > 0)
+}
 
 export function checkTracing(written: Written, environment: NodeJS.ProcessEnv, reporter: Reporter): void {
   const { tracing, routes, listeners } = written
@@ -20,7 +25,7 @@ export function checkTracing(written: Written, environment: NodeJS.ProcessEnv, r
   }
   if (!isKnown(tracing)) return
   if (isKnown(tracing.force) && tracing.force !== undefined && isKnown(listeners)) {
-    const trusting = listeners.some((listener) => !isKnown(listener) || !isKnown(listener.trustedHops) || (listener.trustedHops ?? 0) > 0)
+    const trusting = listeners.some((listener) => !isKnown(listener) || trusts(listener.trustedHops))
     if (!trusting)
       reporter.warn(
         ["tracing", "force"],

@@ -2,6 +2,14 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { parseTracestate } from "../../../../gateway/telemetry/tracing/trace-state.ts"
 
+/** Any octets. */
+const octets = (maxLength: number): fc.Arbitrary<string> =>
+  fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString("latin1"))
+
+/** Of these characters. */
+const text = (of: string, minLength: number, maxLength: number): fc.Arbitrary<string> =>
+  fc.uint8Array({ minLength, maxLength }).map((bytes) => Array.from(bytes, (byte) => of[byte % of.length]).join(""))
+
 describe("tracestate", () => {
   test.each([
     ["", ""],
@@ -53,15 +61,13 @@ describe("tracestate", () => {
   })
 
   test("of any octets stays within its limits, and is then as it is", () => {
-    const member = fc
-      .tuple(fc.string({ unit: fc.constantFrom(..."ab0_-*/@"), maxLength: 6 }), fc.string({ maxLength: 200 }))
-      .map((pair) => pair.join("="))
-    const text = fc.oneof(
-      fc.string({ unit: "binary", maxLength: 300 }),
+    const member = fc.tuple(text("ab0_-*/@", 0, 6), fc.string({ maxLength: 200 })).map((pair) => pair.join("="))
+    const any = fc.oneof(
+      octets(300),
       fc.array(member, { maxLength: 40 }).map((members) => members.join(",")),
     )
     fc.assert(
-      fc.property(text, (given) => {
+      fc.property(any, (given) => {
         const kept = parseTracestate(given)
         expect(kept.length).toBeLessThanOrEqual(512)
         expect(kept === "" ? 0 : kept.split(",").length).toBeLessThanOrEqual(32)
