@@ -6,7 +6,6 @@ import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
-import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 
@@ -60,8 +59,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
-  /** Exchanges that were recorded. */
-  | { readonly kind: "spans"; readonly traces: readonly FinishedTrace[] }
+  /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */
+  | { readonly kind: "spans"; readonly traces: string; readonly count: number }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }

@@ -213,8 +213,8 @@ export class WorkerPool {
         return
       }
       case "spans":
-        this.#options.onTraces(message.traces)
-        this.#post(member, { kind: "spansTaken", count: message.traces.length })
+        this.#options.onTraces(JSON.parse(message.traces))
+        this.#post(member, { kind: "spansTaken", count: message.count })
         return
       case "filters":
         member.plugins = message.plugins

@@ -91,7 +91,7 @@ class Worker {
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
     const outbox = new TraceOutbox(
-      (traces) => post({ kind: "spans", traces }),
+      (traces, count) => post({ kind: "spans", traces, count }),
       () => this.#metrics.add(start.tracesDropped, 1),
     )
     this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })

@@ -48,7 +48,7 @@ function begin({ config: more = {}, fields = {}, trusted = false, requestId = LO
   let digits = 0
   const ids = new TraceIds((octets) => String(++digits % 10).repeat(octets * 2))
   const outbox = new TraceOutbox(
-    (batch) => traces.push(...batch),
+    (batch) => traces.push(...(JSON.parse(batch) as FinishedTrace[])),
     () => {},
   )
   const tracer = new Tracer({ ...config, ...more }, { ids, outbox, epoch: 1_000_000 })
@@ -251,7 +251,7 @@ test("more traces than the main thread takes are dropped", () => {
   let dropped = 0
   const posted: number[] = []
   const outbox = new TraceOutbox(
-    (batch) => posted.push(batch.length),
+    (_, count) => posted.push(count),
     () => dropped++,
   )
   const [trace] = begin().traces
