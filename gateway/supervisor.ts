@@ -199,6 +199,7 @@ export class Supervisor {
       onAccess: (...batch) => this.#options.access.write(...batch),
       onTraces: (traces) => this.#traces.take(traces),
       onEjection: (event) => shared.heard(event),
+      identity: (source, service) => this.#instruments.identities.slots(source, service),
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()

@@ -14,9 +14,11 @@ import type { Plane } from "./proxy/plane.ts"
 import { Deciders } from "./rate-limit/deciders.ts"
 import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
+import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
+import { IdentityCounts } from "./telemetry/identity-counts.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
 import { TraceOutbox } from "./telemetry/tracing/trace-outbox.ts"
 import { Tracing } from "./telemetry/tracing/tracing.ts"
@@ -52,9 +54,11 @@ class Worker {
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
+  readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
+  readonly #tap: Tap
   readonly #tracing: Tracing
   readonly #services: Services
   readonly #overload: OverloadGuard
@@ -79,6 +83,9 @@ class Worker {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
+      post({ kind: "identity", source, service }),
+    )
     this.#logger = new WorkerLogger({
       level: start.logLevel,
       post: (event) => post({ kind: "log", event }),
@@ -90,12 +97,19 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
+    this.#tap = new Tap({
+      worker: start.index,
+      watch: this.#watch,
+      post: (report) => post({ kind: "tap", report }),
+      now: () => performance.now(),
+      random: Math.random,
+    })
+    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
     const outbox = new TraceOutbox(
       (traces, count) => post({ kind: "spans", traces, count }),
       () => this.#metrics.add(start.tracesDropped, 1),
     )
     this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
-    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel)
     this.#listenerMeans = {
       wheel: this.#wheel,
       metrics: this.#metrics,
@@ -121,6 +135,7 @@ class Worker {
       },
       memory: new LimitsMemory(start.limits, start.workers, start.index),
       epoch: performance.timeOrigin,
+      meter: (service, slots) => new EndpointRecorder(this.#metrics, slots, (this.#slots as SnapshotSlots).services[service]),
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
@@ -197,8 +212,9 @@ class Worker {
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
       case "endpoints": {
-        const { services, tls, records, limits, zone } = message.change
-        this.#services.change(services, tls, { records, cells: limits, zone })
+        this.#metrics.update(message.metrics)
+        const { services, tls, records, limits, endpointSlots, zone } = message.change
+        this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
         this.#post({ kind: "applied", generation: message.generation })
         return
       }
@@ -208,12 +224,19 @@ class Worker {
       case "drain":
         this.#drain()
         return
+      case "identity":
+        this.#metrics.update(message.metrics)
+        this.#identities.settle(message.source, message.service, message.slots)
+        return
       case "queue":
         this.#queues.poll()
         return
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
+        return
+      case "tap":
+        this.#tap.receive(message.order)
         return
       case "spansTaken":
         this.#tracing.taken(message.count)
@@ -291,6 +314,7 @@ class Worker {
     this.#meansOnce ??= {
       wheel: this.#wheel,
       metrics: this.#metrics,
+      identities: this.#identities,
       accessLog: this.#accessLog,
       replies: new LocalReplies(),
       random: Math.random,

@@ -51,6 +51,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     onAccess: (_, written) => written(),
     onTraces: () => {},
     onEjection: () => {},
+    identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),
     onCount: () => {},
   })

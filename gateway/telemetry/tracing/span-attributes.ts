@@ -38,7 +38,7 @@ function rpcMethod(trace: FinishedTrace): string {
 function request(trace: FinishedTrace): SpanAttributes {
   const { method } = trace
   const attributes: SpanAttributes = { "http.request.method": METHODS.has(method) ? method : "_OTHER" }
-  if (!METHODS.has(method)) attributes["http.request.method_original"] = method
+  if (!METHODS.has(method)) set(attributes, "http.request.method_original", method)
   if (trace.grpcStatus < 0) return attributes
   attributes["rpc.system.name"] = "grpc"
   const called = rpcMethod(trace)

@@ -42,7 +42,7 @@ export class Tracer implements Watcher {
     const { tracing, head } = exchange
     if (tracing === null) return trail
     if (head.saysForwarded || !this.#plain) {
-      const trace = this.#judge(exchange, tracing.sampler, tracing.filters)
+      const trace = this.#judge(exchange, tracing.sampler, tracing.filters, true)
       return trace === null ? trail : recorded(trail, trace)
     }
     // Nothing of a trace came: the request has a new one already, which isn't recorded.
@@ -57,8 +57,8 @@ export class Tracer implements Watcher {
     return new ExchangeTrace(this.#propagation, this.#means.ids, of)
   }
 
-  // By what the request says, as far as it is believed; what it says from then on is what goes on. `sampler`: null = nothing is recorded.
-  #judge(exchange: WatchedExchange, sampler: RouteTracing["sampler"], filters: boolean): ExchangeTrace | null {
+  // By what the request says, as far as it is believed. `sampler`: null = nothing is recorded. `goes`: the request goes on, with what is right.
+  #judge(exchange: WatchedExchange, sampler: RouteTracing["sampler"], filters: boolean, goes: boolean): ExchangeTrace | null {
     const { head } = exchange
     const propagation = this.#propagation
     const incoming = propagation.read(head.fields, head.saysForwarded)
@@ -73,9 +73,10 @@ export class Tracer implements Watcher {
       const link = believed ? null : incoming.parent
       const of = { traceId, parentId: parent?.spanId ?? "", state, debug, link, filters }
       const trace = new ExchangeTrace(propagation, this.#means.ids, of)
-      propagation.write(head.fields, trace)
+      if (goes) propagation.write(head.fields, trace)
       return trace
     }
+    if (!goes) return null
     // Whoever sent it is the parent of whoever gets it. A route that isn't traced decides nothing.
     const sampled = sampler === null && parent !== null ? said : false
     const spanId = parent?.spanId ?? this.#means.ids.span()
@@ -110,7 +111,7 @@ export class Tracer implements Watcher {
   // One that failed before it had a route was never asked about.
   #unrouted(exchange: WatchedExchange): ExchangeTrace | null {
     if (exchange.route !== "") return null
-    if (exchange.head.saysForwarded || !this.#plain) return this.#judge(exchange, this.#sampler, false)
+    if (exchange.head.saysForwarded || !this.#plain) return this.#judge(exchange, this.#sampler, false, false)
     const traceId = this.#newId(exchange)
     return this.#sampler.samples(traceId) ? this.#trace(traceId, false) : null
   }
