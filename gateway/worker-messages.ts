@@ -32,6 +32,8 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
+  /** Counter: traces that were recorded and lost here. */
+  readonly tracesDropped: number
 }
 
 export type ToWorker =
@@ -51,6 +53,8 @@ export type ToWorker =
   /** Log from this level on, whatever the configuration says; null: as it says. */
   | { readonly kind: "logLevel"; readonly level: LogLevel | null }
   | { readonly kind: "question"; readonly id: number; readonly question: Question }
+  /** That many traces have come. */
+  | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** Where requests of a client with this identity to a service are counted. */
@@ -73,6 +77,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
+  /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */
+  | { readonly kind: "spans"; readonly traces: string; readonly count: number }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }

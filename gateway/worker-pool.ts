@@ -9,6 +9,7 @@ import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
@@ -31,6 +32,8 @@ export interface WorkerPoolOptions {
   onLog(event: LogEvent): void
   /** Lines of the access log; `done` when they have been dealt with. */
   onAccess(batch: AccessBatch, done: () => void): void
+  /** Exchanges were recorded. */
+  onTraces(traces: readonly FinishedTrace[]): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
   /** Slots of the requests of a client with this identity to a service. */
@@ -224,6 +227,10 @@ export class WorkerPool {
         this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
         return
       }
+      case "spans":
+        this.#options.onTraces(JSON.parse(message.traces))
+        this.#post(member, { kind: "spansTaken", count: message.count })
+        return
       case "filters":
         member.plugins = message.plugins
         return

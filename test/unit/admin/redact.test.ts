@@ -56,6 +56,15 @@ describe("redaction", () => {
     expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
   })
 
+  test("nobody sees what a collector is sent with spans", () => {
+    const otlp = { url: "http://a.b", headers: { "x-any": "s3cr3t", authorization: { env: "TOKEN" } }, timeout: 1 }
+    const tracing = { otlp, sampling: 1, propagation: ["w3c"], trustParents: false, force: "", serviceName: "s" } as const
+    expect(redactConfig({ ...config, tracing }).tracing).toEqual({
+      ...tracing,
+      otlp: { ...otlp, headers: { "x-any": REDACTED, authorization: { env: "TOKEN" } } },
+    })
+  })
+
   test.each([
     ["s3cr3t", REDACTED],
     [{ env: "REDIS_PASSWORD" }, { env: "REDIS_PASSWORD" }],
