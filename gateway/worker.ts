@@ -14,9 +14,11 @@ import type { Plane } from "./proxy/plane.ts"
 import { Deciders } from "./rate-limit/deciders.ts"
 import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
+import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
+import { IdentityCounts } from "./telemetry/identity-counts.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
@@ -45,9 +47,11 @@ class Worker {
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
+  readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
+  readonly #tap: Tap
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -71,6 +75,9 @@ class Worker {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
+      post({ kind: "identity", source, service }),
+    )
     this.#logger = new WorkerLogger({
       level: start.logLevel,
       post: (event) => post({ kind: "log", event }),
@@ -82,7 +89,14 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
-    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel)
+    this.#tap = new Tap({
+      worker: start.index,
+      watch: this.#watch,
+      post: (report) => post({ kind: "tap", report }),
+      now: () => performance.now(),
+      random: Math.random,
+    })
+    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
     this.#listenerMeans = {
       wheel: this.#wheel,
       metrics: this.#metrics,
@@ -108,6 +122,7 @@ class Worker {
       },
       memory: new LimitsMemory(start.limits, start.workers, start.index),
       epoch: performance.timeOrigin,
+      meter: (service, slots) => new EndpointRecorder(this.#metrics, slots, (this.#slots as SnapshotSlots).services[service]),
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
@@ -184,8 +199,9 @@ class Worker {
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
       case "endpoints": {
-        const { services, tls, records, limits, zone } = message.change
-        this.#services.change(services, tls, { records, cells: limits, zone })
+        this.#metrics.update(message.metrics)
+        const { services, tls, records, limits, endpointSlots, zone } = message.change
+        this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
         this.#post({ kind: "applied", generation: message.generation })
         return
       }
@@ -195,12 +211,19 @@ class Worker {
       case "drain":
         this.#drain()
         return
+      case "identity":
+        this.#metrics.update(message.metrics)
+        this.#identities.settle(message.source, message.service, message.slots)
+        return
       case "queue":
         this.#queues.poll()
         return
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
+        return
+      case "tap":
+        this.#tap.receive(message.order)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)
@@ -274,6 +297,7 @@ class Worker {
     this.#meansOnce ??= {
       wheel: this.#wheel,
       metrics: this.#metrics,
+      identities: this.#identities,
       accessLog: this.#accessLog,
       replies: new LocalReplies(),
       random: Math.random,

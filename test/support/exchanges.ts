@@ -14,9 +14,11 @@ import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
+import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import { Watch } from "../../gateway/telemetry/watch.ts"
 import { Services } from "../../gateway/upstream/services.ts"
 import { silentCounters } from "./counters.ts"
 
@@ -78,11 +80,12 @@ export class ExchangeServer {
       means: {
         wheel,
         metrics,
+        identities: new IdentityCounts(metrics, instruments.identities.overflow, () => {}),
         accessLog,
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
-        watch: { active: false, begin: () => null, end: () => {} },
+        watch: new Watch(),
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),
