@@ -11,6 +11,7 @@ const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),
   check: () => import("./check.ts").then(({ check }) => check),
   schema: () => import("./schema.ts").then(({ schema }) => schema),
+  tap: () => import("./tap.ts").then(({ tap }) => tap),
   filter: () =>
     Promise.resolve(
       command({
@@ -122,7 +123,19 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
   }
+  for (const name of current.repeated ?? []) parsed[`${name}…`] = valuesOf([name, ...aliases(definition[name])], rest)
   return parsed as unknown as Record<string, string | boolean | undefined>
+}
+
+/** All values of an option, by any of its names: what parses the command line keeps the last. */
+function valuesOf(names: readonly string[], words: readonly string[]): string[] {
+  const values: string[] = []
+  for (let i = 0; i < words.length && words[i] !== "--"; i++) {
+    const match = /^--?([^=]+)(?:=(.*))?$/s.exec(words[i])
+    if (match === null || !names.includes(match[1])) continue
+    values.push(match[2] ?? words[++i] ?? "")
+  }
+  return values
 }
 
 function aliases(arg: object): readonly string[] {
