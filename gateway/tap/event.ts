@@ -136,7 +136,7 @@ export function connectionLine(entry: TcpAccessEntry, worker: number): string {
     worker,
     listener: text(entry.listener),
     protocol: "TCP",
-    ...(entry.serverName === "" ? {} : { authority: text(entry.serverName) }),
+    ...(entry.requestedServerName === "" ? {} : { authority: text(entry.requestedServerName) }),
     source: entry.source,
     ...peerOf(entry),
     id: text(entry.requestId),

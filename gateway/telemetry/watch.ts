@@ -10,7 +10,6 @@ export interface WatchedExchange extends AccessEntry {
   readonly head: RequestHead
   /** Null: nobody wants its steps. */
   readonly trail: Trail | null
-  readonly attempts: number
   /** ms from the first octet of its request to the end of the head, as far as it came in several pieces. */
   readonly headTook: number
 }

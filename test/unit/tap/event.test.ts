@@ -5,31 +5,20 @@ import { connectionLine, exchangeLine, type TapEvent, type Tapped } from "../../
 import { shownTarget, shownValue } from "../../../gateway/tap/redact.ts"
 import type { AccessEntry } from "../../../gateway/telemetry/access-log.ts"
 import { Trail } from "../../../gateway/telemetry/trail.ts"
+import { accessEntry } from "../telemetry/support/access-entry.ts"
 
 const EPOCH = 1_800_000_000_000
-const entry: AccessEntry = {
+const entry: AccessEntry = accessEntry({
   startTime: EPOCH + 1000,
-  method: "GET",
   path: "/api?q=1&access_token=s3cret",
   authority: "shop.example",
-  protocol: "HTTP/1.1",
-  status: 200,
-  grpcStatus: -1,
-  flag: "",
-  flagDetails: "",
   duration: 30,
   timeToFirstByte: 20,
-  requestBytes: 0,
   responseBytes: 5,
-  listener: "edge",
-  route: "api",
-  service: "users",
   upstream: "10.0.0.1:80",
   source: "127.0.0.1:5000",
   requestId: "id-1",
-  userAgent: "",
-  security: null,
-}
+})
 
 function tapped(trail: Trail | null = null, requestFields: readonly string[] | null = null): Tapped {
   return { worker: 1, epoch: EPOCH, clientHead: 0, trail, requestFields }
@@ -154,6 +143,7 @@ describe("an event", () => {
   test("of a TCP connection has what a connection has", () => {
     const line = connectionLine(
       {
+        ...accessEntry({ route: "", requestId: "" }),
         startTime: EPOCH,
         flag: "UF",
         flagDetails: "refused",
@@ -162,7 +152,7 @@ describe("an event", () => {
         receivedBytes: 3,
         sentBytes: 4,
         listener: "db",
-        serverName: "db.example",
+        requestedServerName: "db.example",
         requestId: "",
         service: "db",
         upstream: "10.0.0.9:5432",

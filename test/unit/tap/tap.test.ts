@@ -6,6 +6,7 @@ import type { TapOrder, TapReport } from "../../../gateway/tap/messages.ts"
 import { parseTapQuery, type TapParameter, type TapQuery } from "../../../gateway/tap/query.ts"
 import { MAX_RATE, Tap } from "../../../gateway/tap/tap.ts"
 import { Watch, type WatchedExchange } from "../../../gateway/telemetry/watch.ts"
+import { accessEntry } from "../telemetry/support/access-entry.ts"
 
 function query(given: Partial<Record<TapParameter, string>>): TapQuery {
   const parsed = parseTapQuery((name) => (given[name] === undefined ? [] : [given[name]]))
@@ -23,29 +24,18 @@ function exchange(more: Partial<WatchedExchange> = {}): Exchange {
   return {
     head,
     trail: null,
-    attempts: 1,
     headTook: 0,
-    startTime: 0,
-    method: "GET",
-    path: "/a",
-    authority: "h",
-    protocol: "HTTP/1.1",
-    status: 200,
-    grpcStatus: -1,
-    flag: "",
-    flagDetails: "",
-    duration: 1,
-    timeToFirstByte: 1,
-    requestBytes: 0,
-    responseBytes: 0,
-    listener: "edge",
-    route: "r",
-    service: "s",
-    upstream: "1.2.3.4:5",
-    source: "127.0.0.1:9",
-    requestId: "",
-    userAgent: "",
-    security: null,
+    ...accessEntry({
+      startTime: 0,
+      authority: "h",
+      duration: 1,
+      responseBytes: 0,
+      route: "r",
+      service: "s",
+      upstream: "1.2.3.4:5",
+      source: "127.0.0.1:9",
+      requestId: "",
+    }),
     ...more,
   }
 }
