@@ -1,10 +1,12 @@
-// How commands read what the admin API of a running gateway sends for as long as they listen: a line at a time.
+// How commands read what the admin API of a running gateway sends for as long as they listen: a line at a time; and what is no JSON.
 
 import { parseAddress, Wrong } from "../config/units.ts"
 import { UsageError, type Values } from "./command.ts"
 
 /** Characters of a line. */
 const MAX_LINE = 1_048_576
+/** ms for a whole answer. */
+const TIMEOUT = 60_000
 
 /**
  * Lines of the answer, as they come. Ends with the answer, or when `signal` aborts. Throws a {@link UsageError} for an address that is
@@ -12,17 +14,14 @@ const MAX_LINE = 1_048_576
  */
 export async function* adminLines(args: Values, path: string, signal: AbortSignal): AsyncGenerator<string, void> {
   const address = String(args.admin)
-  const parsed = parseAddress(address, 1)
-  if (parsed instanceof Wrong) throw new UsageError(`--admin: ${parsed.message}`)
   let response: Response
   try {
-    response = await fetch(`http://${address}${path}`, { headers: { "x-sluice-admin": "1" }, signal, redirect: "error" })
+    response = await open(args, path, signal)
   } catch (error) {
     if (signal.aborted) return
-    const { message, cause } = error as Error & { cause?: { message?: string; code?: string } }
-    throw new Error(`no gateway's admin API answers at ${address}: ${cause?.message || cause?.code || message}`, { cause: error })
+    throw error
   }
-  if (response.status !== 200 || response.body === null) throw new Error(await refusalOf(response, address))
+  if (response.body === null) return
   const decoder = new TextDecoder()
   let rest = ""
   try {
@@ -37,6 +36,26 @@ export async function* adminLines(args: Values, path: string, signal: AbortSigna
     if (signal.aborted) return
     throw new Error(`the connection to ${address} broke off: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
+}
+
+/** The whole answer as text. Throws as {@link adminLines} does. */
+export async function adminText(args: Values, path: string): Promise<string> {
+  return (await open(args, path, AbortSignal.timeout(TIMEOUT))).text()
+}
+
+async function open(args: Values, path: string, signal: AbortSignal): Promise<Response> {
+  const address = String(args.admin)
+  const parsed = parseAddress(address, 1)
+  if (parsed instanceof Wrong) throw new UsageError(`--admin: ${parsed.message}`)
+  let response: Response
+  try {
+    response = await fetch(`http://${address}${path}`, { headers: { "x-sluice-admin": "1" }, signal, redirect: "error" })
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { message?: string; code?: string } }
+    throw new Error(`no gateway's admin API answers at ${address}: ${cause?.message || cause?.code || message}`, { cause: error })
+  }
+  if (response.status !== 200) throw new Error(await refusalOf(response, address))
+  return response
 }
 
 async function refusalOf(response: Response, address: string): Promise<string> {

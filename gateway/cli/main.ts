@@ -11,6 +11,7 @@ const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),
   check: () => import("./check.ts").then(({ check }) => check),
   schema: () => import("./schema.ts").then(({ schema }) => schema),
+  status: () => import("./status.ts").then(({ status }) => status),
   tap: () => import("./tap.ts").then(({ tap }) => tap),
   filter: () =>
     Promise.resolve(
@@ -44,6 +45,7 @@ const commands: Commands = {
         },
       }),
     ),
+  completion: () => import("./completion.ts").then(({ completion }) => completion(() => root)),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
