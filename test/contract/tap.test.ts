@@ -274,13 +274,15 @@ describe("a tap", () => {
   })
 })
 
-describe("sluice tap", () => {
-  test("shows a line for each exchange, for people and for machines, and ends after so many", async () => {
+describe("the commands", () => {
+  test("sluice tap shows a line for each exchange, for people and for machines, and ends after so many; sluice status and completion answer", async () => {
     const admin = `127.0.0.1:${gateway.adminPort}`
     const running = Promise.all([
       runCli(["tap", "--admin", admin, "--path", "/edited", "--max", "1", "-v"]),
       runCli(["tap", "--admin", admin, "--path", "/plain", "--path", "/edited", "--header", "x-user=42", "--max", "2", "--json"]),
       runCli(["tap", "--admin", admin, "--status", "9xx"]),
+      runCli(["status", "--admin", admin]),
+      runCli(["completion", "names", "routes", "--admin", admin]),
     ])
     let done = false
     void running.finally(() => {
@@ -294,7 +296,7 @@ describe("sluice tap", () => {
       "the end of the commands",
       20_000,
     )
-    const [people, machines, wrong] = await running
+    const [people, machines, wrong, status, names] = await running
     expect([people.code, machines.code, wrong.code]).toEqual([0, 0, 1])
     expect(people.stderr).toBe("tapping; exchanges are shown as they end\n")
     const [line, ...details] = people.stdout.trimEnd().split("\n")
@@ -305,9 +307,13 @@ describe("sluice tap", () => {
     const events = machines.stdout.trimEnd().split("\n")
     expect(events.map((each) => (JSON.parse(each) as TapEvent).route)).toEqual(["edited", "edited"])
     expect(wrong.stderr).toContain('status: "9xx" is not a status')
+    expect(status.code).toBe(0)
+    expect(status.stdout).toMatch(/^Sluice \S+ at 127\.0\.0\.1:\d+: ready, up for \d+[sm]\nconfiguration +generation 1, read \d+[sm] ago\n/)
+    expect(status.stdout).toMatch(/^traffic +[\d.]+ requests\/s, [\d.]+% without a failure, p99 [\d.]+m?s over the last /m)
+    expect(names.stdout).toBe("plain\nretry\ngone\nedited\nbroken\n")
   })
 
-  test("ends well when it is interrupted, and not when the gateway does", async () => {
+  test("sluice tap ends well when it is interrupted, and not when the gateway does", async () => {
     const { command, args } = runtimeCommand(main, ["tap", "--admin", `127.0.0.1:${gateway.adminPort}`])
     const [interrupted, left] = [0, 1].map(() => {
       const child = spawn(command, args, { env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "pipe"] })
