@@ -11,7 +11,7 @@ export interface Command {
   readonly args: ArgsDef
   /** Its last positional may be given several times; {@link rest} has them all. */
   readonly many?: boolean
-  /** Options that may be given several times; {@link every} has all their values. */
+  /** Options that may be given several times; {@link every} has their values. */
   readonly repeated?: readonly string[]
   /** Command lines worth showing under --help. */
   readonly examples?: readonly string[]
@@ -35,14 +35,14 @@ export function text(args: Values, name: string): string {
   return value
 }
 
+/** Every value of an option that may be given several times, in their order. */
+export function every(args: Values, name: string): readonly string[] {
+  const values: unknown = args[`${name}…`]
+  return Array.isArray(values) ? values.map(String) : []
+}
+
 /** Every positional argument of a command that takes many. */
 export function rest(args: Values): readonly string[] {
   const words: unknown = args._
   return Array.isArray(words) ? words.map(String) : []
-}
-
-/** Every value of an option that may be repeated, in order. */
-export function every(args: Values, name: string): readonly string[] {
-  const values: unknown = args[`${name}…`]
-  return Array.isArray(values) ? values.map(String) : []
 }

@@ -11,8 +11,6 @@ const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),
   check: () => import("./check.ts").then(({ check }) => check),
   schema: () => import("./schema.ts").then(({ schema }) => schema),
-  status: () => import("./status.ts").then(({ status }) => status),
-  tap: () => import("./tap.ts").then(({ tap }) => tap),
   filter: () =>
     Promise.resolve(
       command({
@@ -45,7 +43,8 @@ const commands: Commands = {
         },
       }),
     ),
-  completion: () => import("./completion.ts").then(({ completion }) => completion(() => root)),
+  routes: () => import("./routes.ts").then(({ routes }) => routes),
+  explain: () => import("./explain.ts").then(({ explain }) => explain),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
@@ -125,17 +124,17 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
   }
-  for (const name of current.repeated ?? []) parsed[`${name}…`] = valuesOf([name, ...aliases(definition[name])], rest)
+  for (const name of current.repeated ?? []) parsed[`${name}…`] = valuesOf(rest, [name, ...aliases(definition[name])])
   return parsed as unknown as Record<string, string | boolean | undefined>
 }
 
-/** All values of an option, by any of its names: what parses the command line keeps the last. */
-function valuesOf(names: readonly string[], words: readonly string[]): string[] {
+// The parser keeps the last value alone.
+function valuesOf(words: readonly string[], names: readonly string[]): string[] {
   const values: string[] = []
   for (let i = 0; i < words.length && words[i] !== "--"; i++) {
-    const match = /^--?([^=]+)(?:=(.*))?$/s.exec(words[i])
-    if (match === null || !names.includes(match[1])) continue
-    values.push(match[2] ?? words[++i] ?? "")
+    const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(words[i]) ?? []
+    if (name === undefined || !names.includes(name)) continue
+    values.push(value ?? words[++i] ?? "")
   }
   return values
 }
