@@ -10,6 +10,7 @@ import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
+import type { Answer, Question } from "./worker-questions.ts"
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -49,6 +50,9 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** Log from this level on, whatever the configuration says; null: as it says. */
+  | { readonly kind: "logLevel"; readonly level: LogLevel | null }
+  | { readonly kind: "question"; readonly id: number; readonly question: Question }
   /** That many traces have come. */
   | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
@@ -84,4 +88,5 @@ export type FromWorker =
   | { readonly kind: "queue"; readonly worker: number }
   /** Exchanges that somebody wants to see. */
   | { readonly kind: "tap"; readonly report: TapReport }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
   | { readonly kind: "drained" }

@@ -17,6 +17,7 @@ import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { IdentityCounts } from "./telemetry/identity-counts.ts"
+import type { LogLevel } from "./telemetry/log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
@@ -33,6 +34,7 @@ import { WasmRuntime } from "./wasm/runtime.ts"
 import { SharedStore } from "./wasm/shared-data.ts"
 import { SharedQueueStore } from "./wasm/shared-queues.ts"
 import { systemClock } from "./wasm/system-clock.ts"
+import { answerQuestion } from "./worker-answers.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
@@ -78,6 +80,8 @@ class Worker {
   #connections = 0
   #status = ""
   #draining = false
+  /** Over the configuration's. */
+  #logLevel: LogLevel | null = null
 
   constructor(start: WorkerStart, post: (message: FromWorker) => void) {
     this.#post = post
@@ -231,6 +235,15 @@ class Worker {
       case "queue":
         this.#queues.poll()
         return
+      case "logLevel":
+        this.#logLevel = message.level
+        this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level
+        return
+      case "question":
+        void answerQuestion(message.question, this.#bound.values(), this.#wheel.refresh()).then((answer) =>
+          this.#post({ kind: "answer", id: message.id, answer }),
+        )
+        return
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
@@ -285,7 +298,7 @@ class Worker {
     this.#snapshot = snapshot
     this.#slotsInForce = spec.slots
     this.#accessLog.use(spec.config.accessLog)
-    this.#logger.level = spec.config.log.level
+    this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
     this.#tracing.use(spec.config.tracing)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path"
 import { buildAccessLog } from "./access-log-schema.ts"
+import { buildAdmin } from "./admin-schema.ts"
 import { listenerName, routeName, versionName } from "./check.ts"
 import { endpointSource, namedBySource } from "./discovery-build.ts"
 import type {
@@ -65,7 +66,7 @@ export function build(written: Written, baseDir: string): Config {
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
-    admin: written.admin === false ? null : written.admin,
+    admin: buildAdmin(written.admin, baseDir),
     workers: written.workers,
     log: written.log,
     accessLog: buildAccessLog(written.accessLog, baseDir),

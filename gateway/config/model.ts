@@ -3,6 +3,7 @@
 
 import type { AccessLogConfig } from "./access-log-model.ts"
 import type { Address, ServiceTlsConfig } from "./address-model.ts"
+import type { AdminConfig } from "./admin-model.ts"
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
@@ -13,6 +14,7 @@ import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
 import type { TracingConfig } from "./tracing-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
+export type { AdminConfig, SocketPath } from "./admin-model.ts"
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
 export type {
   BackendConfig,
@@ -28,8 +30,8 @@ export type {
 export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 export interface Config {
-  /** Null: no admin server. Default 127.0.0.1:9901. */
-  readonly admin: { readonly address: Address } | null
+  /** Null: no admin API. */
+  readonly admin: AdminConfig | null
   /** Threads that carry traffic; "auto" = one a core. */
   readonly workers: number | "auto"
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { isLoopback } from "../../../gateway/admin/guard.ts"
 import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { isLoopback } from "../../../gateway/config/loopback.ts"
 import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
 
