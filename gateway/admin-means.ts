@@ -1,25 +1,28 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
-import { readFileSync } from "node:fs"
 import type { AdminDeps } from "./admin/app.ts"
 import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
-import type { ConnectionStatus, ConnectionsStatus } from "./admin/connections.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
 import type { ConfigHistory } from "./config/config-history.ts"
+import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
+import { Explainer } from "./explain/explainer.ts"
+import { listRoutes } from "./explain/route-list.ts"
 import type { Outcome } from "./http/outcome.ts"
+import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
+import { LimitsMemory } from "./upstream/limits-memory.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
@@ -50,6 +53,8 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
   const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
   const filters = (): FilterStatus[] => filtersOf(sources)
+  const read = (slot: number): number => registry.read(slot)
+  const explainer = explainerOf(sources, filters)
   return {
     history,
     changes: () => history.entries,
@@ -76,6 +81,12 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         (...endpoint) => shared.endpoint(...endpoint),
         (...figure) => shared.used(...figure),
       ),
+    routes: (query) => {
+      const { planes } = explainer
+      const slots = snapshots.current?.slots.routes ?? null
+      return planes === null ? null : listRoutes(planes, { slots, read, isSecret: isSecretKey }, query)
+    },
+    explain: (request) => explainer.explain(request),
     filters,
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
@@ -83,44 +94,18 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     connections: (limit) => openConnections(pool, limit),
     certificates: () => certificates(snapshots),
     logLevel: () => sources.logLevels.status,
+    recentLog: () => sources.logLevels.recent,
     setLogLevel: (level) => sources.logLevels.order(level),
     profile: (...order) => profiling.take(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+    tap: (query) => pool.taps.open(query),
   }
-}
-
-/** ms a worker has to tell of its connections. */
-const CONNECTIONS_TIMEOUT = 2000
-
-async function openConnections(pool: WorkerPool, limit: number): Promise<ConnectionsStatus> {
-  const workers = Array.from({ length: pool.size }, (_, worker) => worker)
-  const answers = await Promise.all(workers.map((worker) => pool.ask(worker, { what: "connections", limit }, CONNECTIONS_TIMEOUT)))
-  const connections: ConnectionStatus[] = []
-  const missing: string[] = []
-  let total = 0
-  for (const [worker, answer] of answers.entries()) {
-    if (answer.what === "failed") missing.push(answer.why)
-    if (answer.what !== "connections") continue
-    total += answer.open.total
-    for (const connection of answer.open.connections) connections.push({ worker, ...connection })
-  }
-  connections.sort((a, b) => b.age - a.age)
-  return { total, connections: connections.slice(0, limit), missing }
 }
 
 function certificates({ current }: Snapshots): CertificateStatus[] {
   if (current === null) return []
-  return certificateStatus(current.tls, ownCertificate(current.config.admin?.tls?.certificate), Date.now())
-}
-
-// Of the admin API, from its file: another one is used only after a start.
-function ownCertificate(path: string | undefined): string {
-  try {
-    return path === undefined ? "" : readFileSync(path, "latin1")
-  } catch {
-    return ""
-  }
+  return certificateStatus(current.tls, current.config.admin?.tls?.certificate ?? "", Date.now())
 }
 
 function departed({ departure }: ConfigChanges): string[] {
@@ -133,6 +118,17 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
     outcome = await order()
   })
   return outcome
+}
+
+function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
+  const { limits, workers, overloadSlots } = shared.start
+  return new Explainer({
+    spec: () => snapshots.current,
+    memory: new LimitsMemory(limits, workers, 0),
+    filters,
+    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
+    isSecret: isSecretKey,
+  })
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {

@@ -21,7 +21,8 @@ function openConnections(bound: Iterable<Bound>, limit: number, now: number): Op
   for (const { listener } of bound) {
     const { count, sights } = listener.sights(limit)
     total += count
-    for (const { began, ...sight } of sights) connections.push({ listener: listener.name, ...sight, age: Math.max(0, Math.round(now - began)) })
+    for (const { began, ...sight } of sights)
+      connections.push({ listener: listener.name, ...sight, age: Math.max(0, Math.round(now - began)) })
   }
   connections.sort((a, b) => b.age - a.age)
   return { total, connections: connections.slice(0, limit) }

@@ -34,7 +34,10 @@ export class WorkerQuestions {
   ask(worker: number, timeout: number, post: (id: number) => void): Promise<Answer> {
     const id = ++this.#next
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.answered(id, { what: "failed", why: `worker ${worker} did not answer in time; ask again` }), timeout)
+      const timer = setTimeout(
+        () => this.answered(id, { what: "failed", why: `worker ${worker} did not answer in time; ask again` }),
+        timeout,
+      )
       this.#pending.set(id, {
         worker,
         resolve: (answer) => {

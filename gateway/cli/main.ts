@@ -43,6 +43,39 @@ const commands: Commands = {
         },
       }),
     ),
+  config: () =>
+    Promise.resolve(
+      command({
+        name: "config",
+        description: "The configurations that were in force in a running gateway: list and compare them, go back to one",
+        args: {},
+        subCommands: {
+          history: () => import("./config-history.ts").then(({ configHistory }) => configHistory),
+          diff: () => import("./config-history.ts").then(({ configDiff }) => configDiff),
+          rollback: () => import("./config-history.ts").then(({ configRollback }) => configRollback),
+        },
+      }),
+    ),
+  log: () =>
+    Promise.resolve(
+      command({
+        name: "log",
+        description: "The log of a running gateway",
+        args: {},
+        subCommands: { level: () => import("./log-level.ts").then(({ logLevel }) => logLevel) },
+      }),
+    ),
+  debug: () =>
+    Promise.resolve(
+      command({
+        name: "debug",
+        description: "What helps to find out what is wrong with a running gateway",
+        args: {},
+        subCommands: { bundle: () => import("./debug-bundle.ts").then(({ debugBundle }) => debugBundle) },
+      }),
+    ),
+  routes: () => import("./routes.ts").then(({ routes }) => routes),
+  explain: () => import("./explain.ts").then(({ explain }) => explain),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
@@ -97,8 +130,12 @@ function fail(text: string): number {
   return 2
 }
 
-function parse(current: Command, rest: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
+function parse(current: Command, words: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
   const definition = current.args as ArgsDef
+  const rest = words.map((word, i) => {
+    const last = i + 1 === words.length || words[i + 1].startsWith("-")
+    return last && current.optionalValue?.some((name) => word === `--${name}`) ? `${word}=default` : word
+  })
   const known = new Set<string>()
   let positionals = 0
   for (const [name, arg] of Object.entries(definition)) {
@@ -122,7 +159,19 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
   }
+  for (const name of current.repeated ?? []) parsed[`${name}…`] = valuesOf(rest, [name, ...aliases(definition[name])])
   return parsed as unknown as Record<string, string | boolean | undefined>
+}
+
+// The parser keeps the last value alone.
+function valuesOf(words: readonly string[], names: readonly string[]): string[] {
+  const values: string[] = []
+  for (let i = 0; i < words.length && words[i] !== "--"; i++) {
+    const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(words[i]) ?? []
+    if (name === undefined || !names.includes(name)) continue
+    values.push(value ?? words[++i] ?? "")
+  }
+  return values
 }
 
 function aliases(arg: object): readonly string[] {

@@ -12,8 +12,8 @@ const rows: readonly (readonly string[])[] = [
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
   ["router", "filter", "tcp", "canary"],
-  ["wasm", "upstream", "listener", "rate-limit", "discovery"],
-  ["proxy", "admin", "control"],
+  ["wasm", "upstream", "listener", "rate-limit", "discovery", "tap"],
+  ["proxy", "explain", "admin", "control"],
   [
     "snapshot.ts",
     "snapshot-slots.ts",
@@ -29,6 +29,7 @@ const rows: readonly (readonly string[])[] = [
     "snapshots.ts",
     "config-changes.ts",
     "profiling.ts",
+    "open-connections.ts",
     "admin-means.ts",
     "supervisor.ts",
     "index.ts",
@@ -40,6 +41,8 @@ const rows: readonly (readonly string[])[] = [
 /** Within a row, besides a part's own files. */
 const sameRow: Readonly<Record<string, readonly string[]>> = {
   tls: ["identity"],
+  explain: ["proxy"],
+  admin: ["explain"],
   "snapshot-slots.ts": ["snapshot.ts"],
   "worker-messages.ts": ["snapshot.ts", "worker-questions.ts"],
   "bound-listener.ts": ["snapshot.ts"],
@@ -50,8 +53,9 @@ const sameRow: Readonly<Record<string, readonly string[]>> = {
   "shared-memory.ts": ["snapshot.ts", "worker-messages.ts"],
   "snapshots.ts": ["snapshot.ts", "snapshot-slots.ts", "shared-memory.ts", "worker-pool.ts", "ports.ts"],
   "config-changes.ts": ["snapshot.ts", "snapshots.ts"],
+  "open-connections.ts": ["worker-pool.ts"],
   "profiling.ts": ["worker-questions.ts", "worker-answers.ts"],
-  "admin-means.ts": ["profiling.ts", "snapshots.ts", "config-changes.ts", "shared-memory.ts", "worker-pool.ts"],
+  "admin-means.ts": ["profiling.ts", "open-connections.ts", "snapshots.ts", "config-changes.ts", "shared-memory.ts", "worker-pool.ts"],
   "supervisor.ts": ["snapshot.ts", "snapshots.ts", "config-changes.ts", "admin-means.ts", "shared-memory.ts", "worker-pool.ts"],
   "index.ts": ["snapshot.ts", "supervisor.ts"],
   "main.ts": ["cli"],

@@ -34,9 +34,13 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     connections: () => Promise.resolve({ total: 0, connections: [], missing: [] }),
     certificates: () => [],
     logLevel: () => ({ level: "info", configured: "info" }),
+    recentLog: () => [],
     setLogLevel: () => {},
     profile: never,
     canaries: () => [],
+    tap: () => null,
+    routes: () => null,
+    explain: () => "nothing is in force",
     steer: never,
   }
   return Object.assign(deps, overrides)
