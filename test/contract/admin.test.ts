@@ -1,14 +1,18 @@
 // The admin API of a running gateway: configurations that were in force and the way back, the log's level, profiles, connections and
 // certificates; and what is kept of who has ordered what.
 
+import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { createServer } from "node:net"
+import { hostname, userInfo } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Change } from "../../gateway/admin/change-history.ts"
 import { Authority } from "../support/certs.ts"
 import { helloMessage, records } from "../support/client-hello.ts"
 import { until } from "../support/deadline.ts"
-import { Gateway } from "../support/gateway.ts"
+import { Gateway, runCli } from "../support/gateway.ts"
 import { freePort } from "../support/ports.ts"
 import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
 
@@ -171,9 +175,10 @@ test("a profile of memory, as the runtime can make it", async () => {
     expect(sampled.status).toBe(200)
     expect(JSON.parse(sampled.text())).toHaveProperty("head")
   } else expect([sampled.status, JSON.parse(sampled.text()).error]).toEqual([501, expect.stringContaining("ask for kind=snapshot")])
-  const snapshot = await order("POST", "/profile/heap?kind=snapshot&worker=0")
+  const url = `http://127.0.0.1:${gateway.adminPort}/profile/heap?kind=snapshot&worker=0`
+  const snapshot = await fetch(url, { method: "POST", headers: { "x-sluice-admin": "1" } })
   expect(snapshot.status).toBe(200)
-  expect(JSON.parse(snapshot.text())).toHaveProperty("snapshot.meta")
+  expect(await snapshot.json()).toHaveProperty("snapshot.meta")
 })
 
 test("open connections are told with who is at the other end and what they have asked", async () => {
@@ -223,4 +228,41 @@ test("no page of another origin gives orders or reads; the dashboard's own does"
   expect(await put(`origin: http://${host}\r\n`)).toBe(403)
   expect((await get(gateway.adminPort, "/config", { host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors" })).status).toBe(403)
   expect((await get(gateway.adminPort, "/config", { host, "sec-fetch-site": "same-origin" })).status).toBe(200)
+})
+
+describe("the command line", () => {
+  const admin = (): string => `127.0.0.1:${gateway.adminPort}`
+
+  test("looks the gateway over, and goes back to a configuration and forth", async () => {
+    const checked = await runCli(["check", "--admin", admin(), "--json"])
+    const findings = JSON.parse(checked.stdout) as { state: string; what: string; say: string }[]
+    expect(findings.find(({ what }) => what === "certificates")).toEqual({
+      state: "warn",
+      what: "certificates",
+      say: "the certificate shop.example.com of listener secure expires in 8 days; put a new one in its place before",
+    })
+    expect(findings.filter(({ what }) => what === "serves" || what === "version").map(({ state }) => state)).toEqual(["ok", "ok"])
+    const first = await write("for the command line")
+    await write("after it")
+    const back = await runCli(["config", "rollback", String(first)], { env: { SLUICE_ADMIN: admin() } })
+    expect([back.code, back.stderr]).toEqual([0, ""])
+    expect(await shown()).toBe("for the command line")
+    const [change] = (await ask<{ history: Change[] }>("/history")).history
+    expect(change.who).toBe(`${userInfo().username}@${hostname()} from 127.0.0.1`)
+  })
+
+  test("makes a bundle with everything in it but secrets", async () => {
+    const file = join(gateway.folder, "bundle.tar.gz")
+    const made = await runCli(["debug", "bundle", "-o", file, "--admin", admin()], { cwd: gateway.folder })
+    expect([made.code, made.stderr]).toEqual([0, ""])
+    const { stdout: names } = await promisify(execFile)("tar", ["tzf", file])
+    for (const name of ["config.yaml", "ready.json", "metrics.txt", "log.txt", "certificates.json", "routes.json", "command.json"])
+      expect(names.split("\n")).toContain(`sluice-debug/${name}`)
+    expect(names).not.toContain(".error")
+    const { stdout: content } = await promisify(execFile)("tar", ["xzOf", file], { maxBuffer: 64 * 1024 * 1024 })
+    expect(content).toContain("for the command line")
+    expect(content).toContain('"message":"ready"')
+    expect(content).not.toContain("s3cr3t")
+    expect(content).not.toContain("PRIVATE KEY")
+  })
 })
