@@ -77,7 +77,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       canaries: () => [],
-      routes: () => null,
+      routes: () => ({ routes: [], left: 0 }),
       explain: () => "nothing is in force",
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
