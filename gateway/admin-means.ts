@@ -4,10 +4,10 @@ import type { AdminDeps } from "./admin/app.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
-import { isSecretKey } from "./admin/redact.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
+import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
 import { Explainer } from "./explain/explainer.ts"
@@ -77,6 +77,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     release: (...order) => changes.release(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+    tap: (query) => pool.taps.open(query),
   }
 }
 

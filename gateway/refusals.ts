@@ -7,19 +7,22 @@ import type { TimerWheel } from "./http/timer-wheel.ts"
 import type { HttpConnection } from "./listener/listener.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { Snapshot } from "./snapshot.ts"
-import type { AccessLog } from "./telemetry/access-log.ts"
+import type { AccessLog, TcpAccessEntry } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import type { MetricsWriter } from "./telemetry/metrics-writer.ts"
+import type { Watch, WatchedExchange } from "./telemetry/watch.ts"
 
 export class Refusals {
   readonly #metrics: MetricsWriter
   readonly #accessLog: AccessLog
   readonly #wheel: TimerWheel
+  readonly #watch: Pick<Watch, "active" | "end" | "endConnection">
 
-  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel) {
+  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel, watch: Pick<Watch, "active" | "end" | "endConnection">) {
     this.#metrics = metrics
     this.#accessLog = accessLog
     this.#wheel = wheel
+    this.#watch = watch
   }
 
   /** A request that never became an exchange. */
@@ -27,31 +30,31 @@ export class Refusals {
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
     this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    const { sourceAddress, sourcePort } = connection
-    this.#accessLog.record({
+    const logged = this.#accessLog.wants(flag, status, 0)
+    if (!logged && !this.#watch.active) return
+    const { security } = connection
+    const exchange: WatchedExchange = {
+      ...NONE,
+      head,
+      trail: null,
+      headTook: 0,
       startTime: Date.now(),
       method: head.method,
       path: head.target,
       authority: head.authority,
       protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
-      grpcStatus: -1,
       flag,
       flagDetails: code,
-      duration: 0,
-      timeToFirstByte: -1,
-      requestBytes: 0,
-      responseBytes: 0,
       listener: plane.name,
-      route: "",
-      service: "",
-      upstream: "",
-      source: withPort(sourceAddress, sourcePort),
-      requestId: "",
-      userAgent: "",
-      security: connection.security,
-    })
+      connectionId: connection.connectionId,
+      ...addresses(connection),
+      requestedServerName: security?.serverName ?? "",
+      security,
+      requestFields: logged ? this.#accessLog.noteRequest(head.fields) : null,
+    }
+    if (logged) this.#accessLog.record(exchange)
+    if (this.#watch.active) this.#watch.end(exchange)
   }
 
   /** A connection that nobody carried. `snapshot`: the one in force. */
@@ -63,26 +66,54 @@ export class Refusals {
       this.#metrics.add(connections.ended, 1)
       this.#metrics.add(connections.flags + flagIndex(flag), 1)
     } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    this.#accessLog.recordConnection({
+    const duration = this.#wheel.refresh() - started
+    const logged = this.#accessLog.wants(flag, 0, duration)
+    if (!logged && !this.#watch.active) return
+    const entry: TcpAccessEntry = {
+      ...NONE,
+      protocol: "TCP",
       startTime: performance.timeOrigin + started,
       flag,
       flagDetails: details === "" ? code : `${code}: ${details}`,
-      duration: this.#wheel.refresh() - started,
+      duration,
       connectTime: -1,
       receivedBytes: 0,
       sentBytes: 0,
       listener,
-      serverName: "",
-      service: "",
-      upstream: "",
-      requestId: "",
-      security: null,
-      source: withPort(from.sourceAddress, from.sourcePort),
-    })
+      ...addresses(from),
+    }
+    if (logged) this.#accessLog.recordConnection(entry)
+    if (this.#watch.active) this.#watch.endConnection(entry)
   }
 }
 
-function withPort(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+/** What there is none of. */
+const NONE = {
+  method: "",
+  path: "",
+  authority: "",
+  status: 0,
+  grpcStatus: -1,
+  duration: 0,
+  timeToFirstByte: -1,
+  requestBytes: 0,
+  responseBytes: 0,
+  route: "",
+  service: "",
+  upstream: "",
+  attempts: 0,
+  connectionId: 0,
+  requestedServerName: "",
+  requestId: "",
+  traceId: "",
+  userAgent: "",
+  security: null,
+  requestFields: null,
+  responseFields: null,
+  trailerFields: null,
+} as const
+
+function addresses({ sourceAddress, sourcePort, destinationAddress, destinationPort }: SocketAddresses) {
+  const source = sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`
+  return { source, sourceAddress, sourcePort, peerAddress: sourceAddress, destinationAddress, destinationPort }
 }

@@ -1,6 +1,8 @@
 // What the main thread and its workers say to each other.
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { TapOrder, TapReport } from "./tap/messages.ts"
+import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
@@ -46,6 +48,8 @@ export type ToWorker =
   | { readonly kind: "lift"; readonly filter: string }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
+  /** What somebody wants to see of the traffic. */
+  | { readonly kind: "tap"; readonly order: TapOrder }
 
 export type FromWorker =
   | { readonly kind: "started" }
@@ -53,10 +57,12 @@ export type FromWorker =
   | { readonly kind: "applied"; readonly generation: number }
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
-  | { readonly kind: "access"; readonly lines: string }
+  | { readonly kind: "access"; readonly batch: AccessBatch }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
+  /** Exchanges that somebody wants to see. */
+  | { readonly kind: "tap"; readonly report: TapReport }
   | { readonly kind: "drained" }

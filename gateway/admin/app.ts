@@ -14,6 +14,7 @@ import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
 import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
+import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
@@ -25,7 +26,8 @@ export interface AdminDeps
     ServicesDeps,
     FiltersDeps,
     CanariesDeps,
-    HistoryDeps {}
+    HistoryDeps,
+    TapDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -58,6 +60,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
   app.route("/history", history(deps))
+  app.route("/tap", tap(deps))
 
   app.notFound((c) => {
     const methods = methodsAt(app, c.req.path)

@@ -1,8 +1,8 @@
 // Explanations of a configuration in a file, without a gateway that runs it: nothing is known but what is written.
 
-import { isSecretKey } from "../admin/redact.ts"
 import { loadConfig } from "../config/load.ts"
 import { formatProblems } from "../config/problem.ts"
+import { isSecretKey } from "../config/secrets.ts"
 import { Explainer } from "../explain/explainer.ts"
 
 /** Throws an `Error` that says what is wrong with the file. */

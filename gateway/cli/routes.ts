@@ -1,6 +1,6 @@
 // `sluice routes`: the matches of routes in the order in which they are preferred, and what was counted.
 
-import { isSecretKey } from "../admin/redact.ts"
+import { isSecretKey } from "../config/secrets.ts"
 import { type ListedRoute, listRoutes } from "../explain/route-list.ts"
 import { adminArgument, askAdmin } from "./admin-client.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"

@@ -282,7 +282,7 @@ export class Instruments {
     this.worker = {
       accessLogLines: registry.counter({ name: "sluice_access_log_lines_total", help: "Lines handed to the access log" }).slot(),
       accessLogDropped: registry
-        .counter({ name: "sluice_access_log_dropped_total", help: "Lines of the access log lost because its reader was too slow" })
+        .counter({ name: "sluice_access_log_dropped_total", help: "Lines of the access log lost: who takes them was too slow, or failed" })
         .slot(),
       logDropped: registry
         .counter({ name: "sluice_log_dropped_total", help: "Log events of workers lost because there were too many" })
@@ -356,6 +356,11 @@ export class Instruments {
   /** How many workers serve now. */
   workersRunning(count: number): void {
     this.#registry.writer.set(this.#workers, count)
+  }
+
+  /** Lines of the access log that couldn't be written. */
+  accessLost(lines: number): void {
+    this.#registry.writer.add(this.worker.accessLogDropped, lines)
   }
 
   workerRestarted(): void {

@@ -17,6 +17,7 @@ import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import { Watch } from "../../gateway/telemetry/watch.ts"
 import { Services } from "../../gateway/upstream/services.ts"
 import { silentCounters } from "./counters.ts"
 
@@ -69,7 +70,8 @@ export class ExchangeServer {
     }))
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     const self = new ExchangeServer(server)
-    const accessLog = new AccessLog({ mode: "all", post: () => {} })
+    const accessLog = new AccessLog({ random: Math.random, post: () => {} })
+    accessLog.wants = () => true
     accessLog.record = (entry) => {
       self.flags.push(entry.flag)
     }
@@ -81,7 +83,7 @@ export class ExchangeServer {
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
-        watch: { active: false, begin: () => null, end: () => {} },
+        watch: new Watch(),
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),

@@ -76,6 +76,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       services: () => [service],
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      tap: () => null,
       canaries: () => [],
       routes: () => ({ routes: [], left: 0 }),
       explain: () => "nothing is in force",

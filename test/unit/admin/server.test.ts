@@ -35,6 +35,7 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       canaries: () => [],
       routes: () => null,
       explain: () => "nothing is in force",
+      tap: () => null,
       steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
