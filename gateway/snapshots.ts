@@ -117,6 +117,7 @@ export class Snapshots {
       tls: pick(before.tls.services, names),
       records: { ...places.records, services: pick(places.records.services, names) },
       limits: pick(places.limits, names),
+      endpointSlots: pick(places.endpointSlots, names),
       zone: config.zone,
     })
     if (this.#closed) return

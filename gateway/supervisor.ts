@@ -189,6 +189,7 @@ export class Supervisor {
       onLog: (event) => this.#options.onLog(event),
       onAccess: (...batch) => this.#options.access.write(...batch),
       onEjection: (event) => shared.heard(event),
+      identity: (source, service) => this.#instruments.identities.slots(source, service),
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()

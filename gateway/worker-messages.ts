@@ -3,6 +3,7 @@
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
+import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
@@ -18,6 +19,8 @@ export interface WorkerStart {
   readonly metrics: MetricsHandle
   readonly slots: WorkerSlots
   readonly overloadSlots: OverloadSlots
+  /** Of clients whose identity has no series of its own. */
+  readonly identityOverflow: IdentitySlots
   /** Memory that limits of services count in, and that says how full the process's memory is. */
   readonly limits: SharedArrayBuffer
   readonly memoryLevel: SharedArrayBuffer
@@ -37,7 +40,7 @@ export type ToWorker =
   | { readonly kind: "commit"; readonly generation: number }
   | { readonly kind: "abandon"; readonly generation: number }
   /** Services of the snapshot in use have other endpoints from now on. */
-  | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange }
+  | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange; readonly metrics: MetricsHandle }
   /** Serve as before, and tell clients to go elsewhere. */
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
@@ -46,6 +49,14 @@ export type ToWorker =
   | { readonly kind: "written"; readonly length: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
+  /** Where requests of a client with this identity to a service are counted. */
+  | {
+      readonly kind: "identity"
+      readonly source: string
+      readonly service: string
+      readonly slots: IdentitySlots
+      readonly metrics: MetricsHandle
+    }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
   /** What somebody wants to see of the traffic. */
@@ -61,6 +72,8 @@ export type FromWorker =
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
+  /** Requests of a client with this identity to a service need slots. */
+  | { readonly kind: "identity"; readonly source: string; readonly service: string }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
   /** Exchanges that somebody wants to see. */

@@ -6,6 +6,7 @@ import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import { TapHub } from "./tap/hub.ts"
 import type { TapOrder } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
+import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -31,6 +32,8 @@ export interface WorkerPoolOptions {
   onAccess(batch: AccessBatch, done: () => void): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
+  /** Slots of the requests of a client with this identity to a service. */
+  identity(source: string, service: string): IdentitySlots
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -119,10 +122,11 @@ export class WorkerPool {
   async change(spec: SnapshotSpec, change: EndpointsChange): Promise<void> {
     this.#spec = spec
     const { generation } = spec
+    const { registry } = this.#options
     const told = [...this.#members.values()].map(async (member) => {
       // One that starts may do so with what was before.
       await member.starting
-      await this.#ask(member, { kind: "endpoints", generation, change }, "take endpoints")
+      await this.#ask(member, { kind: "endpoints", generation, change, metrics: registry.handle(member.index) }, "take endpoints")
     })
     await Promise.all(told)
   }
@@ -221,6 +225,14 @@ export class WorkerPool {
       case "ejection":
         this.#options.onEjection(message.event)
         return
+      case "identity": {
+        const { source, service } = message
+        const slots = this.#options.identity(source, service)
+        // Its memory is gone with it.
+        if (this.#members.get(member.index) !== member) return
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        return
+      }
       case "queue":
         this.wake(message.worker)
         return

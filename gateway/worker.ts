@@ -16,8 +16,9 @@ import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
+import { IdentityCounts } from "./telemetry/identity-counts.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
 import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
@@ -46,6 +47,7 @@ class Worker {
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
+  readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
@@ -73,6 +75,9 @@ class Worker {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
+      post({ kind: "identity", source, service }),
+    )
     this.#logger = new WorkerLogger({
       level: start.logLevel,
       post: (event) => post({ kind: "log", event }),
@@ -117,6 +122,7 @@ class Worker {
       },
       memory: new LimitsMemory(start.limits, start.workers, start.index),
       epoch: performance.timeOrigin,
+      meter: (service, slots) => new EndpointRecorder(this.#metrics, slots, (this.#slots as SnapshotSlots).services[service]),
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
@@ -193,8 +199,9 @@ class Worker {
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
       case "endpoints": {
-        const { services, tls, records, limits, zone } = message.change
-        this.#services.change(services, tls, { records, cells: limits, zone })
+        this.#metrics.update(message.metrics)
+        const { services, tls, records, limits, endpointSlots, zone } = message.change
+        this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
         this.#post({ kind: "applied", generation: message.generation })
         return
       }
@@ -203,6 +210,10 @@ class Worker {
         return
       case "drain":
         this.#drain()
+        return
+      case "identity":
+        this.#metrics.update(message.metrics)
+        this.#identities.settle(message.source, message.service, message.slots)
         return
       case "queue":
         this.#queues.poll()
@@ -286,6 +297,7 @@ class Worker {
     this.#meansOnce ??= {
       wheel: this.#wheel,
       metrics: this.#metrics,
+      identities: this.#identities,
       accessLog: this.#accessLog,
       replies: new LocalReplies(),
       random: Math.random,

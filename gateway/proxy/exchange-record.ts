@@ -67,7 +67,13 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
-    metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
+    metrics.add(this.#protocolSlots + statusIndex(this.status), 1)
+    const seconds = this.duration / 1000
+    metrics.observe(slots.duration, seconds, requestBuckets)
+    if (this.timeToFirstByte >= 0) metrics.observe(slots.firstByte, this.timeToFirstByte / 1000, requestBuckets)
+    const { security } = this.stream
+    if (security !== null && security.peerIdentity !== "")
+      means.identities.count(security.peerIdentity, this.serviceName || "-", this.status, seconds)
     if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
     if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
@@ -76,6 +82,11 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const failed = this.flag === "LR" || this.flag === "DI" ? "" : this.flag
     if (means.accessLog.wants(failed, this.status, this.duration)) means.accessLog.record(this)
     if (means.watch.active) means.watch.end(this)
+  }
+
+  get #protocolSlots(): number {
+    const { http10, http11, http2 } = this.plane.listenerSlots
+    return this.head.major === 2 ? http2 : this.head.minor === 1 ? http11 : http10
   }
 
   get startTime(): number {

@@ -18,10 +18,11 @@ import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
+import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
-import { ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
+import { EndpointRecorder, ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
 import { Watch } from "../../gateway/telemetry/watch.ts"
 import { EndpointTable } from "../../gateway/upstream/endpoint-table.ts"
 import { LimitsMemory } from "../../gateway/upstream/limits-memory.ts"
@@ -75,9 +76,18 @@ const services = new Services({
   epoch: performance.timeOrigin,
   memory: new LimitsMemory(limits.memory, 1, 0),
   outliers: { worker: 0, listener: { onEjected: ignored, onReadmitted: ignored } },
+  meter: (_, own) => new EndpointRecorder(metrics, own, serviceSlots),
   counters: () => new ServiceRecorder(metrics, serviceSlots, (error) => console.error(error)),
 })
-const built = services.build(config.services, {}, { records: table.assign(config.services), cells: limits.assign(config.services) })
+const built = services.build(
+  config.services,
+  {},
+  {
+    records: table.assign(config.services),
+    cells: limits.assign(config.services),
+    endpointSlots: instruments.endpoints.assign(config.services),
+  },
+)
 services.retire(built.endpoints)
 for (const endpoint of built.endpoints.values()) {
   endpoint.acquire = (waiter) => {
@@ -130,6 +140,7 @@ const exchanges = new Exchanges({
   means: {
     wheel,
     metrics,
+    identities: new IdentityCounts(metrics, instruments.identities.overflow, () => {}),
     accessLog: new AccessLog({ random: Math.random, post: () => {} }),
     replies: new LocalReplies(),
     random: Math.random,

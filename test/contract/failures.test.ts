@@ -203,7 +203,7 @@ beforeAll(async () => {
       own("perTryTimeout", { timeout: { perTry: LIMIT }, retry: false }),
       own("responseTimeout", { timeout: LIMIT }),
       own("streamIdle", { timeout: { idle: LIMIT } }),
-      own("faultInjected", { fault: { abort: 503 } }),
+      own("faultInjected", { fault: { abort: { status: 503 } } }),
       own("filterTrap", { filters: ["trap"] }),
       own("filterBudget", { filters: ["loop"] }),
       own("filterUnavailable", { filters: ["gone"] }),

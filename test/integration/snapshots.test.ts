@@ -50,6 +50,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     onLog: (event) => events.push(event),
     onAccess: (_, written) => written(),
     onEjection: () => {},
+    identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),
     onCount: () => {},
   })

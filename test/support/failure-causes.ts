@@ -52,7 +52,7 @@ export const failureCauses: Readonly<Record<ErrorCode, FailureCause>> = {
   responseTimeout: here("a service that doesn't answer"),
   streamIdle: here("a response that stops half-way"),
   filterHold: { cause: "a filter that keeps what a connection brings", foreseen: false, test: "test/contract/tcp-filters.test.ts" },
-  faultInjected: here("`fault: { abort: 503 }`"),
+  faultInjected: here("`fault: { abort: { status: 503 } }`"),
   drainTimeout: { cause: "a connection that outlives the drain", foreseen: false, test: "test/contract/tcp.test.ts" },
   filterTrap: here("a filter that crashes"),
   filterBudget: here("a filter that loops"),
