@@ -5,6 +5,7 @@ import type { Config } from "../config/model.ts"
 import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
 import { isSecretKey, REDACTED } from "../config/secrets.ts"
+import type { TracingConfig } from "../config/tracing-model.ts"
 
 function hide(value: unknown): unknown {
   // Whether something is set is no secret.
@@ -32,6 +33,7 @@ export function redactConfig(config: Config): Record<string, unknown> {
     if (key === "services") return copy(part as object, (_, service) => redactLimits(service))
     if (key === "accessLog") return redactReceiver(part)
     if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
+    if (key === "tracing") return redactCollector(part as TracingConfig)
     return part
   })
 }
@@ -68,6 +70,12 @@ function redactReceiver(value: unknown): unknown {
 function redactStore(store: RateLimitStoreConfig): object {
   const { password } = store.redis
   return { ...store, redis: { ...store.redis, password: typeof password === "string" ? hide(password) : password } }
+}
+
+// What a collector is sent with every export lets one in.
+function redactCollector(tracing: TracingConfig): object {
+  const headers = copy(tracing.otlp.headers, (_, value) => (typeof value === "string" ? hide(value) : value))
+  return { ...tracing, otlp: { ...tracing.otlp, headers } }
 }
 
 function redactFilter(filter: object): Record<string, unknown> {

@@ -45,7 +45,7 @@ test("the smallest useful file has every default filled in", () => {
   )
   expect(result.warnings).toEqual([])
   expect(result.config).toEqual({
-    admin: { address: { host: "127.0.0.1", port: 9901 } },
+    admin: { address: { host: "127.0.0.1", port: 9901 }, openMetrics: false },
     workers: "auto",
     log: { level: "info", format: "auto" },
     accessLog: {

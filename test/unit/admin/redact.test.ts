@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { isLoopback } from "../../../gateway/admin/guard.ts"
 import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { isLoopback } from "../../../gateway/config/loopback.ts"
 import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
 
@@ -54,6 +54,15 @@ describe("redaction", () => {
     expect(shown.routes[0].filters).toEqual([{ use: "key", with: { password: REDACTED, per: "visible-minute" } }])
     expect(shown.routes[0].headers.request.set).toEqual([["authorization", REDACTED]])
     expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
+  })
+
+  test("nobody sees what a collector is sent with spans", () => {
+    const otlp = { url: "http://a.b", headers: { "x-any": "s3cr3t", authorization: { env: "TOKEN" } }, timeout: 1 }
+    const tracing = { otlp, sampling: 1, propagation: ["w3c"], trustParents: false, force: "", serviceName: "s" } as const
+    expect(redactConfig({ ...config, tracing }).tracing).toEqual({
+      ...tracing,
+      otlp: { ...otlp, headers: { "x-any": REDACTED, authorization: { env: "TOKEN" } } },
+    })
   })
 
   test.each([
