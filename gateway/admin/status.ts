@@ -1,9 +1,4 @@
-// What the admin API shows, and the functions by which the supervisor tells it.
-
-import type { CanaryStatus } from "../canary/canary-changes.ts"
-import type { Config } from "../config/model.ts"
-import type { Outcome } from "../http/outcome.ts"
-import type { CanaryOrder } from "../resilience/canary.ts"
+// What the admin API tells of the gateway, its filters and its services.
 
 export interface ReadyState {
   readonly ready: boolean
@@ -114,24 +109,4 @@ export interface ServiceStatus {
   /** Requests under way at it, and connections to it, over all workers. */
   readonly underWay: { readonly requests: number; readonly connections: number }
   readonly endpoints: readonly EndpointStatus[]
-}
-
-/** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps {
-  live(): boolean
-  ready(): ReadyState
-  exposition(): Promise<{ readonly contentType: string; readonly body: string }>
-  /** The configuration in force; null before the first. */
-  config(): Config | null
-  filters(): readonly FilterStatus[]
-  services(): readonly ServiceStatus[]
-  /** Puts a module in the place of a version's own; `version` null: of the only one. */
-  push(filter: string, version: string | null, module: Uint8Array): Promise<Outcome>
-  /** Takes back what was pushed. */
-  unpush(filter: string, version: string | null): Promise<Outcome>
-  /** Lets a filter that was taken out of use, or a version of it, take part again. */
-  release(filter: string): Promise<Outcome>
-  canaries(): readonly CanaryStatus[]
-  /** Tells the canary of a route what to do. */
-  steer(route: string, order: CanaryOrder): Promise<Outcome>
 }
