@@ -9,6 +9,7 @@ import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
+import { liveFigures } from "./live-sources.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -37,6 +38,7 @@ export interface AdminSources {
 
 export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery } = sources
+  const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
   return {
     history,
@@ -63,6 +65,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
+    figures: (question) => live.ask(question),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
   }

@@ -217,7 +217,8 @@ export class Supervisor {
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
     if (config.admin !== null) {
-      this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
+      const address = formatAddress({ host: config.admin.address.host, port: this.adminPort })
+      this.#logger.log("info", "admin listening", { address, dashboard: `http://${address}/dashboard` })
     }
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()

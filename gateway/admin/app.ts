@@ -7,6 +7,7 @@ import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type FiguresDeps, figuresTopic } from "./figures.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
@@ -14,7 +15,7 @@ import { type ServicesDeps, services } from "./services.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
+export interface AdminDeps extends ProbesDeps, ConfigurationDeps, FiguresDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -43,6 +44,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/services", services(deps))
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
+  app.route("/figures", figuresTopic(deps))
   app.route("/history", history(deps))
 
   app.notFound((c) => {
@@ -79,6 +81,14 @@ function describeProbes(app: TopicApp): void {
       path: "/metrics",
       summary: "metrics for Prometheus",
       responses: { 200: { description: "Prometheus' text format", content: { "text/plain": { schema: z.string() } } } },
+    }),
+  )
+  registry.registerPath(
+    createRoute({
+      method: "get",
+      path: "/dashboard",
+      summary: "all of this as a page, for a browser",
+      responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
     }),
   )
 }

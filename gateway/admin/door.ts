@@ -1,6 +1,7 @@
 // The door of the admin API: every request passes it first. It looks at the name it was asked by, at the page it may come from and at
 // who asks, answers probes itself, and has the rest answered by the app, which is loaded when somebody first asks for it.
 
+import { Dashboard } from "./dashboard.ts"
 import { describeOrderer, isAllowedHost, isLoopback, isOrder, pageRefusal, USER_FIELD } from "./guard.ts"
 import { answerProbe, type ProbesDeps, respond } from "./probes.ts"
 import type { Visit } from "./topic.ts"
@@ -31,6 +32,7 @@ const HEADERS: readonly (readonly [string, string])[] = [
 
 export class Door {
   readonly #options: DoorOptions
+  readonly #dashboard = new Dashboard()
   #app: ReturnType<DoorOptions["load"]> | null = null
 
   constructor(options: DoorOptions) {
@@ -56,7 +58,8 @@ export class Door {
     }
     try {
       if (!isOrder(method)) {
-        const probe = await answerProbe(new URL(request.url).pathname, probes)
+        const { pathname } = new URL(request.url)
+        const probe = (await answerProbe(pathname, probes)) ?? (await this.#dashboard.answer(pathname, headers.get("if-none-match")))
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
       const app = await (this.#app ??= this.#options.load())

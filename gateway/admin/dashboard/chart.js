@@ -77,7 +77,10 @@ export function chart({ title, series, format, top }) {
   const tell = () => {
     const length = shown[0]?.length ?? 0
     const index = at < 0 ? length - 1 : length - (SPAN - at)
-    const parts = series.map(({ name }, i) => `${name} ${shown[i]?.[index] === null || shown[i]?.[index] === undefined ? "–" : format(/** @type {number} */ (shown[i][index]))}`)
+    const parts = series.map(
+      ({ name }, i) =>
+        `${name} ${shown[i]?.[index] === null || shown[i]?.[index] === undefined ? "–" : format(/** @type {number} */ (shown[i][index]))}`,
+    )
     say(legend, at < 0 ? series.map(({ name }) => name).join(" · ") : `${SPAN - 1 - at} s ago: ${parts.join(" · ")}`)
     cursor.setAttribute("d", at < 0 ? "" : `M${((at * WIDTH) / (SPAN - 1)).toFixed(1)} 0V${HEIGHT}`)
   }
@@ -131,7 +134,12 @@ export function sparkline() {
 export function bar(look) {
   const inner = svg("rect", { class: look, height: 6, width: 0, rx: 3 })
   return {
-    element: svg("svg", { class: "bar", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "rest", height: 6, width: 100, rx: 3 }), inner),
+    element: svg(
+      "svg",
+      { class: "bar", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", { class: "rest", height: 6, width: 100, rx: 3 }),
+      inner,
+    ),
     /** @param {number} share */
     update(share) {
       inner.setAttribute("width", String(Math.max(0, Math.min(100, share * 100))))

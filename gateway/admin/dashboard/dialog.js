@@ -57,7 +57,8 @@ export async function sure(title, consequence, choice) {
 /** @returns {Promise<string | null>} */
 export async function askForToken() {
   const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, id: "token" })
-  const text = "This gateway's admin API wants a token: the one its configuration names in admin.token. It is kept until this tab is closed."
+  const text =
+    "This gateway's admin API wants a token: the one its configuration names in admin.token. It is kept until this tab is closed."
   const answer = await question("Token", [h("p", null, text), h("label", { for: "token" }, "Token"), input], {
     act: "Continue",
     value: () => input.value,

@@ -6,14 +6,23 @@ export const NOTHING = "–"
 /** @param {number} value */
 function digits(value) {
   if (value >= 100 || value === 0) return Math.round(value).toLocaleString("en")
-  return value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")
+  return value >= 10
+    ? value.toFixed(1)
+    : value
+        .toFixed(value >= 1 ? 2 : 3)
+        .replace(/(\.\d*?)0+$/, "$1")
+        .replace(/\.$/, "")
 }
 
 /** @param {number} perSecond */
 export function rate(perSecond) {
   if (perSecond === 0) return "0"
   if (perSecond < 0.01) return "<0.01"
-  return perSecond >= 100_000 ? `${(perSecond / 1000).toFixed(0)}k` : perSecond >= 10_000 ? `${(perSecond / 1000).toFixed(1)}k` : digits(perSecond)
+  return perSecond >= 100_000
+    ? `${(perSecond / 1000).toFixed(0)}k`
+    : perSecond >= 10_000
+      ? `${(perSecond / 1000).toFixed(1)}k`
+      : digits(perSecond)
 }
 
 /**

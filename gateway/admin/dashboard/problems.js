@@ -26,7 +26,12 @@ export function problemsOf({ ready, filters, services, figures }) {
   for (const reason of ready?.reasons ?? []) {
     const filter = ready?.filtersInTrouble.find((name) => reason.includes(name))
     const view = filter !== undefined ? "filters" : reason.includes("configuration") ? "config" : "overview"
-    problems.push({ level: ready?.ready === true ? "fair" : "bad", text: reason, view, ...(filter === undefined ? {} : { search: filter }) })
+    problems.push({
+      level: ready?.ready === true ? "fair" : "bad",
+      text: reason,
+      view,
+      ...(filter === undefined ? {} : { search: filter }),
+    })
   }
   if (ready?.lastReload?.ok === false && ready.lastReload.error !== null)
     problems.push({ level: "bad", text: `The last configuration was refused: ${ready.lastReload.error}`, view: "config" })
@@ -41,10 +46,16 @@ export function problemsOf({ ready, filters, services, figures }) {
       search: name,
     })
   }
-  if (troubled.length > EACH) problems.push({ level: "fair", text: `${troubled.length - EACH} more services lack endpoints`, view: "services" })
+  if (troubled.length > EACH)
+    problems.push({ level: "fair", text: `${troubled.length - EACH} more services lack endpoints`, view: "services" })
   const failing = (figures?.routes ?? []).filter(({ requests, success }) => success !== null && success < SUCCESS && requests >= REQUESTS)
   for (const { name, success } of failing.slice(0, EACH)) {
-    problems.push({ level: "fair", text: `Route ${named(name)}: ${(((success ?? 0)) * 100).toFixed(1)} % of its requests succeed`, view: "routes", search: name })
+    problems.push({
+      level: "fair",
+      text: `Route ${named(name)}: ${((success ?? 0) * 100).toFixed(1)} % of its requests succeed`,
+      view: "routes",
+      search: name,
+    })
   }
   for (const { name, share, cost } of figures?.filters ?? []) {
     if (share < SHARE || cost === null || cost.mean < COST) continue

@@ -24,7 +24,17 @@ import { h, say, set } from "./dom.js"
  * @param {{ caption: string, columns: readonly Column<T>[], key: (item: T) => string, limit?: number, none?: string,
  *   more?: string, sort?: number, chosen?: (item: T) => void, sortable?: boolean }} options `sort`: column by which it is at first, falling
  */
-export function liveTable({ caption, columns, key, limit = 100, none = "Nothing here.", more = "Search to see others.", sort = -1, chosen, sortable = true }) {
+export function liveTable({
+  caption,
+  columns,
+  key,
+  limit = 100,
+  none = "Nothing here.",
+  more = "Search to see others.",
+  sort = -1,
+  chosen,
+  sortable = true,
+}) {
   let by = sort
   let falling = true
   /** @type {readonly T[]} */
@@ -36,7 +46,8 @@ export function liveTable({ caption, columns, key, limit = 100, none = "Nothing 
   const body = h("tbody")
   const heads = columns.map((column, i) => {
     const { order } = column
-    const label = order === undefined || !sortable ? column.title : h("button", { type: "button", class: "sort", click: () => sortBy(i) }, column.title)
+    const label =
+      order === undefined || !sortable ? column.title : h("button", { type: "button", class: "sort", click: () => sortBy(i) }, column.title)
     return h("th", { scope: "col", class: classes(column), title: column.hint ?? null }, label)
   })
   const note = h("p", { class: "note" })
@@ -56,7 +67,11 @@ export function liveTable({ caption, columns, key, limit = 100, none = "Nothing 
       const made = column.make?.(item)
       const pick = column.head === true && chosen !== undefined
       const text = pick ? h("button", { type: "button", class: "link", click: () => choose(key(entry.item)) }) : h("span")
-      const cell = h(column.head === true ? "th" : "td", { scope: column.head === true ? "row" : null, class: classes(column), "data-title": column.title })
+      const cell = h(column.head === true ? "th" : "td", {
+        scope: column.head === true ? "row" : null,
+        class: classes(column),
+        "data-title": column.title,
+      })
       cell.append(made?.element ?? text)
       return { cell, text, made }
     })

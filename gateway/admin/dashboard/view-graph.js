@@ -35,12 +35,23 @@ export function createGraph({ open }) {
       { title: "Route", text: ({ route }) => routeName(route), order: ({ route }) => route },
       { title: "Service", text: ({ service }) => serviceName(service), order: ({ service }) => service },
       { title: "Req/s", number: true, text: ({ requests }) => rate(requests), order: ({ requests }) => requests },
-      { title: "Success", number: true, text: ({ success }) => percent(success), tone: ({ success }) => health(success), order: ({ success }) => success ?? 2 },
+      {
+        title: "Success",
+        number: true,
+        text: ({ success }) => percent(success),
+        tone: ({ success }) => health(success),
+        order: ({ success }) => success ?? 2,
+      },
     ],
   })
   const empty = h("p", { class: "note" }, "No requests in the last seconds: the graph is drawn from traffic.")
   const graph = h("div", { class: "graph", tabindex: 0, role: "group", "aria-label": "Service graph, scrolls sideways" }, drawing)
-  const element = h("section", { "aria-label": "Service graph" }, card("Service graph", h("div", null, empty, graph), "of the last seconds"), card("The same as a table", table.element))
+  const element = h(
+    "section",
+    { "aria-label": "Service graph" },
+    card("Service graph", h("div", null, empty, graph), "of the last seconds"),
+    card("The same as a table", table.element),
+  )
 
   /** @param {State} state */
   function update(state) {
@@ -55,7 +66,11 @@ export function createGraph({ open }) {
   /** @param {readonly EdgeFigures[]} edges */
   function draw(edges) {
     const columns = [
-      places(edges, ({ listener }) => listener, (name) => name),
+      places(
+        edges,
+        ({ listener }) => listener,
+        (name) => name,
+      ),
       places(edges, ({ route }) => route, routeName),
       places(edges, ({ service }) => service, serviceName),
     ]
@@ -94,11 +109,17 @@ export function createGraph({ open }) {
       const middle = (x1 + x2) / 2
       return svg(
         "path",
-        { class: `edge ${health(success)}`, d: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`, "stroke-width": Math.min(width, 12).toFixed(1) },
+        {
+          class: `edge ${health(success)}`,
+          d: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`,
+          "stroke-width": Math.min(width, 12).toFixed(1),
+        },
         svg("title", null, `${from.label} → ${to.label}: ${rate(requests)}/s, ${percent(success)}`),
       )
     })
-    const nodes = columns.flatMap((column, i) => [...column.values()].map((place) => node(place, COLUMNS[i], ["", "routes", "services"][i])))
+    const nodes = columns.flatMap((column, i) =>
+      [...column.values()].map((place) => node(place, COLUMNS[i], ["", "routes", "services"][i])),
+    )
     const titles = ["Listeners", "Routes", "Services"].map((text, i) => svg("text", { class: "column", x: COLUMNS[i], y: 18 }, text))
     drawing.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`)
     fill(drawing, ...paths, ...nodes, ...titles)

@@ -19,9 +19,25 @@ const TOP = 8
 export function createOverview({ open }) {
   const problems = h("ul", { class: "problems" })
   const note = h("span", { class: "note" })
-  const requests = figure("Requests", "per second", [{ name: "requests", look: "", area: true }, { name: "failed", look: "failing", area: true }], rate)
+  const requests = figure(
+    "Requests",
+    "per second",
+    [
+      { name: "requests", look: "", area: true },
+      { name: "failed", look: "failing", area: true },
+    ],
+    rate,
+  )
   const success = figure("Success", "", [{ name: "success", look: "", area: false }], percent, 1)
-  const latency = figure("Latency", "p99", [{ name: "p50", look: "" }, { name: "p99", look: "second" }], milliseconds)
+  const latency = figure(
+    "Latency",
+    "p99",
+    [
+      { name: "p50", look: "" },
+      { name: "p99", look: "second" },
+    ],
+    milliseconds,
+  )
   const cpu = figure("CPU", "cores", [{ name: "cores", look: "", area: true }], (cores) => cores.toFixed(2))
   const routes = trafficTable("Routes", "routes")
   const services = trafficTable("Services", "services")
@@ -84,36 +100,51 @@ export function createOverview({ open }) {
     const text = JSON.stringify(list)
     if (text !== before) {
       before = text
-      const items = list.slice(0, 12).map(({ level, text, view, search }) =>
-        h(
-          "li",
-          { class: level },
-          h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "!" : "?"),
+      const items = list
+        .slice(0, 12)
+        .map(({ level, text, view, search }) =>
           h(
-            "span",
-            { class: "text" },
-            h("span", { class: "hidden" }, level === "bad" ? "Serious: " : "To know: "),
-            text,
-            " ",
-            view === "overview" ? null : h("button", { type: "button", class: "link", click: () => open(view, search ?? "") }, `${view} →`),
+            "li",
+            { class: level },
+            h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "!" : "?"),
+            h(
+              "span",
+              { class: "text" },
+              h("span", { class: "hidden" }, level === "bad" ? "Serious: " : "To know: "),
+              text,
+              " ",
+              view === "overview"
+                ? null
+                : h("button", { type: "button", class: "link", click: () => open(view, search ?? "") }, `${view} →`),
+            ),
           ),
-        ),
+        )
+      const none = h(
+        "li",
+        { class: "good" },
+        h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
+        h("span", { class: "text" }, "Nothing. The gateway serves as it is configured."),
       )
-      const none = h("li", { class: "good" }, h("span", { class: "sign", "aria-hidden": "true" }, "✓"), h("span", { class: "text" }, "Nothing. The gateway serves as it is configured."))
       fill(problems, ...(items.length === 0 && ready !== null ? [none] : items))
     }
     say(note, list.length > 12 ? `${list.length - 12} more` : "")
     if (figures === null) return
     const { total, history, seconds } = figures
     requests.update(rate(total.requests), history.requests, history.failures)
-    success.update(percent(total.success), history.requests.map((n, i) => (n === 0 ? null : 1 - history.failures[i] / n)))
+    success.update(
+      percent(total.success),
+      history.requests.map((n, i) => (n === 0 ? null : 1 - history.failures[i] / n)),
+    )
     success.tone(health(total.success))
     latency.update(milliseconds(total.latency?.p99), history.p50, history.p99)
     cpu.update(total.cpu.toFixed(2), history.cpu)
     routes.update(figures.routes.slice(0, TOP))
     services.update(figures.services.slice(0, TOP))
     filters.update([...figures.filters].sort((a, b) => b.cpu - a.cpu).slice(0, TOP))
-    const active = state.ready === null ? "" : ` · generation ${state.ready.generation} · ${state.ready.workers.running} of ${state.ready.workers.wanted} workers`
+    const active =
+      state.ready === null
+        ? ""
+        : ` · generation ${state.ready.generation} · ${state.ready.workers.running} of ${state.ready.workers.wanted} workers`
     say(
       traffic,
       seconds === 0
@@ -130,7 +161,12 @@ export function createOverview({ open }) {
  * @param {string} [note]
  */
 export function card(title, content, note) {
-  return h("div", { class: "card" }, h("header", null, h("h2", null, title), note === undefined ? null : h("span", { class: "note" }, note)), content)
+  return h(
+    "div",
+    { class: "card" },
+    h("header", null, h("h2", null, title), note === undefined ? null : h("span", { class: "note" }, note)),
+    content,
+  )
 }
 
 /**

@@ -36,12 +36,47 @@ export function createRoutes({ open, refresh }) {
       { title: "Matches", minor: true, look: "mono soft", text: ({ about }) => matchText(about) },
       { title: "Last minute", minor: true, make: ({ figures }) => wrap(sparkCell({ history: figures?.history ?? [] })) },
       { title: "Req/s", number: true, text: ({ figures }) => rate(figures?.requests ?? 0), order: ({ figures }) => figures?.requests ?? 0 },
-      { title: "Success", number: true, text: ({ figures }) => percent(figures?.success), tone: ({ figures }) => health(figures?.success), order: ({ figures }) => figures?.success ?? 2 },
-      { title: "p50", number: true, minor: true, text: ({ figures }) => milliseconds(figures?.latency?.p50), order: ({ figures }) => figures?.latency?.p50 ?? -1 },
-      { title: "p95", number: true, minor: true, text: ({ figures }) => milliseconds(figures?.latency?.p95), order: ({ figures }) => figures?.latency?.p95 ?? -1 },
-      { title: "p99", number: true, text: ({ figures }) => milliseconds(figures?.latency?.p99), order: ({ figures }) => figures?.latency?.p99 ?? -1 },
-      { title: "p99.9", number: true, minor: true, text: ({ figures }) => milliseconds(figures?.latency?.p999), order: ({ figures }) => figures?.latency?.p999 ?? -1 },
-      { title: "Out/s", number: true, minor: true, text: ({ figures }) => octets(figures?.sent ?? 0), order: ({ figures }) => figures?.sent ?? 0 },
+      {
+        title: "Success",
+        number: true,
+        text: ({ figures }) => percent(figures?.success),
+        tone: ({ figures }) => health(figures?.success),
+        order: ({ figures }) => figures?.success ?? 2,
+      },
+      {
+        title: "p50",
+        number: true,
+        minor: true,
+        text: ({ figures }) => milliseconds(figures?.latency?.p50),
+        order: ({ figures }) => figures?.latency?.p50 ?? -1,
+      },
+      {
+        title: "p95",
+        number: true,
+        minor: true,
+        text: ({ figures }) => milliseconds(figures?.latency?.p95),
+        order: ({ figures }) => figures?.latency?.p95 ?? -1,
+      },
+      {
+        title: "p99",
+        number: true,
+        text: ({ figures }) => milliseconds(figures?.latency?.p99),
+        order: ({ figures }) => figures?.latency?.p99 ?? -1,
+      },
+      {
+        title: "p99.9",
+        number: true,
+        minor: true,
+        text: ({ figures }) => milliseconds(figures?.latency?.p999),
+        order: ({ figures }) => figures?.latency?.p999 ?? -1,
+      },
+      {
+        title: "Out/s",
+        number: true,
+        minor: true,
+        text: ({ figures }) => octets(figures?.sent ?? 0),
+        order: ({ figures }) => figures?.sent ?? 0,
+      },
     ],
   })
   const title = h("h2")
@@ -55,7 +90,11 @@ export function createRoutes({ open, refresh }) {
     columns: [
       { title: "Route", head: true, text: ({ route }) => route },
       { title: "Service", text: ({ service }) => service },
-      { title: "State", text: ({ state, reason }) => (reason === "" ? state : `${state}: ${reason}`), tone: ({ state }) => (state === "rolledBack" ? "bad" : "") },
+      {
+        title: "State",
+        text: ({ state, reason }) => (reason === "" ? state : `${state}: ${reason}`),
+        tone: ({ state }) => (state === "rolledBack" ? "bad" : ""),
+      },
       { title: "Share", number: true, text: ({ share }) => percent(share) },
       { title: "Step", number: true, minor: true, text: ({ step, steps }) => `${step} of ${steps.length}` },
       { title: "Orders", make: ({ route }) => ({ element: canaryOrders(route) }) },
@@ -77,7 +116,8 @@ export function createRoutes({ open, refresh }) {
           type: "button",
           click: async () => {
             const give = () => order(`/canaries/${part(route)}/${what}`)
-            if (await confirmed({ title: `${what} the canary of ${route}?`, consequence, act: what, dangerous: what === "abort", give })) refresh()
+            if (await confirmed({ title: `${what} the canary of ${route}?`, consequence, act: what, dangerous: what === "abort", give }))
+              refresh()
           },
         },
         what,
@@ -100,11 +140,26 @@ export function createRoutes({ open, refresh }) {
     const about = known.routes?.get(chosen)
     const edges = (known.figures?.edges ?? []).filter(({ route }) => route === chosen)
     const rows = Object.entries(about ?? {})
-      .filter(([key, value]) => key !== "name" && value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0))
-      .flatMap(([key, value]) => [h("dt", null, key), h("dd", { class: "mono" }, typeof value === "string" ? value : JSON.stringify(value))])
-    const flows = edges.map(({ listener, service, requests, success }) => h("div", null, `${listener} → ${named(service)}: ${rate(requests)}/s, ${percent(success)}`))
+      .filter(
+        ([key, value]) =>
+          key !== "name" && value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0),
+      )
+      .flatMap(([key, value]) => [
+        h("dt", null, key),
+        h("dd", { class: "mono" }, typeof value === "string" ? value : JSON.stringify(value)),
+      ])
+    const flows = edges.map(({ listener, service, requests, success }) =>
+      h("div", null, `${listener} → ${named(service)}: ${rate(requests)}/s, ${percent(success)}`),
+    )
     const links = [h("button", { type: "button", click: () => open("tap", chosen) }, "Tap it")]
-    fill(facts, ...rows, h("dt", null, "now"), h("dd", null, ...(flows.length === 0 ? ["no requests"] : flows)), h("dt"), h("dd", null, ...(known.has("/tap") ? links : [])))
+    fill(
+      facts,
+      ...rows,
+      h("dt", null, "now"),
+      h("dd", null, ...(flows.length === 0 ? ["no requests"] : flows)),
+      h("dt"),
+      h("dd", null, ...(known.has("/tap") ? links : [])),
+    )
   }
 
   /** @param {State} state */
@@ -112,9 +167,11 @@ export function createRoutes({ open, refresh }) {
     known = state
     /** @type {Map<string, Row>} */
     const rows = new Map()
-    for (const figures of state.figures?.routes ?? []) rows.set(figures.name, { name: figures.name, figures, about: state.routes?.get(figures.name) })
+    for (const figures of state.figures?.routes ?? [])
+      rows.set(figures.name, { name: figures.name, figures, about: state.routes?.get(figures.name) })
     for (const [name, about] of state.routes ?? []) {
-      if (!rows.has(name) && (name.includes(state.search) || matchText(about).includes(state.search))) rows.set(name, { name, figures: null, about })
+      if (!rows.has(name) && (name.includes(state.search) || matchText(about).includes(state.search)))
+        rows.set(name, { name, figures: null, about })
     }
     table.update([...rows.values()], state.figures?.omitted.routes ?? 0)
     canaryCard.hidden = (state.canaries ?? []).length === 0

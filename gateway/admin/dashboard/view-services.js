@@ -32,9 +32,14 @@ export function createServices({ refresh }) {
     const { services, figures, search } = state
     const rates = new Map((figures?.services ?? []).map((each) => [each.name, each]))
     const endpoints = new Map((figures?.endpoints ?? []).map((each) => [each.name, each]))
-    const found = (services ?? []).filter(({ name, endpoints }) => name.includes(search) || endpoints.some(({ address }) => address.includes(search)))
+    const found = (services ?? []).filter(
+      ({ name, endpoints }) => name.includes(search) || endpoints.some(({ address }) => address.includes(search)),
+    )
     const trouble = (/** @type {ServiceStatus} */ { taking, usable }) => taking - usable
-    found.sort((a, b) => trouble(b) - trouble(a) || (rates.get(b.name)?.requests ?? 0) - (rates.get(a.name)?.requests ?? 0) || (a.name < b.name ? -1 : 1))
+    found.sort(
+      (a, b) =>
+        trouble(b) - trouble(a) || (rates.get(b.name)?.requests ?? 0) - (rates.get(a.name)?.requests ?? 0) || (a.name < b.name ? -1 : 1),
+    )
     const shown = found.slice(0, SERVICES)
     const names = new Set(shown.map(({ name }) => name))
     for (const [name, { element }] of cards) {
@@ -51,7 +56,14 @@ export function createServices({ refresh }) {
       }
       entry.update(service, rates.get(service.name), endpoints)
     }
-    say(note, shown.length === 0 ? "No service has this in its name." : found.length > SERVICES ? `${whole(found.length - SERVICES)} more services. Search to see them.` : "")
+    say(
+      note,
+      shown.length === 0
+        ? "No service has this in its name."
+        : found.length > SERVICES
+          ? `${whole(found.length - SERVICES)} more services. Search to see them.`
+          : "",
+    )
   }
   return { element, update }
 }
@@ -74,12 +86,30 @@ function serviceCard(name, drains, refresh) {
     columns: [
       { title: "Endpoint", head: true, text: ({ endpoint }) => endpoint.address, order: ({ endpoint }) => endpoint.address },
       { title: "State", text: ({ endpoint }) => stateText(endpoint), tone: ({ endpoint }) => stateTone(endpoint) },
-      { title: "Weight", number: true, minor: true, text: ({ endpoint }) => String(endpoint.weight), order: ({ endpoint }) => endpoint.weight },
+      {
+        title: "Weight",
+        number: true,
+        minor: true,
+        text: ({ endpoint }) => String(endpoint.weight),
+        order: ({ endpoint }) => endpoint.weight,
+      },
       { title: "Req/s", number: true, text: (row) => requestText(row), order: ({ figures }) => figures?.requests ?? 0 },
-      { title: "Success", number: true, text: (row) => percent(row.figures?.success), tone: (row) => health(row.figures?.success), order: ({ figures }) => figures?.success ?? 2 },
+      {
+        title: "Success",
+        number: true,
+        text: (row) => percent(row.figures?.success),
+        tone: (row) => health(row.figures?.success),
+        order: ({ figures }) => figures?.success ?? 2,
+      },
       { title: "p50", number: true, minor: true, text: ({ endpoint }) => milliseconds(endpoint.latency?.p50) },
       { title: "p99", number: true, minor: true, text: ({ endpoint }) => milliseconds(endpoint.latency?.p99) },
-      { title: "In all", number: true, minor: true, text: ({ endpoint }) => (endpoint.requests === null ? "" : whole(endpoint.requests)), order: ({ endpoint }) => endpoint.requests ?? 0 },
+      {
+        title: "In all",
+        number: true,
+        minor: true,
+        text: ({ endpoint }) => (endpoint.requests === null ? "" : whole(endpoint.requests)),
+        order: ({ endpoint }) => endpoint.requests ?? 0,
+      },
       ...(drains ? [{ title: "Orders", make: drainCell }] : []),
     ],
   })
@@ -123,10 +153,15 @@ function serviceCard(name, drains, refresh) {
       const { taking, usable, underWay } = service
       say(state, `${usable} of ${taking} usable`)
       set(state, { class: `pill ${usable === taking ? "good" : usable === 0 ? "bad" : "fair"}` })
-      const carried = figures === undefined ? "no requests" : `${rate(figures.requests)}/s, ${percent(figures.success)}, p50 ${milliseconds(figures.latency?.p50)}, p99 ${milliseconds(figures.latency?.p99)}${figures.retries > 0 ? `, ${rate(figures.retries)}/s sent again` : ""}`
+      const carried =
+        figures === undefined
+          ? "no requests"
+          : `${rate(figures.requests)}/s, ${percent(figures.success)}, p50 ${milliseconds(figures.latency?.p50)}, p99 ${milliseconds(figures.latency?.p99)}${figures.retries > 0 ? `, ${rate(figures.retries)}/s sent again` : ""}`
       say(facts, `${carried} · under way: ${whole(underWay.requests)} requests on ${whole(underWay.connections)} connections`)
       spark.update({ history: figures?.history ?? [] })
-      table.update(service.endpoints.map((endpoint) => ({ endpoint, service: name, figures: endpoints.get(`${name} ${endpoint.address}`) })))
+      table.update(
+        service.endpoints.map((endpoint) => ({ endpoint, service: name, figures: endpoints.get(`${name} ${endpoint.address}`) })),
+      )
     },
   }
 }
@@ -140,7 +175,8 @@ function isDrained({ drained }) {
 function stateText(endpoint) {
   const { healthy, ejected, weight } = endpoint
   if (isDrained(endpoint)) return "◌ drained"
-  if (ejected !== null) return `✕ ejected: ${ejected.reason}${ejected.until === null ? ", about to be tried" : ` until ${clock(ejected.until)}`}`
+  if (ejected !== null)
+    return `✕ ejected: ${ejected.reason}${ejected.until === null ? ", about to be tried" : ` until ${clock(ejected.until)}`}`
   if (healthy === false) return "✕ unwell"
   if (weight === 0) return "◌ weight 0"
   return healthy === true ? "✓ well" : "✓ in use"

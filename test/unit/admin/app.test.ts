@@ -6,6 +6,7 @@ import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
 import type { FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/admin/status.ts"
 import type { Config } from "../../../gateway/config/model.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
+import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import { config } from "./support/config.ts"
 
@@ -74,6 +75,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       config: (): Config | null => config,
       filters: () => [filter],
       services: () => [service],
+      figures: (question) => figuresOf([], question),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       canaries: () => [],

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net"
 import { afterEach, describe, expect, test } from "vitest"
 import { createAdmin } from "../../../gateway/admin/admin.ts"
 import { type AdminServer, serveAdmin } from "../../../gateway/admin/server.ts"
+import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
 import type { Logger } from "../../../gateway/telemetry/log.ts"
 import { config } from "./support/config.ts"
 
@@ -28,6 +29,7 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
       config: () => config,
       filters: () => [],
+      figures: (question) => figuresOf([], question),
       services: () => [],
       push: () => Promise.reject(new Error("not asked for")),
       unpush: () => Promise.reject(new Error("not asked for")),
