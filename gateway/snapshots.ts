@@ -11,6 +11,7 @@ import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
+import type { AccessOutput } from "./telemetry/access-output.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
@@ -25,6 +26,7 @@ export interface SnapshotsMeans {
   readonly canaries: Pick<CanaryChanges, "prepare">
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
+  readonly access: Pick<AccessOutput, "prepare" | "keepOnly">
 }
 
 export class Snapshots {
@@ -60,8 +62,9 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, shared, pool } = this.#means
+    const { registry, instruments, discovery, canaries, shared, pool, access } = this.#means
     const config = discovery.resolved(written)
+    access.prepare(config.accessLog.to)
     const ports = await claimPorts(config.listeners, this.#current)
     registry.beginGeneration()
     const slots = snapshotSlots(config, instruments)
@@ -80,7 +83,10 @@ export class Snapshots {
     try {
       await pool.apply(spec)
     } catch (error) {
-      if (this.#current !== null) shared.keepOnly(this.#current.config)
+      if (this.#current !== null) {
+        shared.keepOnly(this.#current.config)
+        access.keepOnly(this.#current.config.accessLog.to)
+      }
       throw error
     }
     if (this.#closed) return
@@ -91,6 +97,7 @@ export class Snapshots {
     prepared.commit()
     shared.use(config, tls.services)
     discovery.use(config)
+    access.keepOnly(config.accessLog.to)
     instruments.generation(spec.generation)
   }
 

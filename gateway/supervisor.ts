@@ -18,7 +18,9 @@ import { lookResults } from "./discovery/source.ts"
 import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
+import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -40,8 +42,8 @@ export interface SupervisorOptions {
   readonly logger: StructuredLogger
   /** Writes an event of a worker's log. */
   onLog(event: LogEvent): void
-  /** Writes lines of the access log; `written` once they are dealt with. */
-  onAccess(lines: string, written: () => void): void
+  /** Takes lines of the access log where the configuration wants them. */
+  readonly access: AccessOutput
   /** Form of the log whatever the configuration says. */
   readonly logFormat?: "auto" | "human" | "json" | undefined
   /** Watch the configuration and the filters' files; default true. */
@@ -84,6 +86,7 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({
@@ -168,7 +171,7 @@ export class Supervisor {
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
-    this.#registry.include(() => this.#tls.exposition)
+    this.#registry.include(() => expiryText(this.#tls.expiries), [certificateExpiry])
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const shared = new SharedMemory({
       workers: size,
@@ -184,7 +187,7 @@ export class Supervisor {
       logger: this.#logger,
       start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
       onLog: (event) => this.#options.onLog(event),
-      onAccess: (lines, written) => this.#options.onAccess(lines, written),
+      onAccess: (...batch) => this.#options.access.write(...batch),
       onEjection: (event) => shared.heard(event),
       onLost: (worker) => {
         shared.forget(worker)
@@ -200,6 +203,7 @@ export class Supervisor {
       canaries: this.#canaries,
       shared,
       pool,
+      access: this.#options.access,
     })
     this.#snapshots = snapshots
     await snapshots.apply(config, prepared.filters, tls)

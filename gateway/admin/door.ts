@@ -59,7 +59,9 @@ export class Door {
     try {
       if (!isOrder(method)) {
         const { pathname } = new URL(request.url)
-        const probe = (await answerProbe(pathname, probes)) ?? (await this.#dashboard.answer(pathname, headers.get("if-none-match")))
+        const probe =
+          (await answerProbe(pathname, headers.get("accept") ?? "", probes)) ??
+          (await this.#dashboard.answer(pathname, headers.get("if-none-match")))
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
       const app = await (this.#app ??= this.#options.load())

@@ -2,8 +2,9 @@
 // neither know nor pay. What did nothing costs a few additions.
 
 import type { Buckets } from "./buckets.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, filterBuckets, trapReasons } from "./filter-instruments.ts"
-import { type ListenerSlots, type RouteSlots, requestBuckets, type ServiceSlots, statusClasses, type TcpSlots } from "./instruments.ts"
+import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "./filter-instruments.ts"
+import { type ListenerSlots, type RouteSlots, type ServiceSlots, statusClasses, type TcpSlots } from "./instruments.ts"
 import { addCount, edgeKey, type FilterCell, LiveTick, type SparseCounts, type TrafficCell } from "./live-tick.ts"
 
 /** Metric slots by the names of what they count: a part of those of a snapshot. */

@@ -2,10 +2,9 @@
 // any. Pure.
 
 import type { Buckets } from "./buckets.ts"
-import { filterBuckets } from "./filter-instruments.ts"
-import { requestBuckets } from "./instruments.ts"
+import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
 import { FilterCell, type LiveTick, type SparseCounts, TrafficCell, type TrafficKind } from "./live-tick.ts"
-import { quantile } from "./quantile.ts"
+import { quantiles } from "./quantile.ts"
 
 /** ms; null where nothing was timed. */
 export interface Latency {
@@ -191,14 +190,14 @@ function filtersOf({ past, ticks, length, cpu }: Window): FilterFigures[] {
     }
     let timed = 0
     for (let i = 0; i <= filterBuckets.bounds.length; i++) timed += counts[i]
-    const us = (q: number): number => round(quantile(filterBuckets, counts, q) * 1e6)
+    const [p50, p99] = quantiles(filterBuckets, counts, [0.5, 0.99]).map((seconds) => round(seconds * 1e6))
     return {
       name,
       requests: perSecond(sum.requests, length),
       failures: perSecond(sum.failures, length),
       calls: perSecond(sum.calls, length),
       traps: sum.traps,
-      cost: timed === 0 ? null : { mean: round((sum.busy / timed) * 1e6), p50: us(0.5), p99: us(0.99) },
+      cost: timed === 0 ? null : { mean: round((sum.busy / timed) * 1e6), p50, p99 },
       cpu: perSecond(sum.busy, length),
       share: cpu === 0 ? 0 : round(Math.min(1, sum.busy / cpu)),
       history: past.map((tick) => perSecond(tick.filters.get(name)?.busy ?? 0, tick.length / 1000)),
@@ -245,8 +244,8 @@ function latencyOf(buckets: Buckets, counts: Float64Array): Latency | null {
   let total = 0
   for (let i = 0; i <= buckets.bounds.length; i++) total += counts[i]
   if (total === 0) return null
-  const ms = (q: number): number => round(quantile(buckets, counts, q) * 1000)
-  return { p50: ms(0.5), p95: ms(0.95), p99: ms(0.99), p999: ms(0.999) }
+  const [p50, p95, p99, p999] = quantiles(buckets, counts, [0.5, 0.95, 0.99, 0.999]).map((seconds) => round(seconds * 1000))
+  return { p50, p95, p99, p999 }
 }
 
 function success({ requests, failures }: Pick<TrafficCell, "requests" | "failures">): number | null {

@@ -73,6 +73,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     canaries: { prepare: () => ({ weights: {}, commit: () => {} }) },
     shared,
     pool: instead ?? pool,
+    access: { prepare: () => {}, keepOnly: () => {} },
   })
   const apply = (config: Config, prepared = filters): Promise<void> =>
     snapshots.apply(config, prepared, new TlsFiles().read(config).materials)

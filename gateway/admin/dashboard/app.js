@@ -22,7 +22,7 @@ import { createTap } from "./view-tap.js"
  * @property {readonly import("../status.ts").FilterStatus[] | null} filters
  * @property {readonly import("../status.ts").ServiceStatus[] | null} services
  * @property {readonly import("../../canary/canary-changes.ts").CanaryStatus[] | null} canaries
- * @property {ReadonlyMap<string, any> | null} routes by name
+ * @property {ReadonlyMap<string, readonly import("./view-routes.js").Match[]> | null} routes matches by the route's name
  * @property {any} configs
  * @property {any} history
  * @property {string} search
@@ -64,13 +64,24 @@ const SOURCES = {
   filters: { path: "/filters", good: 2000, take: (/** @type {any} */ { filters }) => filters },
   services: { path: "/services", good: 2000, take: (/** @type {any} */ { services }) => services },
   canaries: { path: "/canaries", good: 2000, take: (/** @type {any} */ { canaries }) => canaries },
-  routes: {
-    path: "/routes",
-    good: 10_000,
-    take: (/** @type {any} */ { routes }) => new Map((routes ?? []).map((/** @type {any} */ route) => [route.name, route])),
-  },
+  routes: { path: "/routes", good: 10_000, take: routesByName },
   configs: { path: "/config/history", good: 5000, take: (/** @type {any} */ answer) => answer },
   history: { path: "/history", good: 3000, take: (/** @type {any} */ answer) => answer },
+}
+
+/**
+ * A route may have several matches, each a line of the answer.
+ * @param {{ routes: readonly import("./view-routes.js").Match[] }} answer
+ */
+function routesByName({ routes }) {
+  /** @type {Map<string, import("./view-routes.js").Match[]>} */
+  const byName = new Map()
+  for (const match of routes) {
+    const known = byName.get(match.route)
+    if (known === undefined) byName.set(match.route, [match])
+    else known.push(match)
+  }
+  return byName
 }
 
 /** @type {Set<string> | null} */
@@ -204,7 +215,7 @@ function show() {
         : ready.draining
           ? "draining"
           : bad.length > 0
-            ? `! ready, ${bad.length} to know`
+            ? `! ready, ${bad.length} problem${bad.length === 1 ? "" : "s"}`
             : "✓ ready"
   say(pill, text)
   set(pill, { class: `pill ${ready === null ? "" : !ready.ready ? "bad" : bad.length > 0 ? "fair" : "good"}` })

@@ -103,7 +103,9 @@ export function chart({ title, series, format, top }) {
       const limit = top ?? ceiling(highest)
       for (const [i, { fill, line }] of lines.entries()) {
         fill?.setAttribute("d", path(values[i], limit, WIDTH, HEIGHT, true))
-        line.setAttribute("d", path(values[i], limit, WIDTH, HEIGHT, false))
+        // A second thing that never happened needs no line.
+        const idle = i > 0 && values[i].every((value) => value === 0 || value === null)
+        line.setAttribute("d", idle ? "" : path(values[i], limit, WIDTH, HEIGHT, false))
       }
       say(most, `max ${format(highest)}`)
       drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, highest ${format(highest)}`)

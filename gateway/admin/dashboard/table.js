@@ -48,7 +48,7 @@ export function liveTable({
     const { order } = column
     const label =
       order === undefined || !sortable ? column.title : h("button", { type: "button", class: "sort", click: () => sortBy(i) }, column.title)
-    return h("th", { scope: "col", class: classes(column), title: column.hint ?? null }, label)
+    return h("th", { scope: "col", class: classes({ ...column, look: "" }), title: column.hint ?? null }, label)
   })
   const note = h("p", { class: "note" })
   const table = h("table", null, h("caption", { class: "hidden" }, caption), h("thead", null, h("tr", null, ...heads)), body)

@@ -32,7 +32,7 @@ const ORDERS = [
 ]
 
 /** @param {Context} context */
-export function createFilters({ refresh, setSearch }) {
+export function createFilters({ refresh }) {
   const table = liveTable({
     caption: "Filters",
     key: (/** @type {Row} */ { filter }) => filter.name,
@@ -111,7 +111,6 @@ export function createFilters({ refresh, setSearch }) {
     const filter = known?.filters?.find((each) => each.name === name)
     if (filter !== undefined) shown?.update(filter)
     details.scrollIntoView({ block: "nearest" })
-    setSearch(name)
   }
 
   /** @param {State} state */
@@ -160,11 +159,12 @@ function filterDetails(name, state, refresh) {
       { title: "Digest", minor: true, look: "mono", text: (version) => version.digest.slice(0, 12) },
     ],
   })
-  const orders = h("div", { class: "actions" })
+  /** @type {HTMLElement[]} */
+  const orders = []
   for (const { name: what, act, dangerous, consequence } of ORDERS) {
     if (!state.has(`/filters/*/${what}`)) continue
     const give = () => order(`${path}/${what}`)
-    orders.append(
+    orders.push(
       h(
         "button",
         {
@@ -185,7 +185,7 @@ function filterDetails(name, state, refresh) {
     { class: "fields" },
     h("label", { for: "module" }, "Module (.wasm)", file),
     h("label", { for: "version" }, "In the place of version", version),
-    h("div", { class: "actions wide" }, push, back, orders),
+    h("div", { class: "actions wide" }, push, back, ...orders),
   )
   const log = h("pre", { tabindex: 0, "aria-label": `Log of ${name}` })
   const logs = h("div", { hidden: !state.has("/filters/*/logs") }, h("h3", null, "What it logs"), log)
@@ -232,7 +232,7 @@ function filterDetails(name, state, refresh) {
   return {
     element: h(
       "div",
-      null,
+      { class: "stack" },
       h("header", null, h("h2", null, name)),
       lastError,
       facts,

@@ -1,7 +1,7 @@
 // @ts-check
 // The routes: what they match, how much they carry and how well; and the canaries of those that have one.
 
-import { order, part } from "./api.js"
+import { ask, order, part } from "./api.js"
 import { confirmed } from "./dialog.js"
 import { fill, h, say } from "./dom.js"
 import { health, milliseconds, octets, percent, rate } from "./format.js"
@@ -12,8 +12,15 @@ import { card, sparkCell } from "./view-overview.js"
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
 /** @typedef {import("../../telemetry/live-summary.ts").TrafficFigures} TrafficFigures */
-/** @typedef {{ name: string, figures: TrafficFigures | null, about: any }} Row */
+/**
+ * A match of a route, as `/routes` tells it.
+ * @typedef {{ listener: string, route: string, host: string, path: string, match: string, action: string, filters: readonly string[] }} Match
+ */
+/** @typedef {{ name: string, figures: TrafficFigures | null, about: readonly Match[] }} Row */
 /** @typedef {import("../../canary/canary-changes.ts").CanaryStatus} CanaryStatus */
+
+/** Matches of a route that are shown. */
+const MATCHES = 20
 
 const ORDERS = {
   pause: "It stays in its step until it is resumed.",
@@ -106,6 +113,8 @@ export function createRoutes({ open, refresh }) {
   /** @type {State | null} */
   let known = null
   let chosen = ""
+  /** @type {readonly Match[]} */
+  let more = []
 
   /** @param {string} route */
   function canaryOrders(route) {
@@ -129,25 +138,36 @@ export function createRoutes({ open, refresh }) {
   /** @param {Row} row */
   function pick({ name }) {
     chosen = name
+    more = []
     showDetails()
+    void lookUp(name)
     details.scrollIntoView({ block: "nearest" })
+  }
+
+  /**
+   * Of ten thousand routes not all are known here.
+   * @param {string} name
+   */
+  async function lookUp(name) {
+    if (known === null || !known.has("/routes") || known.routes?.has(name)) return
+    const answer = await ask(`/routes?route=${encodeURIComponent(name)}`).catch(() => null)
+    if (chosen === name && answer !== null) more = answer.routes
+    showDetails()
   }
 
   function showDetails() {
     details.hidden = chosen === "" || known === null
     if (details.hidden || known === null) return
     say(title, named(chosen))
-    const about = known.routes?.get(chosen)
+    const matches = known.routes?.get(chosen) ?? more
     const edges = (known.figures?.edges ?? []).filter(({ route }) => route === chosen)
-    const rows = Object.entries(about ?? {})
-      .filter(
-        ([key, value]) =>
-          key !== "name" && value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0),
-      )
-      .flatMap(([key, value]) => [
-        h("dt", null, key),
-        h("dd", { class: "mono" }, typeof value === "string" ? value : JSON.stringify(value)),
+    const rows = matches
+      .slice(0, MATCHES)
+      .flatMap(({ listener, match, action, filters }) => [
+        h("dt", null, listener),
+        h("dd", null, h("span", { class: "mono" }, match), ` → ${action}`, filters.length === 0 ? "" : ` · filters: ${filters.join(", ")}`),
       ])
+    if (matches.length > MATCHES) rows.push(h("dt"), h("dd", { class: "soft" }, `${matches.length - MATCHES} more matches`))
     const flows = edges.map(({ listener, service, requests, success }) =>
       h("div", null, `${listener} → ${named(service)}: ${rate(requests)}/s, ${percent(success)}`),
     )
@@ -168,7 +188,7 @@ export function createRoutes({ open, refresh }) {
     /** @type {Map<string, Row>} */
     const rows = new Map()
     for (const figures of state.figures?.routes ?? [])
-      rows.set(figures.name, { name: figures.name, figures, about: state.routes?.get(figures.name) })
+      rows.set(figures.name, { name: figures.name, figures, about: state.routes?.get(figures.name) ?? [] })
     for (const [name, about] of state.routes ?? []) {
       if (!rows.has(name) && (name.includes(state.search) || matchText(about).includes(state.search)))
         rows.set(name, { name, figures: null, about })
@@ -181,13 +201,11 @@ export function createRoutes({ open, refresh }) {
   return { element, update }
 }
 
-/** @param {any} about a route as `/routes` tells it */
-function matchText(about) {
-  if (about === null || about === undefined) return ""
-  const { match, hosts, matches } = about
-  const what = match ?? matches
-  const text = typeof what === "string" ? what : what === undefined ? "" : JSON.stringify(what)
-  return `${Array.isArray(hosts) && hosts.length > 0 ? `${hosts.slice(0, 3).join(", ")} ` : ""}${text}`.slice(0, 120)
+/** @param {readonly Match[]} matches */
+function matchText(matches) {
+  if (matches.length === 0) return ""
+  const text = matches[0].match.slice(0, 120)
+  return matches.length === 1 ? text : `${text}, and ${matches.length - 1} more`
 }
 
 /** @param {{ element: Element, update: (item: { history: readonly number[] }) => void }} cell */

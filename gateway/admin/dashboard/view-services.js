@@ -11,7 +11,10 @@ import { sparkCell } from "./view-overview.js"
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
 /** @typedef {import("../status.ts").ServiceStatus} ServiceStatus */
-/** @typedef {import("../status.ts").EndpointStatus & { drained?: unknown, latency?: { p50: number, p99: number } | null }} EndpointStatus */
+/**
+ * With what gateways tell that can drain endpoints.
+ * @typedef {import("../status.ts").EndpointStatus & { drained?: string | null, latency?: number | null, active?: { requests: number, connections: number } | null }} EndpointStatus
+ */
 /** @typedef {import("../../telemetry/live-summary.ts").TrafficFigures} TrafficFigures */
 /** @typedef {{ endpoint: EndpointStatus, service: string, figures: TrafficFigures | undefined }} EndpointRow */
 
@@ -21,7 +24,7 @@ const ENDPOINTS = 50
 
 /** @param {Context} context */
 export function createServices({ refresh }) {
-  const list = h("div", { class: "grid-one" })
+  const list = h("div", { class: "stack wide" })
   const note = h("p", { class: "note" })
   const element = h("section", { "aria-label": "Services" }, list, note)
   /** @type {Map<string, { element: Element, update: (service: ServiceStatus, figures: TrafficFigures | undefined, endpoints: Map<string, TrafficFigures>) => void }>} */
@@ -101,8 +104,14 @@ function serviceCard(name, drains, refresh) {
         tone: (row) => health(row.figures?.success),
         order: ({ figures }) => figures?.success ?? 2,
       },
-      { title: "p50", number: true, minor: true, text: ({ endpoint }) => milliseconds(endpoint.latency?.p50) },
-      { title: "p99", number: true, minor: true, text: ({ endpoint }) => milliseconds(endpoint.latency?.p99) },
+      { title: "Under way", number: true, minor: true, text: ({ endpoint }) => (endpoint.active ? String(endpoint.active.requests) : "") },
+      {
+        title: "Latency",
+        hint: "Until it answers, an average of late",
+        number: true,
+        minor: true,
+        text: ({ endpoint }) => milliseconds(endpoint.latency),
+      },
       {
         title: "In all",
         number: true,
@@ -168,7 +177,7 @@ function serviceCard(name, drains, refresh) {
 
 /** @param {EndpointStatus} endpoint */
 function isDrained({ drained }) {
-  return drained !== undefined && drained !== null && drained !== false
+  return drained !== undefined && drained !== null
 }
 
 /** @param {EndpointStatus} endpoint */

@@ -2,14 +2,22 @@
 // Exchanges as they pass, of those that match: their phases, attempts and filters on one scale of time, and their headers.
 
 import { follow } from "./api.js"
-import { h, say, svg } from "./dom.js"
+import { h, say, set, svg } from "./dom.js"
 import { clock, milliseconds, whole } from "./format.js"
 import { tree } from "./tree.js"
 import { card } from "./view-overview.js"
 
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
-/** @typedef {{ title: string, from: number, to: number, look: string, note: string }} Phase */
+/** @typedef {{ title: string, from: number, took: number, look: string, note: string }} Bar */
+/** @typedef {{ name: string, phase: string, start: number, took: number, waited?: number, outcome: string, added?: string[], changed?: string[], removed?: string[] }} FilterStep */
+/** @typedef {{ endpoint: string, start: number, connection: number, upstream: number, took: number, reused: boolean, hedged: boolean, status: number, failed: string }} AttemptStep */
+/**
+ * A line of `/tap`.
+ * @typedef {{ time: string, protocol: string, method?: string, path?: string, authority?: string, route: string, service: string, endpoint: string,
+ *   status?: number, grpcStatus?: number, flag: string, duration: number, phases?: object, filters?: FilterStep[], attempts?: AttemptStep[],
+ *   requestHeaders?: [string, string][], responseHeaders?: [string, string][] }} TapEvent
+ */
 
 /** Exchanges that are kept. */
 const KEPT = 200
@@ -17,9 +25,9 @@ const FIELDS = [
   ["route", "Route", ""],
   ["service", "Service", ""],
   ["method", "Method", "GET"],
-  ["path", "Path", "/orders*"],
+  ["path", "Path", "/orders"],
   ["status", "Status", "5xx"],
-  ["header", "Header", "x-user: alice"],
+  ["header", "Header", "x-user=alice"],
   ["source", "Source", "10.0.0.0/8"],
 ]
 
@@ -146,122 +154,117 @@ export function createTap(_context) {
   }
 }
 
-/** @param {any} event */
+/** @param {TapEvent} event */
 function rowOf(event) {
   const details = h("tr", { hidden: true })
-  const opener = h(
-    "button",
-    { type: "button", class: "link", "aria-expanded": "false" },
-    `${event.method ?? ""} ${event.authority ?? ""}${event.path ?? ""}`,
-  )
+  const tcp = event.protocol === "TCP"
+  const title = tcp
+    ? `TCP connection${event.authority ? ` to ${event.authority}` : ""}`
+    : `${event.method ?? ""} ${event.authority ?? ""}${event.path ?? ""}`
+  const opener = h("button", { type: "button", class: "link", "aria-expanded": "false" }, title)
   opener.addEventListener("click", () => {
     if (details.childElementCount === 0) details.append(h("td", { colspan: 6 }, detailsOf(event)))
     details.hidden = !details.hidden
-    opener.setAttribute("aria-expanded", String(!details.hidden))
+    set(opener, { "aria-expanded": String(!details.hidden) })
   })
-  const failed = event.status >= 500 || event.status === 0 || (typeof event.flag === "string" && event.flag !== "")
-  const status = `${event.status === 0 ? "none" : (event.status ?? "")}${event.flag ? ` ${event.flag}` : ""}${typeof event.grpcStatus === "number" && event.grpcStatus >= 0 ? ` grpc ${event.grpcStatus}` : ""}`
+  const failed = event.flag !== "" || (event.status ?? 200) >= 500 || event.status === 0
+  const words = [
+    tcp ? "" : event.status === 0 ? "none" : String(event.status ?? ""),
+    event.flag,
+    event.grpcStatus === undefined ? "" : `grpc ${event.grpcStatus}`,
+  ]
   const row = h(
     "tr",
     null,
     h("td", { class: "minor nowrap" }, clock(event.time)),
     h("th", { scope: "row" }, opener),
-    h("td", { class: failed ? "bad nowrap" : "nowrap" }, `${failed ? "✕ " : ""}${status}`),
-    h("td", { class: "number" }, milliseconds(event.durationMs)),
-    h("td", { class: "minor" }, String(event.route ?? "–")),
-    h("td", { class: "minor nowrap" }, String(event.upstream ?? event.endpoint ?? "–")),
+    h("td", { class: failed ? "bad nowrap" : "nowrap" }, `${failed ? "✕ " : ""}${words.filter((word) => word !== "").join(" ")}`),
+    h("td", { class: "number" }, milliseconds(event.duration)),
+    h("td", { class: "minor" }, event.route === "" ? "–" : event.route),
+    h("td", { class: "minor nowrap" }, event.endpoint === "" ? "–" : event.endpoint),
   )
   return [row, details]
 }
 
-/** @param {any} event */
+/** @param {TapEvent} event */
 function detailsOf(event) {
-  const { trail, attempts, filters, requestHeaders, responseHeaders, ...others } = event
+  const { phases, attempts, filters, requestHeaders, responseHeaders, ...others } = event
   return h(
     "div",
-    null,
+    { class: "stack" },
     waterfall(event),
-    h("div", { class: "halves" }, fields("Request headers", requestHeaders), fields("Response headers", responseHeaders)),
-    h("details", null, h("summary", null, "Everything that is known"), tree(others)),
+    h("div", { class: "halves" }, headers("Request headers", requestHeaders), headers("Response headers", responseHeaders)),
+    h("details", null, h("summary", null, "Everything that is known"), tree({ ...others, phases, attempts, filters })),
   )
 }
 
-/** @param {any} event */
+/** @param {TapEvent} event */
 function waterfall(event) {
-  const list = phases(event)
-  const end = Math.max(...list.map(({ to }) => to), Number(event.durationMs) || 0, 0.001)
-  const rows = list.flatMap(({ title, from, to, look, note }) => {
-    const width = Math.max(0.6, ((to - from) / end) * 100)
-    return [
-      h("span", null, title),
-      svg(
-        "svg",
-        { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-        svg("rect", { class: `phase ${look}`, x: Math.min(99.4, (from / end) * 100), width, height: 10, rx: 1 }),
-      ),
-      h("span", { class: "nowrap" }, `${milliseconds(to - from)}${note === "" ? "" : ` ${note}`}`),
-    ]
-  })
-  return h("div", { class: "waterfall", role: "group", "aria-label": "Phases" }, ...rows)
+  const bars = barsOf(event)
+  const end = Math.max(...bars.map(({ from, took }) => from + took), 0.001)
+  const rows = bars.flatMap(({ title, from, took, look, note }) => [
+    h("span", null, title),
+    svg(
+      "svg",
+      { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", {
+        class: `phase ${look}`,
+        x: Math.min(99.4, (from / end) * 100),
+        width: Math.max(0.6, (took / end) * 100),
+        height: 10,
+        rx: 1,
+      }),
+    ),
+    h("span", { class: "nowrap" }, `${milliseconds(took)}${note === "" ? "" : ` ${note}`}`),
+  ])
+  return h("div", { class: "waterfall", role: "group", "aria-label": "Phases, from the first octet of the request" }, ...rows)
 }
 
 /**
  * ms from the first octet of the request.
- * @param {any} event
- * @returns {Phase[]}
+ * @param {TapEvent} event
+ * @returns {Bar[]}
  */
-function phases(event) {
-  /** @type {Phase[]} */
-  const list = [{ title: "Whole exchange", from: 0, to: Number(event.durationMs) || 0, look: "", note: "" }]
-  for (const filter of listOf(event.filters)) {
-    const from = Number(filter.began ?? filter.at) || 0
-    const held = Number(filter.resumedAt) > 0 ? Number(filter.resumedAt) : from + (Number(filter.took) || 0)
-    list.push({
-      title: `${filter.name}: ${filter.phase}`,
-      from,
-      to: held,
-      look: filter.outcome === "fail" || filter.outcome === "reset" ? "failed" : "filter",
-      note: filter.outcome === "continue" ? "" : String(filter.outcome ?? ""),
+function barsOf({ duration, filters = [], attempts = [] }) {
+  /** @type {Bar[]} */
+  const bars = [{ title: "whole", from: 0, took: duration, look: "", note: "" }]
+  for (const { name, phase, start, took, waited = 0, outcome, added = [], changed = [], removed = [] } of filters) {
+    const edits = [
+      ...added.map((field) => `+${field}`),
+      ...changed.map((field) => `~${field}`),
+      ...removed.map((field) => `−${field}`),
+    ].slice(0, 6)
+    const note = [outcome === "continue" ? "" : outcome, edits.join(" ")].filter((each) => each !== "").join(", ")
+    bars.push({
+      title: `${name}: ${phase}`,
+      from: start,
+      took: took + waited,
+      look: outcome === "fail" || outcome === "reset" ? "failed" : "filter",
+      note,
     })
   }
-  for (const attempt of listOf(event.attempts)) {
-    const from = Number(attempt.began) || 0
-    const to = Number(attempt.endedAt) > 0 ? Number(attempt.endedAt) : Number(event.durationMs) || from
-    const note = attempt.code ? String(attempt.code) : attempt.status ? String(attempt.status) : ""
-    const extra = [attempt.reused === true ? "reused connection" : "", attempt.hedged === true ? "hedge" : ""]
-      .filter((each) => each !== "")
-      .join(", ")
-    list.push({
-      title: `→ ${attempt.endpoint}`,
-      from,
-      to,
-      look: attempt.code ? "failed" : "attempt",
-      note: [note, extra].filter((each) => each !== "").join(", "),
+  for (const { endpoint, start, connection, upstream, took, reused, hedged, status, failed } of attempts) {
+    const about = [failed === "" ? String(status || "") : failed, reused ? "reused connection" : "", hedged ? "hedge" : ""]
+    bars.push({
+      title: `→ ${endpoint}`,
+      from: start,
+      took,
+      look: failed === "" ? "attempt" : "failed",
+      note: about.filter((each) => each !== "").join(", "),
     })
-    if (Number(attempt.headAt) > 0)
-      list.push({ title: "first octet", from: Number(attempt.sentAt) || from, to: Number(attempt.headAt), look: "attempt", note: "" })
+    if (connection > 0.05) bars.push({ title: "until connected", from: start, took: connection, look: "attempt", note: "" })
+    if (upstream >= 0)
+      bars.push({ title: "until it answered", from: start + Math.max(0, connection), took: upstream, look: "attempt", note: "" })
   }
-  return list.slice(0, 60)
-}
-
-/** @param {unknown} value */
-function listOf(value) {
-  return /** @type {any[]} */ (Array.isArray(value) ? value : [])
+  return bars.sort((a, b) => a.from - b.from || b.took - a.took).slice(0, 60)
 }
 
 /**
  * @param {string} title
- * @param {unknown} headers pairs, a flat list of names and values, or an object
+ * @param {readonly (readonly [string, string])[] | undefined} pairs
  */
-function fields(title, headers) {
-  /** @type {[string, string][]} */
-  const pairs = []
-  if (Array.isArray(headers)) {
-    if (headers.every((each) => Array.isArray(each))) for (const [name, value] of headers) pairs.push([String(name), String(value)])
-    else for (let i = 0; i + 1 < headers.length; i += 2) pairs.push([String(headers[i]), String(headers[i + 1])])
-  } else if (headers !== null && typeof headers === "object")
-    for (const [name, value] of Object.entries(headers)) pairs.push([name, String(value)])
-  if (pairs.length === 0) return null
+function headers(title, pairs) {
+  if (pairs === undefined) return null
   return h(
     "div",
     null,

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest"
-import { filterBuckets } from "../../../gateway/telemetry/filter-instruments.ts"
-import { Instruments, type RouteSlots, requestBuckets, statusIndex } from "../../../gateway/telemetry/instruments.ts"
+import { filterBuckets, requestBuckets } from "../../../gateway/telemetry/duration-buckets.ts"
+import { Instruments, type RouteSlots, statusIndex } from "../../../gateway/telemetry/instruments.ts"
 import { HISTORY, LiveFigures } from "../../../gateway/telemetry/live-figures.ts"
 import type { EndpointCount, LiveSlots } from "../../../gateway/telemetry/live-sampler.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
