@@ -68,6 +68,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     figures: (question) => live.ask(question),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+    tap: (query) => pool.taps.open(query),
   }
 }
 

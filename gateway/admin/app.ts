@@ -12,10 +12,19 @@ import { type FiltersDeps, filters } from "./filters.ts"
 import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
 import { type ServicesDeps, services } from "./services.ts"
+import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps extends ProbesDeps, ConfigurationDeps, FiguresDeps, ServicesDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
+export interface AdminDeps
+  extends ProbesDeps,
+    ConfigurationDeps,
+    ServicesDeps,
+    FiguresDeps,
+    FiltersDeps,
+    CanariesDeps,
+    HistoryDeps,
+    TapDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -46,6 +55,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/canaries", canaries(deps))
   app.route("/figures", figuresTopic(deps))
   app.route("/history", history(deps))
+  app.route("/tap", tap(deps))
 
   app.notFound((c) => {
     const methods = methodsAt(app, c.req.path)

@@ -43,6 +43,7 @@ const commands: Commands = {
         },
       }),
     ),
+  top: () => import("./top.ts").then(({ top }) => top),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 

@@ -12,7 +12,7 @@ const rows: readonly (readonly string[])[] = [
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
   ["router", "filter", "tcp", "canary"],
-  ["wasm", "upstream", "listener", "rate-limit", "discovery"],
+  ["wasm", "upstream", "listener", "rate-limit", "discovery", "tap"],
   ["proxy", "admin", "control"],
   [
     "snapshot.ts",

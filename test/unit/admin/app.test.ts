@@ -78,6 +78,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       figures: (question) => figuresOf([], question),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      tap: () => null,
       canaries: () => [],
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),

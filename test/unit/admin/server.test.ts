@@ -35,6 +35,7 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       unpush: () => Promise.reject(new Error("not asked for")),
       release: () => Promise.reject(new Error("not asked for")),
       canaries: () => [],
+      tap: () => null,
       steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
