@@ -7,10 +7,13 @@ import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type ExplainDeps, explain } from "./explain.ts"
 import { type FiguresDeps, figuresTopic } from "./figures.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
+import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
+import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
 import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
@@ -19,6 +22,8 @@ import { json, type TopicApp, topicApp } from "./topic.ts"
 export interface AdminDeps
   extends ProbesDeps,
     ConfigurationDeps,
+    RoutesDeps,
+    ExplainDeps,
     ServicesDeps,
     FiguresDeps,
     FiltersDeps,
@@ -50,6 +55,9 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.get("/openapi.json", (c) => c.json(describe(app)))
   describeProbes(app)
   app.route("/config", configuration(deps))
+  app.route("/routes", routes(deps))
+  app.route("/explain", explain(deps))
+  app.route("/flags", flags())
   app.route("/services", services(deps))
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))

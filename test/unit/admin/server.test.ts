@@ -36,6 +36,8 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       release: () => Promise.reject(new Error("not asked for")),
       canaries: () => [],
       tap: () => null,
+      routes: () => null,
+      explain: () => "nothing is in force",
       steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
