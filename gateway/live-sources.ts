@@ -14,13 +14,15 @@ export interface LiveParts {
   readonly registry: MetricsRegistry
   readonly shared: SharedMemory
   readonly snapshots: Snapshots
+  readonly unitsPerMs: number
 }
 
-export function liveFigures({ registry, shared, snapshots }: LiveParts): LiveFigures {
+export function liveFigures({ registry, shared, snapshots, unitsPerMs }: LiveParts): LiveFigures {
   return new LiveFigures({
     slots: () => snapshots.current?.slots ?? null,
     read: (slot) => registry.read(slot),
     endpoints: () => countedEndpoints(shared, snapshots),
+    unitsPerMs,
     cpu: () => {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6

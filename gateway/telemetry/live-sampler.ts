@@ -34,6 +34,8 @@ export interface LiveSources {
   read(slot: number): number
   /** Of endpoints that are counted one by one: a bounded number of them. */
   endpoints(): Iterable<EndpointCount>
+  /** Units of budget that a filter's code uses in a millisecond. */
+  readonly unitsPerMs: number
   /** Seconds of CPU the process has used. */
   cpu(): number
 }
@@ -186,7 +188,8 @@ export class LiveSampler {
     for (let i = 0; i < trapReasons.length; i++) cell.traps += this.#since(slots.traps + i)
     if (calls === 0) return
     this.#sampleDurations([cell.durations], slots.duration, filterBuckets)
-    cell.busy += this.#since(slots.duration + filterBuckets.sum)
+    // Not the sum of the durations: of few samples, one that met a pause of the machine would count for all of them.
+    cell.busy += this.#since(slots.budget) / this.#sources.unitsPerMs / 1000
   }
 
   #sampleDurations(into: readonly SparseCounts[], slot: number, buckets: Buckets): void {

@@ -38,7 +38,7 @@ export interface FilterFigures {
   readonly failures: number
   readonly calls: number
   readonly traps: number
-  /** µs of one call; null where none was timed. */
+  /** µs of one call: `mean` of CPU, by what its code used of its budget; the others as a clock says. Null where none was timed. */
   readonly cost: { readonly mean: number; readonly p50: number; readonly p99: number } | null
   /** Seconds of CPU in a second, and as a share (0–1) of what the whole process used. */
   readonly cpu: number
@@ -197,7 +197,7 @@ function filtersOf({ past, ticks, length, cpu }: Window): FilterFigures[] {
       failures: perSecond(sum.failures, length),
       calls: perSecond(sum.calls, length),
       traps: sum.traps,
-      cost: timed === 0 ? null : { mean: round((sum.busy / timed) * 1e6), p50, p99 },
+      cost: timed === 0 || sum.calls === 0 ? null : { mean: round((sum.busy / sum.calls) * 1e6), p50, p99 },
       cpu: perSecond(sum.busy, length),
       share: cpu === 0 ? 0 : round(Math.min(1, sum.busy / cpu)),
       history: past.map((tick) => perSecond(tick.filters.get(name)?.busy ?? 0, tick.length / 1000)),

@@ -40,7 +40,7 @@ export class FilterCell {
   /** Phases run. */
   calls = 0
   traps = 0
-  /** Seconds its phases took. */
+  /** Seconds of CPU that its code used. */
   busy = 0
   readonly durations: SparseCounts = []
 }
