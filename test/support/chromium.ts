@@ -164,6 +164,15 @@ export class Page {
     await within(loaded, `the page ${url}`)
   }
 
+  /** The same page anew, with nothing focused. */
+  async reload(): Promise<void> {
+    const loaded = new Promise<void>((resolve) => {
+      this.#loaded = resolve
+    })
+    await this.#send("Page.reload")
+    await within(loaded, "the page again")
+  }
+
   /** Value of an expression, awaited. */
   async evaluate<T>(expression: string): Promise<T> {
     const { result, exceptionDetails } = await this.#send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true })
