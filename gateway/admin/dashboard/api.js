@@ -20,6 +20,8 @@ export class Refused extends Error {
 let askForToken = () => Promise.resolve(null)
 /** @type {Promise<string | null> | null} */
 let asking = null
+/** The operator has none: nobody is asked again until they want to be. */
+let declined = false
 
 /**
  * @param {() => Promise<string | null>} ask null: the operator has none
@@ -49,18 +51,21 @@ export async function call(path, { method = "GET", body, type, signal } = {}) {
       throw new Refused("the gateway doesn't answer", 0)
     }
     if (response.status !== 401) return response
+    if (declined) throw new Refused("this needs a token", 401)
     // All that wait for a token share one question.
     asking ??= askForToken().finally(() => {
       asking = null
     })
     const given = await asking
+    declined = given === null
     if (given === null) throw new Refused("this needs a token", 401)
     sessionStorage.setItem(TOKEN, given)
   }
 }
 
-export function forgetToken() {
-  sessionStorage.removeItem(TOKEN)
+/** The operator wants to be asked for a token again. */
+export function askAgain() {
+  declined = false
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // The page: finds out what the gateway offers, asks it once a second while somebody looks, and shows one view at a time.
 
-import { ask, onTokenWanted, Refused } from "./api.js"
+import { ask, askAgain, onTokenWanted, Refused } from "./api.js"
 import { askForToken } from "./dialog.js"
 import { byId, fill, h, say, set } from "./dom.js"
 import { problemsOf } from "./problems.js"
@@ -179,6 +179,11 @@ async function look() {
   }
 }
 
+function tryNow() {
+  askAgain()
+  void look()
+}
+
 /** @param {number} ms */
 function next(ms) {
   clearTimeout(timer)
@@ -197,7 +202,7 @@ function showConnection(wait, error) {
   }
   const text =
     error.status === 0 ? "Connection lost: the gateway doesn't answer. What is shown is old." : `The gateway refuses: ${error.message}.`
-  fill(banner, `${text} Next try in ${Math.round(wait / 1000)} s.`, h("button", { type: "button", click: () => void look() }, "Try now"))
+  fill(banner, `${text} Next try in ${Math.round(wait / 1000)} s.`, h("button", { type: "button", click: tryNow }, "Try now"))
   banner.hidden = false
 }
 
