@@ -103,6 +103,17 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   }
 }
 
+function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
+  const { limits, workers, overloadSlots } = shared.start
+  return new Explainer({
+    spec: () => snapshots.current,
+    memory: new LimitsMemory(limits, workers, 0),
+    filters,
+    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
+    isSecret: isSecretKey,
+  })
+}
+
 function certificates({ current }: Snapshots): CertificateStatus[] {
   if (current === null) return []
   return certificateStatus(current.tls, current.config.admin?.tls?.certificate ?? "", Date.now())
@@ -118,17 +129,6 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
     outcome = await order()
   })
   return outcome
-}
-
-function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
-  const { limits, workers, overloadSlots } = shared.start
-  return new Explainer({
-    spec: () => snapshots.current,
-    memory: new LimitsMemory(limits, workers, 0),
-    filters,
-    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
-    isSecret: isSecretKey,
-  })
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {

@@ -23,10 +23,11 @@ import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
-import { Instruments } from "./telemetry/instruments.ts"
+import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
 import { LogLevels } from "./telemetry/log-levels.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
@@ -67,6 +68,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #traces: TraceExports
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
@@ -98,6 +100,13 @@ export class Supervisor {
     })
     options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
+    this.#traces = new TraceExports({
+      registry: this.#registry,
+      log,
+      environment: process.env,
+      onTrace: ({ route, service, duration, traceId }) =>
+        this.#instruments.exemplar(route || NONE, service || NONE, duration / 1000, traceId),
+    })
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({
       now: Date.now,
@@ -197,10 +206,12 @@ export class Supervisor {
       size,
       registry: this.#registry,
       logger: this.#logger,
-      start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
+      start: { ...shared.start, unitsPerMs, logLevel: config.log.level, tracesDropped: this.#traces.droppedSlot },
       onLog: (event) => this.#options.onLog(event),
       onAccess: (...batch) => this.#options.access.write(...batch),
+      onTraces: (traces) => this.#traces.take(traces),
       onEjection: (event) => shared.heard(event),
+      identity: (source, service) => this.#instruments.identities.slots(source, service),
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()
@@ -216,6 +227,7 @@ export class Supervisor {
       shared,
       pool,
       access: this.#options.access,
+      traces: this.#traces,
     })
     this.#snapshots = snapshots
     await snapshots.apply(config, prepared.filters, tls)
@@ -390,7 +402,9 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#shared?.close()
+    const drainedBy = performance.now() + timeout
     const finished = (await this.#pool?.drain(timeout)) ?? true
+    await this.#traces.close(Math.min(5000, Math.max(1000, drainedBy - performance.now())))
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
     return finished
@@ -401,6 +415,7 @@ export class Supervisor {
     this.#changeNothing()
     this.#shared?.close()
     await this.#pool?.terminate()
+    await this.#traces.close(0)
     await this.#admin?.close()
   }
 

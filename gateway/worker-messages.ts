@@ -3,6 +3,7 @@
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
+import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
@@ -19,6 +20,8 @@ export interface WorkerStart {
   readonly metrics: MetricsHandle
   readonly slots: WorkerSlots
   readonly overloadSlots: OverloadSlots
+  /** Of clients whose identity has no series of its own. */
+  readonly identityOverflow: IdentitySlots
   /** Memory that limits of services count in, and that says how full the process's memory is. */
   readonly limits: SharedArrayBuffer
   readonly memoryLevel: SharedArrayBuffer
@@ -29,6 +32,8 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
+  /** Counter: traces that were recorded and lost here. */
+  readonly tracesDropped: number
 }
 
 export type ToWorker =
@@ -38,7 +43,7 @@ export type ToWorker =
   | { readonly kind: "commit"; readonly generation: number }
   | { readonly kind: "abandon"; readonly generation: number }
   /** Services of the snapshot in use have other endpoints from now on. */
-  | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange }
+  | { readonly kind: "endpoints"; readonly generation: number; readonly change: EndpointsChange; readonly metrics: MetricsHandle }
   /** Serve as before, and tell clients to go elsewhere. */
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
@@ -48,8 +53,18 @@ export type ToWorker =
   /** Log from this level on, whatever the configuration says; null: as it says. */
   | { readonly kind: "logLevel"; readonly level: LogLevel | null }
   | { readonly kind: "question"; readonly id: number; readonly question: Question }
+  /** That many traces have come. */
+  | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
+  /** Where requests of a client with this identity to a service are counted. */
+  | {
+      readonly kind: "identity"
+      readonly source: string
+      readonly service: string
+      readonly slots: IdentitySlots
+      readonly metrics: MetricsHandle
+    }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
   /** What somebody wants to see of the traffic. */
@@ -62,12 +77,16 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
+  /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */
+  | { readonly kind: "spans"; readonly traces: string; readonly count: number }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
+  /** Requests of a client with this identity to a service need slots. */
+  | { readonly kind: "identity"; readonly source: string; readonly service: string }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
-  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
   /** Exchanges that somebody wants to see. */
   | { readonly kind: "tap"; readonly report: TapReport }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
   | { readonly kind: "drained" }

@@ -6,8 +6,10 @@ import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import { TapHub } from "./tap/hub.ts"
 import type { TapOrder } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
+import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
@@ -30,8 +32,12 @@ export interface WorkerPoolOptions {
   onLog(event: LogEvent): void
   /** Lines of the access log; `done` when they have been dealt with. */
   onAccess(batch: AccessBatch, done: () => void): void
+  /** Exchanges were recorded. */
+  onTraces(traces: readonly FinishedTrace[]): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
+  /** Slots of the requests of a client with this identity to a service. */
+  identity(source: string, service: string): IdentitySlots
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -123,10 +129,11 @@ export class WorkerPool {
   async change(spec: SnapshotSpec, change: EndpointsChange): Promise<void> {
     this.#spec = spec
     const { generation } = spec
+    const { registry } = this.#options
     const told = [...this.#members.values()].map(async (member) => {
       // One that starts may do so with what was before.
       await member.starting
-      await this.#ask(member, { kind: "endpoints", generation, change }, "take endpoints")
+      await this.#ask(member, { kind: "endpoints", generation, change, metrics: registry.handle(member.index) }, "take endpoints")
     })
     await Promise.all(told)
   }
@@ -220,17 +227,26 @@ export class WorkerPool {
         this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
         return
       }
+      case "spans":
+        this.#options.onTraces(JSON.parse(message.traces))
+        this.#post(member, { kind: "spansTaken", count: message.count })
+        return
       case "filters":
         member.plugins = message.plugins
         return
       case "ejection":
         this.#options.onEjection(message.event)
         return
+      case "identity": {
+        const { source, service } = message
+        const slots = this.#options.identity(source, service)
+        // Its memory is gone with it.
+        if (this.#members.get(member.index) !== member) return
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        return
+      }
       case "queue":
         this.wake(message.worker)
-        return
-      case "answer":
-        this.#questions.answered(message.id, message.answer)
         return
       case "tap": {
         let length = 0
@@ -239,6 +255,9 @@ export class WorkerPool {
         if (length > 0) this.#post(member, { kind: "tap", order: { kind: "taken", length } })
         return
       }
+      case "answer":
+        this.#questions.answered(message.id, message.answer)
+        return
       case "drained":
         member.drained = true
         this.#checkDrained()
@@ -291,6 +310,11 @@ export class WorkerPool {
     if (member !== undefined) this.#post(member, { kind: "queue" })
   }
 
+  #tellTap(order: TapOrder): number[] {
+    for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
+    return [...this.#members.keys()]
+  }
+
   /** Has all workers log from this level on, whatever the configuration says; null: as it says. */
   set logLevel(level: LogLevel | null) {
     this.#logLevel = level
@@ -302,11 +326,6 @@ export class WorkerPool {
     const member = this.#members.get(index)
     if (member === undefined) return Promise.resolve({ what: "failed", why: `there is no worker ${index} now; ask again` })
     return this.#questions.ask(index, timeout, (id) => this.#post(member, { kind: "question", id, question }))
-  }
-
-  #tellTap(order: TapOrder): number[] {
-    for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
-    return [...this.#members.keys()]
   }
 
   /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */

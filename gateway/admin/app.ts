@@ -25,6 +25,8 @@ import { json, type TopicApp, topicApp } from "./topic.ts"
 export interface AdminDeps
   extends ProbesDeps,
     ConfigurationDeps,
+    RoutesDeps,
+    ExplainDeps,
     ServicesDeps,
     FiltersDeps,
     CanariesDeps,
@@ -33,8 +35,6 @@ export interface AdminDeps
     LogLevelDeps,
     ProfilesDeps,
     HistoryDeps,
-    RoutesDeps,
-    ExplainDeps,
     TapDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */

@@ -23,6 +23,7 @@ import type {
 import { buildRateLimits } from "./rate-limit-schema.ts"
 import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
+import { buildRouteTracing, buildTracing } from "./tracing-schema.ts"
 import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
@@ -69,6 +70,7 @@ export function build(written: Written, baseDir: string): Config {
     workers: written.workers,
     log: written.log,
     accessLog: buildAccessLog(written.accessLog, baseDir),
+    ...(written.tracing === undefined ? {} : { tracing: buildTracing(written.tracing) }),
     drain: written.drain,
     zone: written.zone ?? "",
     overload: written.overload,
@@ -79,7 +81,7 @@ export function build(written: Written, baseDir: string): Config {
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
-    routes: written.routes.map(route),
+    routes: written.routes.map((each, i) => route(each, i, written.tracing)),
   }
 }
 
@@ -186,7 +188,7 @@ function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
   }
 }
 
-function route(written: WrittenRoute, i: number): RouteConfig {
+function route(written: WrittenRoute, i: number, tracing: Written["tracing"]): RouteConfig {
   const name = routeName(written.name, i)
   return {
     name,
@@ -212,6 +214,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
     ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
     ...buildRateLimits(written.rateLimit, "route", name),
+    ...(tracing === undefined ? {} : { tracing: buildRouteTracing(tracing, written.tracing) }),
   }
 }
 

@@ -12,6 +12,7 @@ import { checkPriority, checkServiceLimits } from "./check-limits.ts"
 import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
+import { checkTracing } from "./check-tracing.ts"
 import type { Checked } from "./checked.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -51,6 +52,7 @@ export function check(written: Written, baseDir: string): Checked {
   checker.routes()
   if (isKnown(written.admin) && written.admin !== false) checkAdmin(written.admin, baseDir, checker)
   checkSharedRateLimits(written, baseDir, process.env, checker)
+  checkTracing(written, process.env, checker)
   return checker
 }
 

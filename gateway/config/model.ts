@@ -11,6 +11,7 @@ import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerC
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
+import type { TracingConfig } from "./tracing-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
 export type { AdminConfig, SocketPath } from "./admin-model.ts"
@@ -36,6 +37,8 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Default: lines of JSON on standard output for exchanges with a response flag. */
   readonly accessLog: AccessLogConfig
+  /** Undefined: no tracing. */
+  readonly tracing?: TracingConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */

@@ -32,6 +32,7 @@ import {
   string,
 } from "./schema-kit.ts"
 import { listenerTls, serviceTls } from "./tls-schema.ts"
+import { tracing } from "./tracing-schema.ts"
 import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
@@ -315,6 +316,7 @@ export const configSchema = object(
     accessLog: accessLog
       .default("errors")
       .describe("Which exchanges get a line, off, errors (those with a response flag) or all; or also what is in it, and where it goes."),
+    tracing: tracing.optional().describe("Distributed tracing: spans of exchanges and their attempts go to a collector. Default: none."),
     drain: object(
       {
         delay: duration({ zero: true })

@@ -10,6 +10,7 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type Detected, TLS, UNDECIDED } from "../tcp/detect-protocol.ts"
 import { IpRanges } from "../tcp/ip-ranges.ts"
 import { type Opened, unopened } from "../tcp/opened.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { handshakeIndex, type ListenerSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
 import { TlsAcceptor } from "../tls/tls-acceptor.ts"
@@ -86,7 +87,10 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     const { wheel, metrics, onFault } = this.#means
     return new TlsAcceptor(config, material, codecs, {
       wheel,
-      onResult: (result) => metrics.add(this.slots.handshakes + handshakeIndex(result), 1),
+      onResult: (result, ms) => {
+        metrics.add(this.slots.handshakes + handshakeIndex(result), 1)
+        if (result === "ok") metrics.observe(this.slots.handshakeDuration, ms / 1000, requestBuckets)
+      },
       onDetails: (code) => this.#means.onHandshakeError(this.name, code),
       onFault,
     })
