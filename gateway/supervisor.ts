@@ -111,8 +111,10 @@ export class Supervisor {
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) =>
-        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) }),
+      onRecorded: ({ who, kind, what, refused }) => {
+        // What the file says is logged where it is taken.
+        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+      },
     })
     this.#canaries = new CanaryChanges({
       log,

@@ -31,6 +31,7 @@ export function redactConfig(config: Config): Record<string, unknown> {
     if (key === "routes") return (part as readonly object[]).map((route) => redactLimits(redactHeaders(route)))
     if (key === "listeners") return (part as readonly object[]).map((listener) => redactLimits(listener))
     if (key === "services") return copy(part as object, (_, service) => redactLimits(service))
+    if (key === "accessLog") return redactReceiver(part)
     if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
     if (key === "tracing") return redactCollector(part as TracingConfig)
     return part
@@ -52,6 +53,17 @@ function redactOverrides(limit: RateLimitConfig): RateLimitConfig {
   if (!secret.includes(true)) return limit
   const hidden = (values: readonly string[]): string[] => values.map((value, i) => (secret[i] ? REDACTED : value))
   return { ...limit, overrides: limit.overrides.map((each) => ({ ...each, values: hidden(each.values) })) }
+}
+
+// A receiver is sent headers: what is written of them is shown only where it names a variable.
+function redactReceiver(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value
+  return copy(value, (key, item) => {
+    if (key !== "otlp") return redactReceiver(item)
+    return copy(item as object, (part, of) =>
+      part === "headers" ? copy(of as object, (_, text) => (typeof text === "string" ? hide(text) : text)) : of,
+    )
+  })
 }
 
 // The name of a variable that a password is in is none itself.

@@ -76,6 +76,16 @@ describe("redaction", () => {
     expect(shown.rateLimitStore).toEqual({ ...rateLimitStore, redis: { ...redis, password: expected } })
   })
 
+  test("headers for a receiver of the access log are hidden where they are written out", () => {
+    const { accessLog } = config
+    const headers = { authorization: "Bearer x", "x-scope": { env: "SCOPE" } }
+    const to = { kind: "otlp", otlp: { url: "http://127.0.0.1:4318", headers, timeout: 1000 }, serviceName: "a" } as const
+    expect(redactConfig({ ...config, accessLog: { ...accessLog, to } }).accessLog).toEqual({
+      ...accessLog,
+      to: { ...to, otlp: { ...to.otlp, headers: { authorization: REDACTED, "x-scope": { env: "SCOPE" } } } },
+    })
+  })
+
   test("exceptions of rate limits don't show the keys they are for", () => {
     const limit = {
       name: "n",
