@@ -233,10 +233,10 @@ if (sampling !== undefined) {
     tracing.use(on ? config.tracing : undefined)
     return run(count)
   }
-  const pairs = Array.from({ length: 15 }, () => [round(false), round(true)])
+  const pairs = Array.from({ length: 9 }, () => [round(false), round(true)])
   const [off, on] = [0, 1].map((i) => Math.min(...pairs.map((pair) => pair[i])))
   const more = Math.round(median(pairs.map(([without, traced]) => traced - without)))
-  console.log(`tracing ${sampling}: ${more} ns/exchange more (median of 15 pairs; best ${Math.round(off)} without, ${Math.round(on)} with)`)
+  console.log(`tracing ${sampling}: ${more} ns/exchange more (median of 9 pairs; best ${Math.round(off)} without, ${Math.round(on)} with)`)
   process.exit(0)
 }
 const rounds = [1, 2, 3, 4, 5].map(() => run(count) - feed(count))
