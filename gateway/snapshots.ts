@@ -99,6 +99,7 @@ export class Snapshots {
     discovery.use(config)
     access.keepOnly(config.accessLog.to)
     instruments.generation(spec.generation)
+    instruments.use(config.metrics)
   }
 
   /** Services have other endpoints than the workers know. What isn't about these stays: where that can be, it is no new generation. */

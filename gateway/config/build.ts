@@ -67,6 +67,7 @@ export function build(written: Written, baseDir: string): Config {
     admin: written.admin === false ? null : written.admin,
     workers: written.workers,
     log: written.log,
+    metrics: written.metrics,
     accessLog: buildAccessLog(written.accessLog, baseDir),
     drain: written.drain,
     zone: written.zone ?? "",

@@ -7,6 +7,7 @@ import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
 import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerConfig, OverloadConfig } from "./limits-model.ts"
+import type { MetricsConfig } from "./metrics-model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
@@ -34,6 +35,7 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Default: lines of JSON on standard output for exchanges with a response flag. */
   readonly accessLog: AccessLogConfig
+  readonly metrics: MetricsConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */

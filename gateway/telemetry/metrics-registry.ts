@@ -23,6 +23,7 @@ export class MetricsRegistry {
   readonly #free = new Map<number, number[]>()
   readonly #exposition = new Exposition()
   readonly #described: MetricDescription[] = []
+  readonly #looks: (() => void)[] = []
   /** Traces that stand for buckets. */
   readonly exemplars = new Exemplars()
   /** Scrapers are given all buckets of histograms, not only the coarse ones. */
@@ -187,8 +188,14 @@ export class MetricsRegistry {
     this.#exposition.include(text)
   }
 
+  /** Called before every scrape, to write what is only then to be known. */
+  onScrape(look: () => void): void {
+    this.#looks.push(look)
+  }
+
   /** Every metric, in OpenMetrics when `accept`, a scraper's field of that name, asks for it. */
   exposition(accept = ""): Promise<Rendered> {
+    for (const look of this.#looks) look()
     return this.#exposition.render(wantsOpenMetrics(accept))
   }
 
