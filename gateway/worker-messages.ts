@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
@@ -60,6 +61,8 @@ export type ToWorker =
     }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
+  /** What somebody wants to see of the traffic. */
+  | { readonly kind: "tap"; readonly order: TapOrder }
 
 export type FromWorker =
   | { readonly kind: "started" }
@@ -75,4 +78,6 @@ export type FromWorker =
   | { readonly kind: "identity"; readonly source: string; readonly service: string }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
+  /** Exchanges that somebody wants to see. */
+  | { readonly kind: "tap"; readonly report: TapReport }
   | { readonly kind: "drained" }

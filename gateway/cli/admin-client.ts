@@ -47,7 +47,7 @@ export async function orderAdmin(
 export async function askAdmin(
   args: Values,
   path: string,
-  order?: { readonly method: string; readonly body?: Uint8Array },
+  order?: { readonly method: string; readonly body?: Uint8Array; readonly type?: string },
 ): Promise<AdminAnswer> {
   const address = String(args.admin)
   const parsed = parseAddress(address, 1)
@@ -57,7 +57,7 @@ export async function askAdmin(
   try {
     response = await fetch(`http://${address}${path}`, {
       method: order?.method ?? "GET",
-      headers: { "x-sluice-admin": "1", ...(order?.body === undefined ? {} : { "content-type": "application/wasm" }) },
+      headers: { "x-sluice-admin": "1", ...(order?.body === undefined ? {} : { "content-type": order.type ?? "application/wasm" }) },
       ...(order?.body === undefined ? {} : { body: order.body as BodyInit }),
       signal: AbortSignal.timeout(TIMEOUT),
       redirect: "error",

@@ -18,6 +18,7 @@ import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import { Watch } from "../../gateway/telemetry/watch.ts"
 import { Services } from "../../gateway/upstream/services.ts"
 import { silentCounters } from "./counters.ts"
 
@@ -84,7 +85,7 @@ export class ExchangeServer {
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
-        watch: { active: false, begin: () => null, end: () => {} },
+        watch: new Watch(),
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),
