@@ -45,6 +45,9 @@ const NO_COUNTERS = {
   connectFailures: nothing,
   active: nothing,
   pending: nothing,
+  idle: nothing,
+  connected: nothing,
+  waited: nothing,
   fault: nothing,
   panics: nothing,
   spills: nothing,
@@ -53,7 +56,7 @@ const NO_COUNTERS = {
   concurrencyLimit: nothing,
 }
 // Nothing is counted.
-const NO_SLOTS: RouteSlots = { requests: 0, duration: 0, flags: 0, grpc: 0, requestBytes: 0, responseBytes: 0 }
+const NO_SLOTS: RouteSlots = { requests: 0, duration: 0, firstByte: 0, flags: 0, grpc: 0, requestBytes: 0, responseBytes: 0 }
 
 /** Of one configuration in force; made when it is first asked about. */
 export class ExplainedPlanes {

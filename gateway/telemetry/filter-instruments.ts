@@ -70,7 +70,7 @@ export class FilterInstruments {
     this.#slots = {
       exchanges: registry.counter({
         name: "sluice_filter_exchanges_total",
-        help: "Exchanges given to a version of a filter",
+        help: "Exchanges given to a version of a filter; error: ended with a 5xx; failed: the filter trapped, or had no instance",
         labels: filter,
         across: { label: "outcome", values: ["ok", "error", "failed"] },
       }),
