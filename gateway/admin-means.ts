@@ -18,12 +18,15 @@ import type { Outcome } from "./http/outcome.ts"
 import { liveFigures } from "./live-sources.ts"
 import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
+import { runtimeName } from "./runtime/child.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { showState } from "./telemetry/state-instruments.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
+import { packageVersion } from "./version.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
@@ -57,6 +60,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
+  // Nobody else scrapes.
+  showState(registry, {
+    config: () => snapshots.current?.config ?? null,
+    filters: () => pool.plugins,
+    expiries: () => tls.expiries,
+    used: (...limit) => shared.used(...limit),
+    runtime: runtimeName(),
+    version: packageVersion(),
+  })
   return {
     history,
     changes: () => history.entries,

@@ -21,7 +21,6 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
-import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -192,7 +191,6 @@ export class Supervisor {
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
-    this.#registry.include(() => expiryText(this.#tls.expiries), [certificateExpiry])
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const shared = new SharedMemory({
       workers: size,

@@ -39,6 +39,13 @@ function route(text: string): RouteConfig {
 const noEdits = { remove: [], set: [], add: [] }
 const forwardToA = { kind: "forward", backends: [{ service: "a", weight: 1, headers: { request: noEdits, response: noEdits } }] }
 
+test("all buckets of histograms are shown when that is asked for", () => {
+  expect(config(`${listeners}${services}metrics: { histograms: fine }\nroutes: [{ backends: a }]\n`).metrics).toEqual({
+    histograms: "fine",
+    exemplars: true,
+  })
+})
+
 test("the smallest useful file has every default filled in", () => {
   const result = load(
     "listeners:\n  - address: 127.0.0.1:8080\nservices:\n  hello: { endpoints: [127.0.0.1:9001] }\nroutes:\n  - backends: hello\n",
@@ -56,6 +63,7 @@ test("the smallest useful file has every default filled in", () => {
       headers: { request: [], response: [] },
       redact: null,
     },
+    metrics: { histograms: "coarse", exemplars: true },
     drain: { delay: 0, timeout: 30_000 },
     zone: "",
     overload: { eventLoopLag: 250, memory: { share: 0.9 } },
