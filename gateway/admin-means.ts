@@ -1,19 +1,26 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
+import { readFileSync } from "node:fs"
 import type { AdminDeps } from "./admin/app.ts"
+import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
+import type { ConnectionStatus, ConnectionsStatus } from "./admin/connections.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
+import type { ConfigHistory } from "./config/config-history.ts"
 import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
 import { Explainer } from "./explain/explainer.ts"
 import { listRoutes } from "./explain/route-list.ts"
+import type { Outcome } from "./http/outcome.ts"
+import { Profiling } from "./profiling.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
+import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
@@ -34,13 +41,18 @@ export interface AdminSources {
   readonly canaries: CanaryChanges
   readonly tls: TlsChanges
   readonly discovery: Discovery
+  readonly configHistory: ConfigHistory
+  readonly logLevels: LogLevels
+  /** Runs a change when those before it are done; resolves when it is, however it went. */
+  inTurn(change: () => Promise<void>): Promise<void>
   /** Budget units of a millisecond. */
   readonly unitsPerMs: number
   stopping(): boolean
 }
 
 export function adminMeans(sources: AdminSources): AdminDeps {
-  const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery } = sources
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
+  const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
@@ -55,10 +67,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         lastReload: configs.last,
         workers: { running: pool.running, wanted: pool.size },
         filters: filters(),
-        reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons],
+        reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: (accept) => registry.exposition(accept),
     config: () => snapshots.written,
+    generation: () => snapshots.generation,
+    configs: () => configHistory.entries,
+    configAt: (generation) => configHistory.at(generation),
+    departure: () => configs.departure,
+    rollback: (...order) => inTurn(sources, () => configs.rollback(...order)),
     services: () =>
       serviceStatus(
         snapshots.current?.config ?? null,
@@ -75,6 +92,11 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
+    connections: (limit) => openConnections(pool, limit),
+    certificates: () => certificates(snapshots),
+    logLevel: () => sources.logLevels.status,
+    setLogLevel: (level) => sources.logLevels.order(level),
+    profile: (...order) => profiling.take(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),
@@ -90,6 +112,51 @@ function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () 
     overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
     isSecret: isSecretKey,
   })
+}
+
+/** ms a worker has to tell of its connections. */
+const CONNECTIONS_TIMEOUT = 2000
+
+async function openConnections(pool: WorkerPool, limit: number): Promise<ConnectionsStatus> {
+  const workers = Array.from({ length: pool.size }, (_, worker) => worker)
+  const answers = await Promise.all(workers.map((worker) => pool.ask(worker, { what: "connections", limit }, CONNECTIONS_TIMEOUT)))
+  const connections: ConnectionStatus[] = []
+  const missing: string[] = []
+  let total = 0
+  for (const [worker, answer] of answers.entries()) {
+    if (answer.what === "failed") missing.push(answer.why)
+    if (answer.what !== "connections") continue
+    total += answer.open.total
+    for (const connection of answer.open.connections) connections.push({ worker, ...connection })
+  }
+  connections.sort((a, b) => b.age - a.age)
+  return { total, connections: connections.slice(0, limit), missing }
+}
+
+function certificates({ current }: Snapshots): CertificateStatus[] {
+  if (current === null) return []
+  return certificateStatus(current.tls, ownCertificate(current.config.admin?.tls?.certificate), Date.now())
+}
+
+// Of the admin API, from its file: another one is used only after a start.
+function ownCertificate(path: string | undefined): string {
+  try {
+    return path === undefined ? "" : readFileSync(path, "latin1")
+  } catch {
+    return ""
+  }
+}
+
+function departed({ departure }: ConfigChanges): string[] {
+  return departure === null ? [] : [departure]
+}
+
+async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Promise<Outcome> {
+  let outcome: Outcome = { status: 503, message: "the gateway is shutting down" }
+  await sources.inTurn(async () => {
+    outcome = await order()
+  })
+  return outcome
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {
