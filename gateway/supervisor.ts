@@ -111,8 +111,10 @@ export class Supervisor {
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) =>
-        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) }),
+      onRecorded: ({ who, kind, what, refused }) => {
+        // What the file says is logged where it is taken.
+        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+      },
     })
     this.#canaries = new CanaryChanges({
       log,
@@ -242,7 +244,10 @@ export class Supervisor {
     }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
-    if (this.#admin !== null) this.#logger.log("info", "admin listening", { address: this.#admin.address })
+    if (this.#admin !== null) {
+      const { address, dashboard } = this.#admin
+      this.#logger.log("info", "admin listening", { address, ...(dashboard === "" ? {} : { dashboard }) })
+    }
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))

@@ -9,7 +9,7 @@ export interface AdminOrder {
   readonly method: string
   readonly body?: Uint8Array
   /** Of the body; default `application/wasm`. */
-  readonly contentType?: string
+  readonly type?: string
 }
 
 /** ms for an answer to begin, and between its parts: a swap waits for those before it. */
@@ -41,7 +41,7 @@ export function requestAdmin(
       "x-sluice-user": userName().replace(/[^\x20-\x7e]/g, "?"),
       ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
       ...(order === undefined ? {} : { "content-length": String(body?.length ?? 0) }),
-      ...(body === undefined ? {} : { "content-type": order?.contentType ?? "application/wasm" }),
+      ...(body === undefined ? {} : { "content-type": order?.type ?? "application/wasm" }),
     },
   } as const
   return new Promise((resolve, reject) => {

@@ -106,7 +106,6 @@ for (const endpoint of built.endpoints.values()) {
 }
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
-const watch = new Watch()
 const outbox = new TraceOutbox(
   (traces, count) => {
     structuredClone(traces)
