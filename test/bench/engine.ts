@@ -66,6 +66,13 @@ const listenerSlots = instruments.listener("edge")
 const serviceSlots = instruments.service("origin")
 const metrics = new MetricsWriter(registry.attach(0))
 const wheel = new TimerWheel()
+const watch = new Watch()
+// Somebody taps: `TAP="path=/other"`; nothing reads what is told.
+const tapped = parseTapQuery((name) => new URLSearchParams(process.env.TAP).getAll(name))
+if (process.env.TAP !== undefined && !(tapped instanceof Wrong)) {
+  const tap = new Tap({ worker: 0, watch, post: () => {}, now: () => performance.now(), random: Math.random })
+  tap.receive({ kind: "subscriptions", version: 1, subscriptions: [{ id: 1, query: tapped }] })
+}
 
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
@@ -116,13 +123,6 @@ const outbox = new TraceOutbox(
 const randomHex = (octets: number): string => randomBytes(octets).toString("hex")
 const tracing = new Tracing(watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
 tracing.use(config.tracing)
-
-// Somebody taps: `TAP="path=/other"`; nothing reads what is told.
-const tapped = parseTapQuery((name) => new URLSearchParams(process.env.TAP).getAll(name))
-if (process.env.TAP !== undefined && !(tapped instanceof Wrong)) {
-  const tap = new Tap({ worker: 0, watch, post: () => {}, now: () => performance.now(), random: Math.random })
-  tap.receive({ kind: "subscriptions", version: 1, subscriptions: [{ id: 1, query: tapped }] })
-}
 
 function filterFrom(file: string): HttpFilter {
   const prepared = prepareModule(readFileSync(file), { memory: 16 << 20 })
