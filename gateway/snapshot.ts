@@ -152,6 +152,7 @@ export class Snapshot implements SnapshotPin {
         config: requests,
         tls: spec.tls.listeners[listener.name] ?? null,
         router: new Router(entries, listener.name),
+        traced: spec.config.tracing !== undefined,
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],
         serviceSlots: (service) => spec.slots.services[service],

@@ -14,6 +14,7 @@ import { snapshotSlots } from "./snapshot-slots.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { filterCounts } from "./wasm/filter-gauges.ts"
@@ -27,6 +28,7 @@ export interface SnapshotsMeans {
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
   readonly access: Pick<AccessOutput, "prepare" | "keepOnly">
+  readonly traces: Pick<TraceExports, "use">
 }
 
 export class Snapshots {
@@ -62,7 +64,7 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, shared, pool, access } = this.#means
+    const { registry, instruments, discovery, canaries, shared, pool, access, traces } = this.#means
     const config = discovery.resolved(written)
     access.prepare(config.accessLog.to)
     const ports = await claimPorts(config.listeners, this.#current)
@@ -98,6 +100,7 @@ export class Snapshots {
     shared.use(config, tls.services)
     discovery.use(config)
     access.keepOnly(config.accessLog.to)
+    traces.use(config)
     instruments.generation(spec.generation)
   }
 

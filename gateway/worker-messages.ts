@@ -10,6 +10,7 @@ import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
+import type { Answer, Question } from "./worker-questions.ts"
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -31,6 +32,8 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
+  /** Counter: traces that were recorded and lost here. */
+  readonly tracesDropped: number
 }
 
 export type ToWorker =
@@ -47,6 +50,11 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
+  /** Log from this level on, whatever the configuration says; null: as it says. */
+  | { readonly kind: "logLevel"; readonly level: LogLevel | null }
+  | { readonly kind: "question"; readonly id: number; readonly question: Question }
+  /** That many traces have come. */
+  | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** Where requests of a client with this identity to a service are counted. */
@@ -69,6 +77,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
+  /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */
+  | { readonly kind: "spans"; readonly traces: string; readonly count: number }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
@@ -78,4 +88,5 @@ export type FromWorker =
   | { readonly kind: "queue"; readonly worker: number }
   /** Exchanges that somebody wants to see. */
   | { readonly kind: "tap"; readonly report: TapReport }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
   | { readonly kind: "drained" }

@@ -6,12 +6,16 @@ import { bodyLimit } from "hono/body-limit"
 import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
+import { type CertificatesDeps, certificates } from "./certificates.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type ConnectionsDeps, connections } from "./connections.ts"
 import { type ExplainDeps, explain } from "./explain.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
+import { type LogLevelDeps, logLevel } from "./log-level.ts"
 import type { ProbesDeps } from "./probes.ts"
+import { type ProfilesDeps, profiles } from "./profiles.ts"
 import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
 import { type TapDeps, tap } from "./tap.ts"
@@ -26,6 +30,10 @@ export interface AdminDeps
     ServicesDeps,
     FiltersDeps,
     CanariesDeps,
+    ConnectionsDeps,
+    CertificatesDeps,
+    LogLevelDeps,
+    ProfilesDeps,
     HistoryDeps,
     TapDeps {}
 
@@ -59,6 +67,10 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/services", services(deps))
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
+  app.route("/connections", connections(deps))
+  app.route("/certificates", certificates(deps))
+  app.route("/log", logLevel(deps))
+  app.route("/profile", profiles(deps))
   app.route("/history", history(deps))
   app.route("/tap", tap(deps))
 

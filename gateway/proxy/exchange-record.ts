@@ -8,6 +8,8 @@ import { traceIdOf } from "../http/trace-id.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
 import type { NotedFields } from "../telemetry/noted-fields.ts"
+import { traceFieldsOf } from "../telemetry/tracing/propagation.ts"
+import type { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
 import type { Trail } from "../telemetry/trail.ts"
 import type { WatchedExchange } from "../telemetry/watch.ts"
 import type { Attempts } from "./attempts.ts"
@@ -15,6 +17,8 @@ import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
+
+const NO_FIELDS: readonly string[] = []
 
 /** The state of an exchange that others may look at. */
 export class ExchangeRecord implements StreamInfo, WatchedExchange {
@@ -110,6 +114,16 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   }
   get peerAddress(): string {
     return this.stream.sourceAddress
+  }
+  get trusted(): boolean {
+    return this.plane.config.trustedHops > 0
+  }
+  get tracing(): RouteTracing | null {
+    return this.matched === null ? null : this.matched.tracing
+  }
+  get traceFields(): readonly string[] {
+    if (this.tracing === null) return NO_FIELDS
+    return this.trail?.context?.fields ?? traceFieldsOf(this.head.fields)
   }
   get sourcePort(): number {
     return this.stream.sourcePort

@@ -49,6 +49,8 @@ export interface Plane {
   /** Certificates of an https listener; null for http. */
   readonly tls: ServerMaterial | null
   readonly router: Router<Route>
+  /** There is a tracer; absent = there is none. */
+  readonly traced?: boolean
   readonly listenerSlots: ListenerSlots
   /** Metrics of exchanges that no route matched. */
   readonly noRouteSlots: RouteSlots
