@@ -11,6 +11,8 @@ const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),
   check: () => import("./check.ts").then(({ check }) => check),
   schema: () => import("./schema.ts").then(({ schema }) => schema),
+  status: () => import("./status.ts").then(({ status }) => status),
+  tap: () => import("./tap.ts").then(({ tap }) => tap),
   filter: () =>
     Promise.resolve(
       command({
@@ -76,6 +78,8 @@ const commands: Commands = {
     ),
   routes: () => import("./routes.ts").then(({ routes }) => routes),
   explain: () => import("./explain.ts").then(({ explain }) => explain),
+  top: () => import("./top.ts").then(({ top }) => top),
+  completion: () => import("./completion.ts").then(({ completion }) => completion(() => root)),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 

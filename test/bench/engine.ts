@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
 import type { HttpListenerConfig } from "../../gateway/config/model.ts"
+import { Wrong } from "../../gateway/config/units.ts"
 import type { HttpFilter } from "../../gateway/filter/filter.ts"
 import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../../gateway/http1/client-connection.ts"
@@ -17,6 +18,8 @@ import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
 import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
+import { parseTapQuery } from "../../gateway/tap/query.ts"
+import { Tap } from "../../gateway/tap/tap.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
@@ -63,6 +66,13 @@ const listenerSlots = instruments.listener("edge")
 const serviceSlots = instruments.service("origin")
 const metrics = new MetricsWriter(registry.attach(0))
 const wheel = new TimerWheel()
+const watch = new Watch()
+// Somebody taps: `TAP="path=/other"`; nothing reads what is told.
+const tapped = parseTapQuery((name) => new URLSearchParams(process.env.TAP).getAll(name))
+if (process.env.TAP !== undefined && !(tapped instanceof Wrong)) {
+  const tap = new Tap({ worker: 0, watch, post: () => {}, now: () => performance.now(), random: Math.random })
+  tap.receive({ kind: "subscriptions", version: 1, subscriptions: [{ id: 1, query: tapped }] })
+}
 
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
@@ -103,7 +113,6 @@ for (const endpoint of built.endpoints.values()) {
 }
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
-const watch = new Watch()
 const outbox = new TraceOutbox(
   (traces, count) => {
     structuredClone(traces)
