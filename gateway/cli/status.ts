@@ -3,6 +3,7 @@
 import type { ReadyState } from "../admin/status.ts"
 import { adminArgument, askAdmin } from "./admin-client.ts"
 import { adminText } from "./admin-stream.ts"
+import { adminTarget } from "./admin-target.ts"
 import { paintFor } from "./colour.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"
 import { readSamples, TRAFFIC_METRICS, trafficBetween } from "./exposition.ts"
@@ -52,7 +53,7 @@ async function look(args: Values): Promise<GatewayStatus> {
   const after = readSamples(await adminText(args, "/metrics"), names)
   const started = after.get(START)?.[0]?.value
   return {
-    admin: String(args.admin),
+    admin: adminTarget(args).shown,
     version: String((description.info as { version?: unknown } | undefined)?.version ?? ""),
     started: started === undefined ? null : new Date(started * 1000).toISOString(),
     ready,
