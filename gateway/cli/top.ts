@@ -3,6 +3,7 @@
 
 import type { Figures } from "../telemetry/live-summary.ts"
 import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminTarget } from "./admin-target.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"
 import { type TopKind, type TopSort, type TopView, topKinds, topScreen, topSorts } from "./top-screen.ts"
 
@@ -44,7 +45,7 @@ export const top: Command = command({
       width: process.stdout.columns ?? WIDTH,
       height: 0,
       colour,
-      address: String(args.admin),
+      address: adminTarget(args).shown,
       trouble: "",
     }
     try {
