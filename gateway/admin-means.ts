@@ -1,10 +1,8 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
-import { readFileSync } from "node:fs"
 import type { AdminDeps } from "./admin/app.ts"
 import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
-import type { ConnectionStatus, ConnectionsStatus } from "./admin/connections.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
@@ -18,13 +16,17 @@ import { Explainer } from "./explain/explainer.ts"
 import { listRoutes } from "./explain/route-list.ts"
 import type { Outcome } from "./http/outcome.ts"
 import { liveFigures } from "./live-sources.ts"
+import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
+import { runtimeName } from "./runtime/child.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { showState } from "./telemetry/state-instruments.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
+import { packageVersion } from "./version.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
@@ -58,6 +60,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
+  // Nobody else scrapes.
+  showState(registry, {
+    config: () => snapshots.current?.config ?? null,
+    filters: () => pool.plugins,
+    expiries: () => tls.expiries,
+    used: (...limit) => shared.used(...limit),
+    runtime: runtimeName(),
+    version: packageVersion(),
+  })
   return {
     history,
     changes: () => history.entries,
@@ -97,6 +108,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     connections: (limit) => openConnections(pool, limit),
     certificates: () => certificates(snapshots),
     logLevel: () => sources.logLevels.status,
+    recentLog: () => sources.logLevels.recent,
     setLogLevel: (level) => sources.logLevels.order(level),
     profile: (...order) => profiling.take(...order),
     figures: (question) => live.ask(question),
@@ -106,48 +118,9 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   }
 }
 
-function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
-  const { limits, workers, overloadSlots } = shared.start
-  return new Explainer({
-    spec: () => snapshots.current,
-    memory: new LimitsMemory(limits, workers, 0),
-    filters,
-    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
-    isSecret: isSecretKey,
-  })
-}
-
-/** ms a worker has to tell of its connections. */
-const CONNECTIONS_TIMEOUT = 2000
-
-async function openConnections(pool: WorkerPool, limit: number): Promise<ConnectionsStatus> {
-  const workers = Array.from({ length: pool.size }, (_, worker) => worker)
-  const answers = await Promise.all(workers.map((worker) => pool.ask(worker, { what: "connections", limit }, CONNECTIONS_TIMEOUT)))
-  const connections: ConnectionStatus[] = []
-  const missing: string[] = []
-  let total = 0
-  for (const [worker, answer] of answers.entries()) {
-    if (answer.what === "failed") missing.push(answer.why)
-    if (answer.what !== "connections") continue
-    total += answer.open.total
-    for (const connection of answer.open.connections) connections.push({ worker, ...connection })
-  }
-  connections.sort((a, b) => b.age - a.age)
-  return { total, connections: connections.slice(0, limit), missing }
-}
-
 function certificates({ current }: Snapshots): CertificateStatus[] {
   if (current === null) return []
-  return certificateStatus(current.tls, ownCertificate(current.config.admin?.tls?.certificate), Date.now())
-}
-
-// Of the admin API, from its file: another one is used only after a start.
-function ownCertificate(path: string | undefined): string {
-  try {
-    return path === undefined ? "" : readFileSync(path, "latin1")
-  } catch {
-    return ""
-  }
+  return certificateStatus(current.tls, current.config.admin?.tls?.certificate ?? "", Date.now())
 }
 
 function departed({ departure }: ConfigChanges): string[] {
@@ -160,6 +133,17 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
     outcome = await order()
   })
   return outcome
+}
+
+function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
+  const { limits, workers, overloadSlots } = shared.start
+  return new Explainer({
+    spec: () => snapshots.current,
+    memory: new LimitsMemory(limits, workers, 0),
+    filters,
+    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
+    isSecret: isSecretKey,
+  })
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {

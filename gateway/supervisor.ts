@@ -21,7 +21,6 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
-import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -111,8 +110,10 @@ export class Supervisor {
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) =>
-        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) }),
+      onRecorded: ({ who, kind, what, refused }) => {
+        // What the file says is logged where it is taken.
+        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+      },
     })
     this.#canaries = new CanaryChanges({
       log,
@@ -190,7 +191,6 @@ export class Supervisor {
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
-    this.#registry.include(() => expiryText(this.#tls.expiries), [certificateExpiry])
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const shared = new SharedMemory({
       workers: size,

@@ -1,6 +1,7 @@
 // Puts together what the admin API tells of certificates: those that are shown to clients and to services. Never a key.
 
 import { X509Certificate } from "node:crypto"
+import { readFileSync } from "node:fs"
 import { readCertificate } from "../identity/certificate.ts"
 import type { TlsMaterials } from "../tls/tls-files.ts"
 
@@ -22,7 +23,7 @@ export interface CertificateStatus {
 
 const DAY = 86_400_000
 
-/** `admin`: PEM of the admin API's own; "" = it has none. `now`: ms since the epoch. */
+/** `admin`: path of the admin API's own; "" = it has none. `now`: ms since the epoch. */
 export function certificateStatus(tls: TlsMaterials, admin: string, now: number): CertificateStatus[] {
   const found: CertificateStatus[] = []
   const add = (shownBy: CertificateStatus["shownBy"], name: string, pem: string): void => {
@@ -32,7 +33,7 @@ export function certificateStatus(tls: TlsMaterials, admin: string, now: number)
   for (const [name, { pairs }] of Object.entries(tls.listeners)) for (const { cert } of pairs) add("listener", name, cert)
   for (const [name, { cert }] of Object.entries(tls.services)) add("service", name, cert)
   add("rateLimitStore", "", tls.rateLimitStore?.cert ?? "")
-  add("admin", "", admin)
+  add("admin", "", ownCertificate(admin))
   return found.sort((a, b) => a.daysLeft - b.daysLeft)
 }
 
@@ -49,5 +50,14 @@ function describe(shownBy: CertificateStatus["shownBy"], name: string, pem: stri
     sha256: names.sha256,
     expires: new Date(names.expires).toISOString(),
     daysLeft: Math.floor((names.expires - now) / DAY),
+  }
+}
+
+// Another one in the file is used only after a start, when this is no longer what is shown.
+function ownCertificate(path: string): string {
+  try {
+    return path === "" ? "" : readFileSync(path, "latin1")
+  } catch {
+    return ""
   }
 }

@@ -1,4 +1,4 @@
-// The log's level in the admin API: what it is, and the order to change it while the gateway runs.
+// The log in the admin API: its last lines, its level, and the order to change it while the gateway runs.
 
 import { createRoute, z } from "@hono/zod-openapi"
 import { type LogLevel, logLevels } from "../telemetry/log.ts"
@@ -8,6 +8,8 @@ import { carryOut, json, orderAnswers, type TopicApp, topicApp } from "./topic.t
 export interface LogLevelDeps {
   readonly history: Recorder
   logLevel(): { readonly level: LogLevel; readonly configured: LogLevel }
+  /** The last lines of the log, oldest first. */
+  recentLog(): readonly string[]
   /** Until the next configuration is taken. */
   setLogLevel(level: LogLevel): void
 }
@@ -20,6 +22,12 @@ const show = createRoute({
   summary: "from which level on it logs, and what the configuration says",
   responses: { 200: json(z.object({ level, configured: level }), "As it is now") },
 })
+const recent = createRoute({
+  method: "get",
+  path: "/recent",
+  summary: "the last lines of the log, oldest first, at most 300",
+  responses: { 200: json(z.object({ lines: z.array(z.string()).readonly() }), "A line each") },
+})
 const set = createRoute({
   method: "put",
   path: "/",
@@ -31,6 +39,7 @@ const set = createRoute({
 export function logLevel(deps: LogLevelDeps): TopicApp {
   const app = topicApp()
   app.openapi(show, (c) => c.json(deps.logLevel(), 200))
+  app.openapi(recent, (c) => c.json({ lines: deps.recentLog() }, 200))
   app.openapi(set, (c) => {
     const { level: to } = c.req.valid("json")
     deps.setLogLevel(to)

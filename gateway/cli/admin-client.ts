@@ -25,7 +25,7 @@ export function filterPath(name: string): string {
 
 /** An order whose body is JSON. */
 export function jsonOrder(method: string, value: object): AdminOrder {
-  return { method, body: Buffer.from(JSON.stringify(value)), contentType: "application/json" }
+  return { method, body: Buffer.from(JSON.stringify(value)), type: "application/json" }
 }
 
 /** Gives an order and prints what became of it; the exit code. */

@@ -9,14 +9,23 @@ export interface AdminOrder {
   readonly method: string
   readonly body?: Uint8Array
   /** Of the body; default `application/wasm`. */
-  readonly contentType?: string
+  readonly type?: string
 }
 
 /** ms for an answer to begin, and between its parts: a swap waits for those before it. */
 const TIMEOUT = 60_000
 
-/** Resolves when an answer begins; it is read by the caller. Rejects with an `Error` that says where nothing answers. `accept`: "" = anything. */
-export function requestAdmin(target: AdminTarget, path: string, order?: AdminOrder, timeout: number = TIMEOUT): Promise<IncomingMessage> {
+/**
+ * Resolves when an answer begins; it is read by the caller. Rejects with an `Error` that says where nothing answers. `signal` ends the
+ * request, and the answer when it has begun.
+ */
+export function requestAdmin(
+  target: AdminTarget,
+  path: string,
+  order?: AdminOrder,
+  timeout: number = TIMEOUT,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
   const { host, port, socket, tls, token } = target
   const body = order?.body
   const name = isIP(host) === 6 ? `[${host}]` : host
@@ -32,7 +41,7 @@ export function requestAdmin(target: AdminTarget, path: string, order?: AdminOrd
       "x-sluice-user": userName().replace(/[^\x20-\x7e]/g, "?"),
       ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
       ...(order === undefined ? {} : { "content-length": String(body?.length ?? 0) }),
-      ...(body === undefined ? {} : { "content-type": order?.contentType ?? "application/wasm" }),
+      ...(body === undefined ? {} : { "content-type": order?.type ?? "application/wasm" }),
     },
   } as const
   return new Promise((resolve, reject) => {
@@ -40,6 +49,12 @@ export function requestAdmin(target: AdminTarget, path: string, order?: AdminOrd
       reject(new Error(`no gateway's admin API answers at ${target.shown}: ${why}`, { cause }))
     const request =
       tls === null ? plainRequest(options) : secureRequest({ ...options, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) })
+    const abort = (): void => {
+      fail("it was given up")
+      request.destroy()
+    }
+    signal?.addEventListener("abort", abort, { once: true })
+    request.on("close", () => signal?.removeEventListener("abort", abort))
     request.on("response", resolve)
     request.on("timeout", () => {
       fail("it took too long")

@@ -38,7 +38,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Throws a {@link UsageError} for what can't be one. */
 export function adminTarget(args: Values, environment: Environment = process.env): AdminTarget {
-  const shown = option(args.admin) ?? option(environment.SLUICE_ADMIN) ?? "127.0.0.1:9901"
+  const shown = option(args.admin === "default" ? undefined : args.admin) ?? option(environment.SLUICE_ADMIN) ?? "127.0.0.1:9901"
   const token = option(args.token) ?? option(environment.SLUICE_ADMIN_TOKEN) ?? ""
   if (!/^[!-~]*$/.test(token)) throw new UsageError("--token is one line of printable ASCII")
   if (shown.startsWith("unix:")) {

@@ -15,7 +15,7 @@ const ALLOCATION_INTERVAL = 32 * 1024
 /** Why this runtime can't make such a profile; null: it can. */
 export function missingProfile(kind: "cpu" | "allocations" | "heap"): string | null {
   return kind === "allocations" && process.versions.bun !== undefined
-    ? "Bun can't sample allocations; ask for kind=heap, which is all that is in memory"
+    ? "Bun can't sample allocations; ask for kind=snapshot, which is all that is in memory"
     : null
 }
 

@@ -1,10 +1,11 @@
 // From which level on the process logs: as the configuration says, or as somebody has ordered since, until the next configuration.
 
 import type { LogLevel } from "./log.ts"
+import type { LogTail } from "./log-tail.ts"
 
 export interface LogLevelsMeans {
   /** The main thread's log. */
-  readonly logger: { level: LogLevel }
+  readonly logger: { level: LogLevel; readonly tail: LogTail }
   /** Tells the workers, those to come too; null: as their configuration says. */
   tellWorkers(level: LogLevel | null): void
 }
@@ -31,6 +32,11 @@ export class LogLevels {
     this.#ordered = level
     this.#means.logger.level = level
     this.#means.tellWorkers(level)
+  }
+
+  /** The last lines, oldest first. */
+  get recent(): string[] {
+    return this.#means.logger.tail.lines
   }
 
   get status(): { readonly level: LogLevel; readonly configured: LogLevel } {

@@ -16,6 +16,8 @@ import { guest, Script } from "../unit/wasm/support/wat.ts"
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c"
 const SPAN = "b7ad6b7169203331"
+/** Recorded of what is asked below. */
+const TRACES = 22
 
 /** Holds a request back until a service that it asks has answered. */
 const asking = (() => {
@@ -165,7 +167,7 @@ beforeAll(async () => {
     h2Get(edge, "/all/h2"),
     get(edge, "/cut").catch(() => {}),
   ])
-  await until(() => receiver.spans.filter(({ kind }) => kind === "server").length >= 20, "all traces")
+  await until(() => servers().length >= TRACES, "all traces", 20_000)
 })
 
 afterAll(async () => {
@@ -173,11 +175,15 @@ afterAll(async () => {
   await Promise.all([receiver?.stop(), check?.stop(), shadow?.stop(), ...(origins ?? []).map((origin) => origin.stop())])
 })
 
+function servers(): Span[] {
+  return receiver.spans.filter(({ kind }) => kind === "server")
+}
+
 /** The exchange's span, and those under it in their order. */
 function trace(path: string): [server: Span, ...others: Span[]] {
-  const servers = receiver.spans.filter(({ kind, attributes }) => kind === "server" && attributes["url.path"] === path)
-  if (servers.length !== 1) throw new Error(`${servers.length} traces of ${path}`)
-  const [server] = servers
+  const found = servers().filter(({ attributes }) => attributes["url.path"] === path)
+  if (found.length !== 1) throw new Error(`${found.length} traces of ${path}`)
+  const [server] = found
   const others = receiver.of(server.traceId).filter(({ parentId }) => parentId === server.spanId)
   return [server, ...others.sort((a, b) => (a.start < b.start ? -1 : 1))]
 }
@@ -237,7 +243,7 @@ describe("spans of an exchange", () => {
   })
 
   test("lie within each other", () => {
-    for (const server of receiver.spans.filter(({ kind }) => kind === "server")) {
+    for (const server of servers()) {
       for (const child of receiver.of(server.traceId).filter(({ parentId }) => parentId === server.spanId)) {
         expect(child.start).toBeGreaterThanOrEqual(server.start - 1_000_000n)
         expect(child.end).toBeLessThanOrEqual(server.end + 1_000_000n)
@@ -432,6 +438,15 @@ test("spans come to the collector as configured", () => {
 })
 
 test("what becomes of traces is counted", async () => {
-  const metrics = await readMetrics(gateway.adminPort)
-  expect(metrics.sum("sluice_traces_total", { result: "exported" })).toBeGreaterThanOrEqual(20)
+  const exported = async (): Promise<boolean> => {
+    const metrics = await readMetrics(gateway.adminPort)
+    return metrics.sum("sluice_traces_total", { result: "exported" }) >= TRACES
+  }
+  await until(exported, "the count of what was exported")
+})
+
+test("what waits at the end is sent", async () => {
+  await get(gateway.port("edge"), "/all/last")
+  expect(await gateway.stop()).toMatchObject({ code: 0 })
+  expect(trace("/all/last")).toHaveLength(2)
 })

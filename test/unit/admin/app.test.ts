@@ -5,6 +5,7 @@ import type { AdminDeps } from "../../../gateway/admin/app.ts"
 import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
 import type { FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/admin/status.ts"
 import { ConfigHistory } from "../../../gateway/config/config-history.ts"
+import { TapReader } from "../../../gateway/tap/reader.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
 import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
@@ -81,6 +82,8 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       figures: (question) => figuresOf([], question),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
+      tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),
+      routes: () => ({ routes: [], left: 0 }),
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
       configs: () => configs.entries,

@@ -36,6 +36,7 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     connections: () => Promise.resolve({ total: 0, connections: [], missing: [] }),
     certificates: () => [],
     logLevel: () => ({ level: "info", configured: "info" }),
+    recentLog: () => [],
     setLogLevel: () => {},
     profile: never,
     canaries: () => [],
