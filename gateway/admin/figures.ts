@@ -45,7 +45,7 @@ const filter = z
     cost: z
       .object({ mean: z.number(), p50: z.number(), p99: z.number() })
       .nullable()
-      .describe("µs of one call: mean by its CPU budget, the others by the clock"),
+      .describe("µs of one call: mean of CPU, the others by the clock"),
     cpu: z.number().describe("Seconds of CPU in a second"),
     share: z.number().describe("Of what the whole process used, 0–1"),
     history: past.describe("Seconds of CPU of each second that is kept"),

@@ -188,7 +188,6 @@ export class LiveSampler {
     for (let i = 0; i < trapReasons.length; i++) cell.traps += this.#since(slots.traps + i)
     if (calls === 0) return
     this.#sampleDurations([cell.durations], slots.duration, filterBuckets)
-    // Not the sum of the durations: of few samples, one that met a pause of the machine would count for all of them.
     cell.busy += this.#since(slots.budget) / this.#sources.unitsPerMs / 1000
   }
 

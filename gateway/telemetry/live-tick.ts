@@ -40,7 +40,7 @@ export class FilterCell {
   /** Phases run. */
   calls = 0
   traps = 0
-  /** Seconds of CPU that its code used. */
+  /** Seconds of CPU that its code used, by its budget: without what the host does for it. */
   busy = 0
   readonly durations: SparseCounts = []
 }

@@ -82,7 +82,8 @@ function outcomeCard(outcome) {
         ? "none"
         : list(
             filters.map(
-              (/** @type {any} */ step) => `${step.name} (${step.kind})${step.state === "" ? "" : `, ${step.state}`}: ${step.text}`,
+              (/** @type {any} */ step) =>
+                `${step.name} (${step.kind})${step.state === "" ? "" : `, ${step.state}`}${step.text === step.state ? "" : `: ${step.text}`}`,
             ),
           ),
     ),
