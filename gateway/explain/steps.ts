@@ -66,7 +66,10 @@ function filterStep(name: string, status: FilterCondition | undefined): FilterSt
       ? ""
       : `; ${status.versions.map((each) => `${each.name} weight ${each.weight}${each.rolledBack === null ? "" : ", rolled back"}, ${each.state}`).join("; ")}`
   const down = serving.length > 0 && serving.every(({ state }) => DOWN.has(state))
-  const effect = down ? (status.onError === "skip" ? "; it is skipped" : "; requests get 500") : ""
+  // Some threads may have an instance while others wait for one.
+  const waits = serving.some(({ state }) => state === "backoff")
+  const then = status.onError === "skip" ? "it is skipped" : "requests get 500"
+  const effect = down ? `; ${then}` : waits ? `; after traps, and ${then} until it has an instance again` : ""
   return { name, kind: "filter", state: status.state, text: `${status.state}${effect}${versions}` }
 }
 

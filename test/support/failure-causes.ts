@@ -56,7 +56,7 @@ export const failureCauses: Readonly<Record<ErrorCode, FailureCause>> = {
   drainTimeout: { cause: "a connection that outlives the drain", foreseen: false, test: "test/contract/tcp.test.ts" },
   filterTrap: here("a filter that crashes"),
   filterBudget: here("a filter that loops"),
-  filterUnavailable: here("a filter that has crashed over and over", true),
+  filterUnavailable: here("a filter that has crashed over and over"),
   responseTooLarge: here("a filter that keeps a response above its limit"),
   filterEdit: here("a filter that turns GET into HEAD"),
 }
