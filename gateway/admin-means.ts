@@ -15,6 +15,7 @@ import type { Discovery } from "./discovery/discovery.ts"
 import { Explainer } from "./explain/explainer.ts"
 import { listRoutes } from "./explain/route-list.ts"
 import type { Outcome } from "./http/outcome.ts"
+import { liveFigures } from "./live-sources.ts"
 import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
 import { runtimeName } from "./runtime/child.ts"
@@ -55,6 +56,7 @@ export interface AdminSources {
 export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
   const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
+  const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
@@ -109,6 +111,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     recentLog: () => sources.logLevels.recent,
     setLogLevel: (level) => sources.logLevels.order(level),
     profile: (...order) => profiling.take(...order),
+    figures: (question) => live.ask(question),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),

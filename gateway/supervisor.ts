@@ -242,7 +242,10 @@ export class Supervisor {
     }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
-    if (this.#admin !== null) this.#logger.log("info", "admin listening", { address: this.#admin.address })
+    if (this.#admin !== null) {
+      const { address, dashboard } = this.#admin
+      this.#logger.log("info", "admin listening", { address, ...(dashboard === "" ? {} : { dashboard }) })
+    }
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))

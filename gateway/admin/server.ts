@@ -13,6 +13,8 @@ import { SocketPlace } from "./socket-file.ts"
 export interface AdminServer extends FetchServer {
   /** Where it listens, as people write it. */
   readonly address: string
+  /** Where a browser finds the dashboard; "": no browser can come by a socket. */
+  readonly dashboard: string
 }
 
 /** Serves the admin API; rejects with a readable error when that can't be. */
@@ -40,7 +42,9 @@ export async function serveAdmin(
       await server.close()
       place?.leave()
     }
-    return { port: server.port, address: shown(config, server.port), close }
+    const shownAt = shown(config, server.port)
+    const dashboard = "socket" in address ? "" : `${tls === null ? "http" : "https"}://${shownAt}/dashboard`
+    return { port: server.port, address: shownAt, dashboard, close }
   } catch (error) {
     place?.leave()
     const { code, message } = error as Error & { code?: string }

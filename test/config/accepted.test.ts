@@ -1054,3 +1054,19 @@ describe("limits that gateways share", () => {
     ])
   })
 })
+
+test("the admin API may listen at a socket, or for others with a token or client certificates", () => {
+  const admin = (text: string): unknown => config(`admin: ${text}\n${listeners}routes: [{ respond: { status: 200 } }]\n`).admin
+  expect(admin("false")).toBeNull()
+  expect(admin('{ address: "unix:./run/a.sock" }')).toEqual({ address: { socket: join(baseDir, "run/a.sock") }, openMetrics: false })
+  expect(admin('{ address: "0.0.0.0:1", token: { file: t }, openMetrics: true }')).toEqual({
+    address: { host: "0.0.0.0", port: 1 },
+    token: { file: join(baseDir, "t") },
+    openMetrics: true,
+  })
+  expect(admin('{ address: "[::1]:1", token: { env: T } }')).toEqual({
+    address: { host: "::1", port: 1 },
+    token: { env: "T" },
+    openMetrics: false,
+  })
+})

@@ -97,6 +97,20 @@ describe("example", () => {
     }
   })
 
+  test("observability: what fails has a line in the file of the access log", async () => {
+    const shop = await staticOrigin("shop")
+    const gateway = await Gateway.start({ config: configuration("observability", { shop: shop.port }) })
+    try {
+      expect((await get(gateway.port(), "/")).text()).toBe("shop")
+      expect((await get(gateway.port(), "/orders", { "user-agent": "test" })).status).toBe(503)
+      const written = await until(() => readFileSync(`${gateway.folder}/access.log`, "utf8") || null, "a line")
+      expect(written).toMatch(/^\[\d{4}-[^\]]*Z\] "GET \/orders HTTP\/1\.1" 503 UF \d+ "test" "127\.0\.0\.1:\d+"\n$/)
+    } finally {
+      await gateway.stop()
+      await shop.stop()
+    }
+  })
+
   test("canary: a tenth goes to the new version, and all of it for who asks", async () => {
     const stable = await staticOrigin("stable")
     const canary = await staticOrigin("canary")
