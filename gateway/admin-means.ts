@@ -15,14 +15,18 @@ import type { Discovery } from "./discovery/discovery.ts"
 import { Explainer } from "./explain/explainer.ts"
 import { listRoutes } from "./explain/route-list.ts"
 import type { Outcome } from "./http/outcome.ts"
+import { liveFigures } from "./live-sources.ts"
 import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
+import { runtimeName } from "./runtime/child.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { showState } from "./telemetry/state-instruments.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
+import { packageVersion } from "./version.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
@@ -52,9 +56,19 @@ export interface AdminSources {
 export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
   const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
+  const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
+  // Nobody else scrapes.
+  showState(registry, {
+    config: () => snapshots.current?.config ?? null,
+    filters: () => pool.plugins,
+    expiries: () => tls.expiries,
+    used: (...limit) => shared.used(...limit),
+    runtime: runtimeName(),
+    version: packageVersion(),
+  })
   return {
     history,
     changes: () => history.entries,
@@ -97,6 +111,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     recentLog: () => sources.logLevels.recent,
     setLogLevel: (level) => sources.logLevels.order(level),
     profile: (...order) => profiling.take(...order),
+    figures: (question) => live.ask(question),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),

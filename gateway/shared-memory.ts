@@ -10,6 +10,7 @@ import { limitUsed, overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { Logger } from "./telemetry/log.ts"
 import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { threadSlots } from "./telemetry/thread-instruments.ts"
 import type { ClientMaterial } from "./tls/client-context.ts"
 import { type EjectionEvent, type EndpointState, EndpointWatch } from "./upstream/endpoint-watch.ts"
 import type { ServiceFigure } from "./upstream/limits-memory.ts"
@@ -36,7 +37,16 @@ export type SharedPlaces = EndpointPlaces & Pick<SnapshotSpec, "rateLimits">
 
 type StartMemory = Pick<
   WorkerStart,
-  "workers" | "slots" | "overloadSlots" | "identityOverflow" | "limits" | "memoryLevel" | "shared" | "queues" | "guestMetrics"
+  | "workers"
+  | "slots"
+  | "overloadSlots"
+  | "threadSlots"
+  | "identityOverflow"
+  | "limits"
+  | "memoryLevel"
+  | "shared"
+  | "queues"
+  | "guestMetrics"
 >
 
 export class SharedMemory {
@@ -62,6 +72,7 @@ export class SharedMemory {
       workers,
       slots: instruments.worker,
       overloadSlots: overloadSlots(registry, workers),
+      threadSlots: threadSlots(registry, workers),
       identityOverflow: instruments.identities.overflow,
       limits: this.#limits.memory,
       memoryLevel: this.#memory.memory,

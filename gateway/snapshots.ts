@@ -102,6 +102,7 @@ export class Snapshots {
     access.keepOnly(config.accessLog.to)
     traces.use(config)
     instruments.generation(spec.generation)
+    instruments.use(config.metrics)
   }
 
   /** Services have other endpoints than the workers know. What isn't about these stays: where that can be, it is no new generation. */

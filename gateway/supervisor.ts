@@ -21,7 +21,6 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
-import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -192,7 +191,6 @@ export class Supervisor {
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
-    this.#registry.include(() => expiryText(this.#tls.expiries), [certificateExpiry])
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const shared = new SharedMemory({
       workers: size,
@@ -244,7 +242,7 @@ export class Supervisor {
     }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
-    if (this.#admin !== null) this.#logger.log("info", "admin listening", { address: this.#admin.address })
+    if (this.#admin !== null) this.#logger.log("info", "admin listening", this.#admin.places)
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()
     const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))

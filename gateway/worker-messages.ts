@@ -8,6 +8,7 @@ import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
+import type { ThreadSlots } from "./telemetry/thread-instruments.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { Answer, Question } from "./worker-questions.ts"
@@ -20,6 +21,7 @@ export interface WorkerStart {
   readonly metrics: MetricsHandle
   readonly slots: WorkerSlots
   readonly overloadSlots: OverloadSlots
+  readonly threadSlots: ThreadSlots
   /** Of clients whose identity has no series of its own. */
   readonly identityOverflow: IdentitySlots
   /** Memory that limits of services count in, and that says how full the process's memory is. */

@@ -16,6 +16,7 @@ import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
+import { requestBuckets } from "./telemetry/duration-buckets.ts"
 import { IdentityCounts } from "./telemetry/identity-counts.ts"
 import type { LogLevel } from "./telemetry/log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
@@ -39,6 +40,9 @@ import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
+
+/** ms between two looks at the thread's memory. */
+const HEAP_INTERVAL = 5000
 
 function randomHex(octets: number): string {
   return randomBytes(octets).toString("hex")
@@ -152,6 +156,7 @@ class Worker {
       onLook: (now, delay) => {
         this.#metrics.set(level + start.index, now)
         this.#metrics.set(lag + start.index, delay / 1000)
+        this.#metrics.observe(start.threadSlots.delay[start.index], delay / 1000, requestBuckets)
       },
     })
     this.#overload.start()
@@ -187,6 +192,9 @@ class Worker {
       unitsPerMs: start.unitsPerMs,
       metrics: (name, version) => new FilterRecorder(this.#metrics, (this.#slots as SnapshotSlots).filters[name][version], SAMPLE),
     })
+    setInterval(() => {
+      this.#metrics.set(start.threadSlots.heap + start.index, process.memoryUsage().heapUsed)
+    }, HEAP_INTERVAL).unref()
     setInterval(() => {
       this.#reportFilters()
       // A thread that died between its item and the message about it leaves nobody else to say so.

@@ -46,6 +46,7 @@ Now change the filter while it runs. Edit ${filter}:
 put another value for x-filtered-by, save, and repeat the third curl. Then break it on purpose: the
 version before goes on serving, and the log here says what is wrong and in which line.
 
+  http://127.0.0.1:9901/dashboard                                   # in a browser: all of it, live
   curl -s http://127.0.0.1:9901/filters                             # state of the filter
   curl -s http://127.0.0.1:9901/metrics | grep sluice_requests      # what has passed
 

@@ -10,6 +10,7 @@ import { type CertificatesDeps, certificates } from "./certificates.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
 import { type ConnectionsDeps, connections } from "./connections.ts"
 import { type ExplainDeps, explain } from "./explain.ts"
+import { type FiguresDeps, figuresTopic } from "./figures.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
@@ -28,6 +29,7 @@ export interface AdminDeps
     RoutesDeps,
     ExplainDeps,
     ServicesDeps,
+    FiguresDeps,
     FiltersDeps,
     CanariesDeps,
     ConnectionsDeps,
@@ -71,6 +73,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/certificates", certificates(deps))
   app.route("/log", logLevel(deps))
   app.route("/profile", profiles(deps))
+  app.route("/figures", figuresTopic(deps))
   app.route("/history", history(deps))
   app.route("/tap", tap(deps))
 
@@ -108,6 +111,14 @@ function describeProbes(app: TopicApp): void {
       path: "/metrics",
       summary: "metrics for Prometheus",
       responses: { 200: { description: "Prometheus' text format", content: { "text/plain": { schema: z.string() } } } },
+    }),
+  )
+  registry.registerPath(
+    createRoute({
+      method: "get",
+      path: "/dashboard",
+      summary: "all of this as a page, for a browser",
+      responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
     }),
   )
 }

@@ -3,6 +3,7 @@
 
 import type { FetchPeer } from "../runtime/serve.ts"
 import type { Access } from "./access.ts"
+import { Dashboard } from "./dashboard.ts"
 import { describeOrderer, isAllowedHost, isOrder, isPublic, pageRefusal, USER_FIELD } from "./guard.ts"
 import { answerProbe, type ProbesDeps, respond } from "./probes.ts"
 import type { Visit } from "./topic.ts"
@@ -29,6 +30,7 @@ const HEADERS: readonly (readonly [string, string])[] = [
 
 export class Door {
   readonly #options: DoorOptions
+  readonly #dashboard = new Dashboard()
   #app: ReturnType<DoorOptions["load"]> | null = null
 
   constructor(options: DoorOptions) {
@@ -59,7 +61,9 @@ export class Door {
     }
     try {
       if (!isOrder(method)) {
-        const probe = await answerProbe(path, headers.get("accept") ?? "", this.#options.probes, admission.kind === "in")
+        const probe =
+          (await answerProbe(path, headers.get("accept") ?? "", this.#options.probes, admission.kind === "in")) ??
+          (await this.#dashboard.answer(path, headers.get("if-none-match")))
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
       const proven = admission.kind === "in" ? admission.proven : ""

@@ -13,6 +13,8 @@ import { SocketPlace } from "./socket-file.ts"
 export interface AdminServer extends FetchServer {
   /** Where it listens, as people write it. */
   readonly address: string
+  /** The same, and where a browser finds the dashboard, for the log. No browser comes by a socket. */
+  readonly places: Readonly<Record<string, string>>
 }
 
 /** Serves the admin API; rejects with a readable error when that can't be. */
@@ -40,7 +42,9 @@ export async function serveAdmin(
       await server.close()
       place?.leave()
     }
-    return { port: server.port, address: shown(config, server.port), close }
+    const at = shown(config, server.port)
+    const page: Record<string, string> = "socket" in address ? {} : { dashboard: `${tls === null ? "http" : "https"}://${at}/dashboard` }
+    return { port: server.port, address: at, places: { address: at, ...page }, close }
   } catch (error) {
     place?.leave()
     const { code, message } = error as Error & { code?: string }

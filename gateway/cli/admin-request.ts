@@ -15,8 +15,17 @@ export interface AdminOrder {
 /** ms for an answer to begin, and between its parts: a swap waits for those before it. */
 const TIMEOUT = 60_000
 
-/** Resolves when an answer begins; it is read by the caller. Rejects with an `Error` that says where nothing answers. `accept`: "" = anything. */
-export function requestAdmin(target: AdminTarget, path: string, order?: AdminOrder, timeout: number = TIMEOUT): Promise<IncomingMessage> {
+/**
+ * Resolves when an answer begins; it is read by the caller. Rejects with an `Error` that says where nothing answers. `signal` ends the
+ * request, and the answer when it has begun.
+ */
+export function requestAdmin(
+  target: AdminTarget,
+  path: string,
+  order?: AdminOrder,
+  timeout: number = TIMEOUT,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
   const { host, port, socket, tls, token } = target
   const body = order?.body
   const name = isIP(host) === 6 ? `[${host}]` : host
@@ -40,6 +49,12 @@ export function requestAdmin(target: AdminTarget, path: string, order?: AdminOrd
       reject(new Error(`no gateway's admin API answers at ${target.shown}: ${why}`, { cause }))
     const request =
       tls === null ? plainRequest(options) : secureRequest({ ...options, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) })
+    const abort = (): void => {
+      fail("it was given up")
+      request.destroy()
+    }
+    signal?.addEventListener("abort", abort, { once: true })
+    request.on("close", () => signal?.removeEventListener("abort", abort))
     request.on("response", resolve)
     request.on("timeout", () => {
       fail("it took too long")

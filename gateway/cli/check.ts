@@ -1,14 +1,6 @@
-// `sluice check`: validates a configuration, filters included, without starting anything that serves.
+// `sluice check`: validates a configuration, filters included, without starting anything that serves; or looks a running gateway over.
 
-import { loadConfig } from "../config/load.ts"
-import { formatProblems } from "../config/problem.ts"
-import { FilterCompiler } from "../wasm/compiler.ts"
-import { FilterStore } from "../wasm/filter-store.ts"
-import { calibrate } from "../wasm/meter/calibrate.ts"
-import { openModuleCache } from "../wasm/module-cache.ts"
-import { systemClock } from "../wasm/system-clock.ts"
 import { adminArgument, answering } from "./admin-client.ts"
-import { checkRunning } from "./check-running.ts"
 import { type Command, command, text } from "./command.ts"
 import { configArgument } from "./config-argument.ts"
 
@@ -34,36 +26,10 @@ export const check: Command = command({
     "sluice check --admin",
     "sluice check --admin https://10.0.0.7:9901",
   ],
+  // Each side has much to load that the other has no use for.
   run: async (args) => {
-    if (args.admin !== undefined) return answering(() => checkRunning(args))
-    const file = text(args, "config")
-    const loaded = await loadConfig(file)
-    if (!loaded.ok) {
-      process.stderr.write(`${formatProblems(loaded.problems, { excerpt: true })}\n`)
-      return 1
-    }
-    for (const warning of loaded.warnings) process.stderr.write(`warning: ${formatProblems([warning])}\n`)
-    const { config } = loaded
-    if (args.filters !== false && Object.keys(config.filters).length > 0) {
-      const compiler = new FilterCompiler()
-      const prepared = await new FilterStore({ compiler, unitsPerMs: calibrate(), clock: systemClock, cache: openModuleCache() }).prepare(
-        config,
-      )
-      compiler.close()
-      if (!prepared.ok) {
-        process.stderr.write(`${prepared.problems.join("\n")}\n`)
-        return 1
-      }
-    }
-    const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
-    process.stdout.write(
-      `${file}: ok (${[
-        count(config.listeners.length, "listener"),
-        count(config.routes.length, "route"),
-        count(Object.keys(config.services).length, "service"),
-        count(Object.keys(config.filters).length, "filter"),
-      ].join(", ")})\n`,
-    )
-    return 0
+    if (args.admin === undefined) return (await import("./check-file.ts")).checkFile(text(args, "config"), args.filters !== false)
+    const { checkRunning } = await import("./check-running.ts")
+    return answering(() => checkRunning(args))
   },
 })

@@ -1,6 +1,6 @@
 // `sluice completion`: what shells need to complete command lines of ours; and, for them, what a running gateway names.
 
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, questionAdmin } from "./admin-client.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
 import { describeCommands, type NameKind, nameKinds } from "./command-tree.ts"
 import { completionScript, type Shell } from "./completion-scripts.ts"
@@ -60,9 +60,8 @@ const names: Command = command({
 })
 
 async function namesOf(args: Values, kind: NameKind): Promise<readonly string[]> {
-  const { status, body } = await askAdmin(args, "/config")
-  const part = body[kind]
-  if (status !== 200 || typeof part !== "object" || part === null) throw new Error(`/config: status ${status}`)
+  const part = (await questionAdmin(args, "/config"))[kind]
+  if (typeof part !== "object" || part === null) throw new Error(`the gateway tells of no ${kind}`)
   const found = Array.isArray(part) ? part.map(({ name }: { name?: unknown }) => String(name)) : Object.keys(part)
   // What doesn't fit a line can't be told.
   return found.filter((name) => printable(name) === name).slice(0, MAX_NAMES)

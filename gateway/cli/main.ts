@@ -78,6 +78,7 @@ const commands: Commands = {
     ),
   routes: () => import("./routes.ts").then(({ routes }) => routes),
   explain: () => import("./explain.ts").then(({ explain }) => explain),
+  top: () => import("./top.ts").then(({ top }) => top),
   completion: () => import("./completion.ts").then(({ completion }) => completion(() => root)),
   version: () => import("./version.ts").then(({ version }) => version),
 }

@@ -1,8 +1,9 @@
 // `sluice status`: a running gateway on one screen.
 
 import type { ReadyState } from "../admin/status.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, askAdmin, questionAdmin } from "./admin-client.ts"
 import { adminText } from "./admin-stream.ts"
+import { adminTarget } from "./admin-target.ts"
 import { paintFor } from "./colour.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"
 import { readSamples, TRAFFIC_METRICS, trafficBetween } from "./exposition.ts"
@@ -41,18 +42,18 @@ async function look(args: Values): Promise<GatewayStatus> {
   const before = readSamples(await adminText(args, "/metrics"), names)
   const ended = new Promise<void>((resolve) => setTimeout(resolve, WATCHED))
   const [description, config, services, filters, canaries] = await Promise.all([
-    ask(args, "/openapi.json"),
-    ask(args, "/config"),
-    ask(args, "/services"),
-    ask(args, "/filters"),
-    ask(args, "/canaries"),
+    questionAdmin(args, "/openapi.json"),
+    questionAdmin(args, "/config"),
+    questionAdmin(args, "/services"),
+    questionAdmin(args, "/filters"),
+    questionAdmin(args, "/canaries"),
   ])
   await ended
   const seconds = Math.round(performance.now() - began) / 1000
   const after = readSamples(await adminText(args, "/metrics"), names)
   const started = after.get(START)?.[0]?.value
   return {
-    admin: String(args.admin),
+    admin: adminTarget(args).shown,
     version: String((description.info as { version?: unknown } | undefined)?.version ?? ""),
     started: started === undefined ? null : new Date(started * 1000).toISOString(),
     ready,
@@ -62,12 +63,6 @@ async function look(args: Values): Promise<GatewayStatus> {
     filters: list(filters.filters),
     canaries: list(canaries.canaries),
   }
-}
-
-async function ask(args: Values, path: string): Promise<Readonly<Record<string, unknown>>> {
-  const { status: answered, body } = await askAdmin(args, path)
-  if (answered !== 200) throw new Error(`${path}: ${String(body.error ?? `status ${answered}`)}`)
-  return body
 }
 
 function list<Item>(value: unknown): readonly Item[] {

@@ -1,7 +1,8 @@
 // `sluice tap`: live exchanges of a running gateway that match, one line each as they end.
 
+import { Wrong } from "../config/units.ts"
 import type { TapEvent } from "../tap/event.ts"
-import { type TapParameter, tapParameters } from "../tap/query.ts"
+import { parseTapQuery, type TapParameter, tapParameters } from "../tap/query.ts"
 import type { TapAlive } from "../tap/reader.ts"
 import { adminArgument } from "./admin-client.ts"
 import { adminLines } from "./admin-stream.ts"
@@ -53,6 +54,8 @@ function sentence(name: TapParameter): string {
 async function show(args: Values): Promise<number> {
   const query = new URLSearchParams()
   for (const name of PARAMETERS) for (const value of every(args, name)) query.append(name, value)
+  const parsed = parseTapQuery((name) => every(args, name))
+  if (parsed instanceof Wrong) throw new UsageError(`--${parsed.message}`)
   const ended = new AbortController()
   const end = (): void => ended.abort()
   process.on("SIGINT", end)

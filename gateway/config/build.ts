@@ -69,6 +69,7 @@ export function build(written: Written, baseDir: string): Config {
     admin: buildAdmin(written.admin, baseDir),
     workers: written.workers,
     log: written.log,
+    metrics: written.metrics,
     accessLog: buildAccessLog(written.accessLog, baseDir),
     ...(written.tracing === undefined ? {} : { tracing: buildTracing(written.tracing) }),
     drain: written.drain,

@@ -8,6 +8,7 @@ import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
 import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerConfig, OverloadConfig } from "./limits-model.ts"
+import type { MetricsConfig } from "./metrics-model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
@@ -37,6 +38,7 @@ export interface Config {
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Default: lines of JSON on standard output for exchanges with a response flag. */
   readonly accessLog: AccessLogConfig
+  readonly metrics: MetricsConfig
   /** Undefined: no tracing. */
   readonly tracing?: TracingConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */

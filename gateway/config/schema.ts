@@ -9,6 +9,7 @@ import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connecti
 import { discovery, dns } from "./discovery-schema.ts"
 import { healthCheck, outlierDetection } from "./health-schema.ts"
 import { adaptiveConcurrency, admissionControl, circuitBreaker, overload } from "./limits-schema.ts"
+import { metrics } from "./metrics-schema.ts"
 import { permissionsSchema } from "./permissions.ts"
 import { rateLimit } from "./rate-limit-schema.ts"
 import { rateLimitService, rateLimitStore } from "./rate-limit-store-schema.ts"
@@ -316,6 +317,7 @@ export const configSchema = object(
     accessLog: accessLog
       .default("errors")
       .describe("Which exchanges get a line, off, errors (those with a response flag) or all; or also what is in it, and where it goes."),
+    metrics,
     tracing: tracing.optional().describe("Distributed tracing: spans of exchanges and their attempts go to a collector. Default: none."),
     drain: object(
       {

@@ -96,7 +96,8 @@ async function serveByNode({ fetch, at, tls, onError }: FetchOptions): Promise<F
   // Requests have no bodies worth waiting for.
   const limits = { headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: IDLE_TIMEOUT * 1000, maxHeaderSize: 16_384 }
   const handler = {
-    fetch: (request: Request, { incoming }: { incoming: { socket: unknown } }) => fetch(request, peerOf(incoming.socket as TLSSocket)),
+    fetch: (request: Request, { incoming }: { incoming: { socket: unknown } }) =>
+      fetch(request, peerOf(incoming.socket as TLSSocket | null)),
     overrideGlobalObjects: false,
   } as const
   const server = (
@@ -130,9 +131,10 @@ async function serveByNode({ fetch, at, tls, onError }: FetchOptions): Promise<F
   })
 }
 
-function peerOf(socket: TLSSocket): FetchPeer {
-  const address = socket.remoteAddress ?? ""
-  if (socket.authorized !== true) return { address, certificate: null }
+function peerOf(socket: TLSSocket | null): FetchPeer {
+  // It may be gone already.
+  const address = socket?.remoteAddress ?? ""
+  if (socket?.authorized !== true) return { address, certificate: null }
   const { raw } = (socket.getPeerCertificate?.() ?? {}) as { raw?: Uint8Array }
   return { address, certificate: raw ?? new Uint8Array() }
 }

@@ -56,13 +56,12 @@ export class Exposition {
 
   // Each format has metrics of its own, since prom-client renames those it renders in OpenMetrics.
   async #registry(openMetrics: boolean): Promise<Registry> {
-    const [{ Registry }, { registerProcessMetrics }] = await Promise.all([import("prom-client"), import("./process-metrics.ts")])
+    const { Registry } = await import("prom-client")
     // Another call may have got there first.
     const known = openMetrics ? this.#open : this.#plain
     if (known !== null) return known
     const registry = new Registry() as Registry
     if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never)
-    registerProcessMetrics(registry)
     for (const shown of this.#shown) register(registry, shown, openMetrics)
     if (openMetrics) this.#open = registry
     else this.#plain = registry

@@ -3,6 +3,17 @@
 import { filterBuckets } from "./duration-buckets.ts"
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
 
+/** Phases whose time is told apart; trailers count as their body. */
+export const filterPhases = ["requestHeaders", "requestBody", "responseHeaders", "responseBody", "connection", "own"] as const
+/** One of {@link filterPhases}. `connection`: of a filter of TCP. `own`: outside of exchanges, such as ticks. */
+export type FilterPhase = 0 | 1 | 2 | 3 | 4 | 5
+export const PHASE_REQUEST_HEADERS: FilterPhase = 0
+export const PHASE_REQUEST_BODY: FilterPhase = 1
+export const PHASE_RESPONSE_HEADERS: FilterPhase = 2
+export const PHASE_RESPONSE_BODY: FilterPhase = 3
+export const PHASE_CONNECTION: FilterPhase = 4
+export const PHASE_OWN_WORK: FilterPhase = 5
+
 /**
  * Why an instance of a filter was dropped. `budget`: out of CPU. `stack`: recursion. `exit`: the guest ended itself.
  * `host`: a fault of ours. `trap`: all else.
@@ -31,6 +42,8 @@ export interface FilterSlots {
   readonly calls: number
   /** Histogram of {@link filterBuckets}. */
   readonly duration: number
+  /** Histograms of {@link filterBuckets}, by {@link FilterPhase}. */
+  readonly phases: readonly number[]
   /** Counter: units of CPU budget used. */
   readonly budget: number
   /** Counters; add {@link trapIndex}. */
@@ -45,7 +58,8 @@ export interface FilterSlots {
 
 export class FilterInstruments {
   readonly #registry: MetricsRegistry
-  readonly #slots: Record<keyof FilterSlots, Metric>
+  readonly #slots: Record<Exclude<keyof FilterSlots, "phases">, Metric>
+  readonly #phases: Metric
   readonly #weight: Metric
   readonly #rollbacks: Metric
   readonly #refused: Metric
@@ -56,7 +70,7 @@ export class FilterInstruments {
     this.#slots = {
       exchanges: registry.counter({
         name: "sluice_filter_exchanges_total",
-        help: "Exchanges given to a version of a filter",
+        help: "Exchanges given to a version of a filter; error: ended with a 5xx; failed: the filter trapped, or had no instance",
         labels: filter,
         across: { label: "outcome", values: ["ok", "error", "failed"] },
       }),
@@ -90,6 +104,13 @@ export class FilterInstruments {
         labels: filter,
       }),
     }
+    this.#phases = registry.histogram({
+      name: "sluice_filter_phase_duration_seconds",
+      help: "Time of one phase of a filter by phase, from a sample that is counted for all",
+      labels: [...filter, "phase"],
+      buckets: filterBuckets,
+      omitZero: true,
+    })
     this.#weight = registry.gauge({
       name: "sluice_filter_version_weight",
       help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
@@ -108,7 +129,8 @@ export class FilterInstruments {
   }
 
   slots(name: string, version: string): FilterSlots {
-    return slotsOf(this.#slots, (metric) => metric.slot(name, version))
+    const own = slotsOf(this.#slots, (metric) => metric.slot(name, version))
+    return { ...own, phases: filterPhases.map((phase) => this.#phases.slot(name, version, phase)) }
   }
 
   /** How many exchanges a version is given, as it is in force: 0 while it is rolled back. */

@@ -310,6 +310,6 @@ export const flagRows: readonly FlagRow[] = [
 /** Those of a flag, a part of one (`CT` of `UF,CT`), or a code; whatever the case of its letters. */
 export function findFlags(wanted: string): FlagRow[] {
   const word = wanted.trim().toLowerCase()
-  const exact = flagRows.filter(({ flag, code }) => flag.toLowerCase() === word || code.toLowerCase() === word)
+  const exact = flagRows.filter(({ flag, code }) => flag.toLowerCase() === word || (word !== "" && code.toLowerCase() === word))
   return exact.length > 0 ? exact : flagRows.filter(({ flag }) => flag.toLowerCase().split(",").includes(word))
 }

@@ -1,6 +1,7 @@
 // The gateway's metrics by name: what the data plane counts and under which labels. The main thread asks for slots when it
 // compiles a snapshot; they travel to the workers as plain numbers inside it.
 
+import type { MetricsConfig } from "../config/metrics-model.ts"
 import { errors } from "../errors.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import { requestBuckets } from "./duration-buckets.ts"
@@ -79,12 +80,17 @@ export class Instruments {
   readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
   readonly #generation: number
+  readonly #generationTime: number
+  /** ms since the epoch; 0 = there is none yet. */
+  #generationSince = 0
   readonly #reloadSuccess: number
   readonly #reloadTime: number
   readonly #reloads: number
   readonly #workers: number
   readonly #restarts: number
   readonly endpoints: EndpointInstruments
+  /** Traces stand for buckets. */
+  exemplars = true
   readonly filters: FilterInstruments
   readonly identities: IdentityInstruments
   /** Goes to every worker with its handle. */
@@ -163,6 +169,16 @@ export class Instruments {
     this.endpoints = new EndpointInstruments(registry)
     this.identities = new IdentityInstruments(registry)
     this.#generation = registry.gauge({ name: "sluice_config_generation", help: "Generation of the configuration in force" }).slot()
+    this.#generationTime = registry
+      .gauge({ name: "sluice_config_generation_timestamp_seconds", help: "When the configuration in force came into force" })
+      .slot()
+    registry.show({
+      name: "sluice_config_age_seconds",
+      help: "For how long the configuration in force has been that",
+      type: "gauge",
+      labels: [],
+      samples: () => (this.#generationSince === 0 ? [] : [{ value: (Date.now() - this.#generationSince) / 1000, labels: {} }]),
+    })
     this.#reloadSuccess = registry
       .gauge({ name: "sluice_config_last_reload_success", help: "1 when the last configuration was taken, 0 when it was refused" })
       .slot()
@@ -212,7 +228,7 @@ export class Instruments {
    * series of its own has no exemplars. @param traceId 32 lower-case hex digits @param now milliseconds since the epoch
    */
   exemplar(route: string, service: string, seconds: number, traceId: string, now: number = Date.now()): void {
-    const slot = this.#route.duration.find(route, service)
+    const slot = this.exemplars ? this.#route.duration.find(route, service) : -1
     if (slot >= 0) this.#registry.exemplars.note(slot, requestBuckets, seconds, traceId, now)
   }
 
@@ -225,9 +241,12 @@ export class Instruments {
     return slotsOf(this.#service, (metric) => metric.slot(name))
   }
 
-  /** A snapshot came into force, of a new configuration or of the one before. */
-  generation(generation: number): void {
-    this.#registry.writer.set(this.#generation, generation)
+  /** A snapshot came into force, of a new configuration or of the one before. @param now milliseconds since the epoch */
+  generation(generation: number, now: number = Date.now()): void {
+    const { writer } = this.#registry
+    writer.set(this.#generation, generation)
+    writer.set(this.#generationTime, now / 1000)
+    this.#generationSince = now
   }
 
   /** A configuration came into force. @param now milliseconds since the epoch */
@@ -251,6 +270,13 @@ export class Instruments {
     writer.set(this.#reloadSuccess, 0)
     writer.set(this.#reloadTime, now / 1000)
     writer.add(this.#reloads + 1, 1)
+  }
+
+  /** What is shown of metrics from now on. */
+  use({ histograms, exemplars }: MetricsConfig): void {
+    this.#registry.fineHistograms = histograms === "fine"
+    this.exemplars = exemplars
+    if (!exemplars) this.#registry.exemplars.clear()
   }
 
   /** How many workers serve now. */

@@ -74,7 +74,7 @@ export function listenerMetrics(registry: MetricsRegistry): ListenerMetrics {
     requestsActive: registry.gauge({ name: "sluice_requests_active", help: "Requests in progress", ...byListener }),
     handshakes: registry.counter({
       name: "sluice_tls_handshakes_total",
-      help: "TLS handshakes with clients that have ended",
+      help: "TLS handshakes with clients that have ended; failed: broken off or against the protocol; certificate: the client's is missing or not good; overflow: too many at a time",
       ...byListener,
       across: { label: "result", values: handshakeResults },
       omitZero: true,

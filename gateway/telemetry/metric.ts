@@ -26,6 +26,8 @@ export interface MetricDescription {
   readonly name: string
   readonly type: MetricType
   readonly labels: readonly string[]
+  /** Values of the last label, where they are known. */
+  readonly values?: readonly string[]
   readonly help: string
 }
 

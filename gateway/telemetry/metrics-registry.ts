@@ -6,6 +6,7 @@ import { Exemplars } from "./exemplars.ts"
 import { Exposition, pushHistogram, type Rendered, type Sample, type Shown, wantsOpenMetrics } from "./exposition.ts"
 import { type HistogramOptions, Metric, type MetricDescription, type MetricOptions, type MetricType } from "./metric.ts"
 import { type MetricsHandle, MetricsWriter, SEGMENT_BITS, SEGMENT_SLOTS } from "./metrics-writer.ts"
+import { processMetrics } from "./process-metrics.ts"
 
 export type { Metric, MetricDescription, MetricOptions } from "./metric.ts"
 
@@ -23,6 +24,7 @@ export class MetricsRegistry {
   readonly #free = new Map<number, number[]>()
   readonly #exposition = new Exposition()
   readonly #described: MetricDescription[] = []
+  readonly #looks: (() => void)[] = []
   /** Traces that stand for buckets. */
   readonly exemplars = new Exemplars()
   /** Scrapers are given all buckets of histograms, not only the coarse ones. */
@@ -35,6 +37,7 @@ export class MetricsRegistry {
   constructor() {
     this.#grow()
     this.writer = new MetricsWriter({ segments: this.#own.buffers })
+    for (const metric of processMetrics) this.show(metric)
     this.show({
       name: "sluice_metrics_overflow_total",
       help: "Label sets that found no series of their own",
@@ -66,7 +69,7 @@ export class MetricsRegistry {
     this.#metrics.set(options.name, metric)
     const { name, help, across } = metric
     const labels = across === null ? metric.labels : [...metric.labels, across.label]
-    this.show({ name, help, type, labels, samples: () => this.#samples(metric) })
+    this.show({ name, help, type, labels, ...(across === null ? {} : { values: across.values }), samples: () => this.#samples(metric) })
     return metric
   }
 
@@ -187,8 +190,14 @@ export class MetricsRegistry {
     this.#exposition.include(text)
   }
 
+  /** Called before every scrape, to write what is only then to be known. */
+  onScrape(look: () => void): void {
+    this.#looks.push(look)
+  }
+
   /** Every metric, in OpenMetrics when `accept`, a scraper's field of that name, asks for it. */
   exposition(accept = ""): Promise<Rendered> {
+    for (const look of this.#looks) look()
     return this.#exposition.render(wantsOpenMetrics(accept))
   }
 

@@ -2,47 +2,36 @@
 // it wakes the event loop a hundred times a second and speaks of Node's inner life on runtimes that aren't Node.
 
 import { readdirSync, readFileSync } from "node:fs"
-import { Counter, Gauge, type Registry } from "prom-client"
+import type { Shown } from "./exposition.ts"
+import type { MetricType } from "./metric.ts"
 
-/** Adds the process's metrics to a registry; those the machine can't tell are left out. */
-export function registerProcessMetrics(registry: Registry): void {
-  const registers = [registry]
-  const cpu = (name: string, help: string, microseconds: () => number): void => {
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(microseconds() / 1e6)
-      },
-    })
+/** Those the machine can't tell have no value. */
+export const processMetrics: readonly Shown[] = [
+  shown("process_cpu_user_seconds_total", "counter", "User CPU time of all threads", () => process.cpuUsage().user / 1e6),
+  shown("process_cpu_system_seconds_total", "counter", "System CPU time of all threads", () => process.cpuUsage().system / 1e6),
+  shown("process_cpu_seconds_total", "counter", "CPU time of all threads", () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  }),
+  shown("process_resident_memory_bytes", "gauge", "Resident memory", () => process.memoryUsage.rss()),
+  shown("process_start_time_seconds", "gauge", "Start of the process since the epoch", startTime()),
+  shown("process_open_fds", "gauge", "Open file descriptors", openFiles),
+  shown("process_max_fds", "gauge", "Limit of open file descriptors", maxFiles),
+]
+
+/** `value` 0: it isn't known. */
+function shown(name: string, type: MetricType, help: string, value: () => number): Shown {
+  const samples = (): ReturnType<Shown["samples"]> => {
+    const now = value()
+    return now === 0 ? [] : [{ value: now, labels: {} }]
   }
-  cpu("process_cpu_user_seconds_total", "User CPU time of all threads in seconds", () => process.cpuUsage().user)
-  cpu("process_cpu_system_seconds_total", "System CPU time of all threads in seconds", () => process.cpuUsage().system)
-  cpu("process_cpu_seconds_total", "CPU time of all threads in seconds", () => process.cpuUsage().user + process.cpuUsage().system)
-  new Gauge({
-    name: "process_resident_memory_bytes",
-    help: "Resident memory in bytes",
-    registers,
-    collect() {
-      this.set(process.memoryUsage.rss())
-    },
-  })
-  new Gauge({ name: "process_start_time_seconds", help: "Start of the process in seconds since the epoch", registers }).set(
-    Date.now() / 1000 - process.uptime(),
-  )
-  if (openFiles() === 0) return
-  new Gauge({
-    name: "process_open_fds",
-    help: "Open file descriptors",
-    registers,
-    collect() {
-      this.set(openFiles())
-    },
-  })
-  const limit = maxFiles()
-  if (limit > 0) new Gauge({ name: "process_max_fds", help: "Limit of open file descriptors", registers }).set(limit)
+  return { name, type, labels: [], help, samples }
+}
+
+// It is worked out once, since the clocks it is the difference of don't run alike.
+function startTime(): () => number {
+  const start = Date.now() / 1000 - process.uptime()
+  return () => start
 }
 
 function openFiles(): number {

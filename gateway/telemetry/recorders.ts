@@ -3,7 +3,7 @@
 
 import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
 import type { EndpointSlots } from "./endpoint-instruments.ts"
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapIndex } from "./filter-instruments.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterPhase, type FilterSlots, trapIndex } from "./filter-instruments.ts"
 import type { ServiceSlots } from "./instruments.ts"
 import { limitIndex } from "./limit-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
@@ -136,8 +136,10 @@ export class FilterRecorder {
     this.#writer.add(this.#slots.budget, units * this.#sample)
   }
 
-  duration(nanoseconds: number): void {
-    this.#writer.observe(this.#slots.duration, nanoseconds * 1e-9, filterBuckets, this.#sample)
+  duration(nanoseconds: number, phase: FilterPhase): void {
+    const seconds = nanoseconds * 1e-9
+    this.#writer.observe(this.#slots.duration, seconds, filterBuckets, this.#sample)
+    this.#writer.observe(this.#slots.phases[phase], seconds, filterBuckets, this.#sample)
   }
 
   trap(reason: string): void {

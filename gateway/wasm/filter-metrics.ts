@@ -1,5 +1,6 @@
 // What the WASM host counts, as an interface: telemetry decides where the numbers go.
 
+import type { FilterPhase } from "../telemetry/filter-instruments.ts"
 import type { TrapReason } from "./trap.ts"
 
 /** One stream in so many has its callbacks timed and its budget read: either costs as much as a small host call. */
@@ -13,8 +14,8 @@ export interface FilterMetrics {
   calls(count: number): void
   /** Budget units one stream used; stands for {@link SAMPLE} streams. */
   budget(units: number): void
-  /** Nanoseconds of one header phase; stands for {@link SAMPLE} of them. */
-  duration(nanoseconds: number): void
+  /** Nanoseconds of one phase; stands for {@link SAMPLE} of them. */
+  duration(nanoseconds: number, phase: FilterPhase): void
   trap(reason: TrapReason): void
   /** It asked for something that it is not granted. */
   refusal(): void

@@ -2,6 +2,7 @@
 // callouts and queues. All of that ends with it.
 
 import type { Callout } from "../filter/filter.ts"
+import { PHASE_OWN_WORK } from "../telemetry/filter-instruments.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
 import type { GrpcRequest, HostRoot } from "./proxy-wasm/host.ts"
 import { RootCallouts } from "./root-callouts.ts"
@@ -65,7 +66,7 @@ export class RootContext implements HostRoot {
       call()
       if (!sampled || metrics === null) return
       metrics.budget(vm.used())
-      metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6))
+      metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), PHASE_OWN_WORK)
     })
     metrics?.calls(1)
   }

@@ -17,6 +17,13 @@ import {
   type StreamFilter,
 } from "../filter/filter.ts"
 import type { Fields } from "../http/fields.ts"
+import {
+  type FilterPhase,
+  PHASE_REQUEST_BODY,
+  PHASE_REQUEST_HEADERS,
+  PHASE_RESPONSE_BODY,
+  PHASE_RESPONSE_HEADERS,
+} from "../telemetry/filter-instruments.ts"
 import type { Plugin } from "./plugin.ts"
 import { Action } from "./proxy-wasm/enums.ts"
 import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE, REPLY } from "./proxy-wasm/host.ts"
@@ -133,7 +140,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#trapped(vm, error, callback)
     }
     if (vm.exited !== null) return this.#trapped(vm, null, callback)
-    this.#count(vm, start)
+    this.#count(vm, start, PHASE_REQUEST_HEADERS)
     return this.#requestAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
   }
 
@@ -144,7 +151,7 @@ export class WasmStream implements StreamFilter, VmStream {
     this.requestBody = body
     this.requestEnds = endOfStream
     this.#requestOver = endOfStream
-    const action = this.#call(vm, "proxy_on_request_body", callback, body.length, endOfStream, this.#requestDropped)
+    const action = this.#call(vm, "proxy_on_request_body", PHASE_REQUEST_BODY, callback, body.length, endOfStream, this.#requestDropped)
     if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
     this.requestEnds = false
     const wanted = action > DROP ? DROP : (action as BodyAction)
@@ -163,7 +170,7 @@ export class WasmStream implements StreamFilter, VmStream {
     const callback = vm === null ? null : vm.exports.requestTrailers
     if (vm === null || callback === null) return CONTINUE
     this.requestTrailersWritable = true
-    const action = this.#call(vm, "proxy_on_request_trailers", callback, trailers.size, false, this.#requestDropped)
+    const action = this.#call(vm, "proxy_on_request_trailers", PHASE_REQUEST_BODY, callback, trailers.size, false, this.#requestDropped)
     if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
     return this.#requestAction(vm, action !== Action.CONTINUE)
   }
@@ -189,7 +196,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#trapped(vm, error, "proxy_on_response_headers")
     }
     if (vm.exited !== null) return this.#trapped(vm, null, "proxy_on_response_headers")
-    this.#count(vm, start)
+    this.#count(vm, start, PHASE_RESPONSE_HEADERS)
     return this.#responseAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
   }
 
@@ -200,7 +207,7 @@ export class WasmStream implements StreamFilter, VmStream {
     this.responseBody = body
     this.responseEnds = endOfStream
     this.#responseOver = endOfStream
-    const action = this.#call(vm, "proxy_on_response_body", callback, body.length, endOfStream, this.#responseDropped)
+    const action = this.#call(vm, "proxy_on_response_body", PHASE_RESPONSE_BODY, callback, body.length, endOfStream, this.#responseDropped)
     if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
     this.responseEnds = false
     const wanted = action > DROP ? DROP : (action as BodyAction)
@@ -218,14 +225,22 @@ export class WasmStream implements StreamFilter, VmStream {
     const callback = vm === null ? null : vm.exports.responseTrailers
     if (vm === null || callback === null) return CONTINUE
     this.responseTrailersWritable = true
-    const action = this.#call(vm, "proxy_on_response_trailers", callback, trailers.size, false, this.#responseDropped)
+    const action = this.#call(vm, "proxy_on_response_trailers", PHASE_RESPONSE_BODY, callback, trailers.size, false, this.#responseDropped)
     if (action < 0) return action === SKIPPED ? CONTINUE : PAUSE
     return this.#responseAction(vm, action !== Action.CONTINUE)
   }
 
   // Crosses into a body or trailer callback: what the guest answered, SKIPPED or FAILED. `torn`: the message lacks octets
   // that the guest was to replace, so that it can't go on as it is.
-  #call(vm: Vm, name: string, callback: (...args: number[]) => number, size: number, end: boolean, torn: boolean): number {
+  #call(
+    vm: Vm,
+    name: string,
+    phase: FilterPhase,
+    callback: (...args: number[]) => number,
+    size: number,
+    end: boolean,
+    torn: boolean,
+  ): number {
     const start = this.#sampled ? vm.clock.monotonic() : 0
     let action = 0
     vm.enter(this.root, this)
@@ -235,7 +250,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#failed(vm, error, name, torn)
     }
     if (vm.exited !== null) return this.#failed(vm, null, name, torn)
-    this.#count(vm, start)
+    this.#count(vm, start, phase)
     return action >>> 0
   }
 
@@ -318,11 +333,11 @@ export class WasmStream implements StreamFilter, VmStream {
     vm.leave()
   }
 
-  #count(vm: Vm, start: number): void {
+  #count(vm: Vm, start: number, phase: FilterPhase): void {
     this.#calls++
     if (this.#sampled) {
       this.#used += vm.used()
-      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6))
+      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), phase)
     }
   }
 

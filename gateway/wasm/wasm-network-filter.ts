@@ -4,6 +4,7 @@
 import type { BodyBuffer } from "../filter/body-buffer.ts"
 import { CONTINUE, type FilterAction, type FilterStream, type LocalReply, PAUSE } from "../filter/filter.ts"
 import type { CloseType, ConnectionFilter, ConnectionStream } from "../filter/network-filter.ts"
+import { PHASE_CONNECTION } from "../telemetry/filter-instruments.ts"
 import { ConnectionExchange } from "./connection-exchange.ts"
 import type { Plugin } from "./plugin.ts"
 import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE } from "./proxy-wasm/host.ts"
@@ -161,7 +162,7 @@ export class WasmConnection implements ConnectionFilter, VmStream {
     this.#calls++
     if (this.#sampled) {
       this.#used += vm.used()
-      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6))
+      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), PHASE_CONNECTION)
     }
     return action >>> 0
   }

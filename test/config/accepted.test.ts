@@ -39,6 +39,13 @@ function route(text: string): RouteConfig {
 const noEdits = { remove: [], set: [], add: [] }
 const forwardToA = { kind: "forward", backends: [{ service: "a", weight: 1, headers: { request: noEdits, response: noEdits } }] }
 
+test("all buckets of histograms are shown when that is asked for", () => {
+  expect(config(`${listeners}${services}metrics: { histograms: fine }\nroutes: [{ backends: a }]\n`).metrics).toEqual({
+    histograms: "fine",
+    exemplars: true,
+  })
+})
+
 test("the smallest useful file has every default filled in", () => {
   const result = load(
     "listeners:\n  - address: 127.0.0.1:8080\nservices:\n  hello: { endpoints: [127.0.0.1:9001] }\nroutes:\n  - backends: hello\n",
@@ -56,6 +63,7 @@ test("the smallest useful file has every default filled in", () => {
       headers: { request: [], response: [] },
       redact: null,
     },
+    metrics: { histograms: "coarse", exemplars: true },
     drain: { delay: 0, timeout: 30_000 },
     zone: "",
     overload: { eventLoopLag: 250, memory: { share: 0.9 } },
@@ -1040,5 +1048,21 @@ describe("limits that gateways share", () => {
       "is used by no limit; write scope: global in one, or leave it out",
       "is asked by no limit; write scope: service in one, or leave it out",
     ])
+  })
+})
+
+test("the admin API may listen at a socket, or for others with a token or client certificates", () => {
+  const admin = (text: string): unknown => config(`admin: ${text}\n${listeners}routes: [{ respond: { status: 200 } }]\n`).admin
+  expect(admin("false")).toBeNull()
+  expect(admin('{ address: "unix:./run/a.sock" }')).toEqual({ address: { socket: join(baseDir, "run/a.sock") }, openMetrics: false })
+  expect(admin('{ address: "0.0.0.0:1", token: { file: t }, openMetrics: true }')).toEqual({
+    address: { host: "0.0.0.0", port: 1 },
+    token: { file: join(baseDir, "t") },
+    openMetrics: true,
+  })
+  expect(admin('{ address: "[::1]:1", token: { env: T } }')).toEqual({
+    address: { host: "::1", port: 1 },
+    token: { env: "T" },
+    openMetrics: false,
   })
 })

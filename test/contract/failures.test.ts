@@ -75,7 +75,7 @@ const cases: Partial<Record<ErrorCode, () => Promise<number>>> = {
   versionNotSupported: () => at("GET / HTTP/3.0\r\nhost: a.test\r\n\r\n"),
   proxyHeader: () => closedAt("proxied", http("GET", "/")),
   clientHello: () => closedAt("names", http("GET", "/")),
-  openingTimeout: () => closedAt("names", ""),
+  openingTimeout: () => closedAt("silent", ""),
   misdirected: async () => (await getSecurely(gateway.port("secure"), "b.test", { servername: "a.test" })).status,
   clientGone: async () => {
     const client = await RawClient.connect(gateway.port("main"))
@@ -176,7 +176,8 @@ beforeAll(async () => {
       { name: "main", address: "127.0.0.1:0", limits: { requestLine: 300, fields: 20, body: 100 } },
       { name: "secure", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [{ cert: "a.pem", key: "a.key" }] } },
       { name: "proxied", address: "127.0.0.1:0", proxyProtocol: { trusted: ["127.0.0.1"] } },
-      { name: "names", address: "127.0.0.1:0", protocol: "tls", backends: "origin", timeouts: { detect: LIMIT } },
+      { name: "names", address: "127.0.0.1:0", protocol: "tls", backends: "origin" },
+      { name: "silent", address: "127.0.0.1:0", protocol: "tls", backends: "origin", timeouts: { detect: LIMIT } },
     ],
     services: {
       origin: { endpoints },
@@ -295,7 +296,7 @@ describe.each(Object.keys(cases) as ErrorCode[])("%s", (code) => {
     const listener: Partial<Record<ErrorCode, string>> = {
       proxyHeader: "proxied",
       clientHello: "names",
-      openingTimeout: "names",
+      openingTimeout: "silent",
       misdirected: "secure",
     }
     const own = (line: AccessLine): boolean =>

@@ -18,7 +18,6 @@ export class Tracing {
   use(config: TracingConfig | undefined): void {
     const before = this.#tracer
     this.#tracer = config === undefined ? null : new Tracer(config, this.#means)
-    // Whoever watches already keeps its place; there is never a moment with two.
     if (before !== null) this.#watch.remove(before)
     if (this.#tracer !== null) this.#watch.add(this.#tracer)
   }

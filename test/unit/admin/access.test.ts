@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { Access, type AccessOptions } from "../../../gateway/admin/access.ts"
+import { Door } from "../../../gateway/admin/door.ts"
+import { adminDeps } from "./support/deps.ts"
 
 const token = "0123456789abcdef"
 const everywhere = { host: "0.0.0.0", port: 9901 }
@@ -40,6 +42,19 @@ describe("who gets in", () => {
     expect(access({ token }).admit(none, peer("10.0.0.1", certificate)).kind).toBe("out")
     expect(access({ certificates: true, token }).admit(bearer(token), peer()).kind).toBe("in")
   })
+})
+
+test("probes are answered without anything behind the door, and a door that can't be opened is no end", async () => {
+  let tries = 0
+  const load = () => (++tries === 1 ? Promise.reject(new Error("broken")) : Promise.resolve(() => new Response("in")))
+  const door = new Door({ probes: adminDeps(), access: access({ address: { socket: "/a" } }), scheme: "http", openMetrics: false, load })
+  const ask = (path: string, method = "GET") =>
+    door.fetch(new Request(`http://localhost${path}`, { method, headers: { host: "localhost" } }), peer(""))
+  for (const path of ["/live", "/ready", "/metrics"])
+    for (const method of ["GET", "HEAD"]) expect((await ask(path, method)).status).toBe(200)
+  expect(tries).toBe(0)
+  expect((await ask("/config")).status).toBe(500)
+  expect(await (await ask("/config")).text()).toBe("in")
 })
 
 describe("wrong tokens", () => {

@@ -7,6 +7,7 @@ import type { FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/a
 import { ConfigHistory } from "../../../gateway/config/config-history.ts"
 import { TapReader } from "../../../gateway/tap/reader.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
+import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import { config } from "./support/config.ts"
 import { adminDeps } from "./support/deps.ts"
@@ -78,6 +79,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       ready: () => ready,
       filters: () => [filter],
       services: () => [service],
+      figures: (question) => figuresOf([], question),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),

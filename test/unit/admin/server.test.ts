@@ -9,6 +9,8 @@ import { join } from "node:path"
 import { afterAll, afterEach, describe, expect, test } from "vitest"
 import type { AdminDeps } from "../../../gateway/admin/app.ts"
 import { type AdminServer, serveAdmin } from "../../../gateway/admin/server.ts"
+import { requestAdmin } from "../../../gateway/cli/admin-request.ts"
+import { adminTarget } from "../../../gateway/cli/admin-target.ts"
 import type { AdminConfig } from "../../../gateway/config/model.ts"
 import type { Logger } from "../../../gateway/telemetry/log.ts"
 import { Authority } from "../../support/certs.ts"
@@ -153,6 +155,7 @@ describe("a socket in the file system", () => {
     const answer = await ask({ socketPath: socket }, "/config")
     expect(answer.status).toBe(200)
     expect(JSON.parse(answer.text).listeners[0].name).toBe("edge")
+    expect((await requestAdmin(adminTarget({ admin: `unix:${socket}` }, {}), "/config")).statusCode).toBe(200)
     await server.close()
     expect(existsSync(socket)).toBe(false)
   })
@@ -182,7 +185,7 @@ describe("TLS", () => {
       writeFileSync(join(folder, name), content)
       return join(folder, name)
     }
-    const own = authority.issue({ names: ["localhost"] })
+    const own = authority.issue({ names: ["localhost", "127.0.0.1"] })
     const client = authority.issue({ uris: ["spiffe://mesh/operator"] })
     const other = stranger.issue({ uris: ["spiffe://mesh/operator"] })
     const heard: string[] = []
@@ -213,6 +216,14 @@ describe("TLS", () => {
     const name = process.versions.bun === undefined ? "spiffe://mesh/operator" : "a client certificate"
     expect(heard).toEqual([`ann@laptop (${name}) from 127.0.0.1`, "ann@laptop (the token) from 127.0.0.1"])
     await expect(ask({ host: "127.0.0.1", port: server.port }, "/live")).rejects.toThrow()
+    const command = { admin: `https://127.0.0.1:${server.port}`, ca: join(folder, "ca.pem") }
+    const files = { cert: write("own.pem", client.cert), key: write("own.key", client.key) }
+    expect((await requestAdmin(adminTarget({ ...command, ...files }, {}), "/config")).statusCode).toBe(200)
+    expect((await requestAdmin(adminTarget(command, { SLUICE_ADMIN_TOKEN: "0123456789abcdef" }), "/config")).statusCode).toBe(200)
+    expect((await requestAdmin(adminTarget(command, {}), "/config")).statusCode).toBe(401)
+    await expect(requestAdmin(adminTarget({ admin: command.admin }, {}), "/config")).rejects.toThrow(
+      `no gateway's admin API answers at ${command.admin}`,
+    )
   })
 
   test("a token that is missing, short or unreadable is no token", async () => {

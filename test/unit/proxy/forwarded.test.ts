@@ -165,6 +165,24 @@ describe("a request that says something of its way", () => {
   })
 })
 
+describe("a trace that a tracer looks after", () => {
+  test.each([[["traceparent", GOOD]], [["traceparent", "nonsense"]], [["tracestate", "a=b"]]] as [string, string][][])(
+    "stays as it came: %j",
+    (...fields) => {
+      const head = request(...fields)
+      forwarded().complete(head, connection(), 0, true)
+      for (const name of ["traceparent", "tracestate"]) expect(head.fields.get(name)).toBe(fields.find(([each]) => each === name)?.[1])
+      expect(head.fields.has("x-request-id")).toBe(true)
+    },
+  )
+
+  test("begins here where nothing of one came", () => {
+    const head = request()
+    const id = forwarded().complete(head, connection(), 0, true)
+    expect(head.fields.get("traceparent")).toMatch(new RegExp(`^00-${id}-[0-9a-f]{16}-00$`))
+  })
+})
+
 describe("traceparent", () => {
   test("is kept when it is well-formed, with its tracestate", () => {
     const { of } = completed(request(["traceparent", GOOD], ["tracestate", "a=b"]))

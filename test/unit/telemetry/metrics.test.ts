@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import { afterEach, describe, expect, test } from "vitest"
 import { requestBuckets } from "../../../gateway/telemetry/duration-buckets.ts"
+import { PHASE_RESPONSE_HEADERS } from "../../../gateway/telemetry/filter-instruments.ts"
 import { Instruments, statusIndex } from "../../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import { type MetricsHandle, MetricsWriter, SEGMENT_SLOTS } from "../../../gateway/telemetry/metrics-writer.ts"
@@ -242,7 +243,7 @@ describe("instruments", () => {
     old.instances(1)
     old.calls(2)
     old.budget(500)
-    old.duration(1500)
+    old.duration(1500, PHASE_RESPONSE_HEADERS)
     const next = new FilterRecorder(writer, slots, 16)
     next.instances(1)
     next.trap("budget")
@@ -256,6 +257,7 @@ describe("instruments", () => {
       'sluice_filter_duration_seconds_bucket{le="0.000001",filter="auth",version="stable"} 0',
       'sluice_filter_duration_seconds_bucket{le="0.000002",filter="auth",version="stable"} 16',
       'sluice_filter_duration_seconds_count{filter="auth",version="stable"} 16',
+      'sluice_filter_phase_duration_seconds_count{filter="auth",version="stable",phase="responseHeaders"} 16',
       'sluice_filter_traps_total{reason="budget",filter="auth",version="stable"} 1',
     ]) {
       expect(body.split("\n")).toContain(line)

@@ -10,6 +10,7 @@ export const config: Config = {
   admin: { address: { host: "127.0.0.1", port: 9901 }, openMetrics: false },
   workers: 1,
   log: { level: "info", format: "auto" },
+  metrics: { histograms: "coarse", exemplars: true },
   accessLog: {
     when: "errors",
     only: null,

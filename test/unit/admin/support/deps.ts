@@ -1,6 +1,7 @@
 // What an admin API under test is told by a gateway that has little to tell, and does nothing it is ordered to.
 
 import type { AdminDeps } from "../../../../gateway/admin/app.ts"
+import { figuresOf } from "../../../../gateway/telemetry/live-summary.ts"
 import { config } from "./config.ts"
 
 const never = (): Promise<never> => Promise.reject(new Error("not asked for"))
@@ -27,6 +28,7 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     departure: () => null,
     rollback: never,
     filters: () => [],
+    figures: (question) => figuresOf([], question),
     services: () => [],
     push: never,
     unpush: never,
