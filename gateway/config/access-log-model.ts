@@ -1,7 +1,6 @@
 // What the access log does: which exchanges get a line, what is in it, where it goes. Plain data, as all of the configuration is.
 
 import type { OtlpConfig } from "./otlp-model.ts"
-import type { TemplatePart } from "./template-model.ts"
 
 export interface AccessLogConfig {
   /** Which exchanges get a line: none, those with a response flag, all. */
@@ -37,8 +36,9 @@ export type AccessDestination =
 export type AccessFormatConfig =
   /** The usual fields. */
   | { readonly kind: "json" }
-  | { readonly kind: "fields"; readonly fields: readonly (readonly [name: string, parts: readonly TemplatePart[]])[] }
-  | { readonly kind: "template"; readonly parts: readonly TemplatePart[] }
+  /** Templates, by the names of their fields. Those that can't be parsed don't get here. */
+  | { readonly kind: "fields"; readonly fields: Readonly<Record<string, string>> }
+  | { readonly kind: "template"; readonly template: string }
 
 /** Tells destinations apart. */
 export function destinationKey(to: AccessDestination): string {

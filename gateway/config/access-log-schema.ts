@@ -20,7 +20,6 @@ import {
   record,
   string,
 } from "./schema-kit.ts"
-import type { TemplatePart } from "./template-model.ts"
 import { quote, Wrong } from "./units.ts"
 
 /** One of some words, or an object. What is wrong with a word is said of the word. */
@@ -38,7 +37,11 @@ function wordOr<const W extends readonly string[], O extends z.ZodType>(
 /** Fields of one line, and fields of a message that it shows. */
 const MAX_FIELDS = 64
 
-const template = (example: string): z.ZodType<readonly TemplatePart[], string> => parsed("a text", example, parseTemplate)
+const template = (example: string): z.ZodString =>
+  checked("a text", example, (text) => {
+    const parts = parseTemplate(text)
+    return parts instanceof Wrong ? parts : undefined
+  })
 
 const fieldName = parsed("a name", "a name of a field, such as x-user", (text) =>
   /^[!#$%&'*+\-.^_`|~0-9a-z]{1,256}$/i.test(text)
@@ -189,6 +192,6 @@ function buildDestination(written: Exclude<WrittenAccessLog, string>["to"], base
 
 function buildFormat(written: Exclude<WrittenAccessLog, string>["format"]): AccessFormatConfig {
   if (written === "json") return { kind: "json" }
-  if (written.template !== undefined) return { kind: "template", parts: written.template }
-  return { kind: "fields", fields: Object.entries(written.json ?? {}) }
+  if (written.template !== undefined) return { kind: "template", template: written.template }
+  return { kind: "fields", fields: written.json ?? {} }
 }

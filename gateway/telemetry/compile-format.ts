@@ -1,6 +1,8 @@
 // What the configuration says of a line, made into what makes lines, and into the names of the fields it has to be given.
 
 import type { AccessLogConfig } from "../config/access-log-model.ts"
+import { parseTemplate } from "../config/access-template.ts"
+import type { TemplatePart } from "../config/template-model.ts"
 import { AccessFormat, type LineFormat, type ShownField } from "./access-format.ts"
 import { FieldsFormat, TemplateFormat } from "./template-format.ts"
 import { isRedacted, writersOf } from "./template-writers.ts"
@@ -16,11 +18,17 @@ export interface CompiledFormat {
 export function compileFormat({ format, headers, redact }: Pick<AccessLogConfig, "format" | "headers" | "redact">): CompiledFormat {
   const wanted = { request: new Set(headers.request), response: new Set(headers.response), trailer: new Set<string>() }
   let made: LineFormat
-  if (format.kind === "template") made = new TemplateFormat(writersOf(format.parts, redact, wanted))
-  else if (format.kind === "fields") made = new FieldsFormat(format.fields.map(([name, parts]) => [name, writersOf(parts, redact, wanted)]))
+  if (format.kind === "template") made = new TemplateFormat(writersOf(parts(format.template), redact, wanted))
+  else if (format.kind === "fields")
+    made = new FieldsFormat(Object.entries(format.fields).map(([name, template]) => [name, writersOf(parts(template), redact, wanted)]))
   else {
     const shown = (names: readonly string[]): ShownField[] => names.map((name) => ({ name, redacted: isRedacted(name, redact) }))
     made = new AccessFormat(shown(headers.request), shown(headers.response))
   }
   return { format: made, request: [...wanted.request], response: [...wanted.response], trailer: [...wanted.trailer] }
+}
+
+// The configuration was refused if it holds one that can't be parsed.
+function parts(template: string): readonly TemplatePart[] {
+  return parseTemplate(template) as readonly TemplatePart[]
 }

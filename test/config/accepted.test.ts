@@ -175,11 +175,7 @@ describe("a document", () => {
           to: { kind: "file", path: join(baseDir, "logs/access.log") },
           format: {
             kind: "template",
-            parts: [
-              { kind: "field", of: "request", names: ["x-a", ":path"], limit: 9 },
-              { kind: "text", text: "% " },
-              { kind: "time", pieces: [{ unit: "s" }] },
-            ],
+            template: "%REQ(X-A?:PATH):9%%% %START_TIME(%s)%",
           },
         },
       },
