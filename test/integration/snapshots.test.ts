@@ -71,6 +71,8 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
       use: () => {},
     },
     canaries: { prepare: () => ({ weights: {}, commit: () => {} }) },
+    drained: { laidOver: (config) => config, use: () => {} },
+    weights: { prepare: () => ({ weights: {}, commit: () => {} }) },
     shared,
     pool: instead ?? pool,
   })
