@@ -17,6 +17,7 @@ import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
@@ -46,6 +47,7 @@ class Worker {
   readonly #metrics: MetricsWriter
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
+  readonly #watch = new Watch()
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -277,6 +279,7 @@ class Worker {
       random: Math.random,
       epoch: performance.timeOrigin,
       overload: this.#overload,
+      watch: this.#watch,
       forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
       mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }

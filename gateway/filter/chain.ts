@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../errors.ts"
 import { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
+import type { FilterPhase, Trail } from "../telemetry/trail.ts"
 import { BodyPipeline, type PipelineOwner } from "./body-pipeline.ts"
 import {
   type FilterStream,
@@ -49,6 +50,8 @@ const NOTHING = 0
 const REPLY = 1
 const FAIL = 2
 const RESET = 3
+/** What asking for it makes of a phase. */
+const OUTCOMES = ["continue", "reply", "fail", "reset"] as const
 
 export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream, PipelineOwner {
   readonly info: StreamInfo
@@ -59,6 +62,8 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   notedDetails = ""
   readonly #filters: readonly HttpFilter[]
   readonly #owner: ChainOwner
+  /** Null: nobody wants to see its steps. */
+  readonly #trail: Trail | null
   /** One for each filter the request has reached; null = it takes no part. */
   readonly #streams: (StreamFilter | null)[] = []
   #requestBody: BodyPipeline | null = null
@@ -78,12 +83,13 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   #done = false
   #stored: StoredProperties | null = null
 
-  constructor(filters: readonly HttpFilter[], info: StreamInfo, request: RequestHead, owner: ChainOwner) {
+  constructor(filters: readonly HttpFilter[], info: StreamInfo, request: RequestHead, owner: ChainOwner, trail: Trail | null = null) {
     super()
     this.#filters = filters
     this.info = info
     this.request = request
     this.#owner = owner
+    this.#trail = trail
   }
 
   // ------------------------------------------------------------------------------------------------------------- heads
@@ -103,11 +109,12 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
       const stream = filters[streams.length].open(this)
       streams.push(stream)
       if (stream === null) continue
-      this.beginCall(stream, false)
+      this.#beginPhase(stream, false, "request headers")
       const action = stream.onRequestHeaders(this.#end)
       if (this.endCall()) return
       if (action === PAUSE && !this.continued) {
         this.#pausedRequest = stream
+        this.#trail?.filterPaused()
         return
       }
     }
@@ -131,11 +138,12 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
     while (this.#back > 0) {
       const stream = this.#streams[--this.#back]
       if (stream === null) continue
-      this.beginCall(stream, true)
+      this.#beginPhase(stream, true, "response headers")
       const action = stream.onResponseHeaders(this.#end)
       if (this.endCall()) return
       if (action === PAUSE && !this.continued) {
         this.#pausedResponse = stream
+        this.#trail?.filterPaused()
         return
       }
     }
@@ -267,11 +275,21 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   // --------------------------------------------------------------------------------------------------- calls and wishes
 
   beginCall(filter: StreamFilter, response: boolean): void {
+    this.#beginPhase(filter, response, response ? "response body" : "request body")
+  }
+
+  #beginPhase(filter: StreamFilter, response: boolean, phase: FilterPhase): void {
+    if (this.#trail !== null) this.#trail.filterBegan(this.#nameOf(filter), phase)
     this.begin(filter, response)
+  }
+
+  #nameOf(filter: StreamFilter): string {
+    return this.#filters[this.#streams.indexOf(filter)].name
   }
 
   endCall(): boolean {
     this.current = null
+    this.#trail?.filterEnded(OUTCOMES[this.#asked])
     return this.#asked !== NOTHING && this.#takeAsked()
   }
 
@@ -337,6 +355,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   }
 
   protected resume(filter: StreamFilter, response: boolean): void {
+    if (this.#trail !== null) this.#trail.filterResumed(this.#nameOf(filter))
     if (response && this.#pausedResponse === filter) {
       this.#pausedResponse = null
       this.#nextResponse()

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { BodyTransfer, UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
+import type { AttemptStep, Trail } from "../telemetry/trail.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
 
@@ -33,8 +34,10 @@ export interface AttemptsOwner extends ResponseOwner {
   readonly endsAt: number
   /** The `dueAt` of its attempts has moved. */
   onDueChanged(): void
-  /** An attempt is about to be sent: the last moment to edit its head. */
-  onAttempt(head: RequestHead): void
+  /** An attempt is about to be sent: the last moment to edit its head. `step`: null when nobody watches it. */
+  onAttempt(head: RequestHead, step: AttemptStep | null): void
+  /** Null: nobody wants to see its steps. */
+  readonly trail: Trail | null
   /** Its client's. */
   readonly sourceAddress: string
   /** The chosen response was cut short. */
@@ -77,19 +80,23 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   well = false
   /** Its answer isn't taken: it has no body, and is read to its end, since its connection is good for others. */
   discarded = false
+  /** Null: nobody watches. */
+  readonly step: AttemptStep | null
   readonly #attempts: AttemptOwner
   #left = false
 
   /** It has begun at `endpoint`. */
-  constructor(attempts: AttemptOwner, endpoint: Endpoint) {
+  constructor(attempts: AttemptOwner, endpoint: Endpoint, step: AttemptStep | null) {
     this.#attempts = attempts
     this.endpoint = endpoint
+    this.step = step
   }
 
   /** Nothing is under way to its endpoint any more; harmless when repeated. */
   leave(): void {
     if (this.#left) return
     this.#left = true
+    if (this.step !== null) this.step.endedAt = performance.now()
     this.endpoint.end()
     this.connection = null
   }
@@ -118,6 +125,7 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   onNoConnection(code: ErrorCode, details: string): void {
     // What others do who are told with it may have ended its exchange.
     if (this.#left) return
+    this.step?.failed(code, details)
     this.leave()
     this.#attempts.onUnreached(this, code, details)
   }
@@ -151,6 +159,7 @@ export class Attempt implements UpstreamHandler, ConnectionWaiter {
   }
 
   onUpstreamFailed(code: ErrorCode, details: string, unanswered: boolean): void {
+    this.step?.failed(code, details)
     this.leave()
     this.#attempts.onFailed(this, code, details, unanswered)
   }

@@ -171,7 +171,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const { perTryTimeout } = this.#route
     this.count++
     this.address = endpoint.address
-    const attempt = new Attempt(this, endpoint)
+    const attempt = new Attempt(this, endpoint, this.owner.trail?.attempt(endpoint.address, this.current !== null) ?? null)
     if (this.current === null) this.current = attempt
     else this.rival = attempt
     if (perTryTimeout > 0) {
@@ -186,8 +186,12 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const { endpoint } = attempt
     if (attempt.reused) this.#count("reused")
     attempt.sentAt = this.#plane.means.wheel.refresh()
+    if (attempt.step !== null) {
+      attempt.step.sentAt = attempt.sentAt
+      attempt.step.reused = attempt.reused
+    }
     // It may have waited for its connection, which leaves it less time.
-    this.owner.onAttempt(this.head)
+    this.owner.onAttempt(this.head, attempt.step)
     if (this.#route.mirrors !== null) this.mirror(this.#route.mirrors, this.#authority)
     const transfer = connection.send(attempt, this.head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.rival || this.bodyStarted) {
@@ -303,6 +307,11 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const { status } = head
     const now = this.#plane.means.wheel.refresh()
     const grpcStatus = this.needsHttp2 ? wholeStatus(head) : -1
+    if (attempt.step !== null) {
+      attempt.step.headAt = now
+      attempt.step.status = status
+      attempt.step.grpcStatus = grpcStatus
+    }
     const spare = status === 429 || status === 503 ? parseRetryAfter(head.fields.get("retry-after"), this.#plane.means.epoch + now) : 0
     attempt.well = endpoint.answered(status, grpcStatus, now - attempt.sentAt, spare)
     const unwanted = (status >= 400 || grpcStatus > 0) && this.#route.retry?.onAnswer(status, grpcStatus, this.#idempotent) === true
@@ -436,6 +445,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
 
   #late(attempt: Attempt, now: number): void {
     const { endpoint } = attempt
+    attempt.step?.failed("perTryTimeout", "")
     attempt.cancel()
     endpoint.failed("perTryTimeout", attempt.sentAt === 0 ? 0 : now - attempt.sentAt)
     this.#note("perTryTimeout", endpoint.address)
@@ -450,7 +460,9 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const now = this.#plane.means.wheel.now
     if (!this.answered && errors[code].source === "upstream") {
       for (const attempt of [this.current, this.rival]) {
-        if (attempt !== null && attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
+        if (attempt === null) continue
+        attempt.step?.failed(code, "")
+        if (attempt.sentAt > 0) attempt.endpoint.failed(code, now - attempt.sentAt)
       }
     }
     if (!this.answered) this.#admission.failed(code)

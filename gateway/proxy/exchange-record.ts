@@ -4,8 +4,9 @@ import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
-import type { AccessEntry } from "../telemetry/access-log.ts"
 import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
+import type { Trail } from "../telemetry/trail.ts"
+import type { WatchedExchange } from "../telemetry/watch.ts"
 import type { Attempts } from "./attempts.ts"
 import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
@@ -13,10 +14,10 @@ import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
 /** The state of an exchange that others may look at. */
-export class ExchangeRecord implements StreamInfo, AccessEntry {
+export class ExchangeRecord implements StreamInfo, WatchedExchange {
   protected readonly plane: Plane
   protected stream: DownstreamStream
-  protected readonly head: RequestHead
+  readonly head: RequestHead
   /** Of the wheel's clock, ms. */
   protected readonly started: number
   protected matched: Route | null = null
@@ -25,6 +26,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
   protected sending: Attempts | null = null
   /** Set when it is a gRPC call. */
   protected grpc: GrpcCall | null = null
+  trail: Trail | null = null
   path = ""
   requestId = ""
   status = 0
@@ -66,6 +68,7 @@ export class ExchangeRecord implements StreamInfo, AccessEntry {
     if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
     // A filter that answers, or delays on purpose, is at work, not at fault.
     if (means.accessLog.wants(this.flag === "LR" || this.flag === "DI" ? "" : this.flag)) means.accessLog.record(this)
+    if (means.watch.active) means.watch.end(this)
   }
 
   get startTime(): number {

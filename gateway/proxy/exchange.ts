@@ -73,6 +73,7 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
     const route = match.target
     this.matched = route
     this.#matchedPrefix = match.matchedPrefix
+    if (means.watch.active) this.trail = means.watch.begin(this)
     if (head.method === "TRACE" && !route.allowsTrace) return this.fail("methodNotAllowed", "TRACE")
     if (route.grpcWeb && head.method === "POST") this.#openWeb()
     if (plane.means.overload.sheds(route.priority)) return this.fail("overloaded", "")
@@ -80,7 +81,7 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
     if (head.saysForwarded && !this.admitTimeout(head)) return
     this.arm()
     if (route.filters.length === 0) return this.onRequestFiltered()
-    this.chain = new ChainRun(route.filters, this, head, this)
+    this.chain = new ChainRun(route.filters, this, head, this, this.trail)
     this.chain.runRequest(head.body === "none")
   }
 

@@ -7,6 +7,7 @@ import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import type { Watch } from "../telemetry/watch.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { ForwardedFields } from "./forwarded.ts"
@@ -27,6 +28,7 @@ export interface WorkerMeans {
   readonly forwarded: ForwardedFields
   readonly mirrors: MirrorSender
   readonly overload: Pick<OverloadGuard, "sheds">
+  readonly watch: Pick<Watch, "active" | "begin" | "end">
 }
 
 /** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */

@@ -4,8 +4,9 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import type { ChainRun } from "../filter/chain.ts"
 import type { LocalReply } from "../filter/filter.ts"
+import type { BodyTransfer } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import type { ResponseHead } from "../http/message.ts"
+import type { BodyKind, ResponseHead } from "../http/message.ts"
 import { FilteredBody } from "./filtered-body.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Backend } from "./route.ts"
@@ -93,7 +94,7 @@ export abstract class RespondingExchange extends TimedExchange {
     if (head.status === 101) {
       this.phase = TUNNEL
       this.arm()
-      stream.sendHead(head, "none", false)
+      this.#sendHead(head, "none", false)
       stream.startTunnel()
       // A filter may have held it back.
       this.sending?.resumeResponse()
@@ -104,10 +105,15 @@ export abstract class RespondingExchange extends TimedExchange {
     // Without its length the body needs another delimiter, and so it does without the chunks it came in.
     const bare = head.body === "length" ? this.chain !== null && !head.fields.has("content-length") : this.#plainBody
     const body = bare && head.body !== "none" ? "close" : head.body
-    const transfer = stream.sendHead(head, this.grpc === null ? body : this.grpc.frame(head, body, stream.takesChunks), false)
+    const transfer = this.#sendHead(head, this.grpc === null ? body : this.grpc.frame(head, body, stream.takesChunks), false)
     this.grpc?.onSent(this.head, head, transfer)
     // A filter may have held it back; a client that reads slowly is noticed with the first bytes.
     if (this.chain !== null) this.sending?.resumeResponse()
+  }
+
+  #sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer {
+    this.trail?.responded(head)
+    return this.stream.sendHead(head, body, close)
   }
 
   // Whether the response's body has to pass filters first.
@@ -220,7 +226,7 @@ export abstract class RespondingExchange extends TimedExchange {
       body.sent = true
       this.phase = RESPONDING
       this.arm()
-      const transfer = stream.sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
+      const transfer = this.#sendHead(head, head.fields.has("content-length") ? "length" : "close", false)
       this.grpc?.onSent(this.head, head, transfer)
       const { bytes } = body.waiting
       this.responseBytes += bytes.length
@@ -326,7 +332,7 @@ export abstract class RespondingExchange extends TimedExchange {
     // Filters may have changed the status, or taken the length away.
     if (this.chain !== null && noBody) head.fields.remove("content-length")
     else if (this.chain !== null && !this.isHead) head.fields.set("content-length", String(body.length))
-    stream.sendHead(head, bodyless ? "none" : "length", close)
+    this.#sendHead(head, bodyless ? "none" : "length", close)
     this.grpc?.onHead(head)
     if (!bodyless) {
       this.responseBytes = body.length

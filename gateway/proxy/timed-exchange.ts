@@ -5,6 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import { formatRequestTimeout, parseRequestTimeout, REQUEST_TIMEOUT } from "../http/request-timeout.ts"
+import type { AttemptStep } from "../telemetry/trail.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import type { Plane } from "./plane.ts"
 import type { Route } from "./route.ts"
@@ -51,7 +52,7 @@ export abstract class TimedExchange extends ExchangeRecord {
   }
 
   // Attempts say how long an answer is wanted.
-  onAttempt(head: RequestHead): void {
+  onAttempt(head: RequestHead, _step: AttemptStep | null): void {
     if (this.grpc !== null) this.grpc.announce(head, this.endsAt, this.plane.means.wheel.refresh())
     if (this.#asked === NOT_ASKED && !(this.matched as Route).propagatesTimeout) return
     const { endsAt } = this

@@ -134,6 +134,7 @@ const exchanges = new Exchanges({
     random: Math.random,
     epoch: performance.timeOrigin,
     overload: { sheds: () => false },
+    watch: { active: false, begin: () => null, end: () => {} },
     forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
     mirrors: new MirrorSender(wheel, (error) => console.error(error)),
   },

@@ -81,6 +81,7 @@ export class ExchangeServer {
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
+        watch: { active: false, begin: () => null, end: () => {} },
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),

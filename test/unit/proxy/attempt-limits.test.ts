@@ -43,6 +43,7 @@ class Scene {
     const owner: Partial<AttemptsOwner> = {
       endsAt,
       sourceAddress: "192.0.2.1",
+      trail: null,
       onConnected() {},
       onDueChanged() {},
       onAttempt: (head) => head.fields.set("left", String(endsAt - this.now)),

@@ -174,6 +174,7 @@ class Play {
     return {
       endsAt: 60_000,
       sourceAddress: "192.0.2.1",
+      trail: null,
       onConnected: (transfer) => {
         if (transfer !== "none") {
           if (this.#wants) throw new Error("the body was asked for twice")

@@ -101,6 +101,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       replies: new LocalReplies(),
       random: () => 0.5,
       overload: { sheds: () => false },
+      watch: { active: false, begin: () => null, end: () => {} },
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },

@@ -1,0 +1,126 @@
+// What happened within one exchange, step by step: its attempts, and the phases of its filters. Kept only for an exchange that
+// someone wants to see; the others have none, which costs them a comparison a step.
+
+import type { ErrorCode } from "../errors.ts"
+import type { ResponseHead } from "../http/message.ts"
+
+/** Steps that are kept of one exchange; what comes later is not. */
+const MAX_ATTEMPTS = 32
+const MAX_PHASES = 128
+
+/** One attempt. Times are ms of the worker's clock, `performance.now()`; 0 = it didn't come to that. */
+export class AttemptStep {
+  /** `host:port`. */
+  readonly endpoint: string
+  readonly began: number
+  /** It ran beside another one. */
+  readonly hedged: boolean
+  /** It had a connection, and its request left. */
+  sentAt = 0
+  /** The head of its response came. */
+  headAt = 0
+  endedAt = 0
+  /** Its connection had served others before. */
+  reused = false
+  /** 0 = it wasn't answered. */
+  status = 0
+  /** −1 = none is known. */
+  grpcStatus = -1
+  /** Why it failed; "" = it didn't, or was given up. */
+  code: ErrorCode | "" = ""
+  details = ""
+  /** 16 hex digits, by which the service knows it; "" = none. */
+  spanId = ""
+
+  constructor(endpoint: string, now: number, hedged: boolean) {
+    this.endpoint = endpoint
+    this.began = now
+    this.hedged = hedged
+  }
+
+  /** The first reason is what counts. */
+  failed(code: ErrorCode, details: string): void {
+    if (this.code !== "") return
+    this.code = code
+    this.details = details
+  }
+}
+
+export type FilterPhase = "request headers" | "request body" | "response headers" | "response body"
+/** `pause`: it holds the message back for now. `reply`, `fail`, `reset`: it ended the exchange. */
+export type FilterOutcome = "continue" | "pause" | "reply" | "fail" | "reset"
+
+/** One phase of one filter. Times as in an {@link AttemptStep}. */
+export interface FilterStep {
+  readonly name: string
+  readonly phase: FilterPhase
+  readonly began: number
+  /** ms it ran. */
+  took: number
+  outcome: FilterOutcome
+  /** When it let go on what it held back; 0 = it didn't, or held nothing. */
+  resumedAt: number
+}
+
+/** Who the exchange is in a trace (W3C Trace Context §2, in lower-case hex digits). */
+export interface TraceContext {
+  /** 32 digits. */
+  readonly traceId: string
+  /** 16 digits: the span of the exchange. */
+  readonly spanId: string
+  /** The span of who sent it; "" = it begins here. */
+  readonly parentId: string
+  /** `tracestate` as it goes on; "" = none. */
+  readonly state: string
+}
+
+export class Trail {
+  readonly attempts: AttemptStep[] = []
+  readonly filters: FilterStep[] = []
+  /** Null: no trace of it is wanted. */
+  context: TraceContext | null = null
+  /** The head of its response is kept too. */
+  keepsResponse = false
+  /** Names and values in turns, as the client was sent them; null = none was, or they aren't kept. */
+  responseFields: readonly string[] | null = null
+  #running: FilterStep | null = null
+
+  attempt(endpoint: string, hedged: boolean): AttemptStep {
+    const step = new AttemptStep(endpoint, performance.now(), hedged)
+    if (this.attempts.length < MAX_ATTEMPTS) this.attempts.push(step)
+    return step
+  }
+
+  /** A filter's turn begins. */
+  filterBegan(name: string, phase: FilterPhase): void {
+    const step: FilterStep = { name, phase, began: performance.now(), took: 0, outcome: "continue", resumedAt: 0 }
+    this.#running = step
+    if (this.filters.length < MAX_PHASES) this.filters.push(step)
+  }
+
+  /** It ends. */
+  filterEnded(outcome: FilterOutcome): void {
+    const step = this.#running
+    if (step === null) return
+    this.#running = null
+    step.took = performance.now() - step.began
+    step.outcome = outcome
+  }
+
+  /** The filter whose turn ended last holds the message back. */
+  filterPaused(): void {
+    const last = this.filters.at(-1)
+    if (last !== undefined) last.outcome = "pause"
+  }
+
+  filterResumed(name: string): void {
+    const step = this.filters.findLast((each) => each.name === name && each.outcome === "pause" && each.resumedAt === 0)
+    if (step !== undefined) step.resumedAt = performance.now()
+  }
+
+  /** The head of the response is about to be sent. */
+  responded(head: ResponseHead): void {
+    if (!this.keepsResponse) return
+    this.responseFields = head.fields.entries()
+  }
+}

@@ -1,0 +1,52 @@
+// Who wants to see single exchanges: a tracer, and whoever taps them. When nobody does, an exchange pays for one comparison.
+
+import type { RequestHead } from "../http/message.ts"
+import type { AccessEntry } from "./access-log.ts"
+import type { Trail } from "./trail.ts"
+
+/** An exchange as those see it who watch it. It is theirs only until their callback returns. */
+export interface WatchedExchange extends AccessEntry {
+  /** As it is now: filters, and edits of its route, change it on its way. */
+  readonly head: RequestHead
+  /** Null: nobody wants its steps. */
+  readonly trail: Trail | null
+  readonly attempts: number
+}
+
+/** Someone who watches. Called on the path of requests: must not throw, nor wait. */
+export interface Watcher {
+  /**
+   * An exchange has found its route, and goes to its filters now. Returns `trail`, which may be what another watcher asked for,
+   * or a new one if there is none yet and this one wants to see the exchange's steps.
+   */
+  begin(exchange: WatchedExchange, trail: Trail | null): Trail | null
+  /** It is over. Also told of those that failed before they had a route, which never began. */
+  end(exchange: WatchedExchange): void
+}
+
+export class Watch {
+  /** Somebody may want to see exchanges: ask before anything else. */
+  active = false
+  #watchers: readonly Watcher[] = []
+
+  add(watcher: Watcher): void {
+    if (this.#watchers.includes(watcher)) return
+    this.#watchers = [...this.#watchers, watcher]
+    this.active = true
+  }
+
+  remove(watcher: Watcher): void {
+    this.#watchers = this.#watchers.filter((each) => each !== watcher)
+    this.active = this.#watchers.length > 0
+  }
+
+  begin(exchange: WatchedExchange): Trail | null {
+    let trail: Trail | null = null
+    for (const watcher of this.#watchers) trail = watcher.begin(exchange, trail)
+    return trail
+  }
+
+  end(exchange: WatchedExchange): void {
+    for (const watcher of this.#watchers) watcher.end(exchange)
+  }
+}

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest"
+import { ResponseHead } from "../../../gateway/http/message.ts"
+import { Trail } from "../../../gateway/telemetry/trail.ts"
+import { Watch, type WatchedExchange, type Watcher } from "../../../gateway/telemetry/watch.ts"
+
+describe("the trail of an exchange", () => {
+  it("keeps the first reason of an attempt's failure", () => {
+    const trail = new Trail()
+    const step = trail.attempt("127.0.0.1:1", false)
+    step.failed("connectFailure", "refused")
+    step.failed("perTryTimeout", "")
+    expect(trail.attempts).toEqual([step])
+    expect(step).toMatchObject({ code: "connectFailure", details: "refused", status: 0 })
+  })
+
+  it("keeps so many steps, and takes part in what comes after them", () => {
+    const trail = new Trail()
+    for (let i = 0; i < 200; i++) {
+      trail.attempt("127.0.0.1:1", false).failed("upstreamClosed", "")
+      trail.filterBegan("f", "request body")
+      trail.filterEnded("continue")
+    }
+    expect(trail.attempts.length).toBe(32)
+    expect(trail.filters.length).toBe(128)
+  })
+
+  it("knows how long a filter held a message back", () => {
+    const trail = new Trail()
+    trail.filterBegan("auth", "request headers")
+    trail.filterEnded("continue")
+    trail.filterPaused()
+    trail.filterBegan("other", "request headers")
+    trail.filterEnded("reply")
+    trail.filterResumed("auth")
+    expect(trail.filters.map(({ name, outcome }) => [name, outcome])).toEqual([
+      ["auth", "pause"],
+      ["other", "reply"],
+    ])
+    expect(trail.filters[0].resumedAt).toBeGreaterThanOrEqual(trail.filters[0].began)
+    expect(trail.filters[1].resumedAt).toBe(0)
+  })
+
+  it("keeps the fields of the response for those who ask for them alone", () => {
+    const head = new ResponseHead()
+    head.fields.set("x-a", "1")
+    const trail = new Trail()
+    trail.responded(head)
+    expect(trail.responseFields).toBeNull()
+    trail.keepsResponse = true
+    trail.responded(head)
+    expect(trail.responseFields).toEqual(["x-a", "1"])
+  })
+})
+
+describe("who watches exchanges", () => {
+  it("share one trail", () => {
+    const seen: (Trail | null)[] = []
+    const wanting: Watcher = { begin: (_, trail) => trail ?? new Trail(), end: ({ trail }) => seen.push(trail) }
+    const indifferent: Watcher = { begin: (_, trail) => trail, end: ({ trail }) => seen.push(trail) }
+    const watch = new Watch()
+    expect(watch.active).toBe(false)
+    watch.add(indifferent)
+    expect(watch.active).toBe(true)
+    expect(watch.begin({} as WatchedExchange)).toBeNull()
+    watch.add(wanting)
+    watch.add(wanting)
+    const trail = watch.begin({} as WatchedExchange)
+    expect(trail).toBeInstanceOf(Trail)
+    watch.end({ trail } as WatchedExchange)
+    expect(seen).toEqual([trail, trail])
+    watch.remove(wanting)
+    watch.remove(indifferent)
+    expect(watch.active).toBe(false)
+  })
+})
