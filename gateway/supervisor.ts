@@ -20,6 +20,7 @@ import { lookResults } from "./discovery/source.ts"
 import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
+import { Steering } from "./steering/steering.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
@@ -66,6 +67,7 @@ export class Supervisor {
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
+  readonly #steering: Steering
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #unitsPerMs = 0
@@ -92,6 +94,14 @@ export class Supervisor {
       slots: () => this.#inForce.slots.routes,
       apply: () => this.#apply({}),
       inTurn,
+    })
+    this.#steering = new Steering({
+      registry: this.#registry,
+      snapshots: () => this.#snapshots,
+      apply: () => this.#apply({}),
+      inTurn,
+      log,
+      isUsable: (...endpoint) => this.#shared?.isUsable(...endpoint) === true,
     })
     this.#tls = new TlsChanges({
       log,
@@ -192,6 +202,8 @@ export class Supervisor {
       instruments: this.#instruments,
       discovery: this.#discovery,
       canaries: this.#canaries,
+      drained: this.#steering.drained,
+      weights: this.#steering.weights,
       shared,
       pool,
     })
@@ -226,11 +238,14 @@ export class Supervisor {
         config: () => this.#snapshots?.written ?? null,
         filters: () => this.#filterStatus(),
         services: () =>
-          serviceStatus(
-            this.#snapshots?.current?.config ?? null,
-            (...endpoint) => shared.endpoint(...endpoint),
-            (...figure) => shared.used(...figure),
-          ),
+          serviceStatus({
+            config: this.#snapshots?.found ?? null,
+            slots: this.#snapshots?.current?.slots ?? null,
+            stateOf: (...endpoint) => shared.endpoint(...endpoint),
+            used: (...figure) => shared.used(...figure),
+            drainedSince: (...endpoint) => this.#steering.drained.since(...endpoint),
+            read: (slot) => this.#registry.read(slot),
+          }),
         push: (...order) => changes.push(...order),
         unpush: (...order) => changes.unpush(...order),
         release: (...order) => changes.release(...order),
@@ -366,7 +381,7 @@ export class Supervisor {
       lastReload: this.#configs?.last ?? null,
       workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
       filters: this.#filterStatus(),
-      reasons: [...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
+      reasons: [...this.#steering.reasons, ...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
     })
   }
 

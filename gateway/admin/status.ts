@@ -4,6 +4,7 @@ import type { CanaryStatus } from "../canary/canary-changes.ts"
 import type { Config } from "../config/model.ts"
 import type { Outcome } from "../http/outcome.ts"
 import type { CanaryOrder } from "../resilience/canary.ts"
+import type { ServiceStatus } from "./service-status.ts"
 
 export interface ReadyState {
   readonly ready: boolean
@@ -85,35 +86,6 @@ export interface FilterStatus extends FilterFigures {
   /** `cpu` in ms a call, `memory` in octets. */
   readonly limits: { readonly cpu: number; readonly memory: number }
   readonly versions: readonly FilterVersionStatus[]
-}
-
-/** One endpoint of a service, as it is now. */
-export interface EndpointStatus {
-  /** `host:port`. */
-  readonly address: string
-  readonly weight: number
-  /** What its health checks say; null: there are none. */
-  readonly healthy: boolean | null
-  /**
-   * It is left out because it failed too often: why, how often of late, until when (ISO 8601; null: that is over, and its next request
-   * shows whether it is well). Null: it isn't left out.
-   */
-  readonly ejected: { readonly reason: string; readonly times: number; readonly until: string | null } | null
-  /** Failures in a row; null: it is never ejected. */
-  readonly consecutive: { readonly errors5xx: number; readonly gatewayErrors: number; readonly localFailures: number } | null
-  /** Requests to it that have ended and those of them that went well, over all workers; null: they aren't counted one by one. */
-  readonly requests: number | null
-  readonly successes: number | null
-}
-
-export interface ServiceStatus {
-  readonly name: string
-  /** Of its endpoints, those that take traffic, and those of them that are neither unwell nor ejected. */
-  readonly taking: number
-  readonly usable: number
-  /** Requests under way at it, and connections to it, over all workers. */
-  readonly underWay: { readonly requests: number; readonly connections: number }
-  readonly endpoints: readonly EndpointStatus[]
 }
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */

@@ -66,7 +66,9 @@ export class DrainedEndpoints {
   use({ services }: Config): void {
     const kept = new Map<string, Drained>()
     for (const [name, drained] of this.#drained) {
-      const addresses = Object.hasOwn(services, name) ? new Set(services[name].endpoints.map(({ address }) => formatAddress(address))) : null
+      const addresses = Object.hasOwn(services, name)
+        ? new Set(services[name].endpoints.map(({ address }) => formatAddress(address)))
+        : null
       const left = [...drained].filter(([address]) => addresses?.has(address) === true)
       if (left.length === drained.size) kept.set(name, drained)
       else {
@@ -93,7 +95,8 @@ export class DrainedEndpoints {
   /** Drains an endpoint. `force`: even though nobody else could take its requests. */
   drain(service: string, address: string, force: boolean): Promise<Outcome> {
     return this.#order(service, address, async (config) => {
-      if (this.since(service, address) !== null) return { status: 200, message: `endpoint ${address} of service ${service} is drained already` }
+      if (this.since(service, address) !== null)
+        return { status: 200, message: `endpoint ${address} of service ${service} is drained already` }
       const lack = force ? null : this.#lackWithout(config, service, address)
       if (lack !== null) return { status: 409, message: lack }
       const own = new Map(this.#drained.get(service)).set(address, Date.now())

@@ -148,10 +148,16 @@ export class RouteWeights {
       await this.#options.apply()
     } catch (error) {
       this.#set = before
-      return { status: 503, message: `the weights of route ${route} can't be changed: ${error instanceof Error ? error.message : String(error)}` }
+      return {
+        status: 503,
+        message: `the weights of route ${route} can't be changed: ${error instanceof Error ? error.message : String(error)}`,
+      }
     }
     const said = backends.map(({ service }, i) => `${service} ${next.get(route)?.weights[i] ?? backends[i].weight}`).join(", ")
-    this.#options.log("info", wanted === null ? "weights are those of the configuration again" : "weights set by order", { route, weights: said })
+    this.#options.log("info", wanted === null ? "weights are those of the configuration again" : "weights set by order", {
+      route,
+      weights: said,
+    })
     return {
       status: 200,
       message:
@@ -169,7 +175,8 @@ export class RouteWeights {
       const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ""
       return { status: 404, message: `there is no route ${route}; there are ${names.slice(0, MAX_NAMED).join(", ") || "none"}${more}` }
     }
-    if (config.action.kind !== "forward") return { status: 409, message: `route ${route} has no backends: it answers with a ${config.action.kind}` }
+    if (config.action.kind !== "forward")
+      return { status: 409, message: `route ${route} has no backends: it answers with a ${config.action.kind}` }
     return { config, backends: config.action.backends }
   }
 
@@ -198,7 +205,8 @@ function weightsOf(
     }
     weights[named[0]] = weight
   }
-  if (weights.every((weight) => weight === 0)) return `every weight would be 0, so that the requests of route ${route} were answered with 500; give one a weight above 0`
+  if (weights.every((weight) => weight === 0))
+    return `every weight would be 0, so that the requests of route ${route} were answered with 500; give one a weight above 0`
   return weights
 }
 

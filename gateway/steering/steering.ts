@@ -2,8 +2,8 @@
 // it, and an order is in force once all workers have what it changes.
 
 import type { Config } from "../config/model.ts"
-import { SteeringInstruments } from "../telemetry/steering-instruments.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import { SteeringInstruments } from "../telemetry/steering-instruments.ts"
 import { DrainedEndpoints } from "./drained-endpoints.ts"
 import { RouteWeights } from "./route-weights.ts"
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest"
 import { parse } from "yaml"
 import { createAdmin } from "../../../gateway/admin/app.ts"
-import type { AdminDeps, FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/admin/status.ts"
+import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
+import type { AdminDeps, FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
 import type { Config } from "../../../gateway/config/model.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
@@ -46,16 +47,35 @@ const service: ServiceStatus = {
   name: "api",
   taking: 1,
   usable: 0,
+  drained: 0,
   underWay: { requests: 0, connections: 0 },
+  requests: 7,
+  failures: 5,
+  latency: { p50: 1.5, p99: 20 },
+  limits: {
+    requests: { used: 0, max: 1024 },
+    connections: { used: 0, max: 1024 },
+    pending: { used: 0, max: 1024 },
+    retries: { used: 0, max: 1024 },
+  },
+  concurrency: null,
+  full: [],
+  refused: {},
+  failover: null,
   endpoints: [
     {
       address: "10.0.0.1:80",
       weight: 1,
+      zone: "",
+      priority: 0,
       healthy: true,
       ejected: { reason: "5xx", times: 2, until: "2026-01-02T03:04:05.000Z" },
       consecutive: { errors5xx: 0, gatewayErrors: 0, localFailures: 0 },
+      drained: null,
+      active: { requests: 0, connections: 1 },
       requests: 7,
-      successes: 2,
+      failures: 5,
+      latency: 1.25,
     },
   ],
 }
