@@ -3,11 +3,9 @@
 
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
-import { filterStatus } from "./admin/filter-status.ts"
-import { readyState } from "./admin/ready-state.ts"
+import { ChangeHistory } from "./admin/change-history.ts"
 import type { AdminServer } from "./admin/server.ts"
-import { serviceStatus } from "./admin/service-status.ts"
-import type { FilterStatus, ReadyState } from "./admin/status.ts"
+import { type AdminSources, adminMeans } from "./admin-means.ts"
 import { CanaryChanges } from "./canary/canary-changes.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
 import type { Address, Config } from "./config/model.ts"
@@ -51,6 +49,9 @@ export interface SupervisorOptions {
   readonly watch?: boolean
 }
 
+/** What the admin API is told by that there is from the beginning. */
+type StandingParts = "history" | "registry" | "canaries" | "steering" | "tls" | "discovery" | "stopping"
+
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
 
@@ -68,9 +69,9 @@ export class Supervisor {
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
   readonly #steering: Steering
+  readonly #history: ChangeHistory
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
-  #unitsPerMs = 0
   #shared: SharedMemory | null = null
   #pool: WorkerPool | null = null
   #snapshots: Snapshots | null = null
@@ -87,6 +88,12 @@ export class Supervisor {
     this.#file = resolve(options.file)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
+    this.#history = new ChangeHistory({
+      now: Date.now,
+      generation: () => this.generation,
+      onRecorded: ({ who, kind, what, refused }) =>
+        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) }),
+    })
     this.#canaries = new CanaryChanges({
       log,
       instruments: new CanaryInstruments(this.#registry),
@@ -164,7 +171,6 @@ export class Supervisor {
     this.#configureLog(config)
     logWarnings(this.#logger, loaded.warnings)
     const unitsPerMs = calibrate()
-    this.#unitsPerMs = unitsPerMs
     const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
     this.#filters = store
     const tls = this.#tls.read(config)
@@ -197,7 +203,7 @@ export class Supervisor {
       onCount: (running) => this.#instruments.workersRunning(running),
     })
     this.#pool = pool
-    this.#snapshots = new Snapshots({
+    const snapshots = new Snapshots({
       registry: this.#registry,
       instruments: this.#instruments,
       discovery: this.#discovery,
@@ -207,15 +213,19 @@ export class Supervisor {
       shared,
       pool,
     })
-    await this.#snapshots.apply(config, prepared.filters, tls)
+    this.#snapshots = snapshots
+    await snapshots.apply(config, prepared.filters, tls)
     if (this.#stopping) return
-    this.#configs = this.#configChanges(store, this.#snapshots)
+    this.#configs = this.#configChanges(store, snapshots)
     this.#configs.taken()
     prepared.commit()
-    this.#changes = this.#filterChanges(store, this.#snapshots)
+    this.#changes = this.#filterChanges(store, snapshots)
     this.#changes.look(performance.now())
     this.#showFilters()
-    if (config.admin !== null) this.#admin = await this.#serveAdmin(config.admin.address, shared, this.#changes)
+    if (config.admin !== null) {
+      const means = { shared, pool, snapshots, store, changes: this.#changes, configs: this.#configs, unitsPerMs }
+      this.#admin = await this.#serveAdmin(config.admin.address, means)
+    }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
     if (config.admin !== null) {
@@ -228,33 +238,19 @@ export class Supervisor {
     this.#logger.log("info", "ready", { generation: this.generation, workers: size, routes: config.routes.length })
   }
 
-  async #serveAdmin(address: Address, shared: SharedMemory, changes: FilterChanges): Promise<AdminServer> {
-    const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/app.ts"), import("./admin/server.ts")])
-    const app = createAdmin(
-      {
-        live: () => true,
-        ready: () => this.#ready(),
-        exposition: () => this.#registry.exposition(),
-        config: () => this.#snapshots?.written ?? null,
-        filters: () => this.#filterStatus(),
-        services: () =>
-          serviceStatus({
-            config: this.#snapshots?.found ?? null,
-            slots: this.#snapshots?.current?.slots ?? null,
-            stateOf: (...endpoint) => shared.endpoint(...endpoint),
-            used: (...figure) => shared.used(...figure),
-            drainedSince: (...endpoint) => this.#steering.drained.since(...endpoint),
-            read: (slot) => this.#registry.read(slot),
-          }),
-        push: (...order) => changes.push(...order),
-        unpush: (...order) => changes.unpush(...order),
-        release: (...order) => changes.release(...order),
-        canaries: () => this.#canaries.status(),
-        steer: (...order) => this.#canaries.order(...order),
-      },
-      address.host,
-    )
-    return serveAdmin(app, address, this.#logger)
+  async #serveAdmin(address: Address, sources: Omit<AdminSources, StandingParts>): Promise<AdminServer> {
+    const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/admin.ts"), import("./admin/server.ts")])
+    const means = adminMeans({
+      ...sources,
+      history: this.#history,
+      registry: this.#registry,
+      canaries: this.#canaries,
+      steering: this.#steering,
+      tls: this.#tls,
+      discovery: this.#discovery,
+      stopping: () => this.#stopping,
+    })
+    return serveAdmin(createAdmin(means, address.host), address, this.#logger)
   }
 
   #configureLog(config: Config): void {
@@ -369,33 +365,6 @@ export class Supervisor {
     this.#watch = watchFiles(this.#filesToWatch(), (path) => {
       if (path === this.#file) void this.reload("file changed")
       else if (!this.#tls.fileChanged(path)) void this.#inTurn(() => this.#filterChanged(path))
-    })
-  }
-
-  // ------------------------------------------------------------------------------------------------------------ status
-
-  #ready(): ReadyState {
-    return readyState({
-      stopping: this.#stopping,
-      generation: this.generation,
-      lastReload: this.#configs?.last ?? null,
-      workers: { running: this.#pool?.running ?? 0, wanted: this.#pool?.size ?? 0 },
-      filters: this.#filterStatus(),
-      reasons: [...this.#steering.reasons, ...this.#canaries.reasons, ...this.#tls.reasons, ...this.#discovery.reasons],
-    })
-  }
-
-  #filterStatus(): FilterStatus[] {
-    const spec = this.#snapshots?.current ?? null
-    const store = this.#filters
-    if (spec === null || store === null) return []
-    return filterStatus({
-      config: spec.config,
-      store,
-      plugins: this.#pool?.plugins ?? [],
-      slots: spec.slots.filters,
-      read: (slot) => this.#registry.read(slot),
-      unitsPerMs: this.#unitsPerMs,
     })
   }
 

@@ -1,87 +1,148 @@
-// The admin API: what an operator, a probe or a scraper asks a running gateway, and the few things it can be told to do.
+// The admin API behind its door: what an operator asks a running gateway, and the things it can be told to do. One file a topic
+// (`topic.ts` has the pattern); here they are put together, described and listed.
 
-import { Hono } from "hono"
-import { CANARY_ORDERS, canaries } from "./canaries.ts"
-import { FILTER_ORDERS, filterOrders } from "./filter-orders.ts"
-import { isAllowedHost } from "./guard.ts"
-import { redactConfig } from "./redact.ts"
-import type { AdminDeps } from "./status.ts"
+import { createRoute, z } from "@hono/zod-openapi"
+import { bodyLimit } from "hono/body-limit"
+import { HTTPException } from "hono/http-exception"
+import { packageVersion } from "../version.ts"
+import { type CanariesDeps, canaries } from "./canaries.ts"
+import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type FiltersDeps, filters } from "./filters.ts"
+import { type HistoryDeps, history } from "./history.ts"
+import type { ProbesDeps } from "./probes.ts"
+import { type ServicesDeps, services } from "./services.ts"
+import { json, type TopicApp, topicApp } from "./topic.ts"
+import { type WeightsDeps, weightsOfRoutes } from "./weights.ts"
 
-const ENDPOINTS: Readonly<Record<string, string>> = {
-  "/": "this list",
-  "/live": "200 while the process runs",
-  "/ready": "200 when it serves, 503 when it doesn't, and why",
-  "/metrics": "metrics for Prometheus",
-  "/config": "the configuration in force, without secrets (JSON, or YAML with ?format=yaml)",
-  "/services": "the services: endpoints, which of them are unwell or ejected, failures",
-  "/filters": "the filters: versions, state, figures, last error",
-  "/canaries": "the canaries of routes: state, step, figures of both sides",
-}
-const ORDERS = { ...FILTER_ORDERS, ...CANARY_ORDERS }
-/** Below them methods are looked at by what takes orders. */
-const TAKE_ORDERS = ["/filters/", "/canaries/"]
+/** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
+export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, WeightsDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
 
-// No page may frame, sniff, cache or run anything of this.
-const HEADERS: readonly (readonly [string, string])[] = [
-  ["cache-control", "no-store"],
-  ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
-  ["cross-origin-resource-policy", "same-origin"],
-  ["referrer-policy", "no-referrer"],
-  ["x-content-type-options", "nosniff"],
-  ["x-frame-options", "DENY"],
-]
+/** Octets of a body, where an order takes no more of its own accord. */
+const MAX_BODY = 256 * 1024
 
-/** @param host address it will be bound to: decides which `Host` fields it accepts. */
-export function createAdmin(deps: AdminDeps, host: string): Hono {
-  const app = new Hono()
-
-  app.use(async (c, next) => {
-    if (!isAllowedHost(c.req.header("host"), host)) {
-      c.res = c.json({ error: "this host name is not served here; use localhost or the address it listens on" }, 421)
-    } else if (c.req.method !== "GET" && c.req.method !== "HEAD" && !TAKE_ORDERS.some((path) => c.req.path.startsWith(path))) {
-      const known = Object.hasOwn(ENDPOINTS, c.req.path)
-      c.res = known ? c.json({ error: "only GET and HEAD" }, 405, { allow: "GET, HEAD" }) : c.json({ error: "no such endpoint" }, 404)
-    } else {
-      await next()
-    }
-    for (const [name, value] of HEADERS) c.res.headers.set(name, value)
+export function createApp(deps: AdminDeps): TopicApp {
+  const app = topicApp()
+  const small = bodyLimit({
+    maxSize: MAX_BODY,
+    onError: (c) => c.json({ error: `the body is too large; send at most ${MAX_BODY / 1024} KiB` }, 413),
   })
+  app.use((c, next) => (c.req.path.endsWith("/module") ? next() : small(c, next)))
 
   app.get("/", (c) => {
-    if ((c.req.header("accept") ?? "").includes("application/json")) return c.json({ endpoints: ENDPOINTS, orders: ORDERS })
-    const list = Object.entries(ENDPOINTS).map(([path, what]) => `${path.padEnd(10)} ${what}\n`)
-    const orders = Object.entries(ORDERS).map(([order, what]) => `${order.padEnd(31)} ${what}\n`)
+    const { endpoints, orders } = listed(app)
+    if ((c.req.header("accept") ?? "").includes("application/json")) return c.json({ endpoints, orders })
+    const lines = (of: Readonly<Record<string, string>>): string =>
+      Object.entries(of)
+        .map(([path, what]) => `${path.padEnd(35)} ${what}\n`)
+        .join("")
     // The type is spelled out: on Bun, one that a Response infers from its body is lost when hono answers HEAD.
-    return c.body(`Sluice admin\n\n${list.join("")}\n${orders.join("")}`, 200, { "content-type": "text/plain; charset=utf-8" })
+    return c.body(`Sluice admin\n\n${lines(endpoints)}\n${lines(orders)}`, 200, { "content-type": "text/plain; charset=utf-8" })
   })
-  app.get("/live", (c) => {
-    const live = deps.live()
-    return c.json({ live }, live ? 200 : 503)
-  })
-  app.get("/ready", (c) => {
-    const state = deps.ready()
-    return c.json(state, state.ready ? 200 : 503)
-  })
-  app.get("/metrics", async (c) => {
-    const { contentType, body } = await deps.exposition()
-    return c.body(body, 200, { "content-type": contentType })
-  })
-  app.get("/config", async (c) => {
-    const config = deps.config()
-    if (config === null) return c.json({ error: "no configuration yet" }, 503)
-    const shown = redactConfig(config)
-    const format = c.req.query("format") ?? ((c.req.header("accept") ?? "").includes("yaml") ? "yaml" : "json")
-    if (format === "json") return c.json(shown)
-    if (format !== "yaml") return c.json({ error: "format is json or yaml" }, 400)
-    const { stringify } = await import("yaml")
-    return c.body(stringify(shown, { aliasDuplicateObjects: false }), 200, { "content-type": "application/yaml" })
-  })
-  app.get("/services", (c) => c.json({ services: deps.services() }))
-  app.get("/filters", (c) => c.json({ filters: deps.filters() }))
-  app.route("/filters", filterOrders(deps, host))
-  app.route("/canaries", canaries(deps, host))
+  app.get("/openapi.json", (c) => c.json(describe(app)))
+  describeProbes(app)
+  app.route("/config", configuration(deps))
+  app.route("/services", services(deps))
+  app.route("/routes", weightsOfRoutes(deps))
+  app.route("/filters", filters(deps))
+  app.route("/canaries", canaries(deps))
+  app.route("/history", history(deps))
 
-  app.notFound((c) => c.json({ error: "no such endpoint", endpoints: Object.keys(ENDPOINTS) }, 404))
-  app.onError((error, c) => c.json({ error: `internal error: ${error.message}` }, 500))
+  app.notFound((c) => {
+    const methods = methodsAt(app, c.req.path)
+    if (methods.length === 0) return c.json({ error: "no such endpoint; / lists them", endpoints: Object.keys(listed(app).endpoints) }, 404)
+    return c.json({ error: `only ${methods.join(", ")} here; / lists what there is` }, 405, { allow: methods.join(", ") })
+  })
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return c.json({ error: `${error.message}; /openapi.json says what is expected` }, error.status)
+    return c.json({ error: `internal error: ${error.message}` }, 500)
+  })
   return app
+}
+
+// The door answers them; here they are only described.
+function describeProbes(app: TopicApp): void {
+  const live = json(z.object({ live: z.boolean() }), "It runs")
+  const state = z.looseObject({ ready: z.boolean(), draining: z.boolean(), reasons: z.array(z.string()).optional() }).openapi("Ready")
+  const { openAPIRegistry: registry } = app
+  registry.registerPath(
+    createRoute({ method: "get", path: "/live", summary: "200 while the process runs", responses: { 200: live, 503: live } }),
+  )
+  registry.registerPath(
+    createRoute({
+      method: "get",
+      path: "/ready",
+      summary: "200 when it serves, 503 when it doesn't, and why",
+      responses: { 200: json(state, "It serves"), 503: json(state, "It doesn't") },
+    }),
+  )
+  registry.registerPath(
+    createRoute({
+      method: "get",
+      path: "/metrics",
+      summary: "metrics for Prometheus",
+      responses: { 200: { description: "Prometheus' text format", content: { "text/plain": { schema: z.string() } } } },
+    }),
+  )
+}
+
+interface Endpoint {
+  /** Upper case. */
+  readonly method: string
+  /** As it is described: `/filters/{name}/module`. */
+  readonly path: string
+  readonly summary: string
+}
+
+function endpointsOf(app: TopicApp): Endpoint[] {
+  return app.openAPIRegistry.definitions.flatMap((definition) =>
+    definition.type === "route"
+      ? [
+          {
+            method: definition.route.method.toUpperCase(),
+            path: plainPath(definition.route.path),
+            summary: definition.route.summary ?? "",
+          },
+        ]
+      : [],
+  )
+}
+
+/** Of a path with parameters that may hold slashes, and with the slash that mounting a topic leaves. */
+function plainPath(path: string): string {
+  return path.replace(/:(\w+)\{[^}]*\}/g, "{$1}").replace(/(?<=.)\/$/, "")
+}
+
+/** What `/` tells: a line each. */
+function listed(app: TopicApp): { endpoints: Record<string, string>; orders: Record<string, string> } {
+  const endpoints: Record<string, string> = { "/": "this list", "/openapi.json": "the description of all this (OpenAPI 3.1)" }
+  const orders: Record<string, string> = {}
+  for (const { method, path, summary } of endpointsOf(app)) {
+    const shown = path.replace(/\{(\w+)\}/g, (_, name: string) => name.toUpperCase())
+    if (method === "GET") endpoints[shown] = summary
+    else orders[`${method} ${shown}`] = summary
+  }
+  return { endpoints, orders }
+}
+
+function methodsAt(app: TopicApp, path: string): string[] {
+  const methods = new Set<string>()
+  for (const endpoint of [...endpointsOf(app), { method: "GET", path: "/" }, { method: "GET", path: "/openapi.json" }]) {
+    const pattern = endpoint.path.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
+    if (!new RegExp(`^${pattern.join(".+")}$`).test(path)) continue
+    methods.add(endpoint.method)
+    if (endpoint.method === "GET") methods.add("HEAD")
+  }
+  return [...methods]
+}
+
+function describe(app: TopicApp): object {
+  const document = app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: {
+      title: "Sluice admin API",
+      version: packageVersion(),
+      description: "Orders (all but GET) need the header x-sluice-admin, with any value. Errors are { error: what is wrong; what to do }.",
+    },
+  })
+  return { ...document, paths: Object.fromEntries(Object.entries(document.paths ?? {}).map(([path, item]) => [plainPath(path), item])) }
 }

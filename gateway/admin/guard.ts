@@ -1,5 +1,5 @@
-// Who may talk to the admin API. It has no users and passwords; what protects it is where it listens, so a web page must
-// not be able to reach it through the browser of someone on the same machine.
+// Who may talk to the admin API, as rules without a server. What protects it first is where it listens: so a web page must not be
+// able to reach it through the browser of someone on the same machine.
 
 import { isIP } from "node:net"
 
@@ -20,8 +20,8 @@ export function hostOf(field: string): string {
  * Whether a request's `Host` may be served by an admin API bound to `bound`. Bound to loopback, only names of loopback are: a name
  * that someone else's DNS points at 127.0.0.1 (DNS rebinding) is not. Elsewhere any well-formed name is.
  */
-export function isAllowedHost(field: string | undefined, bound: string): boolean {
-  const host = field === undefined ? "" : hostOf(field)
+export function isAllowedHost(field: string | null, bound: string): boolean {
+  const host = field === null ? "" : hostOf(field)
   if (host === "") return false
   if (!isLoopback(bound)) return true
   return host === "localhost" || host === "127.0.0.1" || host === "::1" || host === bound.toLowerCase()
@@ -29,14 +29,60 @@ export function isAllowedHost(field: string | undefined, bound: string): boolean
 
 /** The field every order must carry, with any value. A page of another origin can't send it without being allowed to. */
 export const ORDER_FIELD = "x-sluice-admin"
+/** Who gives an order, in his own words. */
+export const USER_FIELD = "x-sluice-user"
+
+/** Fields of a request. */
+export interface Fields {
+  get(name: string): string | null
+}
+
+/** Whether a method changes something. */
+export function isOrder(method: string): boolean {
+  return method !== "GET" && method !== "HEAD"
+}
+
+/** `none`: no browser sent it, or it was typed in. `own`: a page of ours did. `foreign`: another page. */
+export type Page = "none" | "own" | "foreign"
 
 /**
- * Why a request that changes something is refused; null when it isn't. There are no users, so that only this machine may give
- * orders; and no browser may, whatever page it shows.
+ * Which page has a browser send a request. Browsers tell of it in fields that no page can set; both must say that it is ours.
+ * `scheme`: of the admin API.
  */
-export function orderRefusal(fields: { get(name: string): string | null }, bound: string): string | null {
-  if (!isLoopback(bound)) return `the admin API takes orders only when it listens on a loopback address; it listens on ${bound}`
-  if (fields.get(ORDER_FIELD) === null) return `an order needs the header ${ORDER_FIELD}, with any value`
-  if (fields.get("origin") !== null || (fields.get("sec-fetch-site") ?? "none") !== "none") return "a web page can't give orders"
+export function pageOf(fields: Fields, scheme: "http" | "https"): Page {
+  const origin = fields.get("origin")
+  const site = fields.get("sec-fetch-site") ?? "none"
+  if (origin === null && site === "none") return "none"
+  if (site !== "same-origin") return "foreign"
+  // GET has no `Origin` when a page asks its own.
+  return origin === null || origin.toLowerCase() === `${scheme}://${fields.get("host") ?? ""}`.toLowerCase() ? "own" : "foreign"
+}
+
+/**
+ * Why a request may not be served because of the page it comes from; null when it may. Orders need a field that no foreign page can
+ * send; of what pages do, only ours may do anything, and a link from elsewhere may be followed.
+ */
+export function pageRefusal(method: string, fields: Fields, scheme: "http" | "https"): string | null {
+  const page = pageOf(fields, scheme)
+  if (isOrder(method)) {
+    if (fields.get(ORDER_FIELD) === null) return `an order needs the header ${ORDER_FIELD}; send it, with any value`
+    if (page === "foreign" || (page === "own" && fields.get("origin") === null)) {
+      return "a web page can't give orders; only the dashboard of this gateway can, from the address it was loaded from"
+    }
+    return null
+  }
+  if (page === "foreign" && fields.get("sec-fetch-mode") !== "navigate") {
+    return "a web page can't read this; only the dashboard of this gateway can, from the address it was loaded from"
+  }
   return null
+}
+
+/** What may stand in a user's name of his own making. */
+const UNPRINTABLE = /[^\x20-\x7e\u00a0-\uffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+/** Who gives an order, as the history tells: what he says he is, what he has shown, and where he is. `proven` "": nothing. */
+export function describeOrderer(claimed: string | null, proven: string, address: string): string {
+  const name = (claimed ?? "").replace(UNPRINTABLE, "").trim().slice(0, 100)
+  const who = [name, proven === "" ? "" : name === "" ? proven : `(${proven})`].filter((part) => part !== "").join(" ")
+  return `${who === "" ? "somebody" : who}${address === "" ? "" : ` from ${address}`}`
 }

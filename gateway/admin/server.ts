@@ -1,19 +1,19 @@
 // Binds the admin API to its address.
 
-import type { Hono } from "hono"
 import type { Address } from "../config/model.ts"
 import { type FetchServer, serveFetch } from "../runtime/serve.ts"
 import type { Logger } from "../telemetry/log.ts"
+import type { Door } from "./door.ts"
 import { isLoopback } from "./guard.ts"
 
 export type AdminServer = FetchServer
 
 /** Serves the admin API; rejects with a readable error when the address can't be bound. */
-export async function serveAdmin(app: Hono, address: Address, log: Logger): Promise<AdminServer> {
+export async function serveAdmin(door: Door, address: Address, log: Logger): Promise<AdminServer> {
   let server: FetchServer
   try {
     server = await serveFetch(
-      (request) => app.fetch(request),
+      (request, peer) => door.fetch(request, peer),
       address.host,
       address.port,
       (error) => log.log("error", "admin server failed", { error }),

@@ -1,10 +1,4 @@
-// What the admin API shows, and the functions by which the supervisor tells it.
-
-import type { CanaryStatus } from "../canary/canary-changes.ts"
-import type { Config } from "../config/model.ts"
-import type { Outcome } from "../http/outcome.ts"
-import type { CanaryOrder } from "../resilience/canary.ts"
-import type { ServiceStatus } from "./service-status.ts"
+// What the admin API tells of the gateway and its filters.
 
 export interface ReadyState {
   readonly ready: boolean
@@ -86,24 +80,4 @@ export interface FilterStatus extends FilterFigures {
   /** `cpu` in ms a call, `memory` in octets. */
   readonly limits: { readonly cpu: number; readonly memory: number }
   readonly versions: readonly FilterVersionStatus[]
-}
-
-/** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps {
-  live(): boolean
-  ready(): ReadyState
-  exposition(): Promise<{ readonly contentType: string; readonly body: string }>
-  /** The configuration in force; null before the first. */
-  config(): Config | null
-  filters(): readonly FilterStatus[]
-  services(): readonly ServiceStatus[]
-  /** Puts a module in the place of a version's own; `version` null: of the only one. */
-  push(filter: string, version: string | null, module: Uint8Array): Promise<Outcome>
-  /** Takes back what was pushed. */
-  unpush(filter: string, version: string | null): Promise<Outcome>
-  /** Lets a filter that was taken out of use, or a version of it, take part again. */
-  release(filter: string): Promise<Outcome>
-  canaries(): readonly CanaryStatus[]
-  /** Tells the canary of a route what to do. */
-  steer(route: string, order: CanaryOrder): Promise<Outcome>
 }

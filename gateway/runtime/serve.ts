@@ -3,7 +3,13 @@
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
 
-export type FetchHandler = (request: Request) => Response | Promise<Response>
+/** `peer`: the other end of its connection. */
+export type FetchHandler = (request: Request, peer: FetchPeer) => Response | Promise<Response>
+
+export interface FetchPeer {
+  /** IP address; "" where it isn't known. */
+  readonly address: string
+}
 
 export interface FetchServer {
   /** The port it is bound to, also when 0 was asked for. */
@@ -17,8 +23,18 @@ interface BunServer {
   stop(closeActiveConnections?: boolean): Promise<void>
 }
 
+interface BunServing extends BunServer {
+  requestIP(request: Request): { readonly address: string } | null
+}
+
 interface BunRuntime {
-  serve(options: { fetch: FetchHandler; hostname: string; port: number; idleTimeout: number; maxRequestBodySize: number }): BunServer
+  serve(options: {
+    fetch(request: Request, server: BunServing): Response | Promise<Response>
+    hostname: string
+    port: number
+    idleTimeout: number
+    maxRequestBodySize: number
+  }): BunServer
 }
 
 const CLOSE_GRACE = 1000
@@ -33,7 +49,13 @@ export function serveFetch(fetch: FetchHandler, host: string, port: number, onEr
 
 // Saves the memory that node:http takes.
 async function serveByBun(bun: BunRuntime, fetch: FetchHandler, hostname: string, port: number): Promise<FetchServer> {
-  const server = bun.serve({ fetch, hostname, port, idleTimeout: IDLE_TIMEOUT, maxRequestBodySize: 16 * 1024 * 1024 })
+  const server = bun.serve({
+    fetch: (request, serving) => fetch(request, { address: serving.requestIP(request)?.address ?? "" }),
+    hostname,
+    port,
+    idleTimeout: IDLE_TIMEOUT,
+    maxRequestBodySize: 16 * 1024 * 1024,
+  })
   return {
     port: server.port,
     close: async () => {
@@ -47,7 +69,7 @@ async function serveByBun(bun: BunRuntime, fetch: FetchHandler, hostname: string
 async function serveByNode(fetch: FetchHandler, host: string, port: number, onError: (error: Error) => void): Promise<FetchServer> {
   const { createAdaptorServer } = await import("@hono/node-server")
   const server = createAdaptorServer({
-    fetch,
+    fetch: (request, { incoming }) => fetch(request, { address: incoming.socket.remoteAddress ?? "" }),
     overrideGlobalObjects: false,
     // Requests have no bodies worth waiting for.
     serverOptions: { headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: IDLE_TIMEOUT * 1000, maxHeaderSize: 16_384 },

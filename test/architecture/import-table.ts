@@ -26,6 +26,7 @@ const rows: readonly (readonly string[])[] = [
     "shared-memory.ts",
     "snapshots.ts",
     "config-changes.ts",
+    "admin-means.ts",
     "supervisor.ts",
     "index.ts",
     "testing",
@@ -45,7 +46,8 @@ const sameRow: Readonly<Record<string, readonly string[]>> = {
   "shared-memory.ts": ["snapshot.ts", "worker-messages.ts"],
   "snapshots.ts": ["snapshot.ts", "snapshot-slots.ts", "shared-memory.ts", "worker-pool.ts", "ports.ts"],
   "config-changes.ts": ["snapshot.ts", "snapshots.ts"],
-  "supervisor.ts": ["snapshot.ts", "snapshots.ts", "config-changes.ts", "shared-memory.ts", "worker-pool.ts"],
+  "admin-means.ts": ["snapshots.ts", "config-changes.ts", "shared-memory.ts", "worker-pool.ts"],
+  "supervisor.ts": ["snapshot.ts", "snapshots.ts", "config-changes.ts", "admin-means.ts", "shared-memory.ts", "worker-pool.ts"],
   "index.ts": ["snapshot.ts", "supervisor.ts"],
   "main.ts": ["cli"],
 }

@@ -139,6 +139,6 @@ test("an operator steers it, by the admin API and by the command line", async ()
 test("no web page steers it", async () => {
   expect((await order("good", "abort", "")).status).toBe(403)
   expect((await order("good", "abort", "x-sluice-admin: 1\r\norigin: http://evil.example\r\n")).status).toBe(403)
-  expect((await get(gateway.adminPort, "/canaries/good/abort")).status).toBe(404)
+  expect((await get(gateway.adminPort, "/canaries/good/abort")).status).toBe(405)
   expect((await status("good")).state).toBe("promoted")
 })

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest"
 import { parse } from "yaml"
-import { createAdmin } from "../../../gateway/admin/app.ts"
+import { createAdmin } from "../../../gateway/admin/admin.ts"
+import type { AdminDeps } from "../../../gateway/admin/app.ts"
+import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
 import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
-import type { AdminDeps, FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
+import type { FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
 import type { Config } from "../../../gateway/config/model.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
@@ -81,8 +83,11 @@ const service: ServiceStatus = {
 }
 
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
-  const app = createAdmin(
+  const history = new ChangeHistory({ now: () => Date.parse("2026-01-02T03:04:05.000Z"), generation: () => 3 })
+  const door = createAdmin(
     {
+      history,
+      changes: () => history.entries,
       live: () => true,
       ready: () => ready,
       exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
@@ -94,6 +99,10 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       canaries: () => [],
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
+      drain: (of, endpoint, force) => Promise.resolve({ status: 200, message: `drain ${endpoint} of ${of} ${force}` }),
+      undrain: (of, endpoint) => Promise.resolve({ status: 200, message: `undrain ${endpoint} of ${of}` }),
+      weights: (route) => ({ status: 404, message: `there is no route ${route}` }),
+      setWeights: (route, weights) => Promise.resolve({ status: 200, message: `${route} ${JSON.stringify(weights)}` }),
       ...deps,
     },
     host,
@@ -101,7 +110,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
   return (path: string, init: RequestInit & { host?: string } = {}) => {
     const headers = new Headers(init.headers)
     headers.set("host", init.host ?? "127.0.0.1:9901")
-    return app.request(`http://127.0.0.1:9901${path}`, { ...init, headers })
+    return door.fetch(new Request(`http://127.0.0.1:9901${path}`, { ...init, headers }), { address: "127.0.0.1" })
   }
 }
 
@@ -172,8 +181,42 @@ describe("content", () => {
     const { endpoints } = await (await request("/", { headers: { accept: "application/json" } })).json()
     for (const path of Object.keys(endpoints)) {
       expect(text).toContain(path)
-      expect((await request(path)).status).toBe(200)
+      // Names in capitals stand for what isn't here.
+      if (!/[A-Z]/.test(path)) expect((await request(path)).status).toBe(200)
     }
+  })
+
+  test("/openapi.json describes every endpoint that / lists, with answers that are there", async () => {
+    const request = admin()
+    const document = await (await request("/openapi.json")).json()
+    const { endpoints, orders } = await (await request("/", { headers: { accept: "application/json" } })).json()
+    const described: string[] = []
+    for (const [path, methods] of Object.entries<Record<string, { summary: string; responses: object }>>(document.paths)) {
+      for (const [method, { summary, responses }] of Object.entries(methods)) {
+        expect(summary).not.toBe("")
+        expect(Object.keys(responses)).toContain("200")
+        const shown = path.replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase())
+        described.push(method === "get" ? shown : `${method.toUpperCase()} ${shown}`)
+      }
+    }
+    const undescribed = ["/", "/openapi.json"]
+    expect(described.sort()).toEqual([...Object.keys(endpoints), ...Object.keys(orders)].filter((at) => !undescribed.includes(at)).sort())
+    expect(described).toContain("PUT /filters/NAME/module")
+    const schemas = Object.keys(document.components.schemas)
+    for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) expect(schemas).toContain(name)
+  })
+
+  test("/history tells of orders, those refused too, newest first, with who gave them", async () => {
+    const request = admin()
+    const headers = { "x-sluice-admin": "1", "x-sluice-user": "ann@laptop" }
+    await request("/filters/auth/module?version=a", { method: "PUT", headers, body: new Uint8Array(2) })
+    await request("/filters/auth/release", { method: "POST", headers: { "x-sluice-admin": "1" } })
+    const { history } = await (await request("/history")).json()
+    const at = "2026-01-02T03:04:05.000Z"
+    expect(history).toEqual([
+      { at, who: "somebody from 127.0.0.1", kind: "filter release", what: "auth", generation: 3, refused: "auth" },
+      { at, who: "ann@laptop from 127.0.0.1", kind: "filter push", what: "auth, version a", generation: 3, refused: null },
+    ])
   })
 })
 
@@ -199,7 +242,8 @@ describe("refusals", () => {
   test.each([
     ["without the header", {}, "127.0.0.1"],
     ["from a page", { ...ordered, origin: "http://127.0.0.1:9901" }, "127.0.0.1"],
-    ["from a page of the same site", { ...ordered, "sec-fetch-site": "same-origin" }, "127.0.0.1"],
+    ["from a page of another origin", { ...ordered, origin: "http://evil.example", "sec-fetch-site": "cross-site" }, "127.0.0.1"],
+    ["from a page without origin", { ...ordered, "sec-fetch-site": "same-origin" }, "127.0.0.1"],
     ["where others can reach it", ordered, "0.0.0.0"],
   ])("an order %s is refused", async (_what, headers, host) => {
     const never = () => Promise.reject(new Error("was passed on"))
@@ -228,12 +272,13 @@ describe("refusals", () => {
     const request = admin()
     const missing = await request("/nope")
     expect(missing.status).toBe(404)
-    expect(await missing.json()).toMatchObject({ error: "no such endpoint" })
+    expect(await missing.json()).toMatchObject({ error: "no such endpoint; / lists them" })
     for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
-      const response = await request("/config", { method })
+      const response = await request("/config", { method, headers: ordered })
       expect(response.status).toBe(405)
       expect(response.headers.get("allow")).toBe("GET, HEAD")
-      expect((await request("/nope", { method })).status).toBe(404)
+      expect((await request("/nope", { method, headers: ordered })).status).toBe(404)
+      expect((await request("/config", { method })).status).toBe(403)
     }
   })
 

@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { afterEach, describe, expect, test } from "vitest"
-import { createAdmin } from "../../../gateway/admin/app.ts"
+import { createAdmin } from "../../../gateway/admin/admin.ts"
 import { type AdminServer, serveAdmin } from "../../../gateway/admin/server.ts"
 import type { Logger } from "../../../gateway/telemetry/log.ts"
 import { config } from "./support/config.ts"
@@ -13,6 +13,8 @@ const servers: AdminServer[] = []
 async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
   const app = createAdmin(
     {
+      history: { record: () => {} },
+      changes: () => [],
       live: () => true,
       ready: () => ({
         ready: false,
@@ -31,6 +33,10 @@ async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
       unpush: () => Promise.reject(new Error("not asked for")),
       release: () => Promise.reject(new Error("not asked for")),
       canaries: () => [],
+      drain: () => Promise.reject(new Error("not asked for")),
+      undrain: () => Promise.reject(new Error("not asked for")),
+      weights: () => ({ status: 404, message: "" }),
+      setWeights: () => Promise.reject(new Error("not asked for")),
       steer: () => Promise.reject(new Error("not asked for")),
     },
     host,
@@ -95,7 +101,11 @@ describe("over the wire", () => {
 
   test("a body that is sent to it harms nothing", async () => {
     const { port } = await serve()
-    const answer = await fetch(`http://127.0.0.1:${port}/config`, { method: "POST", body: "x".repeat(100_000) })
+    const answer = await fetch(`http://127.0.0.1:${port}/config`, {
+      method: "POST",
+      headers: { "x-sluice-admin": "1" },
+      body: "x".repeat(100_000),
+    })
     expect(answer.status).toBe(405)
     expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200)
   })

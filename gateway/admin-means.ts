@@ -1,0 +1,91 @@
+// What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
+
+import type { AdminDeps } from "./admin/app.ts"
+import type { ChangeHistory } from "./admin/change-history.ts"
+import { filterStatus } from "./admin/filter-status.ts"
+import { readyState } from "./admin/ready-state.ts"
+import { serviceStatus } from "./admin/service-status.ts"
+import type { FilterStatus } from "./admin/status.ts"
+import type { CanaryChanges } from "./canary/canary-changes.ts"
+import type { ConfigChanges } from "./config-changes.ts"
+import type { Discovery } from "./discovery/discovery.ts"
+import type { SharedMemory } from "./shared-memory.ts"
+import type { Snapshots } from "./snapshots.ts"
+import type { Steering } from "./steering/steering.ts"
+import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { TlsChanges } from "./tls/tls-changes.ts"
+import type { FilterChanges } from "./wasm/filter-changes.ts"
+import type { FilterStore } from "./wasm/filter-store.ts"
+import type { WorkerPool } from "./worker-pool.ts"
+
+/** Parts of the main thread. */
+export interface AdminSources {
+  readonly history: ChangeHistory
+  readonly registry: MetricsRegistry
+  readonly shared: SharedMemory
+  readonly pool: WorkerPool
+  readonly snapshots: Snapshots
+  readonly store: FilterStore
+  readonly changes: FilterChanges
+  readonly configs: ConfigChanges
+  readonly canaries: CanaryChanges
+  readonly steering: Steering
+  readonly tls: TlsChanges
+  readonly discovery: Discovery
+  /** Budget units of a millisecond. */
+  readonly unitsPerMs: number
+  stopping(): boolean
+}
+
+export function adminMeans(sources: AdminSources): AdminDeps {
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, tls, discovery } = sources
+  const filters = (): FilterStatus[] => filtersOf(sources)
+  return {
+    history,
+    changes: () => history.entries,
+    live: () => true,
+    ready: () =>
+      readyState({
+        stopping: sources.stopping(),
+        generation: snapshots.generation,
+        lastReload: configs.last,
+        workers: { running: pool.running, wanted: pool.size },
+        filters: filters(),
+        reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons],
+      }),
+    exposition: () => registry.exposition(),
+    config: () => snapshots.written,
+    services: () =>
+      serviceStatus({
+        config: snapshots.found,
+        slots: snapshots.current?.slots ?? null,
+        stateOf: (...endpoint) => shared.endpoint(...endpoint),
+        used: (...figure) => shared.used(...figure),
+        drainedSince: (...endpoint) => steering.drained.since(...endpoint),
+        read: (slot) => registry.read(slot),
+      }),
+    drain: (...order) => steering.drained.drain(...order),
+    undrain: (...order) => steering.drained.undrain(...order),
+    weights: (route) => steering.weights.status(route),
+    setWeights: (...order) => steering.weights.set(...order),
+    filters,
+    push: (...order) => changes.push(...order),
+    unpush: (...order) => changes.unpush(...order),
+    release: (...order) => changes.release(...order),
+    canaries: () => canaries.status(),
+    steer: (...order) => canaries.order(...order),
+  }
+}
+
+function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {
+  const spec = snapshots.current
+  if (spec === null) return []
+  return filterStatus({
+    config: spec.config,
+    store,
+    plugins: pool.plugins,
+    slots: spec.slots.filters,
+    read: (slot) => registry.read(slot),
+    unitsPerMs,
+  })
+}
