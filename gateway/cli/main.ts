@@ -43,6 +43,9 @@ const commands: Commands = {
         },
       }),
     ),
+  services: () => import("./services.ts").then(({ services }) => services),
+  drain: () => import("./drain.ts").then(({ drain }) => drain),
+  weights: () => import("./weights.ts").then(({ weights }) => weights),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
