@@ -53,7 +53,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         filters: filters(),
         reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons],
       }),
-    exposition: () => registry.exposition(),
+    exposition: (accept) => registry.exposition(accept),
     config: () => snapshots.written,
     services: () =>
       serviceStatus({

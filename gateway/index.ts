@@ -1,6 +1,7 @@
 // Sluice as a library: a gateway inside a program of your own, and the types of its configuration.
 
 import { StartError, Supervisor } from "./supervisor.ts"
+import { AccessOutput } from "./telemetry/access-output.ts"
 import { createLogger, type LogLevel } from "./telemetry/log.ts"
 
 export { defineConfig } from "./config/define.ts"
@@ -8,12 +9,15 @@ export type { ConfigInput } from "./config/schema.ts"
 export { type ErrorCode, type ErrorRow, errors } from "./errors.ts"
 export { StartError }
 
+/** ms the last lines of the access log get to be written. */
+const LAST_LINES = 1000
+
 export interface GatewayOptions {
   /** Path of the configuration: YAML, JSON or a module. */
   readonly file: string
   /** Takes the structured log, a line of JSON an event; default: nothing is logged. */
   readonly onLog?: (line: string) => void
-  /** Takes the access log, lines of JSON; default: dropped. */
+  /** Takes the access log where the configuration has it on standard output; default: dropped. */
   readonly onAccess?: (lines: string) => void
   /** Least level that is logged until the configuration is read; default `info`. */
   readonly logLevel?: LogLevel
@@ -47,16 +51,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     format: "json",
     write: (line) => options.onLog?.(line),
   })
+  const access = new AccessOutput({
+    stdout: (lines, done) => {
+      options.onAccess?.(lines)
+      done(true)
+    },
+    flush: () => Promise.resolve(),
+    log: (...event) => logger.log(...event),
+    environment: process.env,
+  })
   const supervisor = new Supervisor({
     file: options.file,
     logger,
     watch: options.watch ?? true,
     logFormat: "json",
     onLog: (event) => logger.forward(event),
-    onAccess: (lines, written) => {
-      options.onAccess?.(lines)
-      written()
-    },
+    access,
   })
   await supervisor.start()
   return {
@@ -70,6 +80,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return supervisor.generation
     },
     reload: () => supervisor.reload("asked for"),
-    stop: () => supervisor.stop(),
+    stop: async () => {
+      const finished = await supervisor.stop()
+      await access.flush(LAST_LINES)
+      return finished
+    },
   }
 }

@@ -27,30 +27,24 @@ export class Refusals {
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
     this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
-    const { sourceAddress, sourcePort } = connection
+    if (!this.#accessLog.wants(flag, status, 0)) return
+    const { security } = connection
     this.#accessLog.record({
+      ...NONE,
       startTime: Date.now(),
       method: head.method,
       path: head.target,
       authority: head.authority,
       protocol: head.major === 2 ? "HTTP/2" : "HTTP/1.1",
       status,
-      grpcStatus: -1,
       flag,
       flagDetails: code,
-      duration: 0,
-      timeToFirstByte: -1,
-      requestBytes: 0,
-      responseBytes: 0,
       listener: plane.name,
-      route: "",
-      service: "",
-      upstream: "",
-      source: withPort(sourceAddress, sourcePort),
-      requestId: "",
-      userAgent: "",
-      security: connection.security,
+      connectionId: connection.connectionId,
+      ...addresses(connection),
+      requestedServerName: security?.serverName ?? "",
+      security,
+      requestFields: this.#accessLog.noteRequest(head.fields),
     })
   }
 
@@ -63,26 +57,51 @@ export class Refusals {
       this.#metrics.add(connections.ended, 1)
       this.#metrics.add(connections.flags + flagIndex(flag), 1)
     } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag)) return
+    const duration = this.#wheel.refresh() - started
+    if (!this.#accessLog.wants(flag, 0, duration)) return
     this.#accessLog.recordConnection({
+      ...NONE,
+      protocol: "TCP",
       startTime: performance.timeOrigin + started,
       flag,
       flagDetails: details === "" ? code : `${code}: ${details}`,
-      duration: this.#wheel.refresh() - started,
+      duration,
       connectTime: -1,
       receivedBytes: 0,
       sentBytes: 0,
       listener,
-      serverName: "",
-      service: "",
-      upstream: "",
-      requestId: "",
-      security: null,
-      source: withPort(from.sourceAddress, from.sourcePort),
+      ...addresses(from),
     })
   }
 }
 
-function withPort(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+/** What there is none of. */
+const NONE = {
+  method: "",
+  path: "",
+  authority: "",
+  status: 0,
+  grpcStatus: -1,
+  duration: 0,
+  timeToFirstByte: -1,
+  requestBytes: 0,
+  responseBytes: 0,
+  route: "",
+  service: "",
+  upstream: "",
+  attempts: 0,
+  connectionId: 0,
+  requestedServerName: "",
+  requestId: "",
+  traceId: "",
+  userAgent: "",
+  security: null,
+  requestFields: null,
+  responseFields: null,
+  trailerFields: null,
+} as const
+
+function addresses({ sourceAddress, sourcePort, destinationAddress, destinationPort }: SocketAddresses) {
+  const source = sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`
+  return { source, sourceAddress, sourcePort, peerAddress: sourceAddress, destinationAddress, destinationPort }
 }

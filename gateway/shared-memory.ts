@@ -6,7 +6,7 @@ import type { Config } from "./config/model.ts"
 import { RateLimitState } from "./filter/native/rate-limit-state.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
-import { overloadSlots } from "./telemetry/limit-instruments.ts"
+import { limitUsed, overloadSlots } from "./telemetry/limit-instruments.ts"
 import type { Logger } from "./telemetry/log.ts"
 import { MemoryWatch } from "./telemetry/memory-watch.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -14,7 +14,7 @@ import type { ClientMaterial } from "./tls/client-context.ts"
 import { type EjectionEvent, type EndpointState, EndpointWatch } from "./upstream/endpoint-watch.ts"
 import type { ServiceFigure } from "./upstream/limits-memory.ts"
 import { LimitsTable } from "./upstream/limits-table.ts"
-import { guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
+import { guestFamilies, guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
 import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
 import { createSharedStore } from "./wasm/shared-data.ts"
 import { createSharedQueues, SharedQueueStore } from "./wasm/shared-queues.ts"
@@ -56,8 +56,8 @@ export class SharedMemory {
     this.#endpoints = new EndpointWatch({ workers, random: Math.random, logger, instruments: instruments.endpoints })
     this.#limits = new LimitsTable(workers)
     const defined = new GuestMetricsTable(guestMetrics)
-    registry.include(() => guestMetricsText(defined) + queuesText(this.#queues))
-    registry.include(() => this.#limits.exposition)
+    registry.include(() => guestMetricsText(defined) + queuesText(this.#queues), guestFamilies)
+    registry.include(() => this.#limits.exposition, [limitUsed])
     this.start = {
       workers,
       slots: instruments.worker,

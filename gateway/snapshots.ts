@@ -13,6 +13,7 @@ import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
 import type { DrainedEndpoints } from "./steering/drained-endpoints.ts"
 import type { RouteWeights } from "./steering/route-weights.ts"
+import type { AccessOutput } from "./telemetry/access-output.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
@@ -29,6 +30,7 @@ export interface SnapshotsMeans {
   readonly weights: Pick<RouteWeights, "prepare">
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
+  readonly access: Pick<AccessOutput, "prepare" | "keepOnly">
 }
 
 export class Snapshots {
@@ -70,9 +72,10 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, drained, weights, shared, pool } = this.#means
+    const { registry, instruments, discovery, canaries, drained, weights, shared, pool, access } = this.#means
     const found = discovery.resolved(written)
     const config = drained.laidOver(found)
+    access.prepare(config.accessLog.to)
     const ports = await claimPorts(config.listeners, this.#current)
     registry.beginGeneration()
     const slots = snapshotSlots(config, instruments)
@@ -92,7 +95,10 @@ export class Snapshots {
     try {
       await pool.apply(spec)
     } catch (error) {
-      if (this.#current !== null) shared.keepOnly(this.#current.config)
+      if (this.#current !== null) {
+        shared.keepOnly(this.#current.config)
+        access.keepOnly(this.#current.config.accessLog.to)
+      }
       throw error
     }
     if (this.#closed) return
@@ -106,6 +112,7 @@ export class Snapshots {
     shared.use(config, tls.services)
     discovery.use(found)
     drained.use(found)
+    access.keepOnly(config.accessLog.to)
     instruments.generation(spec.generation)
   }
 

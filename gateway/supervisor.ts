@@ -19,7 +19,9 @@ import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
 import { Steering } from "./steering/steering.ts"
+import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
+import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
 import { Instruments } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
@@ -41,8 +43,8 @@ export interface SupervisorOptions {
   readonly logger: StructuredLogger
   /** Writes an event of a worker's log. */
   onLog(event: LogEvent): void
-  /** Writes lines of the access log; `written` once they are dealt with. */
-  onAccess(lines: string, written: () => void): void
+  /** Takes lines of the access log where the configuration wants them. */
+  readonly access: AccessOutput
   /** Form of the log whatever the configuration says. */
   readonly logFormat?: "auto" | "human" | "json" | undefined
   /** Watch the configuration and the filters' files; default true. */
@@ -86,6 +88,7 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({
@@ -178,7 +181,7 @@ export class Supervisor {
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
-    this.#registry.include(() => this.#tls.exposition)
+    this.#registry.include(() => expiryText(this.#tls.expiries), [certificateExpiry])
     const size = config.workers === "auto" ? availableParallelism() : config.workers
     const shared = new SharedMemory({
       workers: size,
@@ -194,7 +197,7 @@ export class Supervisor {
       logger: this.#logger,
       start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
       onLog: (event) => this.#options.onLog(event),
-      onAccess: (lines, written) => this.#options.onAccess(lines, written),
+      onAccess: (...batch) => this.#options.access.write(...batch),
       onEjection: (event) => shared.heard(event),
       onLost: (worker) => {
         shared.forget(worker)
@@ -212,6 +215,7 @@ export class Supervisor {
       weights: this.#steering.weights,
       shared,
       pool,
+      access: this.#options.access,
     })
     this.#snapshots = snapshots
     await snapshots.apply(config, prepared.filters, tls)

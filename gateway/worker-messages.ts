@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
@@ -53,7 +54,7 @@ export type FromWorker =
   | { readonly kind: "applied"; readonly generation: number }
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
-  | { readonly kind: "access"; readonly lines: string }
+  | { readonly kind: "access"; readonly batch: AccessBatch }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }

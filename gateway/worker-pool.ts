@@ -3,6 +3,7 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -24,8 +25,8 @@ export interface WorkerPoolOptions {
   /** What a worker is started with, but for its index and metrics. */
   readonly start: Omit<WorkerStart, "index" | "metrics">
   onLog(event: LogEvent): void
-  /** Lines of the access log; `written` when they have been dealt with. */
-  onAccess(lines: string, written: () => void): void
+  /** Lines of the access log; `done` when they have been dealt with. */
+  onAccess(batch: AccessBatch, done: () => void): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
   /** A worker was lost; the next one is on its way. */
@@ -204,8 +205,8 @@ export class WorkerPool {
         this.#options.onLog(message.event)
         return
       case "access": {
-        const { length } = message.lines
-        this.#options.onAccess(message.lines, () => this.#post(member, { kind: "written", length }))
+        const { length } = message.batch.lines
+        this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
         return
       }
       case "filters":

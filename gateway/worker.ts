@@ -77,8 +77,8 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.logDropped, 1),
     })
     this.#accessLog = new AccessLog({
-      mode: "off",
-      post: (lines) => post({ kind: "access", lines }),
+      random: Math.random,
+      post: (batch) => post({ kind: "access", batch }),
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
@@ -245,7 +245,7 @@ class Worker {
     const before = this.#snapshot
     this.#snapshot = snapshot
     this.#slotsInForce = spec.slots
-    this.#accessLog.mode = spec.config.accessLog
+    this.#accessLog.use(spec.config.accessLog)
     this.#logger.level = spec.config.log.level
     this.#overload.use(spec.config.overload)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))

@@ -56,7 +56,7 @@ export class Door {
     }
     try {
       if (!isOrder(method)) {
-        const probe = await answerProbe(new URL(request.url).pathname, probes)
+        const probe = await answerProbe(new URL(request.url).pathname, headers.get("accept") ?? "", probes)
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
       const app = await (this.#app ??= this.#options.load())

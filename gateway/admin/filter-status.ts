@@ -2,14 +2,8 @@
 // what was counted.
 
 import type { Config, FilterConfig } from "../config/model.ts"
-import {
-  EXCHANGE_ERROR,
-  EXCHANGE_FAILED,
-  EXCHANGE_OK,
-  type FilterSlots,
-  filterBuckets,
-  trapReasons,
-} from "../telemetry/filter-instruments.ts"
+import { filterBuckets } from "../telemetry/duration-buckets.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "../telemetry/filter-instruments.ts"
 import { quantile } from "../telemetry/quantile.ts"
 import type { FilterEvent, FilterStore } from "../wasm/filter-store.ts"
 import type { PluginStatus } from "../wasm/plugin.ts"

@@ -6,11 +6,12 @@ import type { ReadyState } from "./status.ts"
 export interface ProbesDeps {
   live(): boolean
   ready(): ReadyState
-  exposition(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** `accept`: what the scraper says it takes. */
+  exposition(accept: string): Promise<{ readonly contentType: string; readonly body: string }>
 }
 
-/** The answer to a probe; null: the path is none. */
-export function answerProbe(path: string, deps: ProbesDeps): Response | Promise<Response> | null {
+/** The answer to a probe; null: the path is none. `accept`: what it says it takes. */
+export function answerProbe(path: string, accept: string, deps: ProbesDeps): Response | Promise<Response> | null {
   switch (path) {
     case "/live": {
       const live = deps.live()
@@ -21,7 +22,7 @@ export function answerProbe(path: string, deps: ProbesDeps): Response | Promise<
       return respond(state, state.ready ? 200 : 503)
     }
     case "/metrics":
-      return deps.exposition().then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))
+      return deps.exposition(accept).then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))
     default:
       return null
   }

@@ -4,15 +4,7 @@
 import type { Config } from "../config/model.ts"
 import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
-
-export const REDACTED = "[redacted]"
-
-const SECRET = /pass(?:word|wd|phrase)|^pass$|secret|token|credential|authorization|bearer|cookie|signature|salt$|^pin$|^pwd$|keys?$/
-
-/** Whether what this key holds should not be shown. */
-export function isSecretKey(key: string): boolean {
-  return SECRET.test(key.toLowerCase().replace(/[^a-z0-9]/g, ""))
-}
+import { isSecretKey, REDACTED } from "../config/secrets.ts"
 
 function hide(value: unknown): unknown {
   // Whether something is set is no secret.

@@ -2,9 +2,10 @@
 
 import type { Config, EndpointConfig, ServiceConfig } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
-import { type RouteSlots, requestBuckets, type ServiceSlots, statusClasses, statusIndex } from "../telemetry/instruments.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { type RouteSlots, type ServiceSlots, statusClasses, statusIndex } from "../telemetry/instruments.ts"
 import { limitNames } from "../telemetry/limit-instruments.ts"
-import { quantile } from "../telemetry/quantile.ts"
+import { quantiles, readCounts } from "../telemetry/quantile.ts"
 import type { EndpointState } from "../upstream/endpoint-watch.ts"
 
 /** Figures of a service that have a limit. */
@@ -146,14 +147,12 @@ function figures(routes: readonly RouteSlots[], read: (slot: number) => number):
     for (let i = 0; i < statusClasses.length; i++) requests += read(counters + i)
     failures += read(counters + statusIndex(500)) + read(counters + statusIndex(0))
   }
-  const durations = Array.from({ length: requestBuckets.bounds.length + 1 }, () => 0)
+  const durations = new Float64Array(requestBuckets.bounds.length + 1)
   // Listeners share histograms.
-  for (const histogram of new Set(routes.map(({ duration }) => duration))) {
-    for (let i = 0; i < durations.length; i++) durations[i] += read(histogram + i)
-  }
-  const ms = (q: number): number => quantile(requestBuckets, durations, q) * 1000
+  for (const histogram of new Set(routes.map(({ duration }) => duration))) readCounts(read, histogram, requestBuckets, durations)
+  const [p50, p99] = quantiles(requestBuckets, durations, [0.5, 0.99])
   const known = durations.some((count) => count > 0)
-  return { requests, failures, latency: known ? { p50: ms(0.5), p99: ms(0.99) } : null }
+  return { requests, failures, latency: known ? { p50: p50 * 1000, p99: p99 * 1000 } : null }
 }
 
 function endpointStatus(

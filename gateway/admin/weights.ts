@@ -69,7 +69,12 @@ export function weightsOfRoutes(deps: WeightsDeps): TopicApp {
   app.openapi(set, (c) => {
     const { route } = c.req.valid("param")
     const { weights: wanted } = c.req.valid("json")
-    const said = wanted === null ? "as configured" : Object.entries(wanted).map(([service, weight]) => `${service} ${weight}`).join(", ")
+    const said =
+      wanted === null
+        ? "as configured"
+        : Object.entries(wanted)
+            .map(([service, weight]) => `${service} ${weight}`)
+            .join(", ")
     return carryOut(c, deps.history, { kind: "weights", what: `${route}: ${said}` }, deps.setWeights(route, wanted))
   })
   return app

@@ -2,7 +2,8 @@
 
 import { grpcCodes } from "../http/grpc-status.ts"
 import type { CanaryCounts, CanarySample } from "../resilience/canary.ts"
-import { type RouteSlots, requestBuckets, statusClasses, statusIndex } from "../telemetry/instruments.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { type RouteSlots, statusClasses, statusIndex } from "../telemetry/instruments.ts"
 import { quantile } from "../telemetry/quantile.ts"
 
 /** Metric slots of exchanges, by listener, route and service. */

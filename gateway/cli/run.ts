@@ -2,6 +2,7 @@
 
 import { unsupportedRuntime } from "../runtime/support.ts"
 import { StartError, Supervisor } from "../supervisor.ts"
+import { AccessOutput } from "../telemetry/access-output.ts"
 import { createLogger } from "../telemetry/log.ts"
 import { Output } from "../telemetry/output.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
@@ -13,7 +14,7 @@ const LAST_LINES = 1000
 
 export const run: Command = command({
   name: "run",
-  description: "Run the gateway. SIGHUP reloads, SIGTERM and SIGINT drain, a second one ends at once",
+  description: "Run the gateway. SIGHUP reloads, SIGUSR1 opens the access log anew, SIGTERM and SIGINT drain, a second one ends at once",
   args: {
     ...configArgument,
     "log-format": {
@@ -43,15 +44,21 @@ async function serve(args: Values): Promise<number> {
   if (format === undefined && wanted !== undefined) throw new UsageError(`--log-format is one of ${FORMATS.join(", ")}`)
   // The log goes to standard error, the access log to standard output: neither ever holds up the program.
   const output = new Output({ descriptor: 2 })
-  const access = new Output({ descriptor: 1 })
+  const lines = new Output({ descriptor: 1 })
   const logger = createLogger({ level: "info", format: format ?? "auto", write: (line) => output.write(line) })
+  const access = new AccessOutput({
+    stdout: (text, done) => lines.write(text, done),
+    flush: (timeout) => lines.flush(timeout),
+    log: (...event) => logger.log(...event),
+    environment: process.env,
+  })
   const supervisor = new Supervisor({
     file: text(args, "config"),
     logger,
     watch: args.watch !== false,
     logFormat: format,
     onLog: (event) => logger.forward(event),
-    onAccess: (lines, written) => access.write(lines, written),
+    access,
   })
 
   let code = 0
@@ -71,6 +78,8 @@ async function serve(args: Values): Promise<number> {
     }
     process.on("SIGTERM", () => end("SIGTERM"))
     process.on("SIGINT", () => end("SIGINT"))
+    // On Node this also keeps the signal from starting the inspector.
+    process.on("SIGUSR1", () => access.reopen())
     process.on("SIGHUP", () => void supervisor.reload("SIGHUP"))
   })
   try {

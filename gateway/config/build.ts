@@ -1,6 +1,7 @@
 // A checked document → the configuration every other part works with: defaults of routes filled in, paths resolved.
 
 import { resolve } from "node:path"
+import { buildAccessLog } from "./access-log-schema.ts"
 import { listenerName, routeName, versionName } from "./check.ts"
 import { endpointSource, namedBySource } from "./discovery-build.ts"
 import type {
@@ -66,7 +67,7 @@ export function build(written: Written, baseDir: string): Config {
     admin: written.admin === false ? null : written.admin,
     workers: written.workers,
     log: written.log,
-    accessLog: written.accessLog,
+    accessLog: buildAccessLog(written.accessLog, baseDir),
     drain: written.drain,
     zone: written.zone ?? "",
     overload: written.overload,

@@ -19,7 +19,8 @@ function parseStatuses(text: string): readonly [number, number] | Wrong {
   return range[0] <= range[1] ? range : new Wrong(`${quote(text)} is empty; write the lower status first`)
 }
 
-const statuses = either(
+/** A status, or a range of them. */
+export const statuses = either(
   [
     integer(100, 599).transform((status): readonly [number, number] => [status, status]),
     z.string().transform((text, context) => orIssue(parseStatuses(text), text, context)),

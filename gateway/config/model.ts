@@ -1,6 +1,7 @@
 // The configuration after validation: every default filled in, durations in milliseconds, sizes in octets, short forms
 // expanded, references checked. Plain data that survives structured cloning: the main thread hands it to every worker.
 
+import type { AccessLogConfig } from "./access-log-model.ts"
 import type { Address, ServiceTlsConfig } from "./address-model.ts"
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
@@ -31,8 +32,8 @@ export interface Config {
   /** Threads that carry traffic; "auto" = one a core. */
   readonly workers: number | "auto"
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
-  /** Which exchanges get a line: none, those with a response flag (default), all. */
-  readonly accessLog: "off" | "errors" | "all"
+  /** Default: lines of JSON on standard output for exchanges with a response flag. */
+  readonly accessLog: AccessLogConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */

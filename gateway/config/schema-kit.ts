@@ -53,17 +53,18 @@ export function either<const T extends readonly z.ZodType[]>(forms: T, want: str
   })
 }
 
-export function choice<const T extends readonly string[]>(values: T, later = ""): z.ZodEnum<z.core.util.ToEnum<T[number]>> {
+/** The text for what is none of these words. */
+export function mismatchedChoice(input: unknown, values: readonly string[], later = ""): string {
   const shown = values.length === 1 ? values[0] : `${values.slice(0, -1).join(", ")} or ${values[values.length - 1]}`
-  return z.enum(values, {
-    error: (raw: Raw) => {
-      if (raw.input === undefined) return `is missing; write ${shown}`
-      if (typeof raw.input === "string") return `${quote(raw.input)} is not known here${later}; write ${shown}`
-      // YAML 1.2 leaves `off` a text, but people who learned older YAML write false.
-      if (raw.input === false && values.includes("off")) return "expected a text, got false; write off"
-      return mismatch(raw.input, "a text", shown)
-    },
-  })
+  if (input === undefined) return `is missing; write ${shown}`
+  if (typeof input === "string") return `${quote(input)} is not known here${later}; write ${shown}`
+  // YAML 1.2 leaves `off` a text, but people who learned older YAML write false.
+  if (input === false && values.includes("off")) return "expected a text, got false; write off"
+  return mismatch(input, "a text", shown)
+}
+
+export function choice<const T extends readonly string[]>(values: T, later = ""): z.ZodEnum<z.core.util.ToEnum<T[number]>> {
+  return z.enum(values, { error: (raw: Raw) => mismatchedChoice(raw.input, values, later) })
 }
 
 export function boolean(): z.ZodBoolean {

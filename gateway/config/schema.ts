@@ -2,6 +2,7 @@
 // the JSON Schema that `sluice schema` prints. Short forms are expanded here; what needs more than one value is in check.ts.
 
 import * as z from "zod"
+import { accessLog } from "./access-log-schema.ts"
 import { endpoint, loadBalancing, zone } from "./balancing-schema.ts"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { discovery, dns } from "./discovery-schema.ts"
@@ -326,9 +327,9 @@ export const configSchema = object(
     )
       .prefault({})
       .describe("The structured log."),
-    accessLog: choice(["off", "errors", "all"])
+    accessLog: accessLog
       .default("errors")
-      .describe("Which exchanges get a line: off, errors (those with a response flag), all."),
+      .describe("Which exchanges get a line, off, errors (those with a response flag) or all; or also what is in it, and where it goes."),
     drain: object(
       {
         delay: duration({ zero: true })

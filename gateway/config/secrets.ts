@@ -1,4 +1,8 @@
-// Keeps secrets out of what is told of a configuration that has an error: messages and excerpts end in logs.
+// Keeps secrets out of what is shown: of a configuration that has an error, whose messages and excerpts end in logs, and of the
+// fields of messages and settings of filters.
+
+/** Stands for a value that isn't shown. */
+export const REDACTED = "[redacted]"
 
 /** User name and password of a URL, up to the last `@` of the text. */
 const USER_INFO = /(:\/\/)([^\s"',}\]]+)(?=@)/g
@@ -15,4 +19,11 @@ export function isSecretName(key: PropertyKey | undefined): boolean {
 export function maskLine(line: string): string {
   const masked = (_: string, before: string, secret: string): string => before + "*".repeat(secret.length)
   return line.replace(USER_INFO, masked).replace(KEYED, masked)
+}
+
+const SECRET = /pass(?:word|wd|phrase)|^pass$|secret|token|credential|authorization|bearer|cookie|signature|salt$|^pin$|^pwd$|keys?$/
+
+/** Whether what this key holds should not be shown. */
+export function isSecretKey(key: string): boolean {
+  return SECRET.test(key.toLowerCase().replace(/[^a-z0-9]/g, ""))
 }

@@ -4,7 +4,10 @@ import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
-import { flagIndex, requestBuckets, statusIndex } from "../telemetry/instruments.ts"
+import { traceIdOf } from "../http/trace-id.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
+import type { NotedFields } from "../telemetry/noted-fields.ts"
 import type { Trail } from "../telemetry/trail.ts"
 import type { WatchedExchange } from "../telemetry/watch.ts"
 import type { Attempts } from "./attempts.ts"
@@ -38,6 +41,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   elapsed = -1
   requestBytes = 0
   responseBytes = 0
+  requestFields: NotedFields | null = null
+  responseFields: NotedFields | null = null
+  trailerFields: NotedFields | null = null
 
   constructor(plane: Plane, stream: DownstreamStream, head: RequestHead) {
     this.plane = plane
@@ -67,7 +73,8 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
     if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
     // A filter that answers, or delays on purpose, is at work, not at fault.
-    if (means.accessLog.wants(this.flag === "LR" || this.flag === "DI" ? "" : this.flag)) means.accessLog.record(this)
+    const failed = this.flag === "LR" || this.flag === "DI" ? "" : this.flag
+    if (means.accessLog.wants(failed, this.status, this.duration)) means.accessLog.record(this)
     if (means.watch.active) means.watch.end(this)
   }
 
@@ -86,6 +93,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   }
   get sourceAddress(): string {
     return clientAddress(this.head, this.stream.sourceAddress, this.plane.config.trustedHops)
+  }
+  get peerAddress(): string {
+    return this.stream.sourceAddress
   }
   get sourcePort(): number {
     return this.stream.sourcePort
@@ -144,6 +154,10 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   get source(): string {
     const address = this.sourceAddress
     return address.includes(":") ? `[${address}]:${this.sourcePort}` : `${address}:${this.sourcePort}`
+  }
+  /** Of the trace its services are told of. */
+  get traceId(): string {
+    return this.trail?.context?.traceId ?? traceIdOf(this.head.fields.get("traceparent"))
   }
   get userAgent(): string {
     return this.head.fields.get("user-agent") ?? ""

@@ -57,6 +57,7 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
     const target = head.target
     const mark = target.indexOf("?")
     this.path = target
+    this.requestFields = plane.means.accessLog.noteRequest(head.fields)
     this.isHead = head.method === "HEAD"
     if (head.method === "POST") this.grpc = GrpcCall.of(head)
     const path = normalizePath(mark === -1 ? target : target.slice(0, mark), plane.config.path)

@@ -113,6 +113,7 @@ export abstract class RespondingExchange extends TimedExchange {
 
   #sendHead(head: ResponseHead, body: BodyKind, close: boolean): BodyTransfer {
     this.trail?.responded(head)
+    this.responseFields = this.plane.means.accessLog.noteResponse(head.fields)
     return this.stream.sendHead(head, body, close)
   }
 
@@ -175,12 +176,17 @@ export abstract class RespondingExchange extends TimedExchange {
   }
 
   onResponseEnd(trailers: Fields | null): void {
+    if (trailers !== null) this.#noteTrailers(trailers)
     if (this.#responseBody !== null) return this.chain?.endResponse(trailers)
     if (this.grpc !== null) {
       this.grpc.onTrailers(trailers)
       this.end()
     }
     this.stream.sendEnd(trailers)
+  }
+
+  #noteTrailers(trailers: Fields): void {
+    this.trailerFields = this.plane.means.accessLog.noteTrailers(trailers)
   }
 
   onResponseBody(bytes: Buffer): void {
@@ -195,6 +201,7 @@ export abstract class RespondingExchange extends TimedExchange {
     const body = this.#responseBody as FilteredBody
     body.ended = true
     body.trailers = trailers
+    if (trailers !== null) this.#noteTrailers(trailers)
   }
 
   onResponseHold(hold: boolean): void {

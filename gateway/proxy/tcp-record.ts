@@ -4,7 +4,7 @@ import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
 import type { Opened } from "../tcp/opened.ts"
-import type { TcpAccessEntry } from "../telemetry/access-log.ts"
+import type { TcpAccessEntry } from "../telemetry/access-entry.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
 import type { TcpBackend, TcpPlane } from "./tcp-plane.ts"
 
@@ -29,6 +29,17 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   duration = 0
   connectTime = -1
   elapsed = -1
+  // What exchanges alone have.
+  readonly method = ""
+  readonly path = ""
+  readonly authority = ""
+  readonly status = 0
+  readonly grpcStatus = -1
+  readonly traceId = ""
+  readonly userAgent = ""
+  readonly requestFields = null
+  readonly responseFields = null
+  readonly trailerFields = null
   receivedBytes = 0
   sentBytes = 0
 
@@ -52,6 +63,9 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
     return "TCP"
   }
   get sourceAddress(): string {
+    return this.addresses.sourceAddress
+  }
+  get peerAddress(): string {
     return this.addresses.sourceAddress
   }
   get sourcePort(): number {
@@ -96,8 +110,8 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
   get upstream(): string {
     return this.upstreamAddress
   }
-  get serverName(): string {
-    return this.requestedServerName
+  get route(): string {
+    return ""
   }
   get source(): string {
     const { sourceAddress: address, sourcePort: port } = this.addresses

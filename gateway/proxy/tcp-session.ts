@@ -395,7 +395,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     if (this.connectTime < 0) means.metrics.add(slots.received, this.receivedBytes)
     means.metrics.add(slots.ended, 1)
     if (this.flag !== "") means.metrics.add(slots.flags + flagIndex(this.flag), 1)
-    means.accessLog.recordConnection(this)
+    if (means.accessLog.wants(this.flag, 0, this.duration)) means.accessLog.recordConnection(this)
     snapshot.unpin()
     this.#owner.onClosed(this)
   }

@@ -1,38 +1,28 @@
-// One exchange as one line of JSON. What came from the network arrives here as latin1 text and leaves as valid JSON
-// without a control character in it.
+// One exchange as one line of JSON, with the usual fields. What came from the network arrives here as latin1 text and leaves as
+// valid JSON without a control character in it.
 
+import { REDACTED } from "../config/secrets.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { OTHER_STATUS } from "../http/grpc-status.ts"
-import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
+import type { AccessEntry, TcpAccessEntry } from "./access-entry.ts"
+import { grpcStatusText, jsonText, MAX_PATH, MAX_TEXT, milliseconds } from "./access-text.ts"
+import type { NotedFields } from "./noted-fields.ts"
 
-/** Characters kept of a path, and of any other text. */
-const MAX_PATH = 2048
-const MAX_TEXT = 512
-
-// Printable ASCII and latin1 without `"` and `\`: needs no escape, whatever else a string has goes the long way.
-const CLEAN = /^[ !#-[\]-~\xa0-\xff]*$/
-// What JSON.stringify leaves and a terminal or a line splitter would act on.
-const LEFT_BY_JSON = /[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
-
-function unicodeEscape(c: string): string {
-  return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
+/** Makes lines, with their newline. */
+export interface LineFormat {
+  line(entry: AccessEntry): string
+  connection(entry: TcpAccessEntry): string
 }
 
-/** `text` as a JSON string, cut to `limit` characters. */
-export function jsonText(text: string, limit: number): string {
-  const kept = text.length > limit ? text.slice(0, limit) : text
-  return CLEAN.test(kept) ? `"${kept}"` : JSON.stringify(kept).replace(LEFT_BY_JSON, unicodeEscape)
+/** A field of a message that lines show. */
+export interface ShownField {
+  readonly name: string
+  /** Only that it was there. */
+  readonly redacted: boolean
 }
 
-// Milliseconds with microseconds; finite whatever comes.
-function milliseconds(value: number): number {
-  return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
-}
-
-// Its number; as a text what has none.
 function grpcStatus(code: number): string {
-  if (code < OTHER_STATUS) return String(code)
-  return code === OTHER_STATUS ? '"other"' : '"none"'
+  return code < OTHER_STATUS ? String(code) : `"${grpcStatusText(code)}"`
 }
 
 function security({ version, peerIdentity }: ConnectionSecurity): string {
@@ -40,10 +30,33 @@ function security({ version, peerIdentity }: ConnectionSecurity): string {
   return `,"tlsVersion":${jsonText(version, MAX_TEXT)}${peer}`
 }
 
+// `,"key":{…}`; "" when there is none of them.
+function noted(key: string, shown: readonly ShownField[], fields: NotedFields | null): string {
+  if (fields === null) return ""
+  let text = ""
+  for (let i = 0; i < shown.length; i++) {
+    const { name, redacted } = shown[i]
+    const value = fields.get(name)
+    if (value !== undefined)
+      text += `${text === "" ? "" : ","}${jsonText(name, MAX_TEXT)}:${jsonText(redacted ? REDACTED : value, MAX_TEXT)}`
+  }
+  return text === "" ? "" : `,"${key}":{${text}}`
+}
+
+const NOTHING: readonly ShownField[] = []
+
 /** Makes lines. Keeps the text of the current second, since making a date costs more than the rest of the line. */
-export class AccessFormat {
+export class AccessFormat implements LineFormat {
+  readonly #request: readonly ShownField[]
+  readonly #response: readonly ShownField[]
   #second = Number.NaN
   #text = ""
+
+  /** Fields of heads that are shown beside the usual ones. */
+  constructor(request: readonly ShownField[] = NOTHING, response: readonly ShownField[] = NOTHING) {
+    this.#request = request
+    this.#response = response
+  }
 
   #time(time: number): string {
     const ms = Math.floor(time)
@@ -75,6 +88,8 @@ export class AccessFormat {
     if (entry.security !== null) line += security(entry.security)
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`
     if (entry.userAgent !== "") line += `,"userAgent":${jsonText(entry.userAgent, MAX_TEXT)}`
+    if (this.#request.length > 0) line += noted("requestHeaders", this.#request, entry.requestFields)
+    if (this.#response.length > 0) line += noted("responseHeaders", this.#response, entry.responseFields)
     return `${line}}\n`
   }
 
@@ -86,7 +101,7 @@ export class AccessFormat {
     line += `,"durationMs":${milliseconds(entry.duration)}`
     if (entry.connectTime >= 0) line += `,"connectMs":${milliseconds(entry.connectTime)}`
     line += `,"receivedBytes":${entry.receivedBytes},"sentBytes":${entry.sentBytes},"listener":${jsonText(entry.listener, MAX_TEXT)}`
-    if (entry.serverName !== "") line += `,"serverName":${jsonText(entry.serverName, MAX_TEXT)}`
+    if (entry.requestedServerName !== "") line += `,"serverName":${jsonText(entry.requestedServerName, MAX_TEXT)}`
     if (entry.service !== "") line += `,"service":${jsonText(entry.service, MAX_TEXT)}`
     if (entry.upstream !== "") line += `,"upstream":${jsonText(entry.upstream, MAX_TEXT)}`
     if (entry.requestId !== "") line += `,"requestId":${jsonText(entry.requestId, MAX_TEXT)}`

@@ -1,73 +1,23 @@
-// The access log's side in a worker: one JSON line an exchange, gathered and handed to the main thread in batches. It
-// never waits: when the main thread can't write as fast as lines come, lines are dropped and counted.
+// The access log's side in a worker: one line an exchange, gathered and handed to the main thread in batches. It never waits:
+// when the main thread can't write as fast as lines come, lines are dropped and counted.
 
-import type { ConnectionSecurity } from "../http/connection-security.ts"
-import { AccessFormat } from "./access-format.ts"
+import { type AccessLogConfig, destinationKey } from "../config/access-log-model.ts"
+import type { Fields } from "../http/fields.ts"
+import type { AccessEntry, TcpAccessEntry } from "./access-entry.ts"
+import type { LineFormat } from "./access-format.ts"
+import type { AccessBatch } from "./access-output.ts"
+import { AccessSelection } from "./access-selection.ts"
+import { compileFormat } from "./compile-format.ts"
+import { NotedFields } from "./noted-fields.ts"
+import { recordHead } from "./otlp-record.ts"
 
-/** One finished exchange. The exchange itself may have this shape: nothing is kept of it. */
-export interface AccessEntry {
-  /** Start, milliseconds since the epoch. */
-  readonly startTime: number
-  readonly method: string
-  readonly path: string
-  readonly authority: string
-  /** `HTTP/1.0`, `HTTP/1.1`. */
-  readonly protocol: string
-  /** 0 when the exchange ended without a response head. */
-  readonly status: number
-  /** Code of a gRPC call, over 16 when it ended without one that is known; −1 when it is none. */
-  readonly grpcStatus: number
-  /** Response flag; "" when all went well. */
-  readonly flag: string
-  /** More about the flag; may be "". */
-  readonly flagDetails: string
-  /** Milliseconds. */
-  readonly duration: number
-  /** Milliseconds to the response head from upstream; −1 when there was none. */
-  readonly timeToFirstByte: number
-  readonly requestBytes: number
-  readonly responseBytes: number
-  /** Names; "" when none. */
-  readonly listener: string
-  readonly route: string
-  readonly service: string
-  /** `ip:port` of the endpoint; "" when none was reached. */
-  readonly upstream: string
-  /** `ip:port` of the client. */
-  readonly source: string
-  readonly requestId: string
-  readonly userAgent: string
-  /** TLS of the client's connection; null = it has none. */
-  readonly security: ConnectionSecurity | null
-}
-
-/** One finished TCP connection. */
-export interface TcpAccessEntry {
-  /** Start, milliseconds since the epoch. */
-  readonly startTime: number
-  readonly flag: string
-  readonly flagDetails: string
-  /** Milliseconds. */
-  readonly duration: number
-  /** Milliseconds until the service was connected to; −1 when it never was. */
-  readonly connectTime: number
-  /** Octets from the client and to it. */
-  readonly receivedBytes: number
-  readonly sentBytes: number
-  readonly listener: string
-  /** Name of the server the client asked for, and what a proxy in front calls the connection; "" = none. */
-  readonly serverName: string
-  readonly requestId: string
-  readonly service: string
-  readonly upstream: string
-  readonly source: string
-  readonly security: ConnectionSecurity | null
-}
+export type { AccessEntry, TcpAccessEntry } from "./access-entry.ts"
 
 export interface AccessLogOptions {
-  readonly mode: "off" | "errors" | "all"
   /** Hands a batch of lines to the main thread, which answers with their length to {@link AccessLog.acknowledge}. */
-  readonly post: (lines: string) => void
+  readonly post: (batch: AccessBatch) => void
+  /** [0, 1). */
+  readonly random: () => number
   /** Characters that may wait to be written; default 1 MiB. */
   readonly capacity?: number
   /** Milliseconds a line may wait for others; default 100. */
@@ -81,16 +31,33 @@ export interface AccessLogOptions {
 // A batch is handed over when it has this many characters.
 const BATCH = 65536
 
-/** Gathers the lines of one worker. */
+/** Before anything is known of what is wanted. */
+const OFF: AccessLogConfig = {
+  when: "off",
+  only: null,
+  to: { kind: "stdout" },
+  format: { kind: "json" },
+  headers: { request: [], response: [] },
+  redact: null,
+}
+const NO_NAMES: readonly string[] = []
+
+/** Gathers the lines of one worker. Has none to gather until it is told by {@link use} which. */
 export class AccessLog {
-  readonly #post: (lines: string) => void
+  readonly #post: (batch: AccessBatch) => void
+  readonly #random: () => number
   readonly #capacity: number
   readonly #interval: number
   readonly #onDrop: (() => void) | undefined
   readonly #onLines: ((count: number) => void) | undefined
-  readonly #format = new AccessFormat()
-  #errors = false
-  #all = false
+  #selection: AccessSelection
+  #format: LineFormat
+  #to = ""
+  /** Lines are records of OTLP: each has a head. */
+  #records = false
+  #requestNames = NO_NAMES
+  #responseNames = NO_NAMES
+  #trailerNames = NO_NAMES
   #lines = ""
   #count = 0
   // Characters posted and not acknowledged.
@@ -103,42 +70,73 @@ export class AccessLog {
 
   constructor(options: AccessLogOptions) {
     this.#post = options.post
+    this.#random = options.random
     this.#capacity = options.capacity ?? 1024 * 1024
     this.#interval = options.interval ?? 100
     this.#onDrop = options.onDrop
     this.#onLines = options.onLines
-    this.mode = options.mode
+    this.#selection = new AccessSelection(OFF, this.#random)
+    this.#format = compileFormat(OFF).format
   }
 
-  /** Can change with the snapshot. */
-  set mode(mode: "off" | "errors" | "all") {
-    this.#all = mode === "all"
-    this.#errors = mode !== "off"
+  /** From now on, this. Lines of before leave as they are, for where they were to go. */
+  use(config: AccessLogConfig): void {
+    this.flush()
+    const { format, request, response, trailer } = compileFormat(config)
+    const off = config.when === "off"
+    this.#format = format
+    this.#selection = new AccessSelection(config, this.#random)
+    this.#to = destinationKey(config.to)
+    this.#records = config.to.kind === "otlp"
+    this.#requestNames = off ? NO_NAMES : request
+    this.#responseNames = off ? NO_NAMES : response
+    this.#trailerNames = off ? NO_NAMES : trailer
   }
 
-  /** Whether an exchange with this flag gets a line: ask before gathering what only the line needs. */
-  wants(flag: string): boolean {
-    return this.#all || (this.#errors && flag !== "")
+  /** Fields of a request's head that lines will show; null = none. To be asked before anything edits them. */
+  noteRequest(fields: Fields): NotedFields | null {
+    return this.#requestNames.length === 0 ? null : new NotedFields(this.#requestNames, fields)
   }
 
-  /** Adds the line of an exchange, if the mode asks for one. */
+  /** Those of a response's head, when it is sent. */
+  noteResponse(fields: Fields): NotedFields | null {
+    return this.#responseNames.length === 0 ? null : new NotedFields(this.#responseNames, fields)
+  }
+
+  /** Those of a response's trailers. */
+  noteTrailers(fields: Fields): NotedFields | null {
+    return this.#trailerNames.length === 0 ? null : new NotedFields(this.#trailerNames, fields)
+  }
+
+  /**
+   * Whether an exchange that ended so gets a line. To be asked once for each: it may draw a lot.
+   *
+   * @param flag "" where all went well, or as it was meant to.
+   * @param status 0 = there is none
+   * @param duration ms
+   */
+  wants(flag: string, status: number, duration: number): boolean {
+    return this.#selection.takes(flag, status, duration)
+  }
+
+  /** Adds the line of an exchange that is wanted. */
   record(entry: AccessEntry): void {
-    if (this.#takes(entry.flag)) this.#add(this.#format.line(entry))
+    if (this.#hasRoom()) this.#add(this.#format.line(entry), entry)
   }
 
-  /** Adds the line of a TCP connection, if the mode asks for one. */
+  /** Adds the line of a TCP connection that is wanted. */
   recordConnection(entry: TcpAccessEntry): void {
-    if (this.#takes(entry.flag)) this.#add(this.#format.connection(entry))
+    if (this.#hasRoom()) this.#add(this.#format.connection(entry), entry)
   }
 
-  #takes(flag: string): boolean {
-    if (!this.wants(flag)) return false
+  #hasRoom(): boolean {
     if (this.#unwritten + this.#lines.length < this.#capacity) return true
     this.#onDrop?.()
     return false
   }
 
-  #add(line: string): void {
+  #add(line: string, entry: AccessEntry): void {
+    if (this.#records) this.#lines += recordHead(entry)
     this.#lines += line
     this.#count++
     if (this.#lines.length >= BATCH) this.flush()
@@ -157,10 +155,11 @@ export class AccessLog {
     const lines = this.#lines
     if (lines === "") return
     this.#lines = ""
-    this.#onLines?.(this.#count)
+    const count = this.#count
     this.#count = 0
+    this.#onLines?.(count)
     this.#unwritten += lines.length
-    this.#post(lines)
+    this.#post({ lines, count, to: this.#to })
   }
 
   /** The main thread has written, or given up on, a batch of this length. */

@@ -1,13 +1,7 @@
 // The metrics of filters: what workers count of their versions, and what the main thread knows of them.
 
-import { Buckets } from "./buckets.ts"
+import { filterBuckets } from "./duration-buckets.ts"
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
-
-/** Seconds of one call into a filter: 0.5 µs to 1 s. */
-export const filterBuckets: Buckets = new Buckets(
-  [0.5e-6, 1e-6, 2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
-  1e-9,
-)
 
 /**
  * Why an instance of a filter was dropped. `budget`: out of CPU. `stack`: recursion. `exit`: the guest ended itself.

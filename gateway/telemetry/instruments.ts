@@ -4,7 +4,7 @@
 import { errors } from "../errors.ts"
 import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
-import { Buckets } from "./buckets.ts"
+import { requestBuckets } from "./duration-buckets.ts"
 import { EndpointInstruments } from "./endpoint-instruments.ts"
 import { FilterInstruments } from "./filter-instruments.ts"
 import { limitMetrics, type ServiceLimitSlots } from "./limit-instruments.ts"
@@ -13,12 +13,6 @@ import { ShapingInstruments } from "./shaping-instruments.ts"
 
 /** Label value where there is no route or no service. */
 export const NONE = "-"
-
-/** Seconds of a whole request: 0.5 ms to 30 s, no bound more than twice the one before, so that a quantile is off by less. */
-export const requestBuckets: Buckets = new Buckets(
-  [0.0005, 0.0007, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 5, 7, 10, 20, 30],
-  1e-6,
-)
 
 /** Values of the `code` label; `none`: the exchange ended without a response head. */
 export const statusClasses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const
@@ -288,7 +282,7 @@ export class Instruments {
     this.worker = {
       accessLogLines: registry.counter({ name: "sluice_access_log_lines_total", help: "Lines handed to the access log" }).slot(),
       accessLogDropped: registry
-        .counter({ name: "sluice_access_log_dropped_total", help: "Lines of the access log lost because its reader was too slow" })
+        .counter({ name: "sluice_access_log_dropped_total", help: "Lines of the access log lost: who takes them was too slow, or failed" })
         .slot(),
       logDropped: registry
         .counter({ name: "sluice_log_dropped_total", help: "Log events of workers lost because there were too many" })
@@ -311,6 +305,15 @@ export class Instruments {
       requestBytes: requestBytes.slot(route, service),
       responseBytes: responseBytes.slot(route, service),
     }
+  }
+
+  /**
+   * A trace stands for the bucket of the request it is of, until another one does. `route`, `service`: as in {@link route}; what has no
+   * series of its own has no exemplars. @param traceId 32 lower-case hex digits @param now milliseconds since the epoch
+   */
+  exemplar(route: string, service: string, seconds: number, traceId: string, now: number = Date.now()): void {
+    const slot = this.#route.duration.find(route, service)
+    if (slot >= 0) this.#registry.exemplars.note(slot, requestBuckets, seconds, traceId, now)
   }
 
   /** `service` is {@link NONE} for connections that reached none. */
@@ -353,6 +356,11 @@ export class Instruments {
   /** How many workers serve now. */
   workersRunning(count: number): void {
     this.#registry.writer.set(this.#workers, count)
+  }
+
+  /** Lines of the access log that couldn't be written. */
+  accessLost(lines: number): void {
+    this.#registry.writer.add(this.worker.accessLogDropped, lines)
   }
 
   workerRestarted(): void {

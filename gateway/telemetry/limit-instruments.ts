@@ -1,7 +1,8 @@
 // Metrics of limits: what they refused, by service; how full they are, out of the memory they count in; and how much the gateway
 // itself refuses because it has too much to do.
 
-import type { Metric, MetricOptions, MetricsRegistry } from "./metrics-registry.ts"
+import { familyHead } from "./exposition.ts"
+import type { Metric, MetricDescription, MetricOptions, MetricsRegistry } from "./metrics-registry.ts"
 
 /** Values of the `limit` label: limits of a service that refuse something. */
 export const limitNames = [
@@ -83,14 +84,21 @@ export function overloadSlots(registry: MetricsRegistry, workers: number): Overl
   }
 }
 
+export const limitUsed: MetricDescription = {
+  name: "sluice_upstream_limit_used",
+  type: "gauge",
+  labels: ["service", "limit"],
+  help: "What counts against a limit of a service, over all workers",
+}
+
 /** How full limits are, in the text format. `used`: of that service and figure. */
 export function limitsText(
   services: Iterable<string>,
   figures: readonly string[],
   used: (service: string, figure: string) => number,
 ): string {
-  const name = "sluice_upstream_limit_used"
-  let text = `# HELP ${name} What counts against a limit of a service, over all workers\n# TYPE ${name} gauge\n`
+  const { name } = limitUsed
+  let text = familyHead(limitUsed)
   // Names of services have nothing that would need an escape.
   for (const service of services)
     for (const figure of figures) text += `${name}{service="${service}",limit="${figure}"} ${used(service, figure)}\n`

@@ -46,5 +46,6 @@ export class MetricsWriter {
     const v = value >= 0 && value < Number.POSITIVE_INFINITY ? value : 0
     segment[base + buckets.find(v)] += times
     segment[base + buckets.sum] += v * times
+    segment[base + buckets.count] += times
   }
 }

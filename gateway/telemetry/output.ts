@@ -16,7 +16,7 @@ export interface OutputOptions {
 
 interface Piece {
   readonly bytes: Buffer
-  readonly done: (() => void) | undefined
+  readonly done: ((written: boolean) => void) | undefined
 }
 
 // ms between tries while the pipe is full: doubled from the first to the last.
@@ -49,12 +49,12 @@ export class Output {
     return !this.#broken
   }
 
-  /** Queues text; `done` is called when it was written or dropped. */
-  write(text: string, done?: () => void): void {
+  /** Queues text; `done` is called when it was written or dropped, and told which. */
+  write(text: string, done?: (written: boolean) => void): void {
     const bytes = Buffer.from(text, "utf8")
     if (this.#broken || this.#waiting + bytes.length > this.#capacity) {
       this.#onDrop?.(bytes.length)
-      done?.()
+      done?.(false)
       return
     }
     this.#waiting += bytes.length
@@ -106,7 +106,7 @@ export class Output {
         const lost = this.#queue
         this.#queue = []
         this.#waiting = 0
-        for (const piece of lost) piece.done?.()
+        for (const piece of lost) piece.done?.(false)
         this.#next()
         return
       }
@@ -119,7 +119,7 @@ export class Output {
       this.#waiting -= batch.length
       const pieces = this.#pieces
       this.#pieces = []
-      for (const piece of pieces) piece.done?.()
+      for (const piece of pieces) piece.done?.(true)
       this.#next()
     })
   }

@@ -1,7 +1,8 @@
 // What counts for a service and for a filter in a worker: the parts that do the work report in their own words, these
 // know the slots.
 
-import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, filterBuckets, trapIndex } from "./filter-instruments.ts"
+import { filterBuckets } from "./duration-buckets.ts"
+import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapIndex } from "./filter-instruments.ts"
 import type { ServiceSlots } from "./instruments.ts"
 import { limitIndex } from "./limit-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"

@@ -10,7 +10,6 @@ export interface WatchedExchange extends AccessEntry {
   readonly head: RequestHead
   /** Null: nobody wants its steps. */
   readonly trail: Trail | null
-  readonly attempts: number
 }
 
 /** Someone who watches. Called on the path of requests: must not throw, nor wait. */

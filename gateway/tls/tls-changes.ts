@@ -2,7 +2,7 @@
 // keys twice a day; and said in the log, and by the metric of when they end.
 
 import type { Config } from "../config/model.ts"
-import { expiryText, sameTls, TlsFiles, type TlsMaterials } from "./tls-files.ts"
+import { type Expiry, sameTls, TlsFiles, type TlsMaterials } from "./tls-files.ts"
 
 /** ms after which sessions of clients are sealed with another key, so that old ones can't be opened for ever. */
 const TICKET_KEY_LIFE = 12 * 3_600_000
@@ -70,7 +70,7 @@ export class TlsChanges {
   }
 
   /** In the text format of Prometheus. */
-  get exposition(): string {
-    return expiryText(this.#files.expiries)
+  get expiries(): readonly Expiry[] {
+    return this.#files.expiries
   }
 }

@@ -166,17 +166,3 @@ export function sameTls(a: TlsMaterials, b: TlsMaterials): boolean {
 function idsOf({ listeners, services, rateLimitStore }: TlsMaterials): unknown {
   return [Object.entries(listeners).map(([name, { id }]) => [name, id]), services, rateLimitStore]
 }
-
-/** The metric of when certificates end, in the text format of Prometheus. */
-export function expiryText(expiries: readonly Expiry[]): string {
-  if (expiries.length === 0) return ""
-  const name = "sluice_tls_certificate_expiry_timestamp_seconds"
-  const lines = new Set<string>()
-  for (const { listener, certificate, expires } of expiries)
-    lines.add(`${name}{listener="${label(listener)}",certificate="${label(certificate)}"} ${Math.floor(expires / 1000)}`)
-  return `# HELP ${name} When a certificate expires\n# TYPE ${name} gauge\n${[...lines].join("\n")}\n`
-}
-
-function label(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
-}

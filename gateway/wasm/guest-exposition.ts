@@ -2,6 +2,8 @@
 // their queues are. Names come from guests, and parts of them from clients: nothing in them can leave its line, and no two
 // series come out alike.
 
+import { familyHead } from "../telemetry/exposition.ts"
+import type { MetricDescription } from "../telemetry/metrics-registry.ts"
 import { type GuestMetricsTable, type GuestSeries, histogramBounds } from "./guest-metrics.ts"
 import { MetricType } from "./proxy-wasm/enums.ts"
 import type { SharedQueueStore } from "./shared-queues.ts"
@@ -11,6 +13,17 @@ const PREFIX = "sluice_wasm_"
 /** Characters of a guest's name that go into the family's; more are in the label that holds the whole of it. */
 const MAX_FAMILY = 200
 const typeNames = ["counter", "gauge", "histogram"] as const
+
+const refused = own("sluice_filter_metrics_refused_total", "counter", [], "Metrics filters defined that found no room")
+const queueItems = own("sluice_filter_queue_items", "gauge", ["vm", "queue"], "Items in a shared queue of filters")
+const queueBytes = own("sluice_filter_queue_bytes", "gauge", ["vm", "queue"], "Bytes taken in a shared queue of filters")
+const queueRefused = own("sluice_filter_queue_refused_total", "counter", ["vm", "queue"], "Items a shared queue was too full for")
+/** Families that are there whatever filters define. */
+export const guestFamilies: readonly MetricDescription[] = [refused, queueItems, queueBytes, queueRefused]
+
+function own(name: string, type: "counter" | "gauge", labels: readonly string[], help: string): MetricDescription {
+  return { name, type, labels, help }
+}
 
 interface Family {
   readonly name: string
@@ -47,23 +60,19 @@ export function guestMetricsText(table: GuestMetricsTable): string {
     const { name, type, lines } = family
     text += `# HELP ${name} Defined by a filter\n# TYPE ${name} ${typeNames[type]}\n${lines.join("\n")}\n`
   }
-  return `${text}${own("sluice_filter_metrics_refused_total", "counter", "Metrics filters defined that found no room", [["", table.refused]])}`
+  return `${text}${rowsText(refused, [["", table.refused]])}`
 }
 
 /** How full each queue is, by the namespace (vm_id) and name it has. */
 export function queuesText(queues: SharedQueueStore): string {
   const rows = new Map(queues.stats().map((each) => [`${label("vm", each.namespace)},${label("queue", each.name)}`, each]))
   const of = (what: "items" | "bytes" | "refused"): [string, number][] => [...rows].map(([labels, each]) => [labels, each[what]])
-  return (
-    own("sluice_filter_queue_items", "gauge", "Items in a shared queue of filters", of("items")) +
-    own("sluice_filter_queue_bytes", "gauge", "Bytes taken in a shared queue of filters", of("bytes")) +
-    own("sluice_filter_queue_refused_total", "counter", "Items a shared queue was too full for", of("refused"))
-  )
+  return rowsText(queueItems, of("items")) + rowsText(queueBytes, of("bytes")) + rowsText(queueRefused, of("refused"))
 }
 
-function own(name: string, type: string, help: string, rows: readonly (readonly [labels: string, value: number])[]): string {
-  const lines = rows.map(([labels, value]) => `${name}${labels === "" ? "" : `{${labels}}`} ${value}\n`)
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`
+function rowsText(family: MetricDescription, rows: readonly (readonly [labels: string, value: number])[]): string {
+  const lines = rows.map(([labels, value]) => `${family.name}${labels === "" ? "" : `{${labels}}`} ${value}\n`)
+  return `${familyHead(family)}${lines.join("")}`
 }
 
 function unpack(series: GuestSeries): { base: string; labels: string[] } {

@@ -129,7 +129,7 @@ const exchanges = new Exchanges({
   means: {
     wheel,
     metrics,
-    accessLog: new AccessLog({ mode: "off", post: () => {} }),
+    accessLog: new AccessLog({ random: Math.random, post: () => {} }),
     replies: new LocalReplies(),
     random: Math.random,
     epoch: performance.timeOrigin,

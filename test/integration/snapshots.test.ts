@@ -75,6 +75,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     weights: { prepare: () => ({ weights: {}, commit: () => {} }) },
     shared,
     pool: instead ?? pool,
+    access: { prepare: () => {}, keepOnly: () => {} },
   })
   const apply = (config: Config, prepared = filters): Promise<void> =>
     snapshots.apply(config, prepared, new TlsFiles().read(config).materials)

@@ -6,9 +6,23 @@ import { httpPart } from "../../config/listener-parts.ts"
 import type { Config } from "../../config/model.ts"
 import type { RateLimitConfig } from "../../config/rate-limit-model.ts"
 import { BUCKETS, createRateMemory, RateTable } from "../../resilience/rate-table.ts"
-import type { MetricsRegistry } from "../../telemetry/metrics-registry.ts"
+import { familyHead } from "../../telemetry/exposition.ts"
+import type { MetricDescription, MetricsRegistry } from "../../telemetry/metrics-registry.ts"
 import { RateLimitInstruments } from "../../telemetry/rate-limit-instruments.ts"
 import { RateLimitStoreInstruments, type RateLimitStoreSlots } from "../../telemetry/rate-limit-store-instruments.ts"
+
+const keysFamily: MetricDescription = {
+  name: "sluice_rate_limit_keys",
+  type: "gauge",
+  labels: [],
+  help: "Keys of rate limits that have used some of what they may",
+}
+const evictionsFamily: MetricDescription = {
+  name: "sluice_rate_limit_evictions_total",
+  type: "counter",
+  labels: [],
+  help: "Keys of rate limits that were forgotten because there were too many",
+}
 
 /** What workers are handed with a snapshot. */
 export interface RateLimitSpec {
@@ -59,7 +73,7 @@ export class RateLimitState {
     this.#stores = new RateLimitStoreInstruments(registry)
     const octets = randomBytes(8)
     this.#seed = [octets.readInt32LE(0), octets.readInt32LE(4)]
-    registry.include(() => this.#exposition())
+    registry.include(() => this.#exposition(), [keysFamily, evictionsFamily])
   }
 
   /** What a configuration needs; nothing that another one has is taken away. */
@@ -117,12 +131,7 @@ export class RateLimitState {
   #exposition(): string {
     const table = this.#table
     if (table === null) return ""
-    return `# HELP sluice_rate_limit_keys Keys of rate limits that have used some of what they may
-# TYPE sluice_rate_limit_keys gauge
-sluice_rate_limit_keys ${table.keys(performance.now())}
-# HELP sluice_rate_limit_evictions_total Keys of rate limits that were forgotten because there were too many
-# TYPE sluice_rate_limit_evictions_total counter
-sluice_rate_limit_evictions_total ${table.evictions}
-`
+    const keys = `${familyHead(keysFamily)}${keysFamily.name} ${table.keys(performance.now())}\n`
+    return `${keys}${familyHead(evictionsFamily)}${evictionsFamily.name} ${table.evictions}\n`
   }
 }

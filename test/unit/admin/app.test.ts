@@ -140,9 +140,13 @@ describe("content", () => {
   test("/metrics is the registry's exposition under its content type", async () => {
     const registry = new MetricsRegistry()
     new Instruments(registry).generation(7)
-    const response = await admin({ exposition: () => registry.exposition() })("/metrics")
+    const request = admin({ exposition: (accept) => registry.exposition(accept) })
+    const response = await request("/metrics")
     expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8")
     expect(await response.text()).toContain("\nsluice_config_generation 7\n")
+    const open = await request("/metrics", { headers: { accept: "application/openmetrics-text;version=1.0.0" } })
+    expect(open.headers.get("content-type")).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    expect(await open.text()).toMatch(/\nsluice_config_generation 7\n.*\n# EOF\n$/s)
   })
 
   test("/config is JSON, or YAML when asked for", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { isLoopback } from "../../../gateway/admin/guard.ts"
-import { isSecretKey, REDACTED, redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
 
 describe("redaction", () => {

@@ -97,7 +97,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
     means: {
       wheel,
       metrics: { add() {}, observe() {} },
-      accessLog: { wants: () => false },
+      accessLog: { wants: () => false, noteRequest: () => null, noteResponse: () => null, noteTrailers: () => null },
       replies: new LocalReplies(),
       random: () => 0.5,
       overload: { sheds: () => false },

@@ -1,30 +1,22 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { AccessFormat, jsonText } from "../../../gateway/telemetry/access-format.ts"
-import { type AccessEntry, AccessLog } from "../../../gateway/telemetry/access-log.ts"
+import type { AccessLogConfig } from "../../../gateway/config/access-log-model.ts"
+import { AccessFormat } from "../../../gateway/telemetry/access-format.ts"
+import { type AccessEntry, AccessLog, type AccessLogOptions, type TcpAccessEntry } from "../../../gateway/telemetry/access-log.ts"
+import { jsonText } from "../../../gateway/telemetry/access-text.ts"
+import { accessEntry } from "./support/access-entry.ts"
 
-const entry: AccessEntry = {
-  startTime: Date.UTC(2026, 0, 2, 3, 4, 5) + 7.25,
-  method: "GET",
-  path: "/a",
-  authority: "shop.example.com",
-  protocol: "HTTP/1.1",
-  status: 200,
-  grpcStatus: -1,
-  flag: "",
-  flagDetails: "",
-  duration: 1.23456,
-  timeToFirstByte: 1,
-  requestBytes: 0,
-  responseBytes: 1024,
-  listener: "edge",
-  route: "api",
-  service: "users",
-  upstream: "10.0.0.4:9001",
-  source: "10.1.1.1:4711",
-  requestId: "r-1",
-  security: null,
-  userAgent: "curl/8",
+const entry: AccessEntry = accessEntry({ userAgent: "curl/8" })
+
+function config(when: AccessLogConfig["when"]): AccessLogConfig {
+  return { when, only: null, to: { kind: "stdout" }, format: { kind: "json" }, headers: { request: [], response: [] }, redact: null }
+}
+
+/** What records exchanges as `when` says, and hands lines to `take`. */
+function log(when: AccessLogConfig["when"], take: (lines: string) => void, more: Partial<AccessLogOptions> = {}): AccessLog {
+  const made = new AccessLog({ random: Math.random, post: ({ lines }) => take(lines), ...more })
+  made.use(config(when))
+  return made
 }
 
 describe("line", () => {
@@ -87,14 +79,17 @@ describe("line", () => {
 describe("log", () => {
   test("mode decides which exchanges get a line, and can change", () => {
     const posted: string[] = []
-    const log = new AccessLog({ mode: "errors", post: (lines) => posted.push(lines) })
-    log.record(entry)
-    log.record({ ...entry, flag: "UF" })
-    log.mode = "all"
-    log.record(entry)
-    log.mode = "off"
-    log.record({ ...entry, flag: "UF" })
-    log.flush()
+    const made = log("errors", (lines) => posted.push(lines))
+    const offer = (flag: string): void => {
+      if (made.wants(flag, 200, 1)) made.record({ ...entry, flag })
+    }
+    offer("")
+    offer("UF")
+    made.use(config("all"))
+    offer("")
+    made.use(config("off"))
+    offer("UF")
+    made.flush()
     expect(
       posted
         .join("")
@@ -106,44 +101,49 @@ describe("log", () => {
 
   test("lines leave together after the interval", async () => {
     const batch = await new Promise<string>((resolve) => {
-      const log = new AccessLog({ mode: "all", post: resolve, interval: 5 })
-      for (let i = 0; i < 10; i++) log.record(entry)
+      const made = log("all", resolve, { interval: 5 })
+      for (let i = 0; i < 10; i++) made.record(entry)
     })
     expect(batch.match(/\n/g)).toHaveLength(10)
   })
 
   test("a full batch leaves at once", () => {
     const posted: string[] = []
-    const log = new AccessLog({ mode: "all", post: (lines) => posted.push(lines) })
-    for (let i = 0; i < 1000; i++) log.record(entry)
+    const made = log("all", (lines) => posted.push(lines))
+    for (let i = 0; i < 1000; i++) made.record(entry)
     expect(posted.length).toBeGreaterThan(3)
     for (const lines of posted) expect(lines.length).toBeGreaterThanOrEqual(65536)
-    log.flush()
+    made.flush()
     expect(posted.join("").match(/\n/g)).toHaveLength(1000)
   })
 
   test("over its capacity lines are dropped and counted until the main thread has written", () => {
     const posted: string[] = []
     let drops = 0
-    const log = new AccessLog({ mode: "all", post: (lines) => posted.push(lines), capacity: 200_000, onDrop: () => drops++ })
-    for (let i = 0; i < 2000; i++) log.record(entry)
-    log.flush()
+    const made = log("all", (lines) => posted.push(lines), { capacity: 200_000, onDrop: () => drops++ })
+    for (let i = 0; i < 2000; i++) made.record(entry)
+    made.flush()
     const first = posted.join("")
     expect(first.length).toBeLessThan(200_000 + 1000)
     expect(drops).toBe(2000 - (first.match(/\n/g) as string[]).length)
-    log.record(entry)
+    made.record(entry)
     expect(drops).toBe(2001 - (first.match(/\n/g) as string[]).length)
-    for (const lines of posted.splice(0)) log.acknowledge(lines.length)
-    log.record(entry)
-    log.flush()
+    for (const lines of posted.splice(0)) made.acknowledge(lines.length)
+    made.record(entry)
+    made.flush()
     expect(posted).toHaveLength(1)
   })
 })
 
 test("a TCP connection has a line of its own form", () => {
   const lines: string[] = []
-  const log = new AccessLog({ mode: "errors", post: (text) => lines.push(text) })
+  const made = log("errors", (text) => lines.push(text))
+  const offer = (ended: TcpAccessEntry): void => {
+    if (made.wants(ended.flag, 0, ended.duration)) made.recordConnection(ended)
+  }
   const connection = {
+    ...accessEntry({ status: 0, route: "", requestBytes: 7, responseBytes: 9 }),
+    protocol: "TCP",
     startTime: 1_700_000_000_000,
     flag: "",
     flagDetails: "",
@@ -152,32 +152,32 @@ test("a TCP connection has a line of its own form", () => {
     receivedBytes: 7,
     sentBytes: 9,
     listener: "db",
-    serverName: "",
+    requestedServerName: "",
     requestId: "",
     service: "postgres",
     upstream: "10.0.0.1:5432",
     source: "10.0.0.2:40000",
     security: null,
   }
-  log.recordConnection(connection)
-  log.flush()
+  offer(connection)
+  made.flush()
   expect(lines).toEqual([])
-  log.recordConnection({ ...connection, flag: "UF", flagDetails: "ECONNREFUSED", connectTime: -1, sentBytes: 0 })
-  log.flush()
+  offer({ ...connection, flag: "UF", flagDetails: "ECONNREFUSED", connectTime: -1, sentBytes: 0 })
+  made.flush()
   expect(lines).toEqual([
     '{"time":"2023-11-14T22:13:20.000Z","protocol":"TCP","flag":"UF","flagDetails":"ECONNREFUSED","durationMs":12.346,"receivedBytes":7,"sentBytes":0,"listener":"db","service":"postgres","upstream":"10.0.0.1:5432","source":"10.0.0.2:40000"}\n',
   ])
   lines.length = 0
-  log.recordConnection({
+  offer({
     ...connection,
     flag: "DC",
     connectTime: -1,
     service: "",
     upstream: "",
-    serverName: "db.example.com",
+    requestedServerName: "db.example.com",
     requestId: "00ff",
   })
-  log.flush()
+  made.flush()
   expect(lines).toEqual([
     '{"time":"2023-11-14T22:13:20.000Z","protocol":"TCP","flag":"DC","durationMs":12.346,"receivedBytes":7,"sentBytes":9,"listener":"db","serverName":"db.example.com","requestId":"00ff","source":"10.0.0.2:40000"}\n',
   ])

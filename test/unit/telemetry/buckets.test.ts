@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { Buckets } from "../../../gateway/telemetry/buckets.ts"
-import { filterBuckets, trapIndex, trapReasons } from "../../../gateway/telemetry/filter-instruments.ts"
-import { flagIndex, requestBuckets, responseFlags } from "../../../gateway/telemetry/instruments.ts"
+import { filterBuckets, requestBuckets } from "../../../gateway/telemetry/duration-buckets.ts"
+import { trapIndex, trapReasons } from "../../../gateway/telemetry/filter-instruments.ts"
+import { flagIndex, responseFlags } from "../../../gateway/telemetry/instruments.ts"
 
 function slow(buckets: Buckets, value: number): number {
   const i = buckets.bounds.findIndex((bound) => value <= bound)
@@ -39,17 +40,27 @@ describe("buckets", () => {
     }
   })
 
-  test("request bounds at most double, from half a millisecond to half a minute", () => {
-    expect(requestBuckets.bounds[0]).toBe(0.0005)
-    expect(requestBuckets.bounds.at(-1)).toBe(30)
-    for (let i = 1; i < requestBuckets.bounds.length; i++)
-      expect(requestBuckets.bounds[i] / requestBuckets.bounds[i - 1]).toBeLessThanOrEqual(2.0001)
-  })
+  test.each([
+    ["request", requestBuckets, 0.0001, 60, 2],
+    ["filter", filterBuckets, 5e-7, 1, 2.5],
+  ])(
+    "%s bounds are at most 12 % apart inside, and those exposed by default no more than a small factor",
+    (_, buckets, least, most, factor) => {
+      const fine = [...buckets.bounds]
+      expect([fine[0], fine.at(-1)]).toEqual([least, most])
+      for (let i = 1; i < fine.length; i++) expect(fine[i] / fine[i - 1]).toBeLessThanOrEqual(1.1201)
+      const coarse = buckets.coarse.map((i) => fine[i])
+      expect(coarse.at(-1)).toBe(most)
+      for (let i = 1; i < coarse.length; i++) expect(coarse[i] / coarse[i - 1]).toBeLessThanOrEqual(factor * 1.0001)
+      expect(coarse.length).toBeLessThanOrEqual(28)
+    },
+  )
 
   test("bounds that don't ascend are refused", () => {
     expect(() => new Buckets([1, 1], 1e-6)).toThrow("ascend")
     expect(() => new Buckets([0, 1], 1e-6)).toThrow("positive")
     expect(() => new Buckets([], 1e-6)).toThrow("0 bounds")
+    expect(() => new Buckets([1, 2], 1e-6, [1.5])).toThrow("one of the bounds")
   })
 })
 

@@ -4,7 +4,8 @@ import { join } from "node:path"
 import { afterAll, beforeEach, describe, expect, test } from "vitest"
 import { parseConfig } from "../../../gateway/config/load.ts"
 import type { Config } from "../../../gateway/config/model.ts"
-import { expiryText, sameTls, TlsFiles } from "../../../gateway/tls/tls-files.ts"
+import { expiryText } from "../../../gateway/telemetry/certificate-instruments.ts"
+import { sameTls, TlsFiles } from "../../../gateway/tls/tls-files.ts"
 import { Authority } from "../../support/certs.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-tls-files-"))

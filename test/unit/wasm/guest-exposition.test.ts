@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
-import { guestMetricsText, queuesText } from "../../../gateway/wasm/guest-exposition.ts"
+import { guestFamilies, guestMetricsText, queuesText } from "../../../gateway/wasm/guest-exposition.ts"
 import { createGuestMetrics, GuestMetricsTable } from "../../../gateway/wasm/guest-metrics.ts"
 import { createSharedQueues, SharedQueueStore } from "../../../gateway/wasm/shared-queues.ts"
 
@@ -143,7 +143,7 @@ describe("the exposition of queues", () => {
   it("is part of the registry's", async () => {
     const registry = new MetricsRegistry()
     const table = new GuestMetricsTable(createGuestMetrics())
-    registry.include(() => guestMetricsText(table))
+    registry.include(() => guestMetricsText(table), guestFamilies)
     table.increment(table.define(COUNTER, "later"), 1n)
     const { body } = await registry.exposition()
     expect(body.split("\n")).toContain("sluice_wasm_later_total 1")

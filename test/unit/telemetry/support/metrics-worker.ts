@@ -1,7 +1,7 @@
 // A worker thread that does what it is told with its metrics; stands for a worker of the gateway.
 
 import { parentPort, workerData } from "node:worker_threads"
-import { requestBuckets } from "../../../../gateway/telemetry/instruments.ts"
+import { requestBuckets } from "../../../../gateway/telemetry/duration-buckets.ts"
 import { type MetricsHandle, MetricsWriter } from "../../../../gateway/telemetry/metrics-writer.ts"
 
 export type Order =

@@ -1,0 +1,130 @@
+// One metric: its name and meaning, and the slots of its series. It counts nothing, and knows of no thread.
+
+import type { Buckets } from "./buckets.ts"
+
+export interface MetricOptions {
+  /** With its unit and, for counters, `_total`. */
+  readonly name: string
+  readonly help: string
+  readonly labels?: readonly string[]
+  /** One more label whose values are known: a series takes one slot for each, in this order. Not for histograms. */
+  readonly across?: { readonly label: string; readonly values: readonly string[] }
+  /** Label sets beyond this many share one series, its labels all `overflow`; default 1000. */
+  readonly maxSeries?: number
+  /** Leave series that are all zero out of the exposition; default false. */
+  readonly omitZero?: boolean
+}
+
+export interface HistogramOptions extends Omit<MetricOptions, "across"> {
+  readonly buckets: Buckets
+}
+
+export type MetricType = "counter" | "gauge" | "histogram"
+
+/** What is said of a metric wherever metrics are listed. */
+export interface MetricDescription {
+  readonly name: string
+  readonly type: MetricType
+  readonly labels: readonly string[]
+  readonly help: string
+}
+
+/** One set of label values of a metric. */
+export interface Series {
+  readonly slot: number
+  readonly labels: Readonly<Record<string, string>>
+  /** Generation that asked for it last. */
+  generation: number
+}
+
+/** Where series get their slots. */
+export interface SlotSource {
+  readonly generation: number
+  allocate(width: number): number
+  release(slot: number, width: number): void
+}
+
+/** One metric with all its series. */
+export class Metric {
+  readonly name: string
+  readonly help: string
+  readonly type: MetricType
+  readonly labels: readonly string[]
+  readonly across: { readonly label: string; readonly values: readonly string[] } | null
+  readonly buckets: Buckets | null
+  readonly omitZero: boolean
+  readonly series: Map<string, Series> = new Map()
+  /** Label sets that found no place; each counts once a generation. */
+  overflowed = 0
+  readonly width: number
+  readonly #maxSeries: number
+  #overflow: Series | null = null
+  readonly #registry: SlotSource
+
+  /** Made by the registry. */
+  constructor(registry: SlotSource, type: MetricType, options: MetricOptions, buckets: Buckets | null) {
+    this.#registry = registry
+    this.name = options.name
+    this.help = options.help
+    this.type = type
+    this.labels = options.labels ?? []
+    this.across = options.across ?? null
+    this.buckets = buckets
+    this.omitZero = options.omitZero ?? false
+    this.width = buckets !== null ? buckets.width : this.across !== null ? this.across.values.length : 1
+    this.#maxSeries = options.maxSeries ?? 1000
+  }
+
+  /**
+   * First slot of the series with these values, in the order of the metric's labels: of the only value, of the first of
+   * `across`, or of a histogram. The same values give the same slot as long as the series lives.
+   */
+  slot(...values: string[]): number {
+    if (values.length !== this.labels.length) throw new RangeError(`${this.name}: ${values.length} values for ${this.labels.length} labels`)
+    const key = keyOf(values)
+    let series = this.series.get(key)
+    if (series === undefined) {
+      if (this.series.size >= this.#maxSeries) return this.#overflowSlot()
+      series = this.#create(values)
+      this.series.set(key, series)
+    }
+    series.generation = this.#registry.generation
+    return series.slot
+  }
+
+  /** First slot of the series with these values; −1 = there is none of its own. */
+  find(...values: string[]): number {
+    return this.series.get(keyOf(values))?.slot ?? -1
+  }
+
+  /** Forgets the series with these values, if there is one. Only for series that no worker writes. */
+  forget(...values: string[]): void {
+    const key = keyOf(values)
+    const series = this.series.get(key)
+    if (series === undefined) return
+    this.series.delete(key)
+    this.#registry.release(series.slot, this.width)
+  }
+
+  #overflowSlot(): number {
+    this.overflowed++
+    this.#overflow ??= this.#create(this.labels.map(() => "overflow"))
+    return this.#overflow.slot
+  }
+
+  #create(values: readonly string[]): Series {
+    const labels: Record<string, string> = {}
+    for (let i = 0; i < values.length; i++) labels[this.labels[i]] = values[i]
+    return { slot: this.#registry.allocate(this.width), labels, generation: 0 }
+  }
+
+  /** Every series, that of the overflow last. */
+  *all(): Generator<Series> {
+    yield* this.series.values()
+    if (this.#overflow !== null) yield this.#overflow
+  }
+}
+
+function keyOf(values: readonly string[]): string {
+  return values.length === 1 ? values[0] : JSON.stringify(values)
+}
