@@ -52,6 +52,10 @@ export interface FilterVersionStatus extends FilterFigures {
   readonly generation: number
   /** It was pushed, and is not what its file holds. */
   readonly pushed: boolean
+  /** It is one that served before, which an order went back to. */
+  readonly restored: boolean
+  /** Digests of modules that an order can go back to, the latest first. */
+  readonly earlier: readonly string[]
   /** As it is in force. */
   readonly weight: number
   /** Why it gets no exchanges; null when it may. */
@@ -73,6 +77,8 @@ export interface FilterStatus extends FilterFigures {
   readonly state: FilterState
   /** Why the newest version of its files doesn't serve; null when it does. */
   readonly refused: Told | null
+  /** Why an order has put it into quarantine; null: none has. */
+  readonly held: Told | null
   readonly instances: number
   readonly memory: number
   readonly lastError: Told | null

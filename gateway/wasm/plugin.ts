@@ -48,6 +48,8 @@ export interface PluginSpec {
   readonly grants?: Grants | null
   /** When the route is looked up anew: when the filter asks for it (default), or after every edit of request headers as well. */
   readonly reroute?: "onCall" | "onEdit"
+  /** It is in quarantine by order, and not started. */
+  readonly held?: boolean
 }
 
 /** Octets. */
@@ -173,7 +175,7 @@ export class Plugin implements HttpFilter, NetworkFilter {
 
   #state(now: number): PluginStatus["state"] {
     if (this.root !== null) return "running"
-    if (this.quarantine.reason !== null) return "quarantined"
+    if (this.quarantine.reason !== null || this.spec.held === true) return "quarantined"
     if (this.refused) return "failed"
     return this.slot.waiting(now) ? "backoff" : "running"
   }

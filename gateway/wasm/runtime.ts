@@ -58,6 +58,7 @@ export class WasmRuntime {
       spec.onError,
       spec.bodyLimit,
       spec.reroute,
+      spec.held === true,
     ])
     let plugin = this.#plugins.get(key)
     if (plugin !== undefined) {
@@ -104,7 +105,9 @@ export class WasmRuntime {
   takeFailedStarts(): string[] {
     const made = this.#made
     this.#made = []
-    return made.filter(({ root }) => root === null).map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
+    return made
+      .filter(({ root, spec }) => root === null && spec.held !== true)
+      .map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
   }
 
   /** Lets a filter that is in quarantine start again, in all its versions and settings. */

@@ -40,9 +40,10 @@ const filter: FilterStatus = {
   ...common,
   name: "auth",
   refused: null,
+  held: null,
   onError: "deny",
   limits: { cpu: 5, memory: 16777216 },
-  versions: [{ ...common, name: "stable", pushed: false, weight: 1, rolledBack: null }],
+  versions: [{ ...common, name: "stable", pushed: false, restored: false, earlier: [], weight: 1, rolledBack: null }],
 }
 
 const service: ServiceStatus = {
