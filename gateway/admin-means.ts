@@ -7,13 +7,17 @@ import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
+import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
+import { Explainer } from "./explain/explainer.ts"
+import { listRoutes } from "./explain/route-list.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { Steering } from "./steering/steering.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
+import { LimitsMemory } from "./upstream/limits-memory.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
@@ -40,6 +44,8 @@ export interface AdminSources {
 export function adminMeans(sources: AdminSources): AdminDeps {
   const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, tls, discovery } = sources
   const filters = (): FilterStatus[] => filtersOf(sources)
+  const read = (slot: number): number => registry.read(slot)
+  const explainer = explainerOf(sources, filters)
   return {
     history,
     changes: () => history.entries,
@@ -62,19 +68,37 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         stateOf: (...endpoint) => shared.endpoint(...endpoint),
         used: (...figure) => shared.used(...figure),
         drainedSince: (...endpoint) => steering.drained.since(...endpoint),
-        read: (slot) => registry.read(slot),
+        read,
       }),
     drain: (...order) => steering.drained.drain(...order),
     undrain: (...order) => steering.drained.undrain(...order),
     weights: (route) => steering.weights.status(route),
     setWeights: (...order) => steering.weights.set(...order),
+    routes: (query) => {
+      const { planes } = explainer
+      const slots = snapshots.current?.slots.routes ?? null
+      return planes === null ? null : listRoutes(planes, { slots, read, isSecret: isSecretKey }, query)
+    },
+    explain: (request) => explainer.explain(request),
     filters,
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
+    tap: (query) => pool.taps.open(query),
   }
+}
+
+function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
+  const { limits, workers, overloadSlots } = shared.start
+  return new Explainer({
+    spec: () => snapshots.current,
+    memory: new LimitsMemory(limits, workers, 0),
+    filters,
+    overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
+    isSecret: isSecretKey,
+  })
 }
 
 function filtersOf({ snapshots, store, pool, registry, unitsPerMs }: AdminSources): FilterStatus[] {

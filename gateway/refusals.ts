@@ -7,19 +7,22 @@ import type { TimerWheel } from "./http/timer-wheel.ts"
 import type { HttpConnection } from "./listener/listener.ts"
 import type { Plane } from "./proxy/plane.ts"
 import type { Snapshot } from "./snapshot.ts"
-import type { AccessLog } from "./telemetry/access-log.ts"
+import type { AccessLog, TcpAccessEntry } from "./telemetry/access-log.ts"
 import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
 import type { MetricsWriter } from "./telemetry/metrics-writer.ts"
+import type { Watch, WatchedExchange } from "./telemetry/watch.ts"
 
 export class Refusals {
   readonly #metrics: MetricsWriter
   readonly #accessLog: AccessLog
   readonly #wheel: TimerWheel
+  readonly #watch: Pick<Watch, "active" | "end" | "endConnection">
 
-  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel) {
+  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel, watch: Pick<Watch, "active" | "end" | "endConnection">) {
     this.#metrics = metrics
     this.#accessLog = accessLog
     this.#wheel = wheel
+    this.#watch = watch
   }
 
   /** A request that never became an exchange. */
@@ -27,10 +30,14 @@ export class Refusals {
     const { status, flag } = errors[code]
     this.#metrics.add(plane.noRouteSlots.requests + statusIndex(status), 1)
     this.#metrics.add(plane.noRouteSlots.flags + flagIndex(flag), 1)
-    if (!this.#accessLog.wants(flag, status, 0)) return
+    const logged = this.#accessLog.wants(flag, status, 0)
+    if (!logged && !this.#watch.active) return
     const { security } = connection
-    this.#accessLog.record({
+    const exchange: WatchedExchange = {
       ...NONE,
+      head,
+      trail: null,
+      headTook: 0,
       startTime: Date.now(),
       method: head.method,
       path: head.target,
@@ -44,8 +51,10 @@ export class Refusals {
       ...addresses(connection),
       requestedServerName: security?.serverName ?? "",
       security,
-      requestFields: this.#accessLog.noteRequest(head.fields),
-    })
+      requestFields: logged ? this.#accessLog.noteRequest(head.fields) : null,
+    }
+    if (logged) this.#accessLog.record(exchange)
+    if (this.#watch.active) this.#watch.end(exchange)
   }
 
   /** A connection that nobody carried. `snapshot`: the one in force. */
@@ -58,8 +67,9 @@ export class Refusals {
       this.#metrics.add(connections.flags + flagIndex(flag), 1)
     } else if (requests !== undefined) this.#metrics.add(requests.flags + flagIndex(flag), 1)
     const duration = this.#wheel.refresh() - started
-    if (!this.#accessLog.wants(flag, 0, duration)) return
-    this.#accessLog.recordConnection({
+    const logged = this.#accessLog.wants(flag, 0, duration)
+    if (!logged && !this.#watch.active) return
+    const entry: TcpAccessEntry = {
       ...NONE,
       protocol: "TCP",
       startTime: performance.timeOrigin + started,
@@ -71,7 +81,9 @@ export class Refusals {
       sentBytes: 0,
       listener,
       ...addresses(from),
-    })
+    }
+    if (logged) this.#accessLog.recordConnection(entry)
+    if (this.#watch.active) this.#watch.endConnection(entry)
   }
 }
 

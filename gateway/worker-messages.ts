@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
@@ -47,6 +48,8 @@ export type ToWorker =
   | { readonly kind: "lift"; readonly filter: string }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
+  /** What somebody wants to see of the traffic. */
+  | { readonly kind: "tap"; readonly order: TapOrder }
 
 export type FromWorker =
   | { readonly kind: "started" }
@@ -60,4 +63,6 @@ export type FromWorker =
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
+  /** Exchanges that somebody wants to see. */
+  | { readonly kind: "tap"; readonly report: TapReport }
   | { readonly kind: "drained" }

@@ -3,6 +3,8 @@
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
+import { TapHub } from "./tap/hub.ts"
+import type { TapOrder } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
 import type { LogEvent, Logger } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -50,6 +52,8 @@ interface Member {
 }
 
 export class WorkerPool {
+  /** Who wants to see exchanges that the workers carry. */
+  readonly taps: TapHub = new TapHub({ tell: (order) => this.#tellTap(order), now: () => performance.now() })
   readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   #spec: SnapshotSpec | null = null
@@ -148,6 +152,8 @@ export class WorkerPool {
     thread.on("message", (message: FromWorker) => this.#receive(member, message))
     thread.on("error", (error) => this.#options.logger.log("error", "worker failed", { worker: index, error }))
     thread.on("exit", (code) => this.#onExit(member, code))
+    const { order } = this.taps
+    if (order !== null) this.#post(member, { kind: "tap", order })
     return member
   }
 
@@ -218,6 +224,13 @@ export class WorkerPool {
       case "queue":
         this.wake(message.worker)
         return
+      case "tap": {
+        let length = 0
+        for (const { line } of message.report.lines) length += line.length
+        this.taps.receive(member.index, message.report)
+        if (length > 0) this.#post(member, { kind: "tap", order: { kind: "taken", length } })
+        return
+      }
       case "drained":
         member.drained = true
         this.#checkDrained()
@@ -236,6 +249,7 @@ export class WorkerPool {
       return
     }
     this.#options.onLost(member.index)
+    this.taps.lost(member.index)
     this.#options.onCount(this.running)
     this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
     logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
@@ -266,6 +280,11 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  #tellTap(order: TapOrder): number[] {
+    for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
+    return [...this.#members.keys()]
   }
 
   /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */
@@ -322,6 +341,7 @@ export class WorkerPool {
   /** Ends all workers at once. */
   async terminate(): Promise<void> {
     this.#ending = true
+    this.taps.close()
     this.#endDelay()
     for (const timer of this.#restarts) clearTimeout(timer)
     this.#restarts.clear()

@@ -14,6 +14,7 @@ import type { Plane } from "./proxy/plane.ts"
 import { Deciders } from "./rate-limit/deciders.ts"
 import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
+import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
 import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
@@ -48,6 +49,7 @@ class Worker {
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
+  readonly #tap: Tap
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -82,7 +84,14 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
-    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel)
+    this.#tap = new Tap({
+      worker: start.index,
+      watch: this.#watch,
+      post: (report) => post({ kind: "tap", report }),
+      now: () => performance.now(),
+      random: Math.random,
+    })
+    const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
     this.#listenerMeans = {
       wheel: this.#wheel,
       metrics: this.#metrics,
@@ -201,6 +210,9 @@ class Worker {
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
+        return
+      case "tap":
+        this.#tap.receive(message.order)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)

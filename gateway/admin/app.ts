@@ -7,15 +7,29 @@ import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type ExplainDeps, explain } from "./explain.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
+import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
 import type { ProbesDeps } from "./probes.ts"
+import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
+import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 import { type WeightsDeps, weightsOfRoutes } from "./weights.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
-export interface AdminDeps extends ProbesDeps, ConfigurationDeps, ServicesDeps, WeightsDeps, FiltersDeps, CanariesDeps, HistoryDeps {}
+export interface AdminDeps
+  extends ProbesDeps,
+    ConfigurationDeps,
+    RoutesDeps,
+    ExplainDeps,
+    ServicesDeps,
+    WeightsDeps,
+    FiltersDeps,
+    CanariesDeps,
+    HistoryDeps,
+    TapDeps {}
 
 /** Octets of a body, where an order takes no more of its own accord. */
 const MAX_BODY = 256 * 1024
@@ -41,11 +55,15 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.get("/openapi.json", (c) => c.json(describe(app)))
   describeProbes(app)
   app.route("/config", configuration(deps))
+  app.route("/routes", routes(deps))
+  app.route("/explain", explain(deps))
+  app.route("/flags", flags())
   app.route("/services", services(deps))
   app.route("/routes", weightsOfRoutes(deps))
   app.route("/filters", filters(deps))
   app.route("/canaries", canaries(deps))
   app.route("/history", history(deps))
+  app.route("/tap", tap(deps))
 
   app.notFound((c) => {
     const methods = methodsAt(app, c.req.path)

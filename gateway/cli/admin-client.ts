@@ -11,12 +11,6 @@ export const adminArgument = {
 /** ms for an answer: a swap waits for those before it. */
 const TIMEOUT = 60_000
 
-export interface AdminOrder {
-  readonly method: string
-  /** A module, or what is sent as JSON; absent: nothing. */
-  readonly body?: Uint8Array | object
-}
-
 export interface AdminAnswer {
   readonly status: number
   readonly body: Readonly<Record<string, unknown>>
@@ -32,7 +26,11 @@ export function filterPath(name: string): string {
 }
 
 /** Gives an order and prints what became of it; the exit code. */
-export async function orderAdmin(args: Values, path: string, order: AdminOrder): Promise<number> {
+export async function orderAdmin(
+  args: Values,
+  path: string,
+  order: { readonly method: string; readonly body?: Uint8Array; readonly type?: string },
+): Promise<number> {
   try {
     const { status, body } = await askAdmin(args, path, order)
     if (status !== 200) throw new Error(String(body.error ?? `refused with status ${status}`))
@@ -46,23 +44,22 @@ export async function orderAdmin(args: Values, path: string, order: AdminOrder):
 }
 
 /** Throws a {@link UsageError} for an address that is none, an `Error` when nothing sensible answers there. */
-export async function askAdmin(args: Values, path: string, order?: AdminOrder): Promise<AdminAnswer> {
+export async function askAdmin(
+  args: Values,
+  path: string,
+  order?: { readonly method: string; readonly body?: Uint8Array; readonly type?: string; readonly timeout?: number },
+): Promise<AdminAnswer> {
   const address = String(args.admin)
   const parsed = parseAddress(address, 1)
   if (parsed instanceof Wrong) throw new UsageError(`--admin: ${parsed.message}`)
-  const body = order?.body
-  const binary = body instanceof Uint8Array
   let response: Response
   let text: string
   try {
     response = await fetch(`http://${address}${path}`, {
       method: order?.method ?? "GET",
-      headers: {
-        "x-sluice-admin": "1",
-        ...(body === undefined ? {} : { "content-type": binary ? "application/wasm" : "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: (binary ? body : JSON.stringify(body)) as BodyInit }),
-      signal: AbortSignal.timeout(TIMEOUT),
+      headers: { "x-sluice-admin": "1", ...(order?.body === undefined ? {} : { "content-type": order.type ?? "application/wasm" }) },
+      ...(order?.body === undefined ? {} : { body: order.body as BodyInit }),
+      signal: AbortSignal.timeout(order?.timeout ?? TIMEOUT),
       redirect: "error",
     })
     text = await response.text()

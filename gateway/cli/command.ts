@@ -11,6 +11,8 @@ export interface Command {
   readonly args: ArgsDef
   /** Its last positional may be given several times; {@link rest} has them all. */
   readonly many?: boolean
+  /** Options that may be given several times; {@link every} has their values. */
+  readonly repeated?: readonly string[]
   /** Command lines worth showing under --help. */
   readonly examples?: readonly string[]
   readonly subCommands?: Commands
@@ -31,6 +33,12 @@ export function text(args: Values, name: string): string {
   const value = args[name]
   if (typeof value !== "string") throw new UsageError(`--${name} is missing`)
   return value
+}
+
+/** Every value of an option that may be given several times, in their order. */
+export function every(args: Values, name: string): readonly string[] {
+  const values: unknown = args[`${name}…`]
+  return Array.isArray(values) ? values.map(String) : []
 }
 
 /** Every positional argument of a command that takes many. */

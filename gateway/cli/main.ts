@@ -46,6 +46,8 @@ const commands: Commands = {
   services: () => import("./services.ts").then(({ services }) => services),
   drain: () => import("./drain.ts").then(({ drain }) => drain),
   weights: () => import("./weights.ts").then(({ weights }) => weights),
+  routes: () => import("./routes.ts").then(({ routes }) => routes),
+  explain: () => import("./explain.ts").then(({ explain }) => explain),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
@@ -125,7 +127,19 @@ function parse(current: Command, rest: readonly string[]): Readonly<Record<strin
   for (const [name, arg] of Object.entries(definition)) {
     if (arg.type === "string" && parsed[name] === "") throw new UsageError(`--${name} needs a value`)
   }
+  for (const name of current.repeated ?? []) parsed[`${name}…`] = valuesOf(rest, [name, ...aliases(definition[name])])
   return parsed as unknown as Record<string, string | boolean | undefined>
+}
+
+// The parser keeps the last value alone.
+function valuesOf(words: readonly string[], names: readonly string[]): string[] {
+  const values: string[] = []
+  for (let i = 0; i < words.length && words[i] !== "--"; i++) {
+    const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(words[i]) ?? []
+    if (name === undefined || !names.includes(name)) continue
+    values.push(value ?? words[++i] ?? "")
+  }
+  return values
 }
 
 function aliases(arg: object): readonly string[] {

@@ -27,9 +27,9 @@ export const weights: Command = command({
     const path = `${adminPath("routes", text(args, "route"))}/weights`
     if (args.reset === true) {
       if (wanted !== null) throw new UsageError("--reset takes no weights")
-      return orderAdmin(args, path, { method: "PUT", body: { weights: null } })
+      return orderAdmin(args, path, put(null))
     }
-    return wanted === null ? show(args, path) : orderAdmin(args, path, { method: "PUT", body: { weights: wanted } })
+    return wanted === null ? show(args, path) : orderAdmin(args, path, put(wanted))
   },
 })
 
@@ -47,6 +47,10 @@ export function wantedOf(words: readonly string[]): Record<string, number> | nul
     wanted.set(service, Number(weight))
   }
   return Object.fromEntries(wanted)
+}
+
+function put(weights: Readonly<Record<string, number>> | null) {
+  return { method: "PUT", body: new TextEncoder().encode(JSON.stringify({ weights })), type: "application/json" }
 }
 
 async function show(args: Values, path: string): Promise<number> {

@@ -114,7 +114,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
       if (this.endCall()) return
       if (action === PAUSE && !this.continued) {
         this.#pausedRequest = stream
-        this.#trail?.filterPaused()
+        this.#trail?.filterPaused(this.request)
         return
       }
     }
@@ -143,7 +143,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
       if (this.endCall()) return
       if (action === PAUSE && !this.continued) {
         this.#pausedResponse = stream
-        this.#trail?.filterPaused()
+        this.#trail?.filterPaused(this.response)
         return
       }
     }
@@ -279,7 +279,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   }
 
   #beginPhase(filter: StreamFilter, response: boolean, phase: FilterPhase): void {
-    if (this.#trail !== null) this.#trail.filterBegan(this.#nameOf(filter), phase)
+    if (this.#trail !== null) this.#trail.filterBegan(this.#nameOf(filter), phase, response ? this.response : this.request)
     this.begin(filter, response)
   }
 
@@ -289,7 +289,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
 
   endCall(): boolean {
     this.current = null
-    this.#trail?.filterEnded(OUTCOMES[this.#asked])
+    this.#trail?.filterEnded(OUTCOMES[this.#asked], this.backwards ? this.response : this.request)
     return this.#asked !== NOTHING && this.#takeAsked()
   }
 
@@ -355,7 +355,7 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   }
 
   protected resume(filter: StreamFilter, response: boolean): void {
-    if (this.#trail !== null) this.#trail.filterResumed(this.#nameOf(filter))
+    if (this.#trail !== null) this.#trail.filterResumed(this.#nameOf(filter), response ? this.response : this.request)
     if (response && this.#pausedResponse === filter) {
       this.#pausedResponse = null
       this.#nextResponse()

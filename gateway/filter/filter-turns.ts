@@ -16,6 +16,11 @@ export abstract class FilterTurns<Filter> {
   /** Lets go on what `filter` has paused in this direction, if it has. */
   protected abstract resume(filter: Filter, response: boolean): void
 
+  /** Which way the callback went that ended last. */
+  protected get backwards(): boolean {
+    return this.#response
+  }
+
   /** Before a callback of `filter` about this direction; afterwards {@link current} is null again. */
   protected begin(filter: Filter, response: boolean): void {
     this.current = filter

@@ -25,6 +25,8 @@ export interface DownstreamStream {
   readonly destinationAddress: string
   readonly destinationPort: number
   readonly connectionId: number
+  /** ms that the head of the request under way took to arrive; 0 when it came in one piece. */
+  readonly headTook: number
   /** TLS of the connection; null = it has none. */
   readonly security: ConnectionSecurity | null
   /** The exchange's own while it runs. */

@@ -38,6 +38,16 @@ const HIDDEN_DOTS = /(?:^|%2F|%5C|\\)\.\.?(?:$|;|%2F|%5C|\\)/
 // What makes it necessary to look at a path segment by segment.
 const SUSPECT = /\/[./]|(?:%2F|%5C|\\)\./
 
+// Why paths are refused; none begins with a slash.
+const ABOVE_ROOT = "its .. lead above the root"
+const HIDDEN = "dots beside an encoded slash, a backslash or a semicolon may be .. to a service"
+const MALFORMED = "a % without two hexadecimal digits behind it"
+const FORBIDDEN = "a control, a space, or another character no path may have"
+const NULS = "%00, which the listener's path.nul refuses"
+const SLASHES = "%2F, which the listener's path.encodedSlash refuses"
+const ENCODED_BACKSLASHES = "%5C, which the listener's path.encodedBackslash, or path.backslash, refuses"
+const BACKSLASHES = "a backslash, which the listener's path.backslash refuses"
+
 /**
  * The normal form of `path` (latin1, starting with `/`, without query), or null when it must be refused with 400: unreserved
  * characters are decoded, other escapes get upper-case hex, octets that RFC 3986 does not allow in a path are escaped, dot
@@ -47,13 +57,22 @@ const SUSPECT = /\/[./]|(?:%2F|%5C|\\)\./
  */
 export function normalizePath(path: string, policy: PathPolicy): string | null {
   if (path.charCodeAt(0) !== 0x2f) return path === "*" ? path : null
-  return ABNORMAL.test(path) ? respell(path, policy) : path
+  if (!ABNORMAL.test(path)) return path
+  const spelled = respell(path, policy)
+  return spelled.charCodeAt(0) === 0x2f ? spelled : null
 }
 
-function respell(path: string, policy: PathPolicy): string | null {
+/** Why {@link normalizePath} refuses `path`; "" when it doesn't. */
+export function pathRefusal(path: string, policy: PathPolicy): string {
+  if (path.charCodeAt(0) !== 0x2f) return path === "*" ? "" : "it doesn't begin with a slash"
+  const spelled = respell(path, policy)
+  return spelled.charCodeAt(0) === 0x2f ? "" : spelled
+}
+
+// The normal form, which begins with a slash, or why there is none, which doesn't.
+function respell(path: string, policy: PathPolicy): string {
   const decoded = decode(path, policy)
-  if (decoded === null) return null
-  if (!SUSPECT.test(decoded)) return decoded
+  if (decoded.charCodeAt(0) !== 0x2f || !SUSPECT.test(decoded)) return decoded
   const segments = decoded.split("/")
   const last = segments.length - 1
   const kept: string[] = []
@@ -61,20 +80,20 @@ function respell(path: string, policy: PathPolicy): string | null {
     const segment = segments[i]
     if (segment === "" || segment === "." || segment === "..") {
       if (segment === "..") {
-        if (kept.length === 0) return null
+        if (kept.length === 0) return ABOVE_ROOT
         kept.pop()
       }
       if (i === last || (segment === "" && !policy.mergeSlashes)) kept.push("")
     } else {
-      if (HIDDEN_DOTS.test(segment)) return null
+      if (HIDDEN_DOTS.test(segment)) return HIDDEN
       kept.push(segment)
     }
   }
   return `/${kept.join("/")}`
 }
 
-/** Everything but dot segments and repeated slashes: what is decoded here takes part in their removal. */
-function decode(path: string, policy: PathPolicy): string | null {
+/** Everything but dot segments and repeated slashes: what is decoded here takes part in their removal. As {@link respell}. */
+function decode(path: string, policy: PathPolicy): string {
   let out = ""
   let start = 0
   for (let i = 0; i < path.length; i++) {
@@ -86,17 +105,24 @@ function decode(path: string, policy: PathPolicy): string | null {
     if (kind === PERCENT) {
       const high = hexDigit(path.charCodeAt(i + 1))
       const low = hexDigit(path.charCodeAt(i + 2))
-      if (high < 0 || low < 0) return null
+      if (high < 0 || low < 0) return MALFORMED
       piece = decodeOctet(high * 16 + low, policy)
       width = 3
     } else if (kind === BACKSLASH) piece = backslash(policy)
     else if (kind === ENCODE) piece = ESCAPES[c]
-    if (piece === null) return null
+    if (piece === null) return refusalOf(path.slice(i, i + width))
     out += path.slice(start, i) + piece
     i += width - 1
     start = i + 1
   }
   return out + path.slice(start)
+}
+
+function refusalOf(spelling: string): string {
+  if (spelling === "\\") return BACKSLASHES
+  if (spelling === "%00") return NULS
+  if (spelling === "%2f" || spelling === "%2F") return SLASHES
+  return spelling.length === 3 ? ENCODED_BACKSLASHES : FORBIDDEN
 }
 
 function decodeOctet(octet: number, policy: PathPolicy): string | null {

@@ -58,6 +58,7 @@ export interface ServerConnectionOwner {
 
 export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOwner {
   readonly connectionId: number
+  headTook = 0
   readonly sourceAddress: string
   readonly sourcePort: number
   readonly destinationAddress: string
@@ -246,6 +247,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   #begin(): void {
     const head = this.#parser.head
+    this.headTook = this.#headTimed ? this.#wheel.refresh() - (this.deadline.at - this.#limits.headTimeout) : 0
     this.#headTimed = false
     this.#bodySeen = false
     this.#continueSent = false

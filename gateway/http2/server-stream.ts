@@ -43,6 +43,11 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
   get security(): ConnectionSecurity | null {
     return this.#connection.security
   }
+  /** Sections of heads are taken whole. */
+  get headTook(): number {
+    return 0
+  }
+
   get connectionId(): number {
     return this.#connection.connectionId
   }

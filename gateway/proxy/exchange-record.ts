@@ -84,6 +84,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   get security(): ConnectionSecurity | null {
     return this.stream.security
   }
+  get headTook(): number {
+    return this.stream.headTook
+  }
   get connectionId(): number {
     return this.stream.connectionId
   }

@@ -56,6 +56,10 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
   get destinationPort(): number {
     return this.#stream.destinationPort
   }
+  get headTook(): number {
+    return this.#stream.headTook
+  }
+
   get connectionId(): number {
     return this.#stream.connectionId
   }

@@ -396,6 +396,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     means.metrics.add(slots.ended, 1)
     if (this.flag !== "") means.metrics.add(slots.flags + flagIndex(this.flag), 1)
     if (means.accessLog.wants(this.flag, 0, this.duration)) means.accessLog.recordConnection(this)
+    if (means.watch.active) means.watch.endConnection(this)
     snapshot.unpin()
     this.#owner.onClosed(this)
   }

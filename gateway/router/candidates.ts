@@ -2,7 +2,7 @@
 // query parameter (one route a tenant, say) are found by that value, not tried in turn.
 
 import type { Fields } from "../http/fields.ts"
-import { bySpecificity, type Candidate, headerValue } from "./conditions.ts"
+import { ACCEPTED, bySpecificity, type Candidate, headerValue } from "./conditions.ts"
 import type { RequestReader } from "./request-reader.ts"
 
 /** Fewer than this are tried in turn. */
@@ -87,7 +87,7 @@ export class Candidates<T> {
 function firstOf<T>(list: readonly Candidate<T>[], method: string, fields: Fields, reader: RequestReader): Candidate<T> | null {
   for (let i = 0; i < list.length; i++) {
     const candidate = list[i]
-    if (candidate.unconditional || candidate.accepts(method, fields, reader)) return candidate
+    if (candidate.unconditional || candidate.refusal(method, fields, reader) === ACCEPTED) return candidate
   }
   return null
 }

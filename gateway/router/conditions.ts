@@ -9,6 +9,19 @@ import type { RequestReader } from "./request-reader.ts"
 
 /** Shares are counted in parts of this. */
 const ALL = 2 ** 32
+/** The request has all that is asked for. */
+export const ACCEPTED = -1
+
+/** Something a match asks for, and what a request has instead; `actual` null: it has none, or it wasn't drawn. */
+export interface Condition {
+  readonly kind: "method" | "header" | "cookie" | "query" | "percentage"
+  /** "" = it needs none. */
+  readonly name: string
+  readonly expected: string
+  /** {@link expected} is a regex. */
+  readonly regex: boolean
+  readonly actual: string | null
+}
 
 /** What a request was matched to. */
 export interface Match<T> {
@@ -19,11 +32,17 @@ export interface Match<T> {
    * whole path of an exact match, "" for a regex.
    */
   readonly matchedPrefix: string
+  /** Position of the match among all of the listener, in the order of the configuration. */
+  readonly order: number
 }
 
 /** Text of the configuration as the octets it has on the wire (UTF-8), one character an octet. */
 export function octets(text: string): string {
   return Buffer.from(text, "utf8").toString("latin1")
+}
+
+function textOf(wire: string): string {
+  return Buffer.from(wire, "latin1").toString("utf8")
 }
 
 /** A regex over a whole value. `source` was checked by the configuration. */
@@ -33,6 +52,7 @@ export function anchored(source: string): RegExp {
 
 interface ValueCondition {
   readonly name: string
+  /** What the value has to be, or the regex as it is written. */
   readonly exact: string
   readonly regex: RegExp | null
 }
@@ -44,7 +64,7 @@ function compileValues(conditions: readonly { readonly name: string; readonly va
     // A name given twice: its first entry counts (Gateway API, HTTPHeaderMatch and HTTPQueryParamMatch).
     if (compiled.some((condition) => condition.name === key)) continue
     if ("exact" in value) compiled.push({ name: key, exact: octets(value.exact), regex: null })
-    else compiled.push({ name: key, exact: "", regex: anchored(value.regex) })
+    else compiled.push({ name: key, exact: value.regex, regex: anchored(value.regex) })
   }
   return compiled
 }
@@ -70,7 +90,6 @@ export class Candidate<T> implements Match<T> {
   readonly target: T
   readonly route: RouteConfig
   readonly matchedPrefix: string
-  /** Position among all matches of the listener, in the order of the configuration. */
   readonly order: number
   /** Host and path are all it asks for. */
   readonly unconditional: boolean
@@ -98,25 +117,52 @@ export class Candidate<T> implements Match<T> {
     this.unconditional = conditions === 0 && this.#share === ALL
   }
 
-  /** Whether a request that has the host and path has the rest too. */
-  accepts(method: string, fields: Fields, reader: RequestReader): boolean {
-    if (this.methods.length !== 0 && !this.methods.includes(method)) return false
+  /** Whether a request that has the host and path has the rest too: {@link ACCEPTED}, or the first condition it doesn't meet. */
+  refusal(method: string, fields: Fields, reader: RequestReader): number {
+    let at = 0
+    if (this.methods.length !== 0 && !this.methods.includes(method)) return at
+    at++
     const headers = this.headers
-    for (let i = 0; i < headers.length; i++) {
+    for (let i = 0; i < headers.length; i++, at++) {
       const value = headerValue(fields, headers[i].name)
-      if (value === undefined || !holds(headers[i], value)) return false
+      if (value === undefined || !holds(headers[i], value)) return at
     }
     const cookies = this.cookies
-    for (let i = 0; i < cookies.length; i++) {
+    for (let i = 0; i < cookies.length; i++, at++) {
       const value = reader.cookies.get(cookies[i].name)
-      if (value === undefined || !holds(cookies[i], value)) return false
+      if (value === undefined || !holds(cookies[i], value)) return at
     }
     const conditions = this.query
-    for (let i = 0; i < conditions.length; i++) {
+    for (let i = 0; i < conditions.length; i++, at++) {
       const value = reader.query.get(conditions[i].name)
-      if (value === undefined || !holds(conditions[i], value)) return false
+      if (value === undefined || !holds(conditions[i], value)) return at
     }
-    return this.#share === ALL || mixBits(reader.draw ^ this.#salt) < this.#share
+    return this.#share === ALL || mixBits(reader.draw ^ this.#salt) < this.#share ? ACCEPTED : at
+  }
+
+  /** The condition that {@link refusal} names, and what the request has instead. Not for the path of requests. */
+  condition(at: number, method: string, fields: Fields, reader: RequestReader): Condition {
+    if (at === 0) return { kind: "method", name: "", expected: this.methods.join(", "), regex: false, actual: method }
+    const parts = [
+      { kind: "header", conditions: this.headers, value: (name: string) => headerValue(fields, name) },
+      { kind: "cookie", conditions: this.cookies, value: (name: string) => reader.cookies.get(name) },
+      { kind: "query", conditions: this.query, value: (name: string) => reader.query.get(name) },
+    ] as const
+    let first = 1
+    for (const { kind, conditions, value } of parts) {
+      const found = conditions[at - first]
+      first += conditions.length
+      if (found === undefined || at >= first) continue
+      const { name, exact, regex } = found
+      return { kind, name, expected: regex === null ? textOf(exact) : exact, regex: regex !== null, actual: value(name) ?? null }
+    }
+    const expected = `${Math.round((this.#share / ALL) * 1e6) / 1e4}%`
+    return { kind: "percentage", name: "", expected, regex: false, actual: null }
+  }
+
+  /** Of the requests that have the rest, the share (0–1) it takes. */
+  get share(): number {
+    return this.#share / ALL
   }
 }
 

@@ -3,7 +3,7 @@
 
 import type { Fields } from "../http/fields.ts"
 import { Candidates } from "./candidates.ts"
-import { bySpecificity, type Candidate } from "./conditions.ts"
+import { ACCEPTED, bySpecificity, type Candidate } from "./conditions.ts"
 import type { RequestReader } from "./request-reader.ts"
 
 /** Up to this many children are compared one by one, which needs no copy of the segment; more are looked up in a map. */
@@ -134,7 +134,7 @@ export class PathTree<T> {
     const regexes = this.#regexes
     for (let i = 0; i < regexes.length; i++) {
       const { regex, candidate } = regexes[i]
-      if (regex.test(path) && (candidate.unconditional || candidate.accepts(method, fields, reader))) return candidate
+      if (regex.test(path) && (candidate.unconditional || candidate.refusal(method, fields, reader) === ACCEPTED)) return candidate
     }
     return root.prefix === null ? null : root.prefix.first(method, fields, reader)
   }

@@ -1,22 +1,11 @@
 // Finds the route of a request among those of one listener, by the precedence of the Kubernetes Gateway API: exact host,
 // longest wildcard, no host; then path; then method, number of headers, of cookies, of query parameters; then order.
 
-import type { MatchConfig, RouteConfig } from "../config/model.ts"
-import { hostOf } from "../http/authority.ts"
 import type { Fields } from "../http/fields.ts"
-import { normalizePath, type PathPolicy } from "../http/path.ts"
-import { anchored, Candidate, type Match, octets } from "./conditions.ts"
+import type { Match } from "./conditions.ts"
 import { PathTree } from "./path-tree.ts"
+import { placements, type RouteEntry } from "./placement.ts"
 import { RequestReader } from "./request-reader.ts"
-
-// Paths of the configuration are spelled as the user likes; only what every listener normalises is normalised here.
-const CONFIGURED: PathPolicy = { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "keep", mergeSlashes: false }
-
-/** A route and what its requests are handed to. */
-export interface RouteEntry<T> {
-  readonly route: RouteConfig
-  readonly target: T
-}
 
 /** The compiled routes of one listener. Immutable once made; one thread, no reentrancy. */
 export class Router<T> {
@@ -32,32 +21,29 @@ export class Router<T> {
 
   /** Takes those of `routes` that serve the listener, in order of age. */
   constructor(routes: readonly RouteEntry<T>[], listenerName: string) {
+    const placed = placements(routes, listenerName)
     const trees = new Set<PathTree<T>>()
-    let order = 0
-    for (const { route, target } of routes) {
-      if (route.listeners.length !== 0 && !route.listeners.includes(listenerName)) continue
-      const hostTrees = this.#treesOf(route.hosts)
-      for (const tree of hostTrees) trees.add(tree)
-      for (const match of route.matches) add(hostTrees, target, route, match, order++)
+    for (const { candidate, hosts, kind, path, regex } of placed) {
+      for (const host of hosts) {
+        const tree = this.#treeOf(host)
+        trees.add(tree)
+        if (regex !== null) tree.addRegex(regex, path, candidate)
+        else if (kind === "exact") tree.addExact(path, candidate)
+        else tree.addPrefix(path, candidate)
+      }
     }
     for (const tree of trees) tree.seal()
     this.drawsLots = routes.some(({ route }) => route.matches.some((match) => (match.percentage ?? 1) < 1))
   }
 
-  #treesOf(hosts: readonly string[]): Set<PathTree<T>> {
-    const trees = new Set<PathTree<T>>()
-    if (hosts.length === 0) {
+  #treeOf(host: string): PathTree<T> {
+    if (host === "") {
       this.#any ??= new PathTree<T>()
-      trees.add(this.#any)
+      return this.#any
     }
-    for (const host of hosts) {
-      if (host.startsWith("*.")) {
-        const suffix = host.slice(1).toLowerCase()
-        this.#suffixLengths[suffix.length] = 1
-        trees.add(treeAt(this.#wildcards, suffix))
-      } else trees.add(treeAt(this.#exact, hostOf(host) ?? host))
-    }
-    return trees
+    if (!host.startsWith(".")) return treeAt(this.#exact, host)
+    this.#suffixLengths[host.length] = 1
+    return treeAt(this.#wildcards, host)
   }
 
   /**
@@ -96,24 +82,4 @@ function treeAt<T>(trees: Map<string, PathTree<T>>, key: string): PathTree<T> {
     trees.set(key, tree)
   }
   return tree
-}
-
-function add<T>(trees: Iterable<PathTree<T>>, target: T, route: RouteConfig, match: MatchConfig, order: number): void {
-  const { kind, value } = match.path
-  if (kind === "regex") {
-    const regex = anchored(value)
-    const candidate = new Candidate(target, route, match, "", order)
-    for (const tree of trees) tree.addRegex(regex, value, candidate)
-    return
-  }
-  const spelled = octets(value)
-  const path = normalizePath(spelled, CONFIGURED) ?? spelled
-  if (kind === "exact") {
-    const candidate = new Candidate(target, route, match, path, order)
-    for (const tree of trees) tree.addExact(path, candidate)
-  } else {
-    const prefix = path.endsWith("/") ? path.slice(0, -1) : path
-    const candidate = new Candidate(target, route, match, prefix, order)
-    for (const tree of trees) tree.addPrefix(prefix, candidate)
-  }
 }

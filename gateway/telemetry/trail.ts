@@ -2,7 +2,8 @@
 // someone wants to see; the others have none, which costs them a comparison a step.
 
 import type { ErrorCode } from "../errors.ts"
-import type { ResponseHead } from "../http/message.ts"
+import type { RequestHead, ResponseHead } from "../http/message.ts"
+import { type HeadEdits, headEdits, headPairs, joinEdits } from "./head-edits.ts"
 
 /** Steps that are kept of one exchange; what comes later is not. */
 const MAX_ATTEMPTS = 32
@@ -60,6 +61,10 @@ export interface FilterStep {
   outcome: FilterOutcome
   /** When it let go on what it held back; 0 = it didn't, or held nothing. */
   resumedAt: number
+  /** What it did to the head, also while it held it back; null = nothing, or nobody asked. */
+  edits: HeadEdits | null
+  /** Only while it is looked at, or held back: the head as it was before. */
+  before: readonly string[] | null
 }
 
 /** Who the exchange is in a trace (W3C Trace Context §2, in lower-case hex digits). */
@@ -81,6 +86,8 @@ export class Trail {
   context: TraceContext | null = null
   /** The head of its response is kept too. */
   keepsResponse = false
+  /** What filters do to heads is found out, at the price of a copy of the head for each. */
+  keepsEdits = false
   /** Names and values in turns, as the client was sent them; null = none was, or they aren't kept. */
   responseFields: readonly string[] | null = null
   #running: FilterStep | null = null
@@ -91,31 +98,37 @@ export class Trail {
     return step
   }
 
-  /** A filter's turn begins. */
-  filterBegan(name: string, phase: FilterPhase): void {
-    const step: FilterStep = { name, phase, began: performance.now(), took: 0, outcome: "continue", resumedAt: 0 }
+  /** A filter's turn begins. `head`: the one that it may edit; null = there is none. */
+  filterBegan(name: string, phase: FilterPhase, head: RequestHead | ResponseHead | null = null): void {
+    const before = this.keepsEdits && head !== null ? headPairs(head) : null
+    const step: FilterStep = { name, phase, began: performance.now(), took: 0, outcome: "continue", resumedAt: 0, edits: null, before }
     this.#running = step
     if (this.filters.length < MAX_PHASES) this.filters.push(step)
   }
 
-  /** It ends. */
-  filterEnded(outcome: FilterOutcome): void {
+  /** It ends. `head`: as it is now. */
+  filterEnded(outcome: FilterOutcome, head: RequestHead | ResponseHead | null = null): void {
     const step = this.#running
     if (step === null) return
     this.#running = null
     step.took = performance.now() - step.began
     step.outcome = outcome
+    noteEdits(step, head)
   }
 
-  /** The filter whose turn ended last holds the message back. */
-  filterPaused(): void {
+  /** The filter whose turn ended last holds the message back. `head`: the message's. */
+  filterPaused(head: RequestHead | ResponseHead | null = null): void {
     const last = this.filters.at(-1)
-    if (last !== undefined) last.outcome = "pause"
+    if (last === undefined) return
+    last.outcome = "pause"
+    if (this.keepsEdits && head !== null) last.before = headPairs(head)
   }
 
-  filterResumed(name: string): void {
+  filterResumed(name: string, head: RequestHead | ResponseHead | null = null): void {
     const step = this.filters.findLast((each) => each.name === name && each.outcome === "pause" && each.resumedAt === 0)
-    if (step !== undefined) step.resumedAt = performance.now()
+    if (step === undefined) return
+    step.resumedAt = performance.now()
+    noteEdits(step, head)
   }
 
   /** The head of the response is about to be sent. */
@@ -123,4 +136,10 @@ export class Trail {
     if (!this.keepsResponse) return
     this.responseFields = head.fields.entries()
   }
+}
+
+function noteEdits(step: FilterStep, head: RequestHead | ResponseHead | null): void {
+  const { before } = step
+  step.before = null
+  if (before !== null && head !== null) step.edits = joinEdits(step.edits, headEdits(before, headPairs(head)))
 }

@@ -1,7 +1,7 @@
 // Who wants to see single exchanges: a tracer, and whoever taps them. When nobody does, an exchange pays for one comparison.
 
 import type { RequestHead } from "../http/message.ts"
-import type { AccessEntry } from "./access-log.ts"
+import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
 import type { Trail } from "./trail.ts"
 
 /** An exchange as those see it who watch it. It is theirs only until their callback returns. */
@@ -10,6 +10,8 @@ export interface WatchedExchange extends AccessEntry {
   readonly head: RequestHead
   /** Null: nobody wants its steps. */
   readonly trail: Trail | null
+  /** ms from the first octet of its request to the end of the head, as far as it came in several pieces. */
+  readonly headTook: number
 }
 
 /** Someone who watches. Called on the path of requests: must not throw, nor wait. */
@@ -21,6 +23,8 @@ export interface Watcher {
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null
   /** It is over. Also told of those that failed before they had a route, which never began. */
   end(exchange: WatchedExchange): void
+  /** A TCP connection is over, or was refused. */
+  endConnection?(connection: TcpAccessEntry): void
 }
 
 export class Watch {
@@ -47,5 +51,9 @@ export class Watch {
 
   end(exchange: WatchedExchange): void {
     for (const watcher of this.#watchers) watcher.end(exchange)
+  }
+
+  endConnection(connection: TcpAccessEntry): void {
+    for (const watcher of this.#watchers) watcher.endConnection?.(connection)
   }
 }

@@ -12,8 +12,8 @@ const rows: readonly (readonly string[])[] = [
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
   ["router", "filter", "tcp", "canary", "steering"],
-  ["wasm", "upstream", "listener", "rate-limit", "discovery"],
-  ["proxy", "admin", "control"],
+  ["wasm", "upstream", "listener", "rate-limit", "discovery", "tap"],
+  ["proxy", "explain", "admin", "control"],
   [
     "snapshot.ts",
     "snapshot-slots.ts",
@@ -37,6 +37,8 @@ const rows: readonly (readonly string[])[] = [
 /** Within a row, besides a part's own files. */
 const sameRow: Readonly<Record<string, readonly string[]>> = {
   tls: ["identity"],
+  explain: ["proxy"],
+  admin: ["explain"],
   "snapshot-slots.ts": ["snapshot.ts"],
   "worker-messages.ts": ["snapshot.ts"],
   "bound-listener.ts": ["snapshot.ts"],

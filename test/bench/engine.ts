@@ -22,6 +22,7 @@ import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
 import { ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
+import { Watch } from "../../gateway/telemetry/watch.ts"
 import { EndpointTable } from "../../gateway/upstream/endpoint-table.ts"
 import { LimitsMemory } from "../../gateway/upstream/limits-memory.ts"
 import { LimitsTable } from "../../gateway/upstream/limits-table.ts"
@@ -134,7 +135,7 @@ const exchanges = new Exchanges({
     random: Math.random,
     epoch: performance.timeOrigin,
     overload: { sheds: () => false },
-    watch: { active: false, begin: () => null, end: () => {} },
+    watch: new Watch(),
     forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
     mirrors: new MirrorSender(wheel, (error) => console.error(error)),
   },

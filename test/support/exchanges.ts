@@ -17,6 +17,7 @@ import { AccessLog } from "../../gateway/telemetry/access-log.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import { Watch } from "../../gateway/telemetry/watch.ts"
 import { Services } from "../../gateway/upstream/services.ts"
 import { silentCounters } from "./counters.ts"
 
@@ -82,7 +83,7 @@ export class ExchangeServer {
         replies: new LocalReplies(),
         random: Math.random,
         overload: { sheds: () => false },
-        watch: { active: false, begin: () => null, end: () => {} },
+        watch: new Watch(),
         epoch: performance.timeOrigin,
         forwarded: new ForwardedFields(() => "00"),
         mirrors: new MirrorSender(wheel, (error) => console.error(error)),

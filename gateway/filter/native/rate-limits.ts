@@ -20,6 +20,13 @@ export interface RateLimitParts {
   decider(config: RateLimitConfig): RateLimitDecider | null
 }
 
+/** The limits of a listener and a route: those asked before the route's filters, and those asked behind them. */
+export function limitsAround(listener: Limits, route: Limits): { early: RateLimitConfig[]; late: RateLimitConfig[] } {
+  const limits = [...(listener ?? []), ...(route ?? [])]
+  const late = limits.filter(({ by }) => by.some(({ kind }) => kind === "claim"))
+  return { early: limits.filter((limit) => !late.includes(limit)), late }
+}
+
 export class RateLimits {
   readonly #spec: RateLimitSpec
   readonly #parts: RateLimitParts
@@ -43,10 +50,7 @@ export class RateLimits {
    * that count by what filters find out, behind them.
    */
   around(listener: Limits, route: Limits, filters: readonly HttpFilter[]): readonly HttpFilter[] {
-    const limits = [...(listener ?? []), ...(route ?? [])]
-    if (limits.length === 0) return filters
-    const late = limits.filter(({ by }) => by.some(({ kind }) => kind === "claim"))
-    const early = limits.filter((limit) => !late.includes(limit))
+    const { early, late } = limitsAround(listener, route)
     return [...this.#filter(early), ...filters, ...this.#filter(late)]
   }
 

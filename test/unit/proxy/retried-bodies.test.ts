@@ -11,6 +11,7 @@ import { Exchanges } from "../../../gateway/proxy/exchange.ts"
 import { LocalReplies } from "../../../gateway/proxy/local-reply.ts"
 import type { Plane } from "../../../gateway/proxy/plane.ts"
 import { RetryPolicy } from "../../../gateway/resilience/retry.ts"
+import { Watch } from "../../../gateway/telemetry/watch.ts"
 import type { ConnectionWaiter } from "../../../gateway/upstream/pool.ts"
 import { actingFilter } from "../../support/acting-filter.ts"
 import { limitsOf } from "../../support/limits.ts"
@@ -101,7 +102,7 @@ function begin(filters: readonly HttpFilter[] = []): void {
       replies: new LocalReplies(),
       random: () => 0.5,
       overload: { sheds: () => false },
-      watch: { active: false, begin: () => null, end: () => {} },
+      watch: new Watch(),
       forwarded: { complete: () => "id" },
     },
     snapshot: { pin() {}, unpin() {} },

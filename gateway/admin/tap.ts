@@ -1,0 +1,96 @@
+// The tap in the admin API: a stream of the exchanges that match what is asked for, as they end. It lasts until its reader goes away.
+
+import { createRoute, z } from "@hono/zod-openapi"
+import { Wrong } from "../config/units.ts"
+import { MAX_TAPS } from "../tap/hub.ts"
+import { parseTapQuery, type TapParameter, type TapQuery, tapParameters } from "../tap/query.ts"
+import type { TapReader } from "../tap/reader.ts"
+import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
+
+export interface TapDeps {
+  /** Null: too many tap already. */
+  tap(query: TapQuery): TapReader | null
+}
+
+const TYPE = "application/x-ndjson"
+
+/** May be given several times. */
+function several(name: TapParameter) {
+  return z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe(tapParameters[name])
+}
+
+const stream = createRoute({
+  method: "get",
+  path: "/",
+  summary: "a stream of exchanges as they end, a line of JSON each, that match the query",
+  description: "A line with `alive` at the beginning, when all workers look, and every 5 s tells what was seen and what was lost.",
+  request: {
+    query: z.strictObject({
+      route: several("route"),
+      service: several("service"),
+      listener: several("listener"),
+      method: several("method"),
+      path: several("path"),
+      status: several("status"),
+      header: several("header"),
+      source: several("source"),
+      flag: several("flag"),
+      slower: several("slower"),
+      sample: several("sample"),
+      max: several("max"),
+    } satisfies Record<TapParameter, z.ZodType>),
+  },
+  responses: {
+    200: { description: "Events, one a line", content: { [TYPE]: { schema: z.string() } } },
+    400: json(refusal, "Something in the query is not as described"),
+    429: json(refusal, "Too many tap already"),
+  },
+})
+
+export function tap(deps: TapDeps): TopicApp {
+  const app = topicApp()
+  app.openapi(stream, (c) => {
+    const query = parseTapQuery((name) => c.req.queries(name) ?? [])
+    if (query instanceof Wrong) return c.json({ error: query.message }, 400)
+    // Of what HEAD asks for nothing would ever be read.
+    if (c.req.raw.method === "HEAD") return untyped(new Response(null, { headers: { "content-type": TYPE } }))
+    const reader = deps.tap(query)
+    if (reader === null) return c.json({ error: `${MAX_TAPS} taps are open, and no more are taken; end one of them first` }, 429)
+    return untyped(new Response(streamOf(reader, c.req.raw.signal), { headers: { "content-type": TYPE } }))
+  })
+  return app
+}
+
+/** The types of described answers know none that is a stream. */
+function untyped(response: Response): never {
+  return response as never
+}
+
+/** Reads as much as the other end takes. `signal`: of the request, for when its connection ends without having been read from. */
+function streamOf(reader: TapReader, signal: AbortSignal): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  const gone = (): void => reader.cancel()
+  signal.addEventListener("abort", gone, { once: true })
+  if (signal.aborted) gone()
+  let cancelled = false
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const piece = await reader.next()
+        if (cancelled) return
+        if (piece !== null) return controller.enqueue(encoder.encode(piece))
+        signal.removeEventListener("abort", gone)
+        controller.close()
+      },
+      cancel: () => {
+        cancelled = true
+        signal.removeEventListener("abort", gone)
+        reader.cancel()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
