@@ -19,6 +19,7 @@ import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
+import type { FilterLogs } from "./wasm/filter-logs.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
@@ -34,6 +35,7 @@ export interface AdminSources {
   readonly configs: ConfigChanges
   readonly canaries: CanaryChanges
   readonly steering: Steering
+  readonly filterLogs: FilterLogs
   readonly tls: TlsChanges
   readonly discovery: Discovery
   /** Budget units of a millisecond. */
@@ -42,7 +44,7 @@ export interface AdminSources {
 }
 
 export function adminMeans(sources: AdminSources): AdminDeps {
-  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, tls, discovery } = sources
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, filterLogs, tls, discovery } = sources
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
@@ -84,6 +86,12 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
+    restore: (...order) => changes.restore(...order),
+    quarantine: (...order) => changes.quarantine(...order),
+    hasFilter: (filter) => Object.hasOwn(snapshots.current?.config.filters ?? {}, filter),
+    filterLog: (...wanted) => filterLogs.lines(...wanted),
+    followFilter: (...wanted) => filterLogs.follow(...wanted),
+    profileFilter: (...wanted) => pool.profiles.profile(...wanted),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),

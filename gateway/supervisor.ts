@@ -31,6 +31,7 @@ import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
 import { showFilters, versionCounts } from "./wasm/filter-gauges.ts"
+import { FilterLogs } from "./wasm/filter-logs.ts"
 import { FilterStore } from "./wasm/filter-store.ts"
 import { calibrate } from "./wasm/meter/calibrate.ts"
 import { openModuleCache } from "./wasm/module-cache.ts"
@@ -52,7 +53,7 @@ export interface SupervisorOptions {
 }
 
 /** What the admin API is told by that there is from the beginning. */
-type StandingParts = "history" | "registry" | "canaries" | "steering" | "tls" | "discovery" | "stopping"
+type StandingParts = "history" | "registry" | "canaries" | "steering" | "filterLogs" | "tls" | "discovery" | "stopping"
 
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
@@ -72,6 +73,7 @@ export class Supervisor {
   readonly #canaries: CanaryChanges
   readonly #steering: Steering
   readonly #history: ChangeHistory
+  readonly #filterLogs = new FilterLogs()
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #shared: SharedMemory | null = null
@@ -196,7 +198,10 @@ export class Supervisor {
       registry: this.#registry,
       logger: this.#logger,
       start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
-      onLog: (event) => this.#options.onLog(event),
+      onLog: (event) => {
+        this.#filterLogs.hear(event)
+        this.#options.onLog(event)
+      },
       onAccess: (...batch) => this.#options.access.write(...batch),
       onEjection: (event) => shared.heard(event),
       onLost: (worker) => {
@@ -250,6 +255,7 @@ export class Supervisor {
       registry: this.#registry,
       canaries: this.#canaries,
       steering: this.#steering,
+      filterLogs: this.#filterLogs,
       tls: this.#tls,
       discovery: this.#discovery,
       stopping: () => this.#stopping,
@@ -330,7 +336,7 @@ export class Supervisor {
   #filterChanges(store: FilterStore, snapshots: Snapshots): FilterChanges {
     return new FilterChanges({
       store,
-      logger: this.#logger,
+      logger: this.#filterLogs.beside(this.#logger),
       config: () => this.#inForce.config,
       apply: async (filters) => {
         await this.#apply({ filters })
@@ -409,6 +415,7 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#canaries.close()
+    this.#filterLogs.close()
     this.#discovery.close()
     this.#compiler.close()
   }

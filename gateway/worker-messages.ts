@@ -8,6 +8,8 @@ import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
+import type { ProfileReport } from "./wasm/filter-profile.ts"
+import type { ProfileOrder } from "./wasm/filter-profiles.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 
 /** What a worker is started with. */
@@ -46,6 +48,8 @@ export type ToWorker =
   | { readonly kind: "written"; readonly length: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
+  /** A filter is to be measured, or no longer. */
+  | ProfileOrder
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
   /** What somebody wants to see of the traffic. */
@@ -58,6 +62,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
+  /** What a filter did while it was measured. */
+  | { readonly kind: "profiled"; readonly filter: string; readonly run: number; readonly reports: readonly ProfileReport[] }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }
   /** An endpoint was ejected, or is used again. */
   | { readonly kind: "ejection"; readonly event: EjectionEvent }

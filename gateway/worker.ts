@@ -207,6 +207,12 @@ class Worker {
       case "queue":
         this.#queues.poll()
         return
+      case "profile": {
+        const { filter, run, on } = message
+        if (on) this.#wasm.beginProfile(filter)
+        else this.#post({ kind: "profiled", filter, run, reports: this.#wasm.endProfile(filter) })
+        return
+      }
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()

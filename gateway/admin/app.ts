@@ -8,6 +8,7 @@ import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
 import { type ExplainDeps, explain } from "./explain.ts"
+import { type FilterRuntimeDeps, filterRuntime } from "./filter-runtime.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
@@ -27,6 +28,7 @@ export interface AdminDeps
     ServicesDeps,
     WeightsDeps,
     FiltersDeps,
+    FilterRuntimeDeps,
     CanariesDeps,
     HistoryDeps,
     TapDeps {}
@@ -61,6 +63,7 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/services", services(deps))
   app.route("/routes", weightsOfRoutes(deps))
   app.route("/filters", filters(deps))
+  app.route("/filters", filterRuntime(deps))
   app.route("/canaries", canaries(deps))
   app.route("/history", history(deps))
   app.route("/tap", tap(deps))

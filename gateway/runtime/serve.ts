@@ -40,6 +40,8 @@ interface BunRuntime {
 const CLOSE_GRACE = 1000
 /** Seconds. */
 const IDLE_TIMEOUT = 30
+/** The same on Bun, which counts the time until an answer as well: of a profile that takes a minute. */
+const ANSWER_TIMEOUT = 90
 
 /** Rejects with the system's error, which has a `code`. */
 export function serveFetch(fetch: FetchHandler, host: string, port: number, onError: (error: Error) => void): Promise<FetchServer> {
@@ -53,7 +55,7 @@ async function serveByBun(bun: BunRuntime, fetch: FetchHandler, hostname: string
     fetch: (request, serving) => fetch(request, { address: serving.requestIP(request)?.address ?? "" }),
     hostname,
     port,
-    idleTimeout: IDLE_TIMEOUT,
+    idleTimeout: ANSWER_TIMEOUT,
     maxRequestBodySize: 16 * 1024 * 1024,
   })
   return {

@@ -4,6 +4,7 @@ import type { FilterStream, HttpFilter, StreamFilter } from "../filter/filter.ts
 import type { ConnectionFilter, ConnectionStream, NetworkFilter } from "../filter/network-filter.ts"
 import { Quarantine } from "../resilience/quarantine.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
+import type { FilterProfile } from "./filter-profile.ts"
 import { guestPhases } from "./guest-exports.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
 import type { Grants } from "./proxy-wasm/host.ts"
@@ -97,6 +98,8 @@ export class Plugin implements HttpFilter, NetworkFilter {
   lastError = ""
   /** The guest refused its configuration. */
   refused = false
+  /** Measures every callback; null = no profile of it runs. */
+  profile: FilterProfile | null = null
   /** What its failures have come to. */
   readonly quarantine = new Quarantine()
   #open = 0

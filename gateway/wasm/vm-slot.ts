@@ -217,6 +217,7 @@ export class VmSlot {
     if (started instanceof RootContext) {
       plugin.root = started
       started.metrics = plugin.metrics
+      started.plugin = plugin
       plugin.metrics.instances(1)
       plugin.quarantine.started()
       return true

@@ -83,6 +83,15 @@ const service: ServiceStatus = {
   ],
 }
 
+const unused = {
+  restore: () => Promise.reject(new Error("not asked for")),
+  quarantine: () => Promise.reject(new Error("not asked for")),
+  hasFilter: () => false,
+  filterLog: () => [],
+  followFilter: () => null,
+  profileFilter: () => Promise.reject(new Error("not asked for")),
+}
+
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
   const history = new ChangeHistory({ now: () => Date.parse("2026-01-02T03:04:05.000Z"), generation: () => 3 })
   const door = createAdmin(
@@ -104,6 +113,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
       drain: (of, endpoint, force) => Promise.resolve({ status: 200, message: `drain ${endpoint} of ${of} ${force}` }),
+      ...unused,
       undrain: (of, endpoint) => Promise.resolve({ status: 200, message: `undrain ${endpoint} of ${of}` }),
       weights: (route) => ({ status: 404, message: `there is no route ${route}` }),
       setWeights: (route, weights) => Promise.resolve({ status: 200, message: `${route} ${JSON.stringify(weights)}` }),
