@@ -1,20 +1,27 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
 import type { AdminDeps } from "./admin/app.ts"
+import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
 import type { ChangeHistory } from "./admin/change-history.ts"
 import { filterStatus } from "./admin/filter-status.ts"
 import { readyState } from "./admin/ready-state.ts"
 import { serviceStatus } from "./admin/service-status.ts"
 import type { FilterStatus } from "./admin/status.ts"
 import type { CanaryChanges } from "./canary/canary-changes.ts"
+import type { ConfigHistory } from "./config/config-history.ts"
 import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
 import { Explainer } from "./explain/explainer.ts"
 import { listRoutes } from "./explain/route-list.ts"
+import type { Outcome } from "./http/outcome.ts"
+import { liveFigures } from "./live-sources.ts"
+import { openConnections } from "./open-connections.ts"
+import { Profiling } from "./profiling.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { Steering } from "./steering/steering.ts"
+import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
@@ -38,13 +45,20 @@ export interface AdminSources {
   readonly filterLogs: FilterLogs
   readonly tls: TlsChanges
   readonly discovery: Discovery
+  readonly configHistory: ConfigHistory
+  readonly logLevels: LogLevels
+  /** Runs a change when those before it are done; resolves when it is, however it went. */
+  inTurn(change: () => Promise<void>): Promise<void>
   /** Budget units of a millisecond. */
   readonly unitsPerMs: number
   stopping(): boolean
 }
 
 export function adminMeans(sources: AdminSources): AdminDeps {
-  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, filterLogs, tls, discovery } = sources
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, filterLogs, tls, discovery, configHistory } =
+    sources
+  const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
+  const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
   const explainer = explainerOf(sources, filters)
@@ -59,10 +73,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         lastReload: configs.last,
         workers: { running: pool.running, wanted: pool.size },
         filters: filters(),
-        reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons],
+        reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: (accept) => registry.exposition(accept),
     config: () => snapshots.written,
+    generation: () => snapshots.generation,
+    configs: () => configHistory.entries,
+    configAt: (generation) => configHistory.at(generation),
+    departure: () => configs.departure,
+    rollback: (...order) => inTurn(sources, () => configs.rollback(...order)),
     services: () =>
       serviceStatus({
         config: snapshots.found,
@@ -92,10 +111,34 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     filterLog: (...wanted) => filterLogs.lines(...wanted),
     followFilter: (...wanted) => filterLogs.follow(...wanted),
     profileFilter: (...wanted) => pool.profiles.profile(...wanted),
+    connections: (limit) => openConnections(pool, limit),
+    certificates: () => certificates(snapshots),
+    logLevel: () => sources.logLevels.status,
+    recentLog: () => sources.logLevels.recent,
+    setLogLevel: (level) => sources.logLevels.order(level),
+    profile: (...order) => profiling.take(...order),
+    figures: (question) => live.ask(question),
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),
   }
+}
+
+function certificates({ current }: Snapshots): CertificateStatus[] {
+  if (current === null) return []
+  return certificateStatus(current.tls, current.config.admin?.tls?.certificate ?? "", Date.now())
+}
+
+function departed({ departure }: ConfigChanges): string[] {
+  return departure === null ? [] : [departure]
+}
+
+async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Promise<Outcome> {
+  let outcome: Outcome = { status: 503, message: "the gateway is shutting down" }
+  await sources.inTurn(async () => {
+    outcome = await order()
+  })
+  return outcome
 }
 
 function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {

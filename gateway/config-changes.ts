@@ -1,11 +1,14 @@
-// Configurations while the gateway runs: reads the file again, and has the workers take what it says, or refuses it, in which case
-// nothing has changed. What belongs to the process as a whole stays as it was at the start.
+// Configurations while the gateway runs: reads the file again, or takes a former one out of the history, and has the workers take it,
+// or refuses it, in which case nothing has changed. What belongs to the process as a whole stays as it was at the start.
 
+import type { Recorder } from "./admin/change-history.ts"
 import type { ReadyState } from "./admin/status.ts"
+import type { ConfigHistory } from "./config/config-history.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
 import type { Config } from "./config/model.ts"
 import { formatProblems, type Problem } from "./config/problem.ts"
 import type { Discovery } from "./discovery/discovery.ts"
+import type { Outcome } from "./http/outcome.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import type { Snapshots } from "./snapshots.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
@@ -23,15 +26,25 @@ export interface ConfigChangesOptions {
   readonly tls: TlsChanges
   readonly discovery: Discovery
   readonly snapshots: Snapshots
+  readonly configs: ConfigHistory
+  readonly history: Recorder
   /** The gateway ends: what is given up for that says nothing of a configuration. */
   stopping(): boolean
   /** It is in force; `changed`: it, or a file of it, is another than before. */
   onTaken(config: Config, changed: boolean): void
 }
 
+/** What became of a configuration; a text: why it was refused. */
+type Result = "taken" | "unchanged" | "stopping" | { readonly refused: string }
+
+/** Who takes what is in the file. */
+const FILE = "the file"
+
 export class ConfigChanges {
   readonly #options: ConfigChangesOptions
   #last: ReadyState["lastReload"] = null
+  /** A former configuration is in force instead of the file's; null: it isn't. */
+  #departed: { readonly generation: number; readonly who: string; readonly at: string } | null = null
 
   constructor(options: ConfigChangesOptions) {
     this.#options = options
@@ -42,19 +55,76 @@ export class ConfigChanges {
     return this.#last
   }
 
-  /** The one the gateway started with is in force. */
-  taken(): void {
-    this.#last = { ok: true, error: null, at: new Date().toISOString() }
-    this.#options.instruments.configTaken(Date.now())
+  /** Why what is in force is not what the file says; null: it is, or the file was refused. */
+  get departure(): string | null {
+    if (this.#departed === null) return null
+    const { generation, who, at } = this.#departed
+    return `the configuration of generation ${generation} is in force again, not that of the file (${who}, ${at}); the next change of the file, or SIGHUP, takes the file's`
   }
 
-  /** To be called in turn with other changes. */
+  /** The one the gateway started with is in force. */
+  start(): void {
+    this.#taken(FILE, "start")
+  }
+
+  #taken(who: string, why: string): void {
+    const { instruments, configs, snapshots } = this.#options
+    this.#last = { ok: true, error: null, at: new Date().toISOString() }
+    instruments.configTaken(Date.now())
+    configs.add(snapshots.written as Config, snapshots.generation, who, why)
+  }
+
+  /** Takes what the file says. To be called in turn with other changes. */
   async reload(why: string): Promise<void> {
-    const { file, logger, instruments, store, tls, discovery, snapshots, stopping, onTaken } = this.#options
+    const { file, logger, instruments, history } = this.#options
     const loaded = await loadConfigInChild(file)
-    if (!loaded.ok) return this.#refused(formatProblems(loaded.problems))
-    const { config } = loaded
-    logWarnings(logger, loaded.warnings)
+    let result: Result
+    if (loaded.ok) {
+      logWarnings(logger, loaded.warnings)
+      result = await this.#take(loaded.config, FILE, why)
+    } else result = { refused: formatProblems(loaded.problems) }
+    if (typeof result === "object") return this.#refused(result.refused, why)
+    if (result === "stopping") return
+    this.#departed = null
+    if (result === "taken") {
+      history.record({ who: FILE, kind: "config", what: why })
+      return
+    }
+    this.#last = { ok: true, error: null, at: new Date().toISOString() }
+    instruments.configUnchanged(Date.now())
+    logger.log("info", "configuration is unchanged", { why })
+  }
+
+  /** Takes what was in force at a generation. To be called in turn with other changes. */
+  async rollback(generation: number, who: string): Promise<Outcome> {
+    const { configs, snapshots, logger } = this.#options
+    const found = generation > snapshots.generation ? null : configs.at(generation)
+    if (found === null) {
+      const { entries } = configs
+      return {
+        status: 404,
+        message: `there is no generation ${generation} to go back to; those from ${entries.at(-1)?.generation ?? 0} to ${snapshots.generation} are kept`,
+      }
+    }
+    const result = await this.#take(found.config, who, `rollback to generation ${generation}`)
+    if (result === "stopping") return { status: 503, message: "the gateway is shutting down" }
+    if (result === "unchanged") return { status: 409, message: `the configuration of generation ${generation} is the one in force` }
+    if (typeof result === "object") {
+      logger.log("error", "rollback refused; the configuration in force stays", { to: generation, who, reason: result.refused })
+      return {
+        status: 422,
+        message: `the configuration of generation ${generation} can't be taken any more, and nothing has changed: ${result.refused}`,
+      }
+    }
+    this.#departed = { generation, who, at: new Date().toISOString() }
+    return {
+      status: 200,
+      message: `the configuration of generation ${generation} is in force as generation ${snapshots.generation}; the file is as it was, and its next change wins`,
+    }
+  }
+
+  async #take(config: Config, who: string, why: string): Promise<Result> {
+    const { logger, store, tls, discovery, snapshots, stopping, onTaken } = this.#options
     const before = snapshots.written as Config
     for (const key of ["workers", "admin"] as const) {
       if (JSON.stringify(config[key]) !== JSON.stringify(before[key])) {
@@ -62,9 +132,9 @@ export class ConfigChanges {
       }
     }
     const prepared = await store.prepare(config)
-    if (!prepared.ok) return this.#refused(prepared.problems.join("\n"))
+    if (!prepared.ok) return { refused: prepared.problems.join("\n") }
     const materials = tls.read(config)
-    if (typeof materials === "string") return this.#refused(materials)
+    if (typeof materials === "string") return { refused: materials }
     if (prepared.kept !== null) {
       const { names, problems } = prepared.kept
       logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
@@ -75,31 +145,30 @@ export class ConfigChanges {
     if (sameFiles && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
       onTaken(config, false)
-      this.#last = { ok: true, error: null, at: new Date().toISOString() }
-      instruments.configUnchanged(Date.now())
-      logger.log("info", "configuration is unchanged", { why })
-      return
+      return "unchanged"
     }
     try {
       await snapshots.apply(config, prepared.filters, materials)
     } catch (error) {
       discovery.use(snapshots.found as Config)
-      return this.#refused(error instanceof Error ? error.message : String(error))
+      return { refused: error instanceof Error ? error.message : String(error) }
     }
-    if (stopping()) return
-    this.taken()
+    if (stopping()) return "stopping"
+    this.#taken(who, why)
     prepared.commit()
     onTaken(config, true)
     const { names: filters } = prepared
     const { generation } = snapshots
     logger.log("info", "configuration taken", { generation, why, ...(filters.length === 0 ? {} : { filters }) })
+    return "taken"
   }
 
-  #refused(reason: string): void {
-    const { logger, instruments, snapshots, stopping } = this.#options
+  #refused(reason: string, why: string): void {
+    const { logger, instruments, snapshots, history, stopping } = this.#options
     if (stopping()) return
     this.#last = { ok: false, error: reason, at: new Date().toISOString() }
     instruments.configRefused(Date.now())
+    history.record({ who: FILE, kind: "config", what: why, refused: reason })
     logger.log("error", "configuration refused; the one in force stays", { reason, generation: snapshots.generation })
   }
 }

@@ -38,6 +38,8 @@ export class Refusals {
       head,
       trail: null,
       headTook: 0,
+      trusted: false,
+      tracing: null,
       startTime: Date.now(),
       method: head.method,
       path: head.target,

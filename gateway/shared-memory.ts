@@ -30,13 +30,13 @@ export interface SharedMemoryOptions {
 }
 
 /** Places of services and their endpoints. */
-export type EndpointPlaces = Pick<SnapshotSpec, "records" | "limits">
+export type EndpointPlaces = Pick<SnapshotSpec, "records" | "limits" | "endpointSlots">
 /** Places of what a snapshot names. */
 export type SharedPlaces = EndpointPlaces & Pick<SnapshotSpec, "rateLimits">
 
 type StartMemory = Pick<
   WorkerStart,
-  "workers" | "slots" | "overloadSlots" | "limits" | "memoryLevel" | "shared" | "queues" | "guestMetrics"
+  "workers" | "slots" | "overloadSlots" | "identityOverflow" | "limits" | "memoryLevel" | "shared" | "queues" | "guestMetrics"
 >
 
 export class SharedMemory {
@@ -62,6 +62,7 @@ export class SharedMemory {
       workers,
       slots: instruments.worker,
       overloadSlots: overloadSlots(registry, workers),
+      identityOverflow: instruments.identities.overflow,
       limits: this.#limits.memory,
       memoryLevel: this.#memory.memory,
       shared: createSharedStore(),
@@ -77,7 +78,11 @@ export class SharedMemory {
 
   /** The same where endpoints alone are others than in the configuration in force. Followed by {@link useEndpoints}. */
   assignEndpoints(config: Config): EndpointPlaces {
-    return { records: this.#endpoints.records(config), limits: this.#limits.assign(config.services) }
+    return {
+      records: this.#endpoints.records(config),
+      limits: this.#limits.assign(config.services),
+      endpointSlots: this.#endpoints.slots(config),
+    }
   }
 
   /** The configuration is in force in all workers: what isn't in it is given back, and its endpoints are watched. */

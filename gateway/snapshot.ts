@@ -11,6 +11,7 @@ import { faultFilters, mirrorsOf } from "./proxy/shaping.ts"
 import { TcpPlane } from "./proxy/tcp-plane.ts"
 import type { Deciders } from "./rate-limit/deciders.ts"
 import { Router } from "./router/router.ts"
+import type { SlotsOfEndpoints } from "./telemetry/endpoint-instruments.ts"
 import type { FilterSlots } from "./telemetry/filter-instruments.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots, TcpSlots } from "./telemetry/instruments.ts"
 import type { ShapingSlots } from "./telemetry/shaping-instruments.ts"
@@ -48,6 +49,7 @@ export interface SnapshotSpec {
   /** Of the backends of routes whose weights are not those of the configuration, by the route's name. */
   readonly weights: Readonly<Record<string, readonly number[]>>
   readonly limits: LimitCells
+  readonly endpointSlots: SlotsOfEndpoints
   readonly rateLimits: RateLimitSpec
   /** Ports in use, by listener name: the configuration may have asked for port 0. */
   readonly ports: Readonly<Record<string, number>>
@@ -60,6 +62,7 @@ export interface EndpointsChange {
   readonly tls: TlsMaterials["services"]
   readonly records: EndpointRecords
   readonly limits: LimitCells
+  readonly endpointSlots: SlotsOfEndpoints
   readonly zone: string
 }
 
@@ -87,6 +90,7 @@ export class Snapshot implements SnapshotPin {
       records: spec.records,
       zone: spec.config.zone,
       cells: spec.limits,
+      endpointSlots: spec.endpointSlots,
       rateLimit: (limits) => rateLimits.service(limits),
     })
     this.endpoints = built.endpoints
@@ -148,6 +152,7 @@ export class Snapshot implements SnapshotPin {
         config: requests,
         tls: spec.tls.listeners[listener.name] ?? null,
         router: new Router(entries, listener.name),
+        traced: spec.config.tracing !== undefined,
         listenerSlots: spec.slots.listeners[listener.name],
         noRouteSlots: slots["-"]["-"],
         serviceSlots: (service) => spec.slots.services[service],

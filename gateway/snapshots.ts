@@ -16,6 +16,7 @@ import type { RouteWeights } from "./steering/route-weights.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import type { TlsMaterials } from "./tls/tls-files.ts"
 import type { PreparedFilters } from "./wasm/assemble-filters.ts"
 import { filterCounts } from "./wasm/filter-gauges.ts"
@@ -31,6 +32,7 @@ export interface SnapshotsMeans {
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
   readonly access: Pick<AccessOutput, "prepare" | "keepOnly">
+  readonly traces: Pick<TraceExports, "use">
 }
 
 export class Snapshots {
@@ -72,7 +74,7 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, drained, weights, shared, pool, access } = this.#means
+    const { registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces } = this.#means
     const found = discovery.resolved(written)
     const config = drained.laidOver(found)
     access.prepare(config.accessLog.to)
@@ -113,6 +115,7 @@ export class Snapshots {
     discovery.use(found)
     drained.use(found)
     access.keepOnly(config.accessLog.to)
+    traces.use(config)
     instruments.generation(spec.generation)
   }
 
@@ -133,6 +136,7 @@ export class Snapshots {
       tls: pick(before.tls.services, names),
       records: { ...places.records, services: pick(places.records.services, names) },
       limits: pick(places.limits, names),
+      endpointSlots: pick(places.endpointSlots, names),
       zone: config.zone,
     })
     if (this.#closed) return

@@ -7,8 +7,9 @@ import { ChangeHistory } from "./admin/change-history.ts"
 import type { AdminServer } from "./admin/server.ts"
 import { type AdminSources, adminMeans } from "./admin-means.ts"
 import { CanaryChanges } from "./canary/canary-changes.ts"
+import { ConfigHistory } from "./config/config-history.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
-import type { Address, Config } from "./config/model.ts"
+import type { AdminConfig, Config } from "./config/model.ts"
 import { formatProblems } from "./config/problem.ts"
 import { formatAddress } from "./config/units.ts"
 import { type FileWatch, watchFiles } from "./config/watch.ts"
@@ -23,9 +24,11 @@ import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { certificateExpiry, expiryText } from "./telemetry/certificate-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
-import { Instruments } from "./telemetry/instruments.ts"
+import { Instruments, NONE } from "./telemetry/instruments.ts"
 import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
+import { LogLevels } from "./telemetry/log-levels.ts"
 import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
@@ -53,7 +56,18 @@ export interface SupervisorOptions {
 }
 
 /** What the admin API is told by that there is from the beginning. */
-type StandingParts = "history" | "registry" | "canaries" | "steering" | "filterLogs" | "tls" | "discovery" | "stopping"
+type StandingParts =
+  | "history"
+  | "registry"
+  | "canaries"
+  | "steering"
+  | "filterLogs"
+  | "tls"
+  | "discovery"
+  | "configHistory"
+  | "logLevels"
+  | "inTurn"
+  | "stopping"
 
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
@@ -67,6 +81,7 @@ export class Supervisor {
   readonly #file: string
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
+  readonly #traces: TraceExports
   readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
@@ -74,6 +89,8 @@ export class Supervisor {
   readonly #steering: Steering
   readonly #history: ChangeHistory
   readonly #filterLogs = new FilterLogs()
+  readonly #logLevels: LogLevels
+  readonly #configHistory = new ConfigHistory(Date.now)
   #filters: FilterStore | null = null
   #changes: FilterChanges | null = null
   #shared: SharedMemory | null = null
@@ -90,14 +107,29 @@ export class Supervisor {
     this.#options = options
     this.#logger = options.logger
     this.#file = resolve(options.file)
+    this.#logLevels = new LogLevels({
+      logger: options.logger,
+      tellWorkers: (level) => {
+        if (this.#pool !== null) this.#pool.logLevel = level
+      },
+    })
     options.access.onLost = (lines) => this.#instruments.accessLost(lines)
     const log = (...event: Parameters<StructuredLogger["log"]>): void => this.#logger.log(...event)
+    this.#traces = new TraceExports({
+      registry: this.#registry,
+      log,
+      environment: process.env,
+      onTrace: ({ route, service, duration, traceId }) =>
+        this.#instruments.exemplar(route || NONE, service || NONE, duration / 1000, traceId),
+    })
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) =>
-        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) }),
+      onRecorded: ({ who, kind, what, refused }) => {
+        // What the file says is logged where it is taken.
+        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+      },
     })
     this.#canaries = new CanaryChanges({
       log,
@@ -197,13 +229,15 @@ export class Supervisor {
       size,
       registry: this.#registry,
       logger: this.#logger,
-      start: { ...shared.start, unitsPerMs, logLevel: config.log.level },
       onLog: (event) => {
         this.#filterLogs.hear(event)
         this.#options.onLog(event)
       },
+      start: { ...shared.start, unitsPerMs, logLevel: config.log.level, tracesDropped: this.#traces.droppedSlot },
       onAccess: (...batch) => this.#options.access.write(...batch),
+      onTraces: (traces) => this.#traces.take(traces),
       onEjection: (event) => shared.heard(event),
+      identity: (source, service) => this.#instruments.identities.slots(source, service),
       onLost: (worker) => {
         shared.forget(worker)
         this.#instruments.workerRestarted()
@@ -221,24 +255,26 @@ export class Supervisor {
       shared,
       pool,
       access: this.#options.access,
+      traces: this.#traces,
     })
     this.#snapshots = snapshots
     await snapshots.apply(config, prepared.filters, tls)
     if (this.#stopping) return
     this.#configs = this.#configChanges(store, snapshots)
-    this.#configs.taken()
+    this.#configs.start()
     prepared.commit()
     this.#changes = this.#filterChanges(store, snapshots)
     this.#changes.look(performance.now())
     this.#showFilters()
     if (config.admin !== null) {
       const means = { shared, pool, snapshots, store, changes: this.#changes, configs: this.#configs, unitsPerMs }
-      this.#admin = await this.#serveAdmin(config.admin.address, means)
+      this.#admin = await this.#serveAdmin(config.admin, means)
     }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
-    if (config.admin !== null) {
-      this.#logger.log("info", "admin listening", { address: formatAddress({ host: config.admin.address.host, port: this.adminPort }) })
+    if (this.#admin !== null) {
+      const { address, dashboard } = this.#admin
+      this.#logger.log("info", "admin listening", { address, ...(dashboard === "" ? {} : { dashboard }) })
     }
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()
@@ -247,8 +283,7 @@ export class Supervisor {
     this.#logger.log("info", "ready", { generation: this.generation, workers: size, routes: config.routes.length })
   }
 
-  async #serveAdmin(address: Address, sources: Omit<AdminSources, StandingParts>): Promise<AdminServer> {
-    const [{ createAdmin }, { serveAdmin }] = await Promise.all([import("./admin/admin.ts"), import("./admin/server.ts")])
+  async #serveAdmin(config: AdminConfig, sources: Omit<AdminSources, StandingParts>): Promise<AdminServer> {
     const means = adminMeans({
       ...sources,
       history: this.#history,
@@ -258,13 +293,17 @@ export class Supervisor {
       filterLogs: this.#filterLogs,
       tls: this.#tls,
       discovery: this.#discovery,
+      configHistory: this.#configHistory,
+      logLevels: this.#logLevels,
+      inTurn: (change) => this.#inTurn(change),
       stopping: () => this.#stopping,
     })
-    return serveAdmin(createAdmin(means, address.host), address, this.#logger)
+    const { serveAdmin } = await import("./admin/server.ts")
+    return serveAdmin(means, config, process.env, this.#logger)
   }
 
   #configureLog(config: Config): void {
-    this.#logger.level = config.log.level
+    this.#logLevels.configured(config.log.level)
     this.#logger.format = this.#options.logFormat ?? config.log.format
   }
 
@@ -325,6 +364,8 @@ export class Supervisor {
       tls: this.#tls,
       discovery: this.#discovery,
       snapshots,
+      configs: this.#configHistory,
+      history: this.#history,
       stopping: () => this.#stopping,
       onTaken: (config, changed) => {
         this.#onTaken(config, changed, before)
@@ -394,7 +435,9 @@ export class Supervisor {
       this.#logger.log("info", "closing listeners")
     }
     this.#shared?.close()
+    const drainedBy = performance.now() + timeout
     const finished = (await this.#pool?.drain(timeout)) ?? true
+    await this.#traces.close(Math.min(5000, Math.max(1000, drainedBy - performance.now())))
     await this.#admin?.close()
     this.#logger.log(finished ? "info" : "warn", finished ? "stopped" : "stopped; some exchanges were cut off by the drain time-out")
     return finished
@@ -405,6 +448,7 @@ export class Supervisor {
     this.#changeNothing()
     this.#shared?.close()
     await this.#pool?.terminate()
+    await this.#traces.close(0)
     await this.#admin?.close()
   }
 

@@ -6,12 +6,15 @@ import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import { TapHub } from "./tap/hub.ts"
 import type { TapOrder } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
-import type { LogEvent, Logger } from "./telemetry/log.ts"
+import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
+import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import { FilterProfiles } from "./wasm/filter-profiles.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
+import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
 
 /** ms a worker has to start or to take a snapshot. */
 const APPLY_TIMEOUT = 30_000
@@ -30,8 +33,12 @@ export interface WorkerPoolOptions {
   onLog(event: LogEvent): void
   /** Lines of the access log; `done` when they have been dealt with. */
   onAccess(batch: AccessBatch, done: () => void): void
+  /** Exchanges were recorded. */
+  onTraces(traces: readonly FinishedTrace[]): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
+  /** Slots of the requests of a client with this identity to a service. */
+  identity(source: string, service: string): IdentitySlots
   /** A worker was lost; the next one is on its way. */
   onLost(index: number): void
   onCount(running: number): void
@@ -74,6 +81,9 @@ export class WorkerPool {
   /** Of workers that died and are yet to be replaced. */
   readonly #restarts = new Set<ReturnType<typeof setTimeout>>()
   #onDrained: (() => void) | null = null
+  /** Over the configuration's. */
+  #logLevel: LogLevel | null = null
+  readonly #questions = new WorkerQuestions()
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options
@@ -133,10 +143,11 @@ export class WorkerPool {
   async change(spec: SnapshotSpec, change: EndpointsChange): Promise<void> {
     this.#spec = spec
     const { generation } = spec
+    const { registry } = this.#options
     const told = [...this.#members.values()].map(async (member) => {
       // One that starts may do so with what was before.
       await member.starting
-      await this.#ask(member, { kind: "endpoints", generation, change }, "take endpoints")
+      await this.#ask(member, { kind: "endpoints", generation, change, metrics: registry.handle(member.index) }, "take endpoints")
     })
     await Promise.all(told)
   }
@@ -183,6 +194,7 @@ export class WorkerPool {
       member.serving = true
       member.generation = generation
       if (this.#announced) this.#post(member, { kind: "announce" })
+      if (this.#logLevel !== null) this.#post(member, { kind: "logLevel", level: this.#logLevel })
       this.#options.onCount(this.running)
     }
     return reason
@@ -229,6 +241,10 @@ export class WorkerPool {
         this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
         return
       }
+      case "spans":
+        this.#options.onTraces(JSON.parse(message.traces))
+        this.#post(member, { kind: "spansTaken", count: message.count })
+        return
       case "filters":
         member.plugins = message.plugins
         return
@@ -238,6 +254,14 @@ export class WorkerPool {
       case "ejection":
         this.#options.onEjection(message.event)
         return
+      case "identity": {
+        const { source, service } = message
+        const slots = this.#options.identity(source, service)
+        // Its memory is gone with it.
+        if (this.#members.get(member.index) !== member) return
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        return
+      }
       case "queue":
         this.wake(message.worker)
         return
@@ -248,6 +272,9 @@ export class WorkerPool {
         if (length > 0) this.#post(member, { kind: "tap", order: { kind: "taken", length } })
         return
       }
+      case "answer":
+        this.#questions.answered(message.id, message.answer)
+        return
       case "drained":
         member.drained = true
         this.#checkDrained()
@@ -260,6 +287,7 @@ export class WorkerPool {
     member.serving = false
     const { logger, registry } = this.#options
     registry.detach(member.index)
+    this.#questions.lost(member.index)
     member.settle?.(`worker ${member.index} ended with code ${code}`)
     if (this.#ending) {
       this.#checkDrained()
@@ -302,6 +330,19 @@ export class WorkerPool {
   #tellTap(order: TapOrder): number[] {
     for (const member of this.#members.values()) this.#post(member, { kind: "tap", order })
     return [...this.#members.keys()]
+  }
+
+  /** Has all workers log from this level on, whatever the configuration says; null: as it says. */
+  set logLevel(level: LogLevel | null) {
+    this.#logLevel = level
+    for (const member of this.#members.values()) this.#post(member, { kind: "logLevel", level })
+  }
+
+  /** Asks a worker something; `timeout`: ms it may take. */
+  ask(index: number, question: Question, timeout: number): Promise<Answer> {
+    const member = this.#members.get(index)
+    if (member === undefined) return Promise.resolve({ what: "failed", why: `there is no worker ${index} now; ask again` })
+    return this.#questions.ask(index, timeout, (id) => this.#post(member, { kind: "question", id, question }))
   }
 
   /** Has all workers start a filter again that is in quarantine; whether it was, in any, when they last told. */

@@ -16,8 +16,13 @@ import { Refusals } from "./refusals.ts"
 import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
 import { Tap } from "./tap/tap.ts"
 import { AccessLog } from "./telemetry/access-log.ts"
+import { IdentityCounts } from "./telemetry/identity-counts.ts"
+import type { LogLevel } from "./telemetry/log.ts"
 import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
+import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
+import { TraceOutbox } from "./telemetry/tracing/trace-outbox.ts"
+import { Tracing } from "./telemetry/tracing/tracing.ts"
 import { Watch } from "./telemetry/watch.ts"
 import { WorkerLogger } from "./telemetry/worker-log.ts"
 import { Caller } from "./upstream/caller.ts"
@@ -29,10 +34,15 @@ import { WasmRuntime } from "./wasm/runtime.ts"
 import { SharedStore } from "./wasm/shared-data.ts"
 import { SharedQueueStore } from "./wasm/shared-queues.ts"
 import { systemClock } from "./wasm/system-clock.ts"
+import { answerQuestion } from "./worker-answers.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
+
+function randomHex(octets: number): string {
+  return randomBytes(octets).toString("hex")
+}
 
 /** A snapshot that could be used at once. */
 interface Ready {
@@ -46,10 +56,12 @@ class Worker {
   readonly #post: (message: FromWorker) => void
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
+  readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch = new Watch()
   readonly #tap: Tap
+  readonly #tracing: Tracing
   readonly #services: Services
   readonly #overload: OverloadGuard
   readonly #queues: SharedQueueStore
@@ -68,11 +80,16 @@ class Worker {
   #connections = 0
   #status = ""
   #draining = false
+  /** Over the configuration's. */
+  #logLevel: LogLevel | null = null
 
   constructor(start: WorkerStart, post: (message: FromWorker) => void) {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
+      post({ kind: "identity", source, service }),
+    )
     this.#logger = new WorkerLogger({
       level: start.logLevel,
       post: (event) => post({ kind: "log", event }),
@@ -92,6 +109,11 @@ class Worker {
       random: Math.random,
     })
     const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
+    const outbox = new TraceOutbox(
+      (traces, count) => post({ kind: "spans", traces, count }),
+      () => this.#metrics.add(start.tracesDropped, 1),
+    )
+    this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
     this.#listenerMeans = {
       wheel: this.#wheel,
       metrics: this.#metrics,
@@ -117,6 +139,7 @@ class Worker {
       },
       memory: new LimitsMemory(start.limits, start.workers, start.index),
       epoch: performance.timeOrigin,
+      meter: (service, slots) => new EndpointRecorder(this.#metrics, slots, (this.#slots as SnapshotSlots).services[service]),
       counters: (service) =>
         new ServiceRecorder(this.#metrics, (this.#slots as SnapshotSlots).services[service], (error) => this.#onFault(error)),
     })
@@ -193,8 +216,9 @@ class Worker {
         if (this.#ready?.spec.generation === message.generation) this.#abandon(this.#ready)
         return
       case "endpoints": {
-        const { services, tls, records, limits, zone } = message.change
-        this.#services.change(services, tls, { records, cells: limits, zone })
+        this.#metrics.update(message.metrics)
+        const { services, tls, records, limits, endpointSlots, zone } = message.change
+        this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
         this.#post({ kind: "applied", generation: message.generation })
         return
       }
@@ -203,6 +227,10 @@ class Worker {
         return
       case "drain":
         this.#drain()
+        return
+      case "identity":
+        this.#metrics.update(message.metrics)
+        this.#identities.settle(message.source, message.service, message.slots)
         return
       case "queue":
         this.#queues.poll()
@@ -213,12 +241,24 @@ class Worker {
         else this.#post({ kind: "profiled", filter, run, reports: this.#wasm.endProfile(filter) })
         return
       }
+      case "logLevel":
+        this.#logLevel = message.level
+        this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level
+        return
+      case "question":
+        void answerQuestion(message.question, this.#bound.values(), this.#wheel.refresh()).then((answer) =>
+          this.#post({ kind: "answer", id: message.id, answer }),
+        )
+        return
       case "lift":
         this.#wasm.lift(message.filter)
         this.#reportFilters()
         return
       case "tap":
         this.#tap.receive(message.order)
+        return
+      case "spansTaken":
+        this.#tracing.taken(message.count)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)
@@ -264,8 +304,9 @@ class Worker {
     this.#snapshot = snapshot
     this.#slotsInForce = spec.slots
     this.#accessLog.use(spec.config.accessLog)
-    this.#logger.level = spec.config.log.level
+    this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
+    this.#tracing.use(spec.config.tracing)
     const addresses = new Map(spec.config.listeners.map((config) => [config.name, addressOf(config, spec.ports[config.name])]))
     for (const [name, bound] of this.#bound) {
       if (addresses.get(name) === bound.address) {
@@ -292,13 +333,14 @@ class Worker {
     this.#meansOnce ??= {
       wheel: this.#wheel,
       metrics: this.#metrics,
+      identities: this.#identities,
       accessLog: this.#accessLog,
       replies: new LocalReplies(),
       random: Math.random,
       epoch: performance.timeOrigin,
       overload: this.#overload,
       watch: this.#watch,
-      forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+      forwarded: new ForwardedFields(randomHex),
       mirrors: new MirrorSender(this.#wheel, (error) => this.#onFault(error)),
     }
     return this.#meansOnce
@@ -323,6 +365,7 @@ class Worker {
     const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
     void Promise.all([...drained, ...this.#leaving]).then(() => {
       this.#accessLog.flush()
+      this.#tracing.flush()
       this.#post({ kind: "drained" })
     })
   }

@@ -10,8 +10,11 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const dist = resolve(root, process.argv[2] ?? "dist")
 
-/** Copied as it is: sources of AssemblyScript, which users' compilers read, what their editors need, and the filters that come with Sluice. */
-const verbatim = ["sdk/assembly", "sdk/editor.d.ts", "sdk/tsconfig.filter.json", "filters"]
+/**
+ * Copied as it is: sources of AssemblyScript, which users' compilers read, what their editors need, the filters that come with Sluice,
+ * and the dashboard's page.
+ */
+const verbatim = ["sdk/assembly", "sdk/editor.d.ts", "sdk/tsconfig.filter.json", "filters", "gateway/admin/dashboard"]
 /** Programs: they start with a `#!` line and get the executable bit. */
 const programs = ["gateway/main.js"]
 

@@ -1,13 +1,22 @@
 // The admin API as one thing to be served: its door, and behind it the app, loaded when somebody first asks for more than a probe.
 
+import type { AdminConfig } from "../config/model.ts"
+import { Access } from "./access.ts"
 import type { AdminDeps } from "./app.ts"
 import { Door } from "./door.ts"
 
-/** @param host address it will be bound to. */
-export function createAdmin(deps: AdminDeps, host: string): Door {
+/** `token`: the one that lets somebody in; null = there is none. */
+export function createAdmin(deps: AdminDeps, config: AdminConfig, token: string | null): Door {
   return new Door({
     probes: deps,
-    host,
+    access: new Access({
+      address: config.address,
+      token,
+      certificates: config.tls !== undefined && config.tls.clientAuthority !== "",
+      now: () => performance.now(),
+    }),
+    scheme: config.tls === undefined ? "http" : "https",
+    openMetrics: config.openMetrics,
     load: async () => {
       const { createApp } = await import("./app.ts")
       const app = createApp(deps)

@@ -6,13 +6,18 @@ import { bodyLimit } from "hono/body-limit"
 import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
+import { type CertificatesDeps, certificates } from "./certificates.ts"
 import { type ConfigurationDeps, configuration } from "./configuration.ts"
+import { type ConnectionsDeps, connections } from "./connections.ts"
 import { type ExplainDeps, explain } from "./explain.ts"
+import { type FiguresDeps, figuresTopic } from "./figures.ts"
 import { type FilterRuntimeDeps, filterRuntime } from "./filter-runtime.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
+import { type LogLevelDeps, logLevel } from "./log-level.ts"
 import type { ProbesDeps } from "./probes.ts"
+import { type ProfilesDeps, profiles } from "./profiles.ts"
 import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
 import { type TapDeps, tap } from "./tap.ts"
@@ -27,9 +32,14 @@ export interface AdminDeps
     ExplainDeps,
     ServicesDeps,
     WeightsDeps,
+    FiguresDeps,
     FiltersDeps,
     FilterRuntimeDeps,
     CanariesDeps,
+    ConnectionsDeps,
+    CertificatesDeps,
+    LogLevelDeps,
+    ProfilesDeps,
     HistoryDeps,
     TapDeps {}
 
@@ -65,6 +75,11 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/filters", filters(deps))
   app.route("/filters", filterRuntime(deps))
   app.route("/canaries", canaries(deps))
+  app.route("/connections", connections(deps))
+  app.route("/certificates", certificates(deps))
+  app.route("/log", logLevel(deps))
+  app.route("/profile", profiles(deps))
+  app.route("/figures", figuresTopic(deps))
   app.route("/history", history(deps))
   app.route("/tap", tap(deps))
 
@@ -102,6 +117,14 @@ function describeProbes(app: TopicApp): void {
       path: "/metrics",
       summary: "metrics for Prometheus",
       responses: { 200: { description: "Prometheus' text format", content: { "text/plain": { schema: z.string() } } } },
+    }),
+  )
+  registry.registerPath(
+    createRoute({
+      method: "get",
+      path: "/dashboard",
+      summary: "all of this as a page, for a browser",
+      responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
     }),
   )
 }

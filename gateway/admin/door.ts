@@ -1,20 +1,19 @@
 // The door of the admin API: every request passes it first. It looks at the name it was asked by, at the page it may come from and at
 // who asks, answers probes itself, and has the rest answered by the app, which is loaded when somebody first asks for it.
 
-import { describeOrderer, isAllowedHost, isLoopback, isOrder, pageRefusal, USER_FIELD } from "./guard.ts"
+import type { FetchPeer } from "../runtime/serve.ts"
+import type { Access } from "./access.ts"
+import { Dashboard } from "./dashboard.ts"
+import { describeOrderer, isAllowedHost, isOrder, isPublic, pageRefusal, USER_FIELD } from "./guard.ts"
 import { answerProbe, type ProbesDeps, respond } from "./probes.ts"
 import type { Visit } from "./topic.ts"
 
-/** What is known of the other end of a connection. */
-export interface Peer {
-  /** IP address; "" where there is none. */
-  readonly address: string
-}
-
 export interface DoorOptions {
   readonly probes: ProbesDeps
-  /** Address it will be bound to: decides which `Host` fields it accepts. */
-  readonly host: string
+  readonly access: Access
+  readonly scheme: "http" | "https"
+  /** `/metrics` is for everybody. */
+  readonly openMetrics: boolean
   /** Loads what is behind the door. Called once, or again after it failed. */
   load(): Promise<(request: Request, visit: Visit) => Response | Promise<Response>>
 }
@@ -31,36 +30,45 @@ const HEADERS: readonly (readonly [string, string])[] = [
 
 export class Door {
   readonly #options: DoorOptions
+  readonly #dashboard = new Dashboard()
   #app: ReturnType<DoorOptions["load"]> | null = null
 
   constructor(options: DoorOptions) {
     this.#options = options
   }
 
-  async fetch(request: Request, peer: Peer): Promise<Response> {
+  async fetch(request: Request, peer: FetchPeer): Promise<Response> {
     const response = await this.#answer(request, peer)
     for (const [name, value] of HEADERS) if (!response.headers.has(name)) response.headers.set(name, value)
     return response
   }
 
-  async #answer(request: Request, peer: Peer): Promise<Response> {
-    const { probes, host } = this.#options
+  async #answer(request: Request, peer: FetchPeer): Promise<Response> {
+    const { access, scheme, openMetrics } = this.#options
     const { method, headers } = request
-    if (!isAllowedHost(headers.get("host"), host)) {
+    if (!isAllowedHost(headers.get("host"), access.host)) {
       return respond({ error: "this host name is not served here; use localhost or the address it listens on" }, 421)
     }
-    const foreign = pageRefusal(method, headers, "http")
+    const foreign = pageRefusal(method, headers, scheme)
     if (foreign !== null) return respond({ error: foreign }, 403)
-    if (isOrder(method) && !isLoopback(host)) {
-      return respond({ error: `the admin API takes orders only when it listens on a loopback address; it listens on ${host}` }, 403)
+    const path = URL.parse(request.url)?.pathname ?? "/"
+    const admission = access.admit(headers, peer)
+    if (admission.kind === "out" && !isPublic(method, path, openMetrics)) {
+      const response = respond({ error: admission.why }, admission.status)
+      if (admission.status === 401) response.headers.set("www-authenticate", 'Bearer realm="sluice"')
+      else response.headers.set("retry-after", String(admission.again))
+      return response
     }
     try {
       if (!isOrder(method)) {
-        const probe = await answerProbe(new URL(request.url).pathname, headers.get("accept") ?? "", probes)
+        const probe =
+          (await answerProbe(path, headers.get("accept") ?? "", this.#options.probes, admission.kind === "in")) ??
+          (await this.#dashboard.answer(path, headers.get("if-none-match")))
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
+      const proven = admission.kind === "in" ? admission.proven : ""
       const app = await (this.#app ??= this.#options.load())
-      return await app(request, { who: describeOrderer(headers.get(USER_FIELD), "", peer.address) })
+      return await app(request, { who: describeOrderer(headers.get(USER_FIELD), proven, peer.address) })
     } catch (error) {
       this.#app = null
       return respond({ error: `internal error: ${error instanceof Error ? error.message : String(error)}` }, 500)

@@ -1,14 +1,7 @@
 // Who may talk to the admin API, as rules without a server. What protects it first is where it listens: so a web page must not be
 // able to reach it through the browser of someone on the same machine.
 
-import { isIP } from "node:net"
-
-/** Whether only this machine can reach an address. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase()
-  if (name === "localhost" || name === "::1" || name === "0:0:0:0:0:0:0:1") return true
-  return isIP(name) === 4 ? name.startsWith("127.") : /^::ffff:127\.\d+\.\d+\.\d+$/.test(name)
-}
+import { isLoopback } from "../config/loopback.ts"
 
 /** Host of a `Host` field's value without its port and brackets, lower case; "" when it is malformed. */
 export function hostOf(field: string): string {
@@ -40,6 +33,13 @@ export interface Fields {
 /** Whether a method changes something. */
 export function isOrder(method: string): boolean {
   return method !== "GET" && method !== "HEAD"
+}
+
+/** Whether a request is answered whoever asks: probes, with less in them, and the dashboard's page and files, which hold nothing. */
+export function isPublic(method: string, path: string, openMetrics: boolean): boolean {
+  if (isOrder(method)) return false
+  if (path === "/live" || path === "/ready" || path === "/dashboard" || path.startsWith("/dashboard/")) return true
+  return openMetrics && path === "/metrics"
 }
 
 /** `none`: no browser sent it, or it was typed in. `own`: a page of ours did. `foreign`: another page. */

@@ -10,8 +10,11 @@ export interface ProbesDeps {
   exposition(accept: string): Promise<{ readonly contentType: string; readonly body: string }>
 }
 
-/** The answer to a probe; null: the path is none. `accept`: what it says it takes. */
-export function answerProbe(path: string, accept: string, deps: ProbesDeps): Response | Promise<Response> | null {
+/**
+ * The answer to a probe; null: the path is none. `accept`: what it says it takes. `known`: who asks may know more than whether it is
+ * ready.
+ */
+export function answerProbe(path: string, accept: string, deps: ProbesDeps, known: boolean): Response | Promise<Response> | null {
   switch (path) {
     case "/live": {
       const live = deps.live()
@@ -19,7 +22,7 @@ export function answerProbe(path: string, accept: string, deps: ProbesDeps): Res
     }
     case "/ready": {
       const state = deps.ready()
-      return respond(state, state.ready ? 200 : 503)
+      return respond(known ? state : { ready: state.ready, draining: state.draining }, state.ready ? 200 : 503)
     }
     case "/metrics":
       return deps.exposition(accept).then(({ contentType, body }) => new Response(body, { headers: { "content-type": contentType } }))

@@ -5,6 +5,7 @@ import type { Config } from "../config/model.ts"
 import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
 import { isSecretKey, REDACTED } from "../config/secrets.ts"
+import type { TracingConfig } from "../config/tracing-model.ts"
 
 function hide(value: unknown): unknown {
   // Whether something is set is no secret.
@@ -30,7 +31,9 @@ export function redactConfig(config: Config): Record<string, unknown> {
     if (key === "routes") return (part as readonly object[]).map((route) => redactLimits(redactHeaders(route)))
     if (key === "listeners") return (part as readonly object[]).map((listener) => redactLimits(listener))
     if (key === "services") return copy(part as object, (_, service) => redactLimits(service))
+    if (key === "accessLog") return redactReceiver(part)
     if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
+    if (key === "tracing") return redactCollector(part as TracingConfig)
     return part
   })
 }
@@ -52,10 +55,27 @@ function redactOverrides(limit: RateLimitConfig): RateLimitConfig {
   return { ...limit, overrides: limit.overrides.map((each) => ({ ...each, values: hidden(each.values) })) }
 }
 
+// A receiver is sent headers: what is written of them is shown only where it names a variable.
+function redactReceiver(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value
+  return copy(value, (key, item) => {
+    if (key !== "otlp") return redactReceiver(item)
+    return copy(item as object, (part, of) =>
+      part === "headers" ? copy(of as object, (_, text) => (typeof text === "string" ? hide(text) : text)) : of,
+    )
+  })
+}
+
 // The name of a variable that a password is in is none itself.
 function redactStore(store: RateLimitStoreConfig): object {
   const { password } = store.redis
   return { ...store, redis: { ...store.redis, password: typeof password === "string" ? hide(password) : password } }
+}
+
+// What a collector is sent with every export lets one in.
+function redactCollector(tracing: TracingConfig): object {
+  const headers = copy(tracing.otlp.headers, (_, value) => (typeof value === "string" ? hide(value) : value))
+  return { ...tracing, otlp: { ...tracing.otlp, headers } }
 }
 
 function redactFilter(filter: object): Record<string, unknown> {

@@ -1,15 +1,13 @@
-// How commands talk to the admin API of a running gateway.
+// How commands talk to the admin API of a running gateway: a question, an order, and what is printed of the answer.
 
-import { parseAddress, Wrong } from "../config/units.ts"
+import { type AdminOrder, readAll, requestAdmin } from "./admin-request.ts"
+import { adminTarget } from "./admin-target.ts"
 import { UsageError, type Values } from "./command.ts"
 
-/** The argument of every command that does. */
-export const adminArgument = {
-  admin: { type: "string", description: "Address of the gateway's admin API", valueHint: "HOST:PORT", default: "127.0.0.1:9901" },
-} as const
+export { adminArgument } from "./admin-target.ts"
 
-/** ms for an answer: a swap waits for those before it. */
-const TIMEOUT = 60_000
+/** Octets of an answer. */
+const MAX_ANSWER = 256 * 1024 * 1024
 
 export interface AdminAnswer {
   readonly status: number
@@ -25,17 +23,25 @@ export function filterPath(name: string): string {
   return adminPath("filters", name)
 }
 
+/** An order whose body is JSON. */
+export function jsonOrder(method: string, value: object): AdminOrder {
+  return { method, body: Buffer.from(JSON.stringify(value)), type: "application/json" }
+}
+
 /** Gives an order and prints what became of it; the exit code. */
-export async function orderAdmin(
-  args: Values,
-  path: string,
-  order: { readonly method: string; readonly body?: Uint8Array; readonly type?: string },
-): Promise<number> {
-  try {
+export async function orderAdmin(args: Values, path: string, order: AdminOrder): Promise<number> {
+  return answering(async () => {
     const { status, body } = await askAdmin(args, path, order)
-    if (status !== 200) throw new Error(String(body.error ?? `refused with status ${status}`))
+    if (status !== 200) throw new Error(refusalOf(status, body))
     process.stdout.write(`${String(body.done)}\n`)
     return 0
+  })
+}
+
+/** Runs a command's talk; what goes wrong is printed, and is exit code 1. */
+export async function answering(talk: () => Promise<number>): Promise<number> {
+  try {
+    return await talk()
   } catch (error) {
     if (error instanceof UsageError) throw error
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
@@ -43,35 +49,29 @@ export async function orderAdmin(
   }
 }
 
+/** What a gateway that refuses says. */
+export function refusalOf(status: number, body: AdminAnswer["body"]): string {
+  return typeof body.error === "string" ? body.error : `refused with status ${status}`
+}
+
+/** The answer to a question; throws what it is refused with. */
+export async function questionAdmin(args: Values, path: string): Promise<AdminAnswer["body"]> {
+  const { status, body } = await askAdmin(args, path)
+  if (status !== 200) throw new Error(refusalOf(status, body))
+  return body
+}
+
 /** Throws a {@link UsageError} for an address that is none, an `Error` when nothing sensible answers there. */
-export async function askAdmin(
-  args: Values,
-  path: string,
-  order?: { readonly method: string; readonly body?: Uint8Array; readonly type?: string; readonly timeout?: number },
-): Promise<AdminAnswer> {
-  const address = String(args.admin)
-  const parsed = parseAddress(address, 1)
-  if (parsed instanceof Wrong) throw new UsageError(`--admin: ${parsed.message}`)
-  let response: Response
-  let text: string
-  try {
-    response = await fetch(`http://${address}${path}`, {
-      method: order?.method ?? "GET",
-      headers: { "x-sluice-admin": "1", ...(order?.body === undefined ? {} : { "content-type": order.type ?? "application/wasm" }) },
-      ...(order?.body === undefined ? {} : { body: order.body as BodyInit }),
-      signal: AbortSignal.timeout(order?.timeout ?? TIMEOUT),
-      redirect: "error",
-    })
-    text = await response.text()
-  } catch (error) {
-    const { message, cause } = error as Error & { cause?: { message?: string; code?: string } }
-    throw new Error(`no gateway's admin API answers at ${address}: ${cause?.message || cause?.code || message}`, { cause: error })
-  }
+export async function askAdmin(args: Values, path: string, order?: AdminOrder): Promise<AdminAnswer> {
+  const target = adminTarget(args)
+  const answer = await requestAdmin(target, path, order, order?.timeout)
+  const text = (await readAll(answer, MAX_ANSWER)).toString()
+  const status = answer.statusCode ?? 0
   try {
     const body: unknown = JSON.parse(text)
-    if (typeof body === "object" && body !== null) return { status: response.status, body: body as Record<string, unknown> }
+    if (typeof body === "object" && body !== null) return { status, body: body as Record<string, unknown> }
   } catch {
     // Not ours.
   }
-  throw new Error(`what answers at ${address} is not a gateway's admin API (status ${response.status})`)
+  throw new Error(`what answers at ${target.shown} is not a gateway's admin API (status ${status})`)
 }

@@ -7,12 +7,15 @@ import { FilterStore } from "../wasm/filter-store.ts"
 import { calibrate } from "../wasm/meter/calibrate.ts"
 import { openModuleCache } from "../wasm/module-cache.ts"
 import { systemClock } from "../wasm/system-clock.ts"
+import { adminArgument, answering } from "./admin-client.ts"
+import { checkRunning } from "./check-running.ts"
 import { type Command, command, text } from "./command.ts"
 import { configArgument } from "./config-argument.ts"
 
 export const check: Command = command({
   name: "check",
-  description: "Validate a configuration and its filters; shows everything that is wrong at once",
+  description:
+    "Validate a configuration and its filters; shows everything that is wrong at once. With --admin: look over a running gateway",
   args: {
     ...configArgument,
     filters: {
@@ -21,9 +24,18 @@ export const check: Command = command({
       negativeDescription: "Look at the configuration alone",
       default: true,
     },
+    ...adminArgument,
+    json: { type: "boolean", description: "With --admin: as JSON", default: false },
   },
-  examples: ["sluice check -c sluice.yaml", "sluice check -c sluice.yaml --no-filters"],
+  optionalValue: ["admin"],
+  examples: [
+    "sluice check -c sluice.yaml",
+    "sluice check -c sluice.yaml --no-filters",
+    "sluice check --admin",
+    "sluice check --admin https://10.0.0.7:9901",
+  ],
   run: async (args) => {
+    if (args.admin !== undefined) return answering(() => checkRunning(args))
     const file = text(args, "config")
     const loaded = await loadConfig(file)
     if (!loaded.ok) {

@@ -13,6 +13,8 @@ export interface Command {
   readonly many?: boolean
   /** Options that may be given several times; {@link every} has their values. */
   readonly repeated?: readonly string[]
+  /** Options whose value may be left out: it is "default" then. */
+  readonly optionalValue?: readonly string[]
   /** Command lines worth showing under --help. */
   readonly examples?: readonly string[]
   readonly subCommands?: Commands

@@ -3,6 +3,8 @@
 import { logLevels } from "../telemetry/log.ts"
 import type { FilterLogLine } from "../wasm/filter-logs.ts"
 import { adminArgument, askAdmin, filterPath } from "./admin-client.ts"
+import { requestAdmin } from "./admin-request.ts"
+import { adminTarget } from "./admin-target.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
 import { printable } from "./table.ts"
 
@@ -41,12 +43,12 @@ export const filterLog: Command = command({
 
 // Until the gateway ends, or whoever reads.
 async function follow(args: Values, path: string, show: (line: FilterLogLine) => void): Promise<void> {
-  const response = await fetch(`http://${String(args.admin)}${path}`, { headers: { "x-sluice-admin": "1" }, redirect: "error" })
-  if (!response.ok || response.body === null) throw new Error(`the admin API answers ${response.status}`)
+  const answer = await requestAdmin(adminTarget(args), path)
+  if (answer.statusCode !== 200) throw new Error(`the admin API answers ${answer.statusCode}`)
   const decoder = new TextDecoder()
   let rest = ""
-  for await (const piece of response.body) {
-    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n")
+  for await (const piece of answer) {
+    const lines = (rest + decoder.decode(piece as Buffer, { stream: true })).split("\n")
     rest = lines.pop() ?? ""
     for (const line of lines) {
       const event = JSON.parse(line) as FilterLogLine | { readonly alive: string; readonly dropped: number }

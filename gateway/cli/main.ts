@@ -11,6 +11,8 @@ const commands: Commands = {
   run: () => import("./run.ts").then(({ run }) => run),
   check: () => import("./check.ts").then(({ check }) => check),
   schema: () => import("./schema.ts").then(({ schema }) => schema),
+  status: () => import("./status.ts").then(({ status }) => status),
+  tap: () => import("./tap.ts").then(({ tap }) => tap),
   filter: () =>
     Promise.resolve(
       command({
@@ -50,8 +52,41 @@ const commands: Commands = {
   services: () => import("./services.ts").then(({ services }) => services),
   drain: () => import("./drain.ts").then(({ drain }) => drain),
   weights: () => import("./weights.ts").then(({ weights }) => weights),
+  config: () =>
+    Promise.resolve(
+      command({
+        name: "config",
+        description: "The configurations that were in force in a running gateway: list and compare them, go back to one",
+        args: {},
+        subCommands: {
+          history: () => import("./config-history.ts").then(({ configHistory }) => configHistory),
+          diff: () => import("./config-history.ts").then(({ configDiff }) => configDiff),
+          rollback: () => import("./config-history.ts").then(({ configRollback }) => configRollback),
+        },
+      }),
+    ),
+  log: () =>
+    Promise.resolve(
+      command({
+        name: "log",
+        description: "The log of a running gateway",
+        args: {},
+        subCommands: { level: () => import("./log-level.ts").then(({ logLevel }) => logLevel) },
+      }),
+    ),
+  debug: () =>
+    Promise.resolve(
+      command({
+        name: "debug",
+        description: "What helps to find out what is wrong with a running gateway",
+        args: {},
+        subCommands: { bundle: () => import("./debug-bundle.ts").then(({ debugBundle }) => debugBundle) },
+      }),
+    ),
   routes: () => import("./routes.ts").then(({ routes }) => routes),
   explain: () => import("./explain.ts").then(({ explain }) => explain),
+  top: () => import("./top.ts").then(({ top }) => top),
+  completion: () => import("./completion.ts").then(({ completion }) => completion(() => root)),
   version: () => import("./version.ts").then(({ version }) => version),
 }
 
@@ -106,8 +141,12 @@ function fail(text: string): number {
   return 2
 }
 
-function parse(current: Command, rest: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
+function parse(current: Command, words: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
   const definition = current.args as ArgsDef
+  const rest = words.map((word, i) => {
+    const last = i + 1 === words.length || words[i + 1].startsWith("-")
+    return last && current.optionalValue?.some((name) => word === `--${name}`) ? `${word}=default` : word
+  })
   const known = new Set<string>()
   let positionals = 0
   for (const [name, arg] of Object.entries(definition)) {

@@ -68,7 +68,7 @@ const format = wordOr(
     },
     '{ json: { user: "%REQ(x-user)%" } } or { template: "%START_TIME% %RESPONSE_CODE%" }',
   ).refine((given) => (given.json === undefined) !== (given.template === undefined), {
-    error: "holds not one of json and template; write one of them",
+    error: "names both json and template, or neither; write one of them",
   }),
   'json, { json: { user: "%REQ(x-user)%" } } or { template: "%START_TIME% %RESPONSE_CODE%" }',
 )
@@ -107,7 +107,7 @@ const destination = wordOr(
     "{ file: access.log } or { otlp: http://127.0.0.1:4318 }",
   )
     .refine((given) => (given.file === undefined) !== (given.otlp === undefined), {
-      error: "holds not one of file and otlp; write one of them",
+      error: "names both file and otlp, or neither; write one of them",
     })
     .refine((given) => given.otlp !== undefined || given.serviceName === undefined, {
       error: "has a serviceName, which only a receiver of OTLP is told; leave it out",

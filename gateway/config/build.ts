@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path"
 import { buildAccessLog } from "./access-log-schema.ts"
+import { buildAdmin } from "./admin-schema.ts"
 import { listenerName, routeName, versionName } from "./check.ts"
 import { endpointSource, namedBySource } from "./discovery-build.ts"
 import type {
@@ -22,6 +23,7 @@ import type {
 import { buildRateLimits } from "./rate-limit-schema.ts"
 import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
+import { buildRouteTracing, buildTracing } from "./tracing-schema.ts"
 import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
@@ -64,10 +66,11 @@ export function build(written: Written, baseDir: string): Config {
   const filters: Record<string, FilterConfig> = {}
   for (const [name, filter] of Object.entries(written.filters)) filters[name] = filterConfig(filter, baseDir)
   return {
-    admin: written.admin === false ? null : written.admin,
+    admin: buildAdmin(written.admin, baseDir),
     workers: written.workers,
     log: written.log,
     accessLog: buildAccessLog(written.accessLog, baseDir),
+    ...(written.tracing === undefined ? {} : { tracing: buildTracing(written.tracing) }),
     drain: written.drain,
     zone: written.zone ?? "",
     overload: written.overload,
@@ -78,7 +81,7 @@ export function build(written: Written, baseDir: string): Config {
     listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
     services,
     filters,
-    routes: written.routes.map(route),
+    routes: written.routes.map((each, i) => route(each, i, written.tracing)),
   }
 }
 
@@ -185,7 +188,7 @@ function filterConfig(written: WrittenFilter, baseDir: string): FilterConfig {
   }
 }
 
-function route(written: WrittenRoute, i: number): RouteConfig {
+function route(written: WrittenRoute, i: number, tracing: Written["tracing"]): RouteConfig {
   const name = routeName(written.name, i)
   return {
     name,
@@ -211,6 +214,7 @@ function route(written: WrittenRoute, i: number): RouteConfig {
     ...(written.sticky === undefined ? {} : { sticky: written.sticky }),
     ...(written.mirror === undefined ? {} : { mirrors: written.mirror }),
     ...buildRateLimits(written.rateLimit, "route", name),
+    ...(tracing === undefined ? {} : { tracing: buildRouteTracing(tracing, written.tracing) }),
   }
 }
 

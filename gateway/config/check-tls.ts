@@ -8,6 +8,8 @@ import type { WrittenListener, WrittenListenerTls, WrittenService } from "./sche
 import type { Finding } from "./source.ts"
 import { Wrong } from "./units.ts"
 
+const PAIR = { cert: "cert", key: "key" }
+
 /** Takes what is found. */
 export interface Reporter {
   error(path: Path, message: Finding["message"], at?: Finding["at"]): void
@@ -46,7 +48,7 @@ export function checkListenerTls(listener: WrittenListener, i: number, baseDir: 
   if (!isKnown(tls.certificates)) return
   tls.certificates.forEach((pair: Salvaged<WrittenListenerTls["certificates"][number]>, j) => {
     if (isKnown(pair) && isKnown(pair.cert) && isKnown(pair.key))
-      checkPair([...path, "certificates", j], pair.cert, pair.key, baseDir, report)
+      checkPair([...path, "certificates", j], PAIR, pair.cert, pair.key, baseDir, report)
   })
 }
 
@@ -58,7 +60,7 @@ export function checkServiceTls(
 ): void {
   const { ca, cert, key, identity, insecureSkipVerify } = tls
   if (isKnown(ca)) checkAuthorities([...path, "ca"], resolve(baseDir, ca), report)
-  if (isKnown(cert) && isKnown(key)) checkPair(path, cert, key, baseDir, report)
+  if (isKnown(cert) && isKnown(key)) checkPair(path, PAIR, cert, key, baseDir, report)
   else if (cert !== undefined && key === undefined) report.error(path, "has a certificate without its key; write key as well")
   else if (key !== undefined && cert === undefined) report.error(path, "has a key without its certificate; write cert as well")
   if (insecureSkipVerify !== true) return
@@ -70,17 +72,25 @@ export function checkServiceTls(
   )
 }
 
-function checkAuthorities(path: Path, file: string, report: Reporter): void {
+export function checkAuthorities(path: Path, file: string, report: Reporter): void {
   const authorities = readAuthorities(file)
   if (authorities instanceof Wrong) report.error(path, authorities.message)
 }
 
-function checkPair(path: Path, cert: string, key: string, baseDir: string, report: Reporter): void {
+/** `names`: the keys that the two are written by. */
+export function checkPair(
+  path: Path,
+  names: { readonly cert: string; readonly key: string },
+  cert: string,
+  key: string,
+  baseDir: string,
+  report: Reporter,
+): void {
   const file = resolve(baseDir, cert)
   const pair = readCertificatePair(file, resolve(baseDir, key))
-  if ("at" in pair) report.error([...path, pair.at], pair.message)
+  if ("at" in pair) report.error([...path, names[pair.at]], pair.message)
   else {
     const warning = expiryWarning(file, pair.expires, Date.now(), 0)
-    if (warning !== "") report.warn([...path, "cert"], warning)
+    if (warning !== "") report.warn([...path, names.cert], warning)
   }
 }

@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs"
 import { resolve } from "node:path"
+import { checkAdmin } from "./check-admin.ts"
 import { checkFailover, checkSubsets } from "./check-balancing.ts"
 import { checkCanary } from "./check-canary.ts"
 import { checkDiscovery } from "./check-discovery.ts"
@@ -11,6 +12,7 @@ import { checkPriority, checkServiceLimits } from "./check-limits.ts"
 import { checkServiceRateLimits, checkSharedRateLimits } from "./check-rate-limits.ts"
 import { checkShaping } from "./check-shaping.ts"
 import { checkListenerTls, checkServiceTls, type Reporter } from "./check-tls.ts"
+import { checkTracing } from "./check-tracing.ts"
 import type { Checked } from "./checked.ts"
 import { checkConnectionBackends, checkRouteProxy, checkServerNames, checkServiceProxy } from "./connection-checks.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -48,7 +50,9 @@ export function check(written: Written, baseDir: string): Checked {
   checker.services(baseDir)
   checker.filters(baseDir)
   checker.routes()
+  if (isKnown(written.admin) && written.admin !== false) checkAdmin(written.admin, baseDir, checker)
   checkSharedRateLimits(written, baseDir, process.env, checker)
+  checkTracing(written, process.env, checker)
   return checker
 }
 
@@ -84,7 +88,7 @@ class Checker implements Checked, Reporter {
     const { listeners, admin } = this.#written
     if (!isKnown(listeners)) return
     const addresses = new Map<string, string>()
-    if (isKnown(admin) && admin !== false && isKnown(admin.address) && admin.address.port !== 0)
+    if (isKnown(admin) && admin !== false && isKnown(admin.address) && "port" in admin.address && admin.address.port !== 0)
       addresses.set(formatAddress(admin.address), "admin")
     const names = new Map<string, number>()
     for (let i = 0; i < listeners.length; i++) {

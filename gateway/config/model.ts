@@ -3,6 +3,7 @@
 
 import type { AccessLogConfig } from "./access-log-model.ts"
 import type { Address, ServiceTlsConfig } from "./address-model.ts"
+import type { AdminConfig } from "./admin-model.ts"
 import type { LoadBalancingConfig } from "./balancing-model.ts"
 import type { DiscoveryConfig } from "./discovery-model.ts"
 import type { HealthCheckConfig, OutlierDetectionConfig } from "./health-model.ts"
@@ -10,8 +11,10 @@ import type { AdaptiveConcurrencyConfig, AdmissionControlConfig, CircuitBreakerC
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
+import type { TracingConfig } from "./tracing-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
+export type { AdminConfig, SocketPath } from "./admin-model.ts"
 export type { MatchConfig, ValueMatch } from "./match-model.ts"
 export type {
   BackendConfig,
@@ -27,13 +30,15 @@ export type {
 export type { DelayConfig, FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
 
 export interface Config {
-  /** Null: no admin server. Default 127.0.0.1:9901. */
-  readonly admin: { readonly address: Address } | null
+  /** Null: no admin API. */
+  readonly admin: AdminConfig | null
   /** Threads that carry traffic; "auto" = one a core. */
   readonly workers: number | "auto"
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "auto" | "human" | "json" }
   /** Default: lines of JSON on standard output for exchanges with a response flag. */
   readonly accessLog: AccessLogConfig
+  /** Undefined: no tracing. */
+  readonly tracing?: TracingConfig
   /** At shutdown, ms: all is served as before for `delay` (default 0); then what runs gets `timeout` (default 30 s). */
   readonly drain: { readonly delay: number; readonly timeout: number }
   /** Where the gateway is, as endpoints name it; "" = zones don't matter. */

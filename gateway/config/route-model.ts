@@ -5,6 +5,7 @@ import type { RoutePriority } from "./limits-model.ts"
 import type { MatchConfig } from "./match-model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { FaultConfig, MirrorConfig, StickyConfig } from "./shaping-model.ts"
+import type { RouteTracingConfig } from "./tracing-model.ts"
 
 export interface HeaderEdits {
   /** Applied in the order remove, set, add. Names lower case. */
@@ -116,6 +117,8 @@ export interface RouteConfig {
   readonly sticky?: StickyConfig | undefined
   /** Undefined: nothing is copied. */
   readonly mirrors?: readonly MirrorConfig[] | undefined
+  /** Undefined: there is no tracing. */
+  readonly tracing?: RouteTracingConfig | undefined
   readonly headers: { readonly request: HeaderEdits; readonly response: HeaderEdits }
 }
 

@@ -11,6 +11,7 @@ import { rateLimit } from "./rate-limit-schema.ts"
 import { hedge, retry } from "./resilience-schema.ts"
 import { boolean, checked, choice, duration, either, integer, json, list, name, object, parsed, record, string } from "./schema-kit.ts"
 import { fault, mirror, sticky } from "./shaping-schema.ts"
+import { routeTracing } from "./tracing-schema.ts"
 import { Wrong } from "./units.ts"
 
 type Pair = readonly [name: string, value: string]
@@ -302,6 +303,7 @@ export const routeSchema = object(
     sticky: sticky.optional().describe("What keeps a client with the backend it was given: a cookie, or a key."),
     mirror: mirror.optional().describe("Services that get copies of the requests; what they answer is thrown away."),
     grpcWeb: boolean().default(false).describe("gRPC-Web of browsers becomes gRPC for the backends. Default false."),
+    tracing: routeTracing.optional().describe("How the route's exchanges are traced; false = not at all. Default: as in tracing."),
     headers: headers.optional().describe("Header edits of request and response."),
   },
   "a route, such as { match: { path: /api }, backends: api }",

@@ -3,6 +3,7 @@
 
 import * as z from "zod"
 import { accessLog } from "./access-log-schema.ts"
+import { adminSchema } from "./admin-schema.ts"
 import { endpoint, loadBalancing, zone } from "./balancing-schema.ts"
 import { proxyProtocolSchema, proxyVersion, serverNamesSchema } from "./connection-schema.ts"
 import { discovery, dns } from "./discovery-schema.ts"
@@ -31,6 +32,7 @@ import {
   string,
 } from "./schema-kit.ts"
 import { listenerTls, serviceTls } from "./tls-schema.ts"
+import { tracing } from "./tracing-schema.ts"
 import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
@@ -298,23 +300,7 @@ export const configSchema = object(
     $schema: string("a text", "the address of the JSON Schema")
       .optional()
       .describe("Where an editor finds the JSON Schema of this file; Sluice ignores it."),
-    admin: either(
-      [
-        z.literal(false),
-        object(
-          {
-            address: address(0)
-              .default({ host: "127.0.0.1", port: 9901 })
-              .describe("host:port of the admin server. Default 127.0.0.1:9901."),
-          },
-          "{ address: 127.0.0.1:9901 } or false",
-        ),
-      ],
-      "false or an object",
-      "{ address: 127.0.0.1:9901 } or false",
-    )
-      .prefault({})
-      .describe("Admin server: readiness, metrics, configuration. false turns it off."),
+    admin: adminSchema,
     workers: either([z.literal("auto"), integer(1, 256)], "auto or a whole number from 1 to 256", "auto for one thread a core")
       .default("auto")
       .describe("Threads that carry traffic: auto = one per core; a sidecar uses 1."),
@@ -330,6 +316,7 @@ export const configSchema = object(
     accessLog: accessLog
       .default("errors")
       .describe("Which exchanges get a line, off, errors (those with a response flag) or all; or also what is in it, and where it goes."),
+    tracing: tracing.optional().describe("Distributed tracing: spans of exchanges and their attempts go to a collector. Default: none."),
     drain: object(
       {
         delay: duration({ zero: true })

@@ -44,6 +44,9 @@ const NO_COUNTERS = {
   connects: nothing,
   connectFailures: nothing,
   active: nothing,
+  idle: nothing,
+  connected: nothing,
+  waited: nothing,
   pending: nothing,
   fault: nothing,
   panics: nothing,
@@ -53,7 +56,7 @@ const NO_COUNTERS = {
   concurrencyLimit: nothing,
 }
 // Nothing is counted.
-const NO_SLOTS: RouteSlots = { requests: 0, duration: 0, flags: 0, grpc: 0, requestBytes: 0, responseBytes: 0 }
+const NO_SLOTS: RouteSlots = { requests: 0, duration: 0, flags: 0, grpc: 0, requestBytes: 0, responseBytes: 0, firstByte: 0 }
 
 /** Of one configuration in force; made when it is first asked about. */
 export class ExplainedPlanes {

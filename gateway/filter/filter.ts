@@ -73,6 +73,8 @@ export interface StreamInfo {
   /** Attempts made upstream so far. */
   readonly attempts: number
   readonly requestId: string
+  /** What ties requests that a filter makes to the exchange's trace: name, value, name, value …; absent or empty = nothing. */
+  readonly traceFields?: readonly string[]
   /** Body octets so far. */
   readonly requestBytes: number
   readonly responseBytes: number

@@ -4,6 +4,7 @@
 import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream, ExchangeFactory } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
@@ -98,6 +99,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
   /** The exchange has ended. */
   #over = true
   #closedReported = false
+  readonly #began: number
+  #requests = 0
   /** The connection's end will be the end of the response's body. */
   #endDelimited = false
 
@@ -122,6 +125,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.destinationPort = addresses.destinationPort
     this.#limits = limits
     this.#wheel = wheel
+    this.#began = wheel.now
     this.#exchanges = exchanges
     this.#owner = owner
     this.#parser = new RequestParser(limits.head)
@@ -138,6 +142,11 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   get writable(): boolean {
     return this.#writer.writable
+  }
+
+  sight(): ConnectionSight {
+    const began = this.#began
+    return { ...sightOf(this, this.#socket), protocol: "HTTP/1.1", began, requests: this.#requests, underWay: this.#over ? 0 : 1 }
   }
 
   get takesChunks(): boolean {
@@ -268,6 +277,7 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     }
     this.deadline.clear()
     this.#over = false
+    this.#requests++
     const exchange = this.#exchanges.begin(this, head)
     // Answered locally, it is over already.
     if (!this.#over) this.#exchange = exchange

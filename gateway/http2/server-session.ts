@@ -4,6 +4,7 @@
 import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import { RequestHead, ResponseHead } from "../http/message.ts"
 import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
@@ -59,6 +60,7 @@ export class ServerSession extends Session {
   protected readonly holdLimit = 4 * 1024 * 1024
   /** The newest stream there was; those behind the last GOAWAY are not looked at. */
   #newest = 0
+  readonly #began: number
   /** The last GOAWAY was sent: newer streams are not looked at. */
   #lastAccepted = h2.MAX_STREAM_ID
 
@@ -92,10 +94,17 @@ export class ServerSession extends Session {
     this.destinationPort = addresses.destinationPort
     this.exchanges = exchanges
     this.#limits = limits
+    this.#began = wheel.now
     this.#owner = owner
     this.#section = new RequestSection(limits.head, new RequestHead(), key, this.decoder)
     this.deadline.set(wheel.now + limits.headTimeout)
     socket.on("data", (bytes: Buffer) => this.receive(bytes))
+  }
+
+  sight(): ConnectionSight {
+    const began = this.#began
+    // Clients' streams have odd numbers, without gaps but by those who mean ill.
+    return { ...sightOf(this, this.socket), protocol: "HTTP/2", began, requests: (this.#newest + 1) >> 1, underWay: this.streams.size }
   }
 
   get bodyLimit(): number {

@@ -4,11 +4,13 @@
 import { createServer, type Server, type Socket } from "node:net"
 import type { ListenerConfig, ListenerTlsConfig } from "../config/model.ts"
 import type { ErrorCode } from "../errors.ts"
+import type { ConnectionSight } from "../http/connection-sight.ts"
 import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import { type Detected, TLS, UNDECIDED } from "../tcp/detect-protocol.ts"
 import { IpRanges } from "../tcp/ip-ranges.ts"
 import { type Opened, unopened } from "../tcp/opened.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { handshakeIndex, type ListenerSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
 import { TlsAcceptor } from "../tls/tls-acceptor.ts"
@@ -40,7 +42,13 @@ export interface ListenerTls {
   readonly codecs: readonly string[]
 }
 
-export abstract class BoundAddress<Config extends ListenerConfig, Connection extends { destroy(): void }> implements OpeningOwner {
+/** One that says nothing of itself is about to become another one. */
+interface OpenConnection {
+  destroy(): void
+  sight?(): ConnectionSight
+}
+
+export abstract class BoundAddress<Config extends ListenerConfig, Connection extends OpenConnection> implements OpeningOwner {
   readonly name: string
   config: Config
   slots: ListenerSlots
@@ -79,7 +87,10 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     const { wheel, metrics, onFault } = this.#means
     return new TlsAcceptor(config, material, codecs, {
       wheel,
-      onResult: (result) => metrics.add(this.slots.handshakes + handshakeIndex(result), 1),
+      onResult: (result, ms) => {
+        metrics.add(this.slots.handshakes + handshakeIndex(result), 1)
+        if (result === "ok") metrics.observe(this.slots.handshakeDuration, ms / 1000, requestBuckets)
+      },
       onDetails: (code) => this.#means.onHandshakeError(this.name, code),
       onFault,
     })
@@ -222,6 +233,17 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     return new Promise((resolve) => {
       this.#onEmpty = resolve
     })
+  }
+
+  /** How many connections are open, and what is known of the oldest `limit` of them, as it is now. */
+  sights(limit: number): { readonly count: number; readonly sights: ConnectionSight[] } {
+    const sights: ConnectionSight[] = []
+    for (const connection of this.open) {
+      if (sights.length >= limit) break
+      const sight = connection.sight?.()
+      if (sight !== undefined) sights.push(sight)
+    }
+    return { count: this.open.size + this.#opening.size, sights }
   }
 
   /** Closes everything at once. */

@@ -192,7 +192,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     }
     // It may have waited for its connection, which leaves it less time.
     this.owner.onAttempt(this.head, attempt.step)
-    if (this.#route.mirrors !== null) this.mirror(this.#route.mirrors, this.#authority)
+    if (this.#route.mirrors !== null) this.mirror(this.#route.mirrors, this.#authority, this.owner.trail?.context ?? null)
     const transfer = connection.send(attempt, this.head, this.#authority === "" ? endpoint.address : this.#authority)
     if (attempt === this.rival || this.bodyStarted) {
       this.sendAgain(connection)

@@ -8,6 +8,8 @@ import { traceIdOf } from "../http/trace-id.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
 import type { NotedFields } from "../telemetry/noted-fields.ts"
+import { traceFieldsOf } from "../telemetry/tracing/propagation.ts"
+import type { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
 import type { Trail } from "../telemetry/trail.ts"
 import type { WatchedExchange } from "../telemetry/watch.ts"
 import type { Attempts } from "./attempts.ts"
@@ -15,6 +17,8 @@ import { clientAddress } from "./forwarded.ts"
 import type { GrpcCall } from "./grpc-call.ts"
 import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
+
+const NO_FIELDS: readonly string[] = []
 
 /** The state of an exchange that others may look at. */
 export class ExchangeRecord implements StreamInfo, WatchedExchange {
@@ -67,7 +71,13 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
-    metrics.observe(slots.duration, this.duration / 1000, requestBuckets)
+    metrics.add(this.#protocolSlots + statusIndex(this.status), 1)
+    const seconds = this.duration / 1000
+    metrics.observe(slots.duration, seconds, requestBuckets)
+    if (this.timeToFirstByte >= 0) metrics.observe(slots.firstByte, this.timeToFirstByte / 1000, requestBuckets)
+    const { security } = this.stream
+    if (security !== null && security.peerIdentity !== "")
+      means.identities.count(security.peerIdentity, this.serviceName || "-", this.status, seconds)
     if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
     if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
@@ -76,6 +86,11 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const failed = this.flag === "LR" || this.flag === "DI" ? "" : this.flag
     if (means.accessLog.wants(failed, this.status, this.duration)) means.accessLog.record(this)
     if (means.watch.active) means.watch.end(this)
+  }
+
+  get #protocolSlots(): number {
+    const { http10, http11, http2 } = this.plane.listenerSlots
+    return this.head.major === 2 ? http2 : this.head.minor === 1 ? http11 : http10
   }
 
   get startTime(): number {
@@ -99,6 +114,16 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   }
   get peerAddress(): string {
     return this.stream.sourceAddress
+  }
+  get trusted(): boolean {
+    return this.plane.config.trustedHops > 0
+  }
+  get tracing(): RouteTracing | null {
+    return this.matched === null ? null : this.matched.tracing
+  }
+  get traceFields(): readonly string[] {
+    if (this.tracing === null) return NO_FIELDS
+    return this.trail?.context?.fields ?? traceFieldsOf(this.head.fields)
   }
   get sourcePort(): number {
     return this.stream.sourcePort

@@ -64,7 +64,7 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
     if (path === null) return this.fail("badRequest", "path")
     head.path = path
     head.query = mark === -1 ? undefined : target.slice(mark + 1)
-    this.requestId = plane.means.forwarded.complete(head, this.stream, plane.config.trustedHops)
+    this.requestId = plane.means.forwarded.complete(head, this.stream, plane.config.trustedHops, plane.traced)
     const { security } = this.stream
     if (security !== null && isMisdirected(security, head.host)) return this.fail("misdirected", security.serverName)
     const { router, means } = plane

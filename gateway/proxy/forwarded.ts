@@ -35,8 +35,11 @@ export class ForwardedFields {
     this.#random = random
   }
 
-  /** Completes the fields of `head`; returns the request's id. `trustedHops`: proxies in front that are believed. */
-  complete(head: RequestHead, stream: ForwardedSource, trustedHops: number): string {
+  /**
+   * Completes the fields of `head`; returns the request's id. `trustedHops`: proxies in front that are believed. `traced`: what came of
+   * a trace is looked after by a tracer.
+   */
+  complete(head: RequestHead, stream: ForwardedSource, trustedHops: number, traced = false): string {
     if (this.#at === this.#digits.length) {
       this.#digits = this.#random((BATCH * (ID + SPAN)) / 2)
       this.#at = 0
@@ -48,7 +51,7 @@ export class ForwardedFields {
     if (head.saysForwarded) {
       head.fields.remove(CLIENT_CERT)
       if (certificate !== "") head.fields.set(CLIENT_CERT, certificate)
-      return revise(head, stream.sourceAddress, trustedHops > 0, id, span)
+      return revise(head, stream.sourceAddress, trustedHops > 0, id, traced ? "" : span)
     }
     if (head.major === 2) {
       // Fields of HTTP/2 are not text: one by one their values are the same strings every time, as far as they can be.
@@ -75,7 +78,7 @@ export class ForwardedFields {
   }
 }
 
-// The client, or a proxy in front, has sent some of them.
+// The client, or a proxy in front, has sent some of them. `span`: "" = nothing is done about its trace.
 function revise(head: RequestHead, sourceAddress: string, trusted: boolean, newId: string, span: string): string {
   const fields = head.fields
   const before = fields.getAll("x-forwarded-for")
@@ -92,7 +95,9 @@ function revise(head: RequestHead, sourceAddress: string, trusted: boolean, newI
     fields.set("x-request-id", id)
   }
   const parent = fields.get("traceparent")
-  if (parent === undefined || !TRACEPARENT.test(parent) || fields.getAll("traceparent").length > 1) {
+  if (span === "") {
+    // The tracer's.
+  } else if (parent === undefined || !TRACEPARENT.test(parent) || fields.getAll("traceparent").length > 1) {
     fields.remove("tracestate")
     fields.set("traceparent", `00-${newId}-${span}-00`)
   }

@@ -5,6 +5,7 @@ import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { OverloadGuard } from "../listener/overload-guard.ts"
 import type { Router } from "../router/router.ts"
 import type { AccessLog } from "../telemetry/access-log.ts"
+import type { IdentityCounts } from "../telemetry/identity-counts.ts"
 import type { ListenerSlots, RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
 import type { Watch } from "../telemetry/watch.ts"
@@ -19,6 +20,7 @@ import type { Route } from "./route.ts"
 export interface WorkerMeans {
   readonly wheel: TimerWheel
   readonly metrics: MetricsWriter
+  readonly identities: IdentityCounts
   readonly accessLog: AccessLog
   readonly replies: LocalReplies
   /** [0, 1). */
@@ -47,6 +49,8 @@ export interface Plane {
   /** Certificates of an https listener; null for http. */
   readonly tls: ServerMaterial | null
   readonly router: Router<Route>
+  /** There is a tracer; absent = there is none. */
+  readonly traced?: boolean
   readonly listenerSlots: ListenerSlots
   /** Metrics of exchanges that no route matched. */
   readonly noRouteSlots: RouteSlots

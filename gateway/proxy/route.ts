@@ -10,6 +10,7 @@ import { HeaderEditor } from "../router/header-edits.ts"
 import { WeightedSplit } from "../router/split.ts"
 import { StickySplit } from "../router/sticky.ts"
 import type { RouteSlots } from "../telemetry/instruments.ts"
+import { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
 import type { Service } from "../upstream/services.ts"
 import type { Mirrors } from "./mirror.ts"
 
@@ -58,6 +59,8 @@ export class Route {
   readonly propagatesTimeout: boolean
   readonly grpcWeb: boolean
   readonly priority: Priority
+  /** Null: nothing is traced. */
+  readonly tracing: RouteTracing | null
   readonly request: HeaderEditor
   readonly response: HeaderEditor
   readonly redirect: RedirectConfig | null = null
@@ -89,6 +92,7 @@ export class Route {
     this.propagatesTimeout = config.timeout.propagate
     this.grpcWeb = config.grpcWeb
     this.priority = PRIORITIES[config.priority]
+    this.tracing = config.tracing === undefined ? null : new RouteTracing(config.tracing)
     this.request = new HeaderEditor(config.headers.request)
     this.response = new HeaderEditor(config.headers.response)
     this.allowsTrace = config.matches.some((match) => match.methods.includes("TRACE"))

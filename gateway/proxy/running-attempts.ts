@@ -4,6 +4,7 @@
 import type { UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { RequestHead } from "../http/message.ts"
+import type { TraceContext } from "../telemetry/trail.ts"
 import type { Attempt } from "./attempt.ts"
 import type { MirrorCopy, Mirrors } from "./mirror.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
@@ -93,11 +94,12 @@ export abstract class RunningAttempts {
   }
 
   /** The request goes upstream: the first time it is copied. What is refused before is copied to nobody. */
-  protected mirror(mirrors: Mirrors, authority: string): void {
+  protected mirror(mirrors: Mirrors, authority: string, trace: TraceContext | null): void {
     const { head } = this
     if (this.#mirrored) return
     this.#mirrored = true
     this.copy = mirrors.begin(head, authority, this.needsHttp2)
+    if (this.copy !== null) trace?.mirrored(this.copy.head.fields)
     if (this.copy !== null && head.body === "chunked") head.body = "close"
   }
 

@@ -2,6 +2,7 @@
 
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
 import type { SocketAddresses } from "../http/socket-addresses.ts"
 import type { Opened } from "../tcp/opened.ts"
 import type { TcpAccessEntry } from "../telemetry/access-entry.ts"
@@ -51,6 +52,18 @@ export class TcpRecord implements StreamInfo, TcpAccessEntry {
     this.requestedServerName = opened.serverName
     this.requestId = opened.proxyId
     this.started = plane.means.wheel.refresh()
+  }
+
+  sight(): ConnectionSight {
+    const octets = { bytesRead: this.receivedBytes, bytesWritten: this.sentBytes }
+    return {
+      ...sightOf(this, octets),
+      serverName: this.requestedServerName,
+      protocol: "TCP",
+      began: this.started,
+      requests: 1,
+      underWay: 1,
+    }
   }
 
   get startTime(): number {

@@ -51,8 +51,9 @@ export abstract class TimedExchange extends ExchangeRecord {
     return false
   }
 
-  // Attempts say how long an answer is wanted.
-  onAttempt(head: RequestHead, _step: AttemptStep | null): void {
+  // Attempts say which span they are, and how long an answer is wanted.
+  onAttempt(head: RequestHead, step: AttemptStep | null): void {
+    if (step !== null) this.trail?.context?.attempt(head.fields, step)
     if (this.grpc !== null) this.grpc.announce(head, this.endsAt, this.plane.means.wheel.refresh())
     if (this.#asked === NOT_ASKED && !(this.matched as Route).propagatesTimeout) return
     const { endsAt } = this

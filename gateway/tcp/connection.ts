@@ -1,12 +1,14 @@
 // The seam between a listener that accepts opaque connections and the proxy that carries them.
 
 import type { Socket } from "node:net"
+import type { ConnectionSight } from "../http/connection-sight.ts"
 import type { Opened } from "./opened.ts"
 
 /** A connection that is being carried. */
 export interface TcpConnection {
   /** Begins. */
   start(): void
+  sight(): ConnectionSight
   /** Closes both sides at once. */
   destroy(): void
   /** Closes both sides because its time to drain is over. */

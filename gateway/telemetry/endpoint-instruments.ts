@@ -1,20 +1,59 @@
-// What is counted of single endpoints, by the main thread alone: whether probes find them well, whether they are ejected and how
-// often they were.
+// What is counted of single endpoints: by workers what they were sent and how they answered; by the main thread whether probes find
+// them well, whether they are ejected and how often they were.
 
+import type { ServiceConfig } from "../config/model.ts"
+import { formatAddress } from "../config/units.ts"
 import { type EjectionReason, ejectionReasons } from "../resilience/ejection.ts"
-import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
+import { requestBuckets } from "./duration-buckets.ts"
+import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
+import { statusClasses } from "./status-classes.ts"
 
 const MAX_ENDPOINTS = 16384
+/** Endpoints whose latency has series of their own: each takes as much room as a hundred counters. */
+const MAX_TIMED = 1000
+
+/** Slots of one endpoint. */
+export interface EndpointSlots {
+  /** Counters of attempts; add {@link statusIndex}. */
+  readonly requests: number
+  /** Histogram of {@link requestBuckets}. */
+  readonly duration: number
+}
+
+/** Of each endpoint of a service, in the order of its configuration. */
+export type SlotsOfEndpoints = Readonly<Record<string, readonly EndpointSlots[]>>
+type Services = Readonly<Record<string, Pick<ServiceConfig, "endpoints">>>
 
 export class EndpointInstruments {
   readonly #registry: MetricsRegistry
   readonly #healthy: Metric
   readonly #ejected: Metric
   readonly #ejections: Metric
+  readonly #slots: Record<keyof EndpointSlots, Metric>
+  /** Endpoints that have slots, by service. */
+  readonly #assigned = new Map<string, Set<string>>()
 
   constructor(registry: MetricsRegistry) {
     this.#registry = registry
     const labels = ["service", "endpoint"]
+    this.#slots = {
+      requests: registry.counter({
+        name: "sluice_endpoint_requests_total",
+        help: "Attempts at an endpoint by class of the status; none: it gave no answer",
+        labels,
+        across: { label: "code", values: statusClasses },
+        maxSeries: MAX_ENDPOINTS,
+        omitZero: true,
+      }),
+      duration: registry.histogram({
+        name: "sluice_endpoint_duration_seconds",
+        help: "Time from sending a request to an endpoint to the head of its answer",
+        labels,
+        buckets: requestBuckets,
+        maxSeries: MAX_TIMED,
+        omitZero: true,
+      }),
+    }
     this.#healthy = registry.gauge({
       name: "sluice_endpoint_healthy",
       help: "1 while the health checks of an endpoint succeed, 0 while it is avoided",
@@ -35,6 +74,37 @@ export class EndpointInstruments {
       maxSeries: MAX_ENDPOINTS,
       omitZero: true,
     })
+  }
+
+  /** Slots for a configuration; an endpoint that had some before gets the same ones. Followed by {@link keepOnly}. */
+  assign(services: Services): SlotsOfEndpoints {
+    const slots: Record<string, readonly EndpointSlots[]> = {}
+    for (const [name, { endpoints }] of Object.entries(services)) {
+      let known = this.#assigned.get(name)
+      if (known === undefined) {
+        known = new Set()
+        this.#assigned.set(name, known)
+      }
+      slots[name] = endpoints.map(({ address }) => {
+        const endpoint = formatAddress(address)
+        known.add(endpoint)
+        return slotsOf(this.#slots, (metric) => metric.slot(name, endpoint))
+      })
+    }
+    return slots
+  }
+
+  /** This configuration is in force in all workers, which count in no other slots any more: those are given to other endpoints. */
+  keepOnly(services: Services): void {
+    for (const [name, known] of this.#assigned) {
+      const kept = new Set(Object.hasOwn(services, name) ? services[name].endpoints.map(({ address }) => formatAddress(address)) : [])
+      for (const endpoint of known) {
+        if (kept.has(endpoint)) continue
+        known.delete(endpoint)
+        for (const metric of [this.#slots.requests, this.#slots.duration]) metric.forget(name, endpoint)
+      }
+      if (known.size === 0) this.#assigned.delete(name)
+    }
   }
 
   /** What health checks say of an endpoint. */

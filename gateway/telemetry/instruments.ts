@@ -2,26 +2,24 @@
 // compiles a snapshot; they travel to the workers as plain numbers inside it.
 
 import { errors } from "../errors.ts"
-import { type HandshakeResult, handshakeResults } from "../http/connection-security.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import { requestBuckets } from "./duration-buckets.ts"
 import { EndpointInstruments } from "./endpoint-instruments.ts"
 import { FilterInstruments } from "./filter-instruments.ts"
-import { limitMetrics, type ServiceLimitSlots } from "./limit-instruments.ts"
+import { IdentityInstruments } from "./identity-instruments.ts"
+import { type ListenerMetrics, type ListenerSlots, listenerMetrics, listenerSlots } from "./listener-instruments.ts"
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
+import { type ServiceSlots, serviceMetrics } from "./service-instruments.ts"
 import { ShapingInstruments } from "./shaping-instruments.ts"
+import { statusClasses } from "./status-classes.ts"
+
+// What these hand out goes with what is handed out here.
+export { handshakeIndex, type ListenerSlots } from "./listener-instruments.ts"
+export type { ServiceSlots } from "./service-instruments.ts"
+export { statusClasses, statusIndex } from "./status-classes.ts"
 
 /** Label value where there is no route or no service. */
 export const NONE = "-"
-
-/** Values of the `code` label; `none`: the exchange ended without a response head. */
-export const statusClasses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const
-
-/** Offset of a status in the slots of {@link RouteSlots.requests}; statuses over 599 count as 5xx. */
-export function statusIndex(status: number): number {
-  const index = (status / 100) | 0
-  return index > 5 ? 5 : index
-}
 
 /** Response flags that have a series; anything else counts as the last. */
 export const responseFlags: readonly string[] = [...new Set([...Object.values(errors).map((row) => row.flag), "LR", "DI"]), "other"]
@@ -32,31 +30,14 @@ export function flagIndex(flag: string): number {
   return flagIndexes.get(flag) ?? responseFlags.length - 1
 }
 
-/** Offset of a result in the slots of {@link ListenerSlots.handshakes}. */
-export function handshakeIndex(result: HandshakeResult): number {
-  return handshakeResults.indexOf(result)
-}
-
-/** Slots of a listener. */
-export interface ListenerSlots {
-  /** Gauge: open downstream connections. */
-  readonly connections: number
-  /** Counter: accepted connections. */
-  readonly connectionsTotal: number
-  /** Counter: connections closed at once because the listener was full. */
-  readonly connectionsRefused: number
-  /** Gauge: exchanges in progress. */
-  readonly requestsActive: number
-  /** Counters; add {@link handshakeIndex}. */
-  readonly handshakes: number
-}
-
 /** Slots of the exchanges of one listener that took one route to one service. */
 export interface RouteSlots {
   /** Counters; add {@link statusIndex}. */
   readonly requests: number
   /** Histogram of {@link requestBuckets}. */
   readonly duration: number
+  /** Histogram of {@link requestBuckets}. */
+  readonly firstByte: number
   /** Counters; add {@link flagIndex}. */
   readonly flags: number
   /** Counters of gRPC calls; add a code, OTHER_STATUS or NO_STATUS. */
@@ -77,31 +58,6 @@ export interface TcpSlots {
   readonly sent: number
 }
 
-/** Slots of a service. */
-export interface ServiceSlots extends ServiceLimitSlots {
-  /** Counter: connections opened. */
-  readonly connects: number
-  /** Counter: attempts to connect that failed or timed out. */
-  readonly connectFailures: number
-  /** Gauge: open connections, idle ones included. */
-  readonly connections: number
-  /** Counter: requests sent on a connection that had served before. */
-  readonly reused: number
-  /** Counter: requests sent a second time. */
-  readonly retries: number
-  /** Counters: second attempts that set out beside the first, and those that were answered first. */
-  readonly hedges: number
-  readonly hedgesWon: number
-  /** Gauge: requests waiting for a connection. */
-  readonly pending: number
-  /** Counter: requests refused because too many waited. */
-  readonly overflows: number
-  /** Counters: what balancers had to do because too little was available. */
-  readonly panics: number
-  readonly spills: number
-  readonly failovers: number
-}
-
 /** Slots every worker writes whatever its configuration. */
 export interface WorkerSlots {
   readonly accessLogLines: number
@@ -111,12 +67,14 @@ export interface WorkerSlots {
 
 // Ten thousand routes on a few listeners, split over a few services, have their own series; more share one.
 const ROUTE_SERIES = 65536
+// Fewer have a second histogram, which takes a kilobyte in each thread.
+const FIRST_BYTE_SERIES = 4096
 const SERVICE_SERIES = 16384
 
 /** Defines all metrics in a registry, hands out their slots, and counts what the main thread itself does. */
 export class Instruments {
   readonly #registry: MetricsRegistry
-  readonly #listener: Record<keyof ListenerSlots, Metric>
+  readonly #listener: ListenerMetrics
   readonly #route: Record<keyof RouteSlots, Metric>
   readonly #tcp: Record<keyof TcpSlots, Metric>
   readonly #service: Record<keyof ServiceSlots, Metric>
@@ -128,6 +86,7 @@ export class Instruments {
   readonly #restarts: number
   readonly endpoints: EndpointInstruments
   readonly filters: FilterInstruments
+  readonly identities: IdentityInstruments
   /** Goes to every worker with its handle. */
   readonly worker: WorkerSlots
   readonly shaping: ShapingInstruments
@@ -135,28 +94,8 @@ export class Instruments {
   constructor(registry: MetricsRegistry) {
     this.#registry = registry
     this.shaping = new ShapingInstruments(registry)
-    const listener = ["listener"]
-    this.#listener = {
-      connections: registry.gauge({ name: "sluice_downstream_connections_active", help: "Open client connections", labels: listener }),
-      connectionsTotal: registry.counter({
-        name: "sluice_downstream_connections_total",
-        help: "Accepted client connections",
-        labels: listener,
-      }),
-      connectionsRefused: registry.counter({
-        name: "sluice_downstream_connections_refused_total",
-        help: "Client connections closed at once because the listener was full",
-        labels: listener,
-      }),
-      requestsActive: registry.gauge({ name: "sluice_requests_active", help: "Requests in progress", labels: listener }),
-      handshakes: registry.counter({
-        name: "sluice_tls_handshakes_total",
-        help: "TLS handshakes with clients that have ended",
-        labels: listener,
-        across: { label: "result", values: handshakeResults },
-        omitZero: true,
-      }),
-    }
+    this.#listener = listenerMetrics(registry)
+    this.#service = serviceMetrics(registry)
     const byRoute = { maxSeries: ROUTE_SERIES, omitZero: true }
     this.#route = {
       requests: registry.counter({
@@ -172,6 +111,14 @@ export class Instruments {
         labels: ["route", "service"],
         buckets: requestBuckets,
         ...byRoute,
+      }),
+      firstByte: registry.histogram({
+        name: "sluice_request_first_byte_seconds",
+        help: "Time from the first byte of a request to the first of the response a service gave",
+        labels: ["route", "service"],
+        buckets: requestBuckets,
+        ...byRoute,
+        maxSeries: FIRST_BYTE_SERIES,
       }),
       flags: registry.counter({
         name: "sluice_response_flags_total",
@@ -212,57 +159,9 @@ export class Instruments {
       received: registry.counter({ name: "sluice_tcp_received_bytes_total", help: "Bytes received from TCP clients", ...byConnection }),
       sent: registry.counter({ name: "sluice_tcp_sent_bytes_total", help: "Bytes sent to TCP clients", ...byConnection }),
     }
-    const byService = { labels: ["service"], maxSeries: SERVICE_SERIES, omitZero: false }
-    const rarely = { ...byService, omitZero: true }
-    this.#service = {
-      connects: registry.counter({ name: "sluice_upstream_connects_total", help: "Connections opened to a service", ...byService }),
-      connectFailures: registry.counter({
-        name: "sluice_upstream_connect_failures_total",
-        help: "Connections to a service that failed or timed out before they were open",
-        ...byService,
-      }),
-      connections: registry.gauge({ name: "sluice_upstream_connections_active", help: "Open connections to a service", ...byService }),
-      reused: registry.counter({
-        name: "sluice_upstream_connections_reused_total",
-        help: "Requests sent on a connection that had served before",
-        ...byService,
-      }),
-      retries: registry.counter({ name: "sluice_upstream_retries_total", help: "Requests sent to a service once more", ...byService }),
-      hedges: registry.counter({
-        name: "sluice_upstream_hedges_total",
-        help: "Requests sent to a second endpoint while the first had not answered",
-        ...byService,
-      }),
-      hedgesWon: registry.counter({
-        name: "sluice_upstream_hedges_won_total",
-        help: "Requests whose second endpoint answered first",
-        ...byService,
-      }),
-      pending: registry.gauge({ name: "sluice_upstream_requests_pending", help: "Requests waiting for a connection", ...byService }),
-      overflows: registry.counter({
-        name: "sluice_upstream_overflows_total",
-        help: "Requests refused because too many waited for a connection",
-        ...byService,
-      }),
-      panics: registry.counter({
-        name: "sluice_upstream_panics_total",
-        help: "Attempts for which unwell endpoints were candidates, since too few were well",
-        ...rarely,
-      }),
-      spills: registry.counter({
-        name: "sluice_upstream_spills_total",
-        help: "Attempts sent to other zones, since the gateway's own could not take them",
-        ...rarely,
-      }),
-      failovers: registry.counter({
-        name: "sluice_upstream_failovers_total",
-        help: "Attempts given to the service's failover",
-        ...rarely,
-      }),
-      ...limitMetrics(registry, byService),
-    }
     this.filters = new FilterInstruments(registry)
     this.endpoints = new EndpointInstruments(registry)
+    this.identities = new IdentityInstruments(registry)
     this.#generation = registry.gauge({ name: "sluice_config_generation", help: "Generation of the configuration in force" }).slot()
     this.#reloadSuccess = registry
       .gauge({ name: "sluice_config_last_reload_success", help: "1 when the last configuration was taken, 0 when it was refused" })
@@ -291,15 +190,16 @@ export class Instruments {
   }
 
   listener(name: string): ListenerSlots {
-    return slotsOf(this.#listener, (metric) => metric.slot(name))
+    return listenerSlots(this.#listener, name)
   }
 
   /** `route` or `service` is {@link NONE} for requests no route matched, redirects, direct responses and missing services. */
   route(listener: string, route: string, service: string): RouteSlots {
-    const { requests, duration, flags, grpc, requestBytes, responseBytes } = this.#route
+    const { requests, duration, firstByte, flags, grpc, requestBytes, responseBytes } = this.#route
     return {
       requests: requests.slot(listener, route, service),
       duration: duration.slot(route, service),
+      firstByte: firstByte.slot(route, service),
       flags: flags.slot(route),
       grpc: grpc.slot(listener, route, service),
       requestBytes: requestBytes.slot(route, service),

@@ -2,6 +2,7 @@
 // data plane; the access log is another thing.
 
 import { formatHuman, formatJson, plainFields } from "./log-format.ts"
+import { LogTail } from "./log-tail.ts"
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "critical"] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -49,6 +50,8 @@ export interface LoggerOptions {
 
 /** The main thread's log. */
 export class StructuredLogger implements Logger {
+  /** The last events. */
+  readonly tail = new LogTail()
   readonly #write: (line: string) => void
   readonly #clock: () => number
   readonly #terminal: boolean
@@ -110,6 +113,7 @@ export class StructuredLogger implements Logger {
   #emit(event: LogEvent): void {
     try {
       this.#write(this.#human ? formatHuman(event, this.#colour) : formatJson(event))
+      this.tail.add(event)
     } catch {
       // A log that can't be written must not stop what it reports on.
     }

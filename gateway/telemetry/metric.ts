@@ -108,6 +108,11 @@ export class Metric {
 
   #overflowSlot(): number {
     this.overflowed++
+    return this.shared()
+  }
+
+  /** First slot of the series of those that have none of their own. */
+  shared(): number {
     this.#overflow ??= this.#create(this.labels.map(() => "overflow"))
     return this.#overflow.slot
   }

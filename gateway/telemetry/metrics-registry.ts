@@ -196,15 +196,11 @@ export class MetricsRegistry {
     const values: Sample[] = []
     const { buckets, across, omitZero } = metric
     const sums = new Float64Array(metric.width)
+    const regions = [this.#own, ...this.#workers.values()]
     for (const { slot, labels } of metric.all()) {
       // A histogram is told from an empty one by its number of values alone: most of thousands may be empty.
       if (omitZero && buckets !== null && this.read(slot + buckets.count) === 0) continue
-      let some = false
-      for (let i = 0; i < sums.length; i++) {
-        sums[i] = this.read(slot + i)
-        if (sums[i] !== 0) some = true
-      }
-      if (!some && omitZero) continue
+      if (!sumInto(sums, regions, slot) && omitZero) continue
       if (buckets !== null) pushHistogram(values, metric.name, labels, buckets, sums, this.fineHistograms, { of: this.exemplars, slot })
       else if (across === null) values.push({ value: sums[0], labels })
       else {
@@ -216,6 +212,22 @@ export class MetricsRegistry {
     }
     return values
   }
+}
+
+/** What all threads have in the slots from `slot` on; whether there is anything but zeros. */
+function sumInto(sums: Float64Array, regions: readonly Region[], slot: number): boolean {
+  const segment = slot >>> SEGMENT_BITS
+  const base = slot % SEGMENT_SLOTS
+  let some = false
+  for (let r = 0; r < regions.length; r++) {
+    const cells = regions[r].segments[segment]
+    for (let i = 0; i < sums.length; i++) {
+      const value = cells[base + i]
+      sums[i] = r === 0 ? value : sums[i] + value
+      if (value !== 0) some = true
+    }
+  }
+  return some
 }
 
 function addSegment(region: Region): void {

@@ -48,4 +48,18 @@ export class MetricsWriter {
     segment[base + buckets.sum] += v * times
     segment[base + buckets.count] += times
   }
+
+  /** {@link observe} for one value in two histograms with the same buckets, which is looked for once. */
+  observeIn(first: number, second: number, value: number, buckets: Buckets): void {
+    const v = value >= 0 && value < Number.POSITIVE_INFINITY ? value : 0
+    const bucket = buckets.find(v)
+    for (let slot = first; ; slot = second) {
+      const segment = this.#segments[slot >>> SEGMENT_BITS]
+      const base = slot & MASK
+      segment[base + bucket]++
+      segment[base + buckets.sum] += v
+      segment[base + buckets.count]++
+      if (slot === second) return
+    }
+  }
 }

@@ -1,11 +1,13 @@
 // What counts for a service and for a filter in a worker: the parts that do the work report in their own words, these
 // know the slots.
 
-import { filterBuckets } from "./duration-buckets.ts"
+import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
+import type { EndpointSlots } from "./endpoint-instruments.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapIndex } from "./filter-instruments.ts"
 import type { ServiceSlots } from "./instruments.ts"
 import { limitIndex } from "./limit-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
+import { statusIndex } from "./status-classes.ts"
 
 /** Counts one service's connections. */
 export class ServiceRecorder {
@@ -29,6 +31,21 @@ export class ServiceRecorder {
 
   connectFailures(n: number): void {
     this.#writer.add(this.#slots.connectFailures, n)
+  }
+
+  /** A connection was made, which took so many ms. */
+  connected(ms: number): void {
+    this.#writer.observe(this.#slots.connectDuration, ms / 1000, requestBuckets)
+  }
+
+  /** `n` more (or fewer) connections carry nothing. */
+  idle(n: number): void {
+    this.#writer.add(this.#slots.idle, n)
+  }
+
+  /** A request that had to wait for a connection does so no more, after so many ms. */
+  waited(ms: number): void {
+    this.#writer.observe(this.#slots.queueWait, ms / 1000, requestBuckets)
   }
 
   /** `n` more (or fewer, when negative) connections are open. */
@@ -61,6 +78,33 @@ export class ServiceRecorder {
   /** How many requests at a time this worker has found the service to be good for. */
   concurrencyLimit(limit: number): void {
     this.#writer.set(this.#slots.concurrencyLimit, limit)
+  }
+}
+
+/** Counts what one endpoint was sent, and how it and so its service answered. */
+export class EndpointRecorder {
+  readonly #writer: MetricsWriter
+  readonly #slots: EndpointSlots
+  /** Of its service. */
+  readonly #duration: number
+
+  constructor(writer: MetricsWriter, slots: EndpointSlots, service: Pick<ServiceSlots, "duration">) {
+    this.#writer = writer
+    this.#slots = slots
+    this.#duration = service.duration
+  }
+
+  /** `latency`: ms from the request's having left. */
+  answered(status: number, latency: number): void {
+    const writer = this.#writer
+    const slots = this.#slots
+    writer.add(slots.requests + statusIndex(status), 1)
+    writer.observeIn(slots.duration, this.#duration, latency / 1000, requestBuckets)
+  }
+
+  /** An attempt got no answer. */
+  failed(): void {
+    this.#writer.add(this.#slots.requests, 1)
   }
 }
 

@@ -2,6 +2,7 @@
 // someone wants to see; the others have none, which costs them a comparison a step.
 
 import type { ErrorCode } from "../errors.ts"
+import type { Fields } from "../http/fields.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
 import { type HeadEdits, headEdits, headPairs, joinEdits } from "./head-edits.ts"
 
@@ -77,6 +78,12 @@ export interface TraceContext {
   readonly parentId: string
   /** `tracestate` as it goes on; "" = none. */
   readonly state: string
+  /** What goes with requests that filters make on its behalf: name, value, name, value … */
+  readonly fields: readonly string[]
+  /** An attempt is about to be sent with these fields: it gets a span of its own. */
+  attempt(fields: Fields, step: AttemptStep): void
+  /** A copy of the request has these fields: it isn't recorded, for its service would look as if it had answered. */
+  mirrored(fields: Fields): void
 }
 
 export class Trail {

@@ -2,6 +2,7 @@
 
 import type { RequestHead } from "../http/message.ts"
 import type { AccessEntry, TcpAccessEntry } from "./access-log.ts"
+import type { RouteTracing } from "./tracing/route-tracing.ts"
 import type { Trail } from "./trail.ts"
 
 /** An exchange as those see it who watch it. It is theirs only until their callback returns. */
@@ -12,6 +13,14 @@ export interface WatchedExchange extends AccessEntry {
   readonly trail: Trail | null
   /** ms from the first octet of its request to the end of the head, as far as it came in several pieces. */
   readonly headTook: number
+  /** The client, as a trusted proxy in front tells it, and whom the connection is from. */
+  readonly sourceAddress: string
+  readonly peerAddress: string
+  readonly sourcePort: number
+  /** What proxies in front say of it is believed. */
+  readonly trusted: boolean
+  /** Of its route; null = it has none yet, or nothing is traced. */
+  readonly tracing: RouteTracing | null
 }
 
 /** Someone who watches. Called on the path of requests: must not throw, nor wait. */

@@ -20,7 +20,8 @@ export interface HandshakeOwner {
 export interface AcceptorMeans {
   readonly wheel: TimerWheel
   /** A handshake has ended. */
-  onResult(result: HandshakeResult): void
+  /** `ms`: how long it took. */
+  onResult(result: HandshakeResult, ms: number): void
   /** Why one failed, as the runtime tells it. */
   onDetails(code: string): void
   onFault(error: unknown): void
@@ -74,9 +75,9 @@ export class TlsAcceptor {
   }
 
   /** @internal */
-  ended(result: HandshakeResult | null): void {
+  ended(result: HandshakeResult | null, ms: number): void {
     this.#count--
-    if (result !== null) this.means.onResult(result)
+    if (result !== null) this.means.onResult(result, ms)
   }
 }
 
@@ -91,6 +92,7 @@ class Handshake implements DeadlineOwner {
   readonly #socket: Socket
   readonly #owner: HandshakeOwner
   readonly #deadline: Deadline
+  readonly #began: number
   readonly #reader = new ClientHelloReader()
   readonly #onData = (bytes: Buffer): void => this.#read(bytes)
   readonly #onEnd = (): void => this.fail("failed")
@@ -107,7 +109,8 @@ class Handshake implements DeadlineOwner {
     this.#owner = owner
     const { wheel } = acceptor.means
     this.#deadline = new Deadline(wheel, this)
-    this.#deadline.set(wheel.refresh() + this.#servers.config.handshakeTimeout)
+    this.#began = wheel.refresh()
+    this.#deadline.set(this.#began + this.#servers.config.handshakeTimeout)
     socket.on("error", () => {})
     socket.on("close", this.#onEnd)
   }
@@ -206,7 +209,7 @@ class Handshake implements DeadlineOwner {
     // A client may come again from the same port before it is noticed that it had left.
     const { pending } = this.#acceptor
     if (pending.get(this.#ends) === this) pending.delete(this.#ends)
-    this.#acceptor.ended(result)
+    this.#acceptor.ended(result, this.#acceptor.means.wheel.refresh() - this.#began)
   }
 
   /** Breaks it off. */

@@ -34,7 +34,8 @@ export interface Target {
 
 export class Dial implements DeadlineOwner {
   reader: DialReader | null = null
-  /** When its time is over, ms of the wheel's clock. */
+  /** When it began, and when its time is over, ms of the wheel's clock. */
+  readonly began: number
   readonly until: number
   readonly #socket: Socket
   readonly #deadline: Deadline
@@ -47,7 +48,8 @@ export class Dial implements DeadlineOwner {
   constructor(target: Target, alpn: readonly string[], wheel: TimerWheel, timeout: number, owner: DialOwner) {
     this.#target = target
     this.#owner = owner
-    this.until = wheel.refresh() + timeout
+    this.began = wheel.refresh()
+    this.until = this.began + timeout
     this.#deadline = new Deadline(wheel, this)
     this.#deadline.set(this.until)
     const onread = {

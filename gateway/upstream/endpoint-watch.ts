@@ -4,7 +4,7 @@
 import type { Config } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
 import type { EjectionReason, EjectionState } from "../resilience/ejection.ts"
-import type { EndpointInstruments } from "../telemetry/endpoint-instruments.ts"
+import type { EndpointInstruments, SlotsOfEndpoints } from "../telemetry/endpoint-instruments.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { ClientMaterial } from "../tls/client-context.ts"
 import { ACTIVE, BEGUN, CONNECTIONS, type EndpointRecords, EndpointTable, FAILURES } from "./endpoint-table.ts"
@@ -81,9 +81,15 @@ export class EndpointWatch {
     return this.#table.assign(config.services)
   }
 
+  /** Where workers count what a configuration's endpoints are sent. */
+  slots(config: Config): SlotsOfEndpoints {
+    return this.#instruments.assign(config.services)
+  }
+
   /** The configuration is in force in all workers: its endpoints are watched, and no others. */
   use(config: Config, materials: Readonly<Record<string, ClientMaterial>>): void {
     this.#table.keepOnly(config.services)
+    this.#instruments.keepOnly(config.services)
     this.#health.use(config, materials)
     this.#sweep.use(config)
     for (const [service, endpoints] of this.#shown) for (const endpoint of endpoints) this.#showNow(service, endpoint)
@@ -106,9 +112,10 @@ export class EndpointWatch {
     }
   }
 
-  /** Another configuration never came into force: what {@link records} gave to it alone is given back. */
+  /** Another configuration never came into force: what {@link records} and {@link slots} gave to it alone is given back. */
   keepOnly(config: Config): void {
     this.#table.keepOnly(config.services)
+    this.#instruments.keepOnly(config.services)
   }
 
   /** A worker ejected an endpoint, or brought it back. */

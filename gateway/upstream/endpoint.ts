@@ -24,6 +24,13 @@ import {
 /** Which version of HTTP an endpoint is spoken to in; `auto`: over TLS as the service likes, else as the request needs it. */
 export type UpstreamProtocol = "http1" | "h2" | "auto"
 
+/** What is counted of one endpoint; the worker points it at its metrics. */
+export interface EndpointMeter {
+  /** `latency`: ms from the request's having left to the head of its answer. */
+  answered(status: number, latency: number): void
+  failed(): void
+}
+
 /** ms after a failed connect during which other endpoints are preferred. */
 const AVOID = 1000
 /** Failures that tell nothing of how fast an endpoint is: a pooled connection that was closing, a server that lets go of one. */
@@ -50,6 +57,8 @@ export class Endpoint implements PoolOwner {
   latency: PeakEwma | null = null
   /** When it began to serve in a service that ran already, ms of the wheel's clock; balancers with a slow start warm it up. */
   warmSince = Number.NEGATIVE_INFINITY
+  /** Counts what it is sent; null = nobody does, since it is no longer part of the configuration. */
+  meter: EndpointMeter | null = null
   /** What it may have under way, over all workers; null = its service sets no caps. */
   caps: EndpointCaps | null = null
   readonly #settings: PoolSettings
@@ -216,6 +225,7 @@ export class Endpoint implements PoolOwner {
       load.answered(latency)
       if (status >= 500 || isServerFault(grpcStatus)) load.failed()
     }
+    this.meter?.answered(status, latency)
     if (this.latency !== null) {
       if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
         this.latency.penalize(latency, spare, this.#wheel.now)
@@ -243,6 +253,7 @@ export class Endpoint implements PoolOwner {
   failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
     if (FAILURES.has(code)) this.load?.failed()
+    this.meter?.failed()
     if (this.latency === null || ENDED.has(code)) return
     // Who gives up waiting knows how long it has taken at least.
     if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)
@@ -281,6 +292,7 @@ export class Endpoint implements PoolOwner {
   close(): void {
     // Its records may soon be another endpoint's.
     this.show(NO_VIEWS)
+    this.meter = null
     this.#http1?.close()
     this.#http2?.close()
   }

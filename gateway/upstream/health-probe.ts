@@ -28,6 +28,9 @@ const uncounted: Omit<UpstreamCounters, "fault"> & LimitCounters = {
   connectFailures() {},
   active() {},
   pending() {},
+  idle() {},
+  connected() {},
+  waited() {},
   refused() {},
   concurrencyLimit() {},
 }

@@ -36,8 +36,14 @@ export interface UpstreamCounters {
   connects(n: number): void
   connectFailures(n: number): void
   active(n: number): void
+  /** `n` more, or fewer, connections of HTTP/1.1 carry nothing. */
+  idle(n: number): void
+  /** A connection was made, which took so many ms. */
+  connected(ms: number): void
   /** `n` more, or fewer, requests wait for a connection. */
   pending(n: number): void
+  /** One waits no more, after so many ms. */
+  waited(ms: number): void
   /** A programming error showed in one connection. */
   fault(error: unknown): void
 }
@@ -159,7 +165,10 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     }
     if (!fresh) {
       const connection = this.#idle.pop()
-      if (connection !== undefined) return waiter.onConnection(connection)
+      if (connection !== undefined) {
+        this.#counters.idle(-1)
+        return waiter.onConnection(connection)
+      }
     }
     // Those for whom a connection is being made wait for no other's.
     const { maxConnections, maxPending } = this.#settings
@@ -216,6 +225,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     // The one used longest ago.
     const connection = this.#idle.shift()
     if (connection !== undefined) {
+      this.#counters.idle(-1)
       connection.destroy()
       return true
     }
@@ -247,6 +257,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
 
   onDialed(dial: Dial, socket: Socket, protocol: string): void {
     const { head, idleTimeout } = this.#settings
+    this.#counters.connected(this.#wheel.refresh() - dial.began)
     if (this.#target.tls !== null) {
       // Without ALPN a peer speaks HTTP/1.1 (RFC 9113 §3.2).
       const http2 = protocol === "h2"
@@ -324,6 +335,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
     }
     connection.deadline.set(this.#wheel.now + keep)
     this.#idle.push(connection)
+    this.#counters.idle(1)
   }
 
   // ----------------------------------------------------------------------------------------------------------- HTTP/2
@@ -361,7 +373,10 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
       if (i >= 0) this.#sessions.splice(i, 1)
     } else {
       const i = this.#idle.lastIndexOf(connection)
-      if (i >= 0) this.#idle.splice(i, 1)
+      if (i >= 0) {
+        this.#idle.splice(i, 1)
+        this.#counters.idle(-1)
+      }
     }
     this.#ended()
     // Someone may have waited for a place under the cap.
@@ -372,6 +387,7 @@ export class Pool implements DialOwner, ClientConnectionOwner, ClientSessionOwne
   close(): void {
     this.#closed = true
     this.#limits.leave(this)
+    this.#counters.idle(-this.#idle.length)
     for (const connection of this.#idle.splice(0)) connection.destroy()
     for (const session of this.#sessions.slice()) session.close()
   }

@@ -4,8 +4,9 @@
 import type { ServiceConfig } from "../config/model.ts"
 import type { RateLimitChecks } from "../filter/native/rate-limit-checks.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { EndpointSlots, SlotsOfEndpoints } from "../telemetry/endpoint-instruments.ts"
 import { type ClientMaterial, ClientTls } from "../tls/client-context.ts"
-import { Endpoint } from "./endpoint.ts"
+import { Endpoint, type EndpointMeter } from "./endpoint.ts"
 import { EndpointCaps } from "./endpoint-caps.ts"
 import { EndpointMemory, type EndpointRecords } from "./endpoint-table.ts"
 import { type EndpointViews, endpointViews, NO_VIEWS } from "./endpoint-views.ts"
@@ -48,6 +49,8 @@ export interface ServicesDependencies {
   readonly workers: number
   /** Which of them this one is, and who hears of endpoints it ejects and readmits. Undefined: it does neither. */
   readonly outliers?: { readonly worker: number; readonly listener: EjectionListener } | undefined
+  /** Counts what an endpoint of a service is sent; undefined: nobody does. */
+  meter?(service: string, slots: EndpointSlots): EndpointMeter
   counters(service: string): UpstreamCounters & BalancerCounters & LimitCounters
   /** Where limits count; without it each for itself. */
   readonly memory?: LimitsMemory
@@ -61,6 +64,8 @@ export interface ServicesParts {
   readonly records?: EndpointRecords | null
   /** Where limits count; default nowhere. */
   readonly cells?: LimitCells
+  /** Where it is counted what endpoints are sent; default nowhere. */
+  readonly endpointSlots?: SlotsOfEndpoints
   /** The gateway's; "" = none. */
   readonly zone?: string
   readonly rateLimit?: (limits: ServiceConfig["rateLimits"]) => RateLimitChecks | null
@@ -79,6 +84,7 @@ export interface BuiltServices {
 interface EndpointState {
   readonly views: EndpointViews
   readonly caps: EndpointCaps | null
+  readonly meter: EndpointMeter | null
 }
 
 const NO_CAPS = { maxConnections: 0, maxRequests: 0 }
@@ -110,7 +116,7 @@ export class Services {
   build(
     config: Readonly<Record<string, ServiceConfig>>,
     materials: Readonly<Record<string, ClientMaterial>>,
-    { records = null, cells = {}, zone = "", rateLimit = () => null }: ServicesParts = {},
+    { records = null, cells = {}, endpointSlots = {}, zone = "", rateLimit = () => null }: ServicesParts = {},
   ): BuiltServices {
     const { wheel, random, workers, counters } = this.#dependencies
     const balanced = new Map<string, BalancedService>()
@@ -138,7 +144,11 @@ export class Services {
         const endpoint =
           endpoints.get(key) ?? live ?? new Endpoint(address.host, address.port, service.protocol, tls, settings, wheel, recorder, limits)
         if (live === undefined && this.#current.has(name)) endpoint.warmSince = wheel.now
-        const state = { views: views?.[i] ?? NO_VIEWS, caps: this.#capsOf(service, cells[name]?.endpoints[i]) }
+        const state = {
+          views: views?.[i] ?? NO_VIEWS,
+          caps: this.#capsOf(service, cells[name]?.endpoints[i]),
+          meter: this.#meterOf(name, endpointSlots[name]?.[i]),
+        }
         if (live === undefined) setState(endpoint, state)
         else this.#nextStates.set(live, state)
         endpoints.set(key, endpoint)
@@ -214,6 +224,10 @@ export class Services {
     return capped ? new EndpointCaps(endpoint, this.#memory, cell ?? NO_CELL) : null
   }
 
+  #meterOf(service: string, slots: EndpointSlots | undefined): EndpointMeter | null {
+    return slots === undefined ? null : (this.#dependencies.meter?.(service, slots) ?? null)
+  }
+
   /** Ends idle connections of services whose limit keeps other workers from having any. To be called now and then. */
   yieldConnections(): void {
     for (const limits of this.#limits.values()) limits.yieldConnections()
@@ -261,8 +275,9 @@ function goesTo(name: string, config: Readonly<Record<string, ServiceConfig>>, h
 }
 
 // Caps that an endpoint has already are changed, not replaced: they know what they have counted.
-function setState(endpoint: Endpoint, { views, caps }: EndpointState): void {
+function setState(endpoint: Endpoint, { views, caps, meter }: EndpointState): void {
   endpoint.show(views)
+  endpoint.meter = meter
   if (endpoint.caps === null) endpoint.caps = caps
   else endpoint.caps.settings = caps?.settings ?? NO_CAPS
 }

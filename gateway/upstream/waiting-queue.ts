@@ -50,8 +50,7 @@ export class WaitingQueue implements DeadlineOwner {
   shift(): ConnectionWaiter | undefined {
     const waiter = this.#waiters.shift()
     if (waiter === undefined) return undefined
-    this.#since.shift()
-    this.#left()
+    this.#left(this.#since.shift() as number)
     return waiter
   }
 
@@ -65,12 +64,12 @@ export class WaitingQueue implements DeadlineOwner {
 
   #removeAt(i: number): void {
     this.#waiters.splice(i, 1)
-    this.#since.splice(i, 1)
-    this.#left()
+    this.#left(this.#since.splice(i, 1)[0])
   }
 
-  #left(): void {
+  #left(since: number): void {
     this.#counters.pending(-1)
+    this.#counters.waited(this.#wheel.refresh() - since)
     this.#limits.releasePending()
     if (this.#waiters.length === 0) this.#deadline.clear()
   }

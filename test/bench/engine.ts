@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { validateConfig } from "../../gateway/config/load.ts"
 import type { HttpListenerConfig } from "../../gateway/config/model.ts"
+import { Wrong } from "../../gateway/config/units.ts"
 import type { HttpFilter } from "../../gateway/filter/filter.ts"
 import { TimerWheel } from "../../gateway/http/timer-wheel.ts"
 import { ClientConnection, type ClientConnectionOwner } from "../../gateway/http1/client-connection.ts"
@@ -17,11 +18,17 @@ import { LocalReplies } from "../../gateway/proxy/local-reply.ts"
 import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
+import { parseTapQuery } from "../../gateway/tap/query.ts"
+import { Tap } from "../../gateway/tap/tap.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
+import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
-import { ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
+import { EndpointRecorder, ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
+import { TraceIds } from "../../gateway/telemetry/tracing/trace-ids.ts"
+import { TraceOutbox } from "../../gateway/telemetry/tracing/trace-outbox.ts"
+import { Tracing } from "../../gateway/telemetry/tracing/tracing.ts"
 import { Watch } from "../../gateway/telemetry/watch.ts"
 import { EndpointTable } from "../../gateway/upstream/endpoint-table.ts"
 import { LimitsMemory } from "../../gateway/upstream/limits-memory.ts"
@@ -36,8 +43,11 @@ import { requestFields } from "./scenarios.ts"
 
 /** Without the policies that are on by default and can be turned off: `POLICIES=off`. */
 const bare = process.env.POLICIES === "off"
+/** Share of the exchanges that are traced: `TRACING=1%`; their spans go nowhere. */
+const sampling = process.env.TRACING
 const loaded = validateConfig(
   {
+    ...(sampling === undefined ? {} : { tracing: { otlp: "http://127.0.0.1:9", sampling } }),
     listeners: [{ name: "edge", address: "127.0.0.1:0" }],
     services: {
       origin: { endpoints: ["127.0.0.1:9", "127.0.0.1:10", "127.0.0.1:11"], ...(bare ? { outlierDetection: false } : {}) },
@@ -56,6 +66,13 @@ const listenerSlots = instruments.listener("edge")
 const serviceSlots = instruments.service("origin")
 const metrics = new MetricsWriter(registry.attach(0))
 const wheel = new TimerWheel()
+const watch = new Watch()
+// Somebody taps: `TAP="path=/other"`; nothing reads what is told.
+const tapped = parseTapQuery((name) => new URLSearchParams(process.env.TAP).getAll(name))
+if (process.env.TAP !== undefined && !(tapped instanceof Wrong)) {
+  const tap = new Tap({ worker: 0, watch, post: () => {}, now: () => performance.now(), random: Math.random })
+  tap.receive({ kind: "subscriptions", version: 1, subscriptions: [{ id: 1, query: tapped }] })
+}
 
 const upstreamSocket = new FakeSocket()
 let connection: ClientConnection
@@ -75,9 +92,18 @@ const services = new Services({
   epoch: performance.timeOrigin,
   memory: new LimitsMemory(limits.memory, 1, 0),
   outliers: { worker: 0, listener: { onEjected: ignored, onReadmitted: ignored } },
+  meter: (_, own) => new EndpointRecorder(metrics, own, serviceSlots),
   counters: () => new ServiceRecorder(metrics, serviceSlots, (error) => console.error(error)),
 })
-const built = services.build(config.services, {}, { records: table.assign(config.services), cells: limits.assign(config.services) })
+const built = services.build(
+  config.services,
+  {},
+  {
+    records: table.assign(config.services),
+    cells: limits.assign(config.services),
+    endpointSlots: instruments.endpoints.assign(config.services),
+  },
+)
 services.retire(built.endpoints)
 for (const endpoint of built.endpoints.values()) {
   endpoint.acquire = (waiter) => {
@@ -86,6 +112,17 @@ for (const endpoint of built.endpoints.values()) {
   }
 }
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
+
+const outbox = new TraceOutbox(
+  (traces, count) => {
+    structuredClone(traces)
+    outbox.taken(count)
+  },
+  () => console.error("dropped"),
+)
+const randomHex = (octets: number): string => randomBytes(octets).toString("hex")
+const tracing = new Tracing(watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
+tracing.use(config.tracing)
 
 function filterFrom(file: string): HttpFilter {
   const prepared = prepareModule(readFileSync(file), { memory: 16 << 20 })
@@ -130,13 +167,14 @@ const exchanges = new Exchanges({
   means: {
     wheel,
     metrics,
+    identities: new IdentityCounts(metrics, instruments.identities.overflow, () => {}),
     accessLog: new AccessLog({ random: Math.random, post: () => {} }),
     replies: new LocalReplies(),
     random: Math.random,
     epoch: performance.timeOrigin,
     overload: { sheds: () => false },
-    watch: new Watch(),
-    forwarded: new ForwardedFields((bytes) => randomBytes(bytes).toString("hex")),
+    watch,
+    forwarded: new ForwardedFields(randomHex),
     mirrors: new MirrorSender(wheel, (error) => console.error(error)),
   },
   snapshot: { pin: () => {}, unpin: () => {} },
@@ -186,6 +224,21 @@ function feed(count: number): number {
 const count = Number(process.argv[2] ?? 100_000)
 run(20_000)
 feed(20_000)
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]
+}
+if (sampling !== undefined) {
+  // In turns, so that what else the machine does is in both.
+  const round = (on: boolean): number => {
+    tracing.use(on ? config.tracing : undefined)
+    return run(count)
+  }
+  const pairs = Array.from({ length: 15 }, () => [round(false), round(true)])
+  const [off, on] = [0, 1].map((i) => Math.min(...pairs.map((pair) => pair[i])))
+  const more = Math.round(median(pairs.map(([without, traced]) => traced - without)))
+  console.log(`tracing ${sampling}: ${more} ns/exchange more (median of 15 pairs; best ${Math.round(off)} without, ${Math.round(on)} with)`)
+  process.exit(0)
+}
 const rounds = [1, 2, 3, 4, 5].map(() => run(count) - feed(count))
 rounds.sort((a, b) => a - b)
 console.log(

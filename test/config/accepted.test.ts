@@ -45,7 +45,7 @@ test("the smallest useful file has every default filled in", () => {
   )
   expect(result.warnings).toEqual([])
   expect(result.config).toEqual({
-    admin: { address: { host: "127.0.0.1", port: 9901 } },
+    admin: { address: { host: "127.0.0.1", port: 9901 }, openMetrics: false },
     workers: "auto",
     log: { level: "info", format: "auto" },
     accessLog: {
@@ -148,6 +148,50 @@ describe("a document", () => {
       "with logs set",
       `${listeners}log: { level: debug, format: json }\naccessLog: off\n`,
       { log: { level: "debug", format: "json" }, accessLog: { when: "off", to: { kind: "stdout" } } },
+    ],
+    [
+      "with an access log of lines of text, some of them, in a file",
+      `${listeners}accessLog: { only: { status: [404, 5xx], slowerThan: 1s, sample: 10% }, to: { file: logs/access.log }, format: { template: "%REQ(X-A?:PATH):9%%% %START_TIME(%s)%" } }\n`,
+      {
+        accessLog: {
+          when: "all",
+          only: {
+            status: [
+              [404, 404],
+              [500, 599],
+            ],
+            slowerThan: 1000,
+            sample: 0.1,
+            keepErrors: true,
+          },
+          to: { kind: "file", path: join(baseDir, "logs/access.log") },
+          format: {
+            kind: "template",
+            parts: [
+              { kind: "field", of: "request", names: ["x-a", ":path"], limit: 9 },
+              { kind: "text", text: "% " },
+              { kind: "time", pieces: [{ unit: "s" }] },
+            ],
+          },
+        },
+      },
+    ],
+    [
+      "with an access log for a receiver",
+      `${listeners}accessLog: { to: { otlp: { url: "https://logs.example/in/", headers: { Authorization: { env: TOKEN } } } }, headers: { request: [X-User] }, redact: [] }\n`,
+      {
+        accessLog: {
+          when: "errors",
+          to: {
+            kind: "otlp",
+            otlp: { url: "https://logs.example/in", headers: { authorization: { env: "TOKEN" } }, timeout: 10_000 },
+            serviceName: "sluice",
+          },
+          format: { kind: "json" },
+          headers: { request: ["x-user"], response: [] },
+          redact: [],
+        },
+      },
     ],
     ["without time to drain", `${listeners}drain: { timeout: 0 }\n`, { drain: { delay: 0, timeout: 0 } }],
     ["with time to go elsewhere", `${listeners}drain: { delay: 10s }\n`, { drain: { delay: 10_000, timeout: 30_000 } }],

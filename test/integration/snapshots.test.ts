@@ -46,10 +46,12 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     size: workers,
     registry,
     logger,
-    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info" },
+    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", tracesDropped: 0 },
     onLog: (event) => events.push(event),
     onAccess: (_, written) => written(),
+    onTraces: () => {},
     onEjection: () => {},
+    identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),
     onCount: () => {},
   })
@@ -74,6 +76,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     drained: { laidOver: (config) => config, use: () => {} },
     weights: { prepare: () => ({ weights: {}, commit: () => {} }) },
     shared,
+    traces: { use: () => {} },
     pool: instead ?? pool,
     access: { prepare: () => {}, keepOnly: () => {} },
   })

@@ -14,6 +14,7 @@ import { MirrorSender } from "../../gateway/proxy/mirror-sender.ts"
 import { Route } from "../../gateway/proxy/route.ts"
 import { Router } from "../../gateway/router/router.ts"
 import { AccessLog } from "../../gateway/telemetry/access-log.ts"
+import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
@@ -79,6 +80,7 @@ export class ExchangeServer {
       means: {
         wheel,
         metrics,
+        identities: new IdentityCounts(metrics, instruments.identities.overflow, () => {}),
         accessLog,
         replies: new LocalReplies(),
         random: Math.random,

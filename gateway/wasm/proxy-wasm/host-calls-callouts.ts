@@ -8,6 +8,7 @@ import { AUTHORITY, CONNECTION_FIELD, CONTENT_LENGTH, FIELD, HOST, headerName, M
 import { type HostVm, restricted } from "./host.ts"
 import { decodePairs } from "./pairs.ts"
 import { returnText } from "./results.ts"
+import { withTrace } from "./trace-fields.ts"
 
 const { OK, BAD_ARGUMENT, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
@@ -117,7 +118,8 @@ export function calloutHostCalls(vm: HostVm): Record<string, (...args: number[])
       const tail = calloutTrailers(decodePairs(memory.bytes, trailers >>> 0, trailersLength >>> 0) ?? [])
       if (head === null || tail === null) return BAD_ARGUMENT
       vm.charge(CALLOUT_WORK + (headersLength >>> 0) + (bodyLength >>> 0) + (trailersLength >>> 0))
-      const call = vm.call({ service, ...head, body: memory.copy(body, bodyLength), trailers: tail, timeout })
+      const fields = withTrace(head.headers, vm.stream)
+      const call = vm.call({ service, ...head, headers: fields, body: memory.copy(body, bodyLength), trailers: tail, timeout })
       if (call === 0) return INTERNAL_FAILURE
       memory.writeWord(id, call)
       return OK

@@ -5,6 +5,7 @@ import { Status } from "./enums.ts"
 import { callMetadata, clusterOf, methodPath } from "./grpc-request.ts"
 import { type HostVm, restricted } from "./host.ts"
 import { decodePairs } from "./pairs.ts"
+import { withTrace } from "./trace-fields.ts"
 
 const { OK, NOT_FOUND, BAD_ARGUMENT, PARSE_FAILURE, INVALID_MEMORY_ACCESS, INTERNAL_FAILURE } = Status
 
@@ -84,7 +85,10 @@ export function grpcHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       if (path === "" || pairs === null || messageLength >>> 0 > MAX_MESSAGE) return INTERNAL_FAILURE
       vm.charge(CALL_WORK + (metadataLength >>> 0) + (messageLength >>> 0))
       const limit = timeout === 0 ? DEFAULT_TIMEOUT : Math.min(timeout >>> 0, MAX_TIMEOUT)
-      const call = root.grpcCall({ service: name, path, metadata: pairs, timeout: limit }, memory.copy(message, messageLength))
+      const call = root.grpcCall(
+        { service: name, path, metadata: withTrace(pairs, vm.stream), timeout: limit },
+        memory.copy(message, messageLength),
+      )
       if (call === 0) return INTERNAL_FAILURE
       memory.writeWord(id, call)
       return OK
@@ -108,7 +112,7 @@ export function grpcHostCalls(vm: HostVm): Record<string, (...args: number[]) =>
       const pairs = metadataOf(metadata, metadataLength)
       if (path === "" || pairs === null) return INTERNAL_FAILURE
       vm.charge(CALL_WORK + (metadataLength >>> 0))
-      const stream = root.grpcStream({ service: name, path, metadata: pairs, timeout: 0 })
+      const stream = root.grpcStream({ service: name, path, metadata: withTrace(pairs, vm.stream), timeout: 0 })
       if (stream === 0) return INTERNAL_FAILURE
       memory.writeWord(id, stream)
       return OK

@@ -5,10 +5,13 @@ import type { AdminDeps } from "../../../gateway/admin/app.ts"
 import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
 import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
 import type { FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
-import type { Config } from "../../../gateway/config/model.ts"
+import { ConfigHistory } from "../../../gateway/config/config-history.ts"
+import { TapReader } from "../../../gateway/tap/reader.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
+import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import { config } from "./support/config.ts"
+import { adminDeps } from "./support/deps.ts"
 
 const ready: ReadyState = {
   ready: true,
@@ -83,48 +86,39 @@ const service: ServiceStatus = {
   ],
 }
 
-const unused = {
-  restore: () => Promise.reject(new Error("not asked for")),
-  quarantine: () => Promise.reject(new Error("not asked for")),
-  hasFilter: () => false,
-  filterLog: () => [],
-  followFilter: () => null,
-  profileFilter: () => Promise.reject(new Error("not asked for")),
-}
+const TOKEN = "a-token-nobody-guesses"
 
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
   const history = new ChangeHistory({ now: () => Date.parse("2026-01-02T03:04:05.000Z"), generation: () => 3 })
+  const configs = new ConfigHistory(() => Date.parse("2026-01-02T03:04:05.000Z"))
+  configs.add(config, 1, "the file", "start")
+  configs.add({ ...config, zone: "b" }, 3, "ann", "rollback")
   const door = createAdmin(
-    {
+    adminDeps({
       history,
       changes: () => history.entries,
-      live: () => true,
       ready: () => ready,
-      exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
-      config: (): Config | null => config,
       filters: () => [filter],
       services: () => [service],
+      figures: (question) => figuresOf([], question),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
-      tap: () => null,
-      canaries: () => [],
-      routes: () => null,
-      explain: () => "nothing is in force",
+      tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),
+      routes: () => ({ routes: [], left: 0 }),
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
-      drain: (of, endpoint, force) => Promise.resolve({ status: 200, message: `drain ${endpoint} of ${of} ${force}` }),
-      ...unused,
-      undrain: (of, endpoint) => Promise.resolve({ status: 200, message: `undrain ${endpoint} of ${of}` }),
-      weights: (route) => ({ status: 404, message: `there is no route ${route}` }),
-      setWeights: (route, weights) => Promise.resolve({ status: 200, message: `${route} ${JSON.stringify(weights)}` }),
+      configs: () => configs.entries,
+      configAt: (generation) => configs.at(generation),
+      rollback: (generation, who) => Promise.resolve({ status: 200, message: `${generation} by ${who}` }),
       ...deps,
-    },
-    host,
+    }),
+    { address: { host, port: 9901 }, openMetrics: false },
+    host === "127.0.0.1" ? null : TOKEN,
   )
   return (path: string, init: RequestInit & { host?: string } = {}) => {
     const headers = new Headers(init.headers)
     headers.set("host", init.host ?? "127.0.0.1:9901")
-    return door.fetch(new Request(`http://127.0.0.1:9901${path}`, { ...init, headers }), { address: "127.0.0.1" })
+    return door.fetch(new Request(`http://127.0.0.1:9901${path}`, { ...init, headers }), { address: "127.0.0.1", certificate: null })
   }
 }
 
@@ -160,7 +154,7 @@ describe("content", () => {
     expect(await response.text()).toContain("\nsluice_config_generation 7\n")
     const open = await request("/metrics", { headers: { accept: "application/openmetrics-text;version=1.0.0" } })
     expect(open.headers.get("content-type")).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    expect(await open.text()).toMatch(/\nsluice_config_generation 7\n.*\n# EOF\n$/s)
+    expect((await open.text()).split("\n").slice(-2)).toEqual(["# EOF", ""])
   })
 
   test("/config is JSON, or YAML when asked for", async () => {
@@ -183,6 +177,52 @@ describe("content", () => {
       expect(text).toContain("[redacted]")
       expect(text).toContain("visible")
     }
+  })
+
+  test("/config/history lists what was in force, and shows each without its secrets", async () => {
+    const request = admin()
+    const { history, generation } = await (await request("/config/history")).json()
+    expect(generation).toBe(3)
+    expect(history.map((entry: { generation: number; inForce: boolean }) => [entry.generation, entry.inForce])).toEqual([
+      [3, true],
+      [1, false],
+    ])
+    // Generation 2 was the configuration of 1 with something else changed.
+    for (const path of ["/config/history/1", "/config/history/2?format=yaml"]) {
+      const text = await (await request(path)).text()
+      expect(text).not.toContain("s3cr3t")
+      expect(text).toContain("visible")
+    }
+    expect((await request("/config/history/4")).status).toBe(404)
+    const wrong = await request("/config/history/first")
+    expect([wrong.status, (await wrong.json()).error]).toEqual([
+      400,
+      "wrong in the path: `generation`: a generation is a whole number; /openapi.json says what is expected",
+    ])
+  })
+
+  test("/config/diff is a unified diff without secrets", async () => {
+    const request = admin()
+    const { from, to, diff } = await (await request("/config/diff")).json()
+    expect([from, to]).toEqual([1, 3])
+    expect(diff).toContain("--- generation 1\t")
+    expect(diff).toContain('-zone: ""\n+zone: b\n')
+    expect(await (await request("/config/diff?from=1&to=2")).json()).toEqual({ from: 1, to: 1, diff: "" })
+    expect((await request("/config/diff?from=9")).status).toBe(404)
+  })
+
+  test("/config/rollback takes a generation and nothing else", async () => {
+    const request = admin()
+    const order = (body: string, type = "application/json") =>
+      request("/config/rollback", { method: "POST", body, headers: { "x-sluice-admin": "1", "content-type": type } })
+    expect(await (await order('{"generation":1}')).json()).toEqual({ done: "1 by somebody from 127.0.0.1" })
+    for (const body of ["{}", '{"generation":"1"}', '{"generation":0}', '{"generation":1.5}', "{", ""]) {
+      const response = await order(body)
+      expect([body, response.status]).toEqual([body, 400])
+      expect((await response.json()).error).toContain("/openapi.json says what is expected")
+    }
+    expect((await order("generation=1", "application/x-www-form-urlencoded")).status).toBe(415)
+    expect((await order(`{"generation":1,"x":"${"x".repeat(300_000)}"}`)).status).toBe(413)
   })
 
   test("/filters lists them", async () => {
@@ -258,14 +298,13 @@ describe("refusals", () => {
   })
 
   test.each([
-    ["without the header", {}, "127.0.0.1"],
-    ["from a page", { ...ordered, origin: "http://127.0.0.1:9901" }, "127.0.0.1"],
-    ["from a page of another origin", { ...ordered, origin: "http://evil.example", "sec-fetch-site": "cross-site" }, "127.0.0.1"],
-    ["from a page without origin", { ...ordered, "sec-fetch-site": "same-origin" }, "127.0.0.1"],
-    ["where others can reach it", ordered, "0.0.0.0"],
-  ])("an order %s is refused", async (_what, headers, host) => {
+    ["without the header", {}],
+    ["from a page", { ...ordered, origin: "http://127.0.0.1:9901" }],
+    ["from a page of another origin", { ...ordered, origin: "http://evil.example", "sec-fetch-site": "cross-site" }],
+    ["from a page without origin", { ...ordered, "sec-fetch-site": "same-origin" }],
+  ])("an order %s is refused", async (_what, headers) => {
     const never = () => Promise.reject(new Error("was passed on"))
-    const request = admin({ push: never, unpush: never, release: never, steer: never }, host)
+    const request = admin({ push: never, unpush: never, release: never, steer: never })
     for (const [method, path] of [
       ["PUT", "/filters/auth/module"],
       ["DELETE", "/filters/auth/module"],
@@ -324,6 +363,24 @@ describe("refusals", () => {
 
   test("bound elsewhere, any name is served", async () => {
     expect((await admin({}, "0.0.0.0")("/live", { host: "gateway.internal:9901" })).status).toBe(200)
+  })
+
+  test("where others can reach it, all but probes need the token, and probes tell less without", async () => {
+    const request = admin({}, "0.0.0.0")
+    for (const path of ["/", "/config", "/metrics", "/nope", "/openapi.json"]) {
+      const refused = await request(path)
+      expect(refused.status).toBe(401)
+      expect(refused.headers.get("www-authenticate")).toBe('Bearer realm="sluice"')
+      expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}x` } })).status).toBe(401)
+      expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(path === "/nope" ? 404 : 200)
+    }
+    const orders = { method: "POST", headers: { ...ordered, authorization: `Bearer ${TOKEN}` } }
+    expect((await request("/canaries/a/pause", orders)).status).toBe(200)
+    expect((await request("/canaries/a/pause", { method: "POST", headers: ordered })).status).toBe(401)
+    expect(await (await request("/ready")).json()).toEqual({ ready: true, draining: false })
+    expect(await (await request("/ready", { headers: { authorization: `Bearer ${TOKEN}` } })).json()).toEqual(ready)
+    const { history } = await (await request("/history", { headers: { authorization: `Bearer ${TOKEN}` } })).json()
+    expect(history.map(({ who }: { who: string }) => who)).toEqual(["the token from 127.0.0.1"])
   })
 
   test("answers and refusals forbid framing, sniffing, caching and reading by other origins", async () => {

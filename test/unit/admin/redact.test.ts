@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { isLoopback } from "../../../gateway/admin/guard.ts"
 import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { isLoopback } from "../../../gateway/config/loopback.ts"
 import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
 
@@ -56,6 +56,15 @@ describe("redaction", () => {
     expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
   })
 
+  test("nobody sees what a collector is sent with spans", () => {
+    const otlp = { url: "http://a.b", headers: { "x-any": "s3cr3t", authorization: { env: "TOKEN" } }, timeout: 1 }
+    const tracing = { otlp, sampling: 1, propagation: ["w3c"], trustParents: false, force: "", serviceName: "s" } as const
+    expect(redactConfig({ ...config, tracing }).tracing).toEqual({
+      ...tracing,
+      otlp: { ...otlp, headers: { "x-any": REDACTED, authorization: { env: "TOKEN" } } },
+    })
+  })
+
   test.each([
     ["s3cr3t", REDACTED],
     [{ env: "REDIS_PASSWORD" }, { env: "REDIS_PASSWORD" }],
@@ -65,6 +74,16 @@ describe("redaction", () => {
     const rateLimitStore = { redis, onFailure: "local", timeout: 50, replicas: 1, lease: 0.1, prefix: "sluice:" } as const
     const shown = redactConfig({ ...config, rateLimitStore })
     expect(shown.rateLimitStore).toEqual({ ...rateLimitStore, redis: { ...redis, password: expected } })
+  })
+
+  test("headers for a receiver of the access log are hidden where they are written out", () => {
+    const { accessLog } = config
+    const headers = { authorization: "Bearer x", "x-scope": { env: "SCOPE" } }
+    const to = { kind: "otlp", otlp: { url: "http://127.0.0.1:4318", headers, timeout: 1000 }, serviceName: "a" } as const
+    expect(redactConfig({ ...config, accessLog: { ...accessLog, to } }).accessLog).toEqual({
+      ...accessLog,
+      to: { ...to, otlp: { ...to.otlp, headers: { authorization: REDACTED, "x-scope": { env: "SCOPE" } } } },
+    })
   })
 
   test("exceptions of rate limits don't show the keys they are for", () => {

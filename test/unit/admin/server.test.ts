@@ -1,58 +1,64 @@
+import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { request as plainRequest } from "node:http"
+import { type RequestOptions, request as secureRequest } from "node:https"
 import { connect, type Socket } from "node:net"
-import { afterEach, describe, expect, test } from "vitest"
-import { createAdmin } from "../../../gateway/admin/admin.ts"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, afterEach, describe, expect, test } from "vitest"
+import type { AdminDeps } from "../../../gateway/admin/app.ts"
 import { type AdminServer, serveAdmin } from "../../../gateway/admin/server.ts"
+import { requestAdmin } from "../../../gateway/cli/admin-request.ts"
+import { adminTarget } from "../../../gateway/cli/admin-target.ts"
+import type { AdminConfig } from "../../../gateway/config/model.ts"
 import type { Logger } from "../../../gateway/telemetry/log.ts"
-import { config } from "./support/config.ts"
+import { Authority } from "../../support/certs.ts"
+import { adminDeps } from "./support/deps.ts"
 
 const logged: string[] = []
 const log: Logger = { enabled: () => true, log: (level, message) => logged.push(`${level} ${message}`) }
 const servers: AdminServer[] = []
 
-async function serve(host = "127.0.0.1", port = 0): Promise<AdminServer> {
-  const app = createAdmin(
-    {
-      history: { record: () => {} },
-      changes: () => [],
-      live: () => true,
-      ready: () => ({
-        ready: false,
-        draining: false,
-        reasons: ["starting"],
-        generation: 0,
-        lastReload: null,
-        workers: { running: 0, wanted: 1 },
-        filtersInTrouble: [],
-      }),
-      exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
-      config: () => config,
-      filters: () => [],
-      services: () => [],
-      push: () => Promise.reject(new Error("not asked for")),
-      unpush: () => Promise.reject(new Error("not asked for")),
-      release: () => Promise.reject(new Error("not asked for")),
-      canaries: () => [],
-      drain: () => Promise.reject(new Error("not asked for")),
-      undrain: () => Promise.reject(new Error("not asked for")),
-      weights: () => ({ status: 404, message: "" }),
-      restore: () => Promise.reject(new Error("not asked for")),
-      quarantine: () => Promise.reject(new Error("not asked for")),
-      hasFilter: () => false,
-      filterLog: () => [],
-      followFilter: () => null,
-      profileFilter: () => Promise.reject(new Error("not asked for")),
-      setWeights: () => Promise.reject(new Error("not asked for")),
-      tap: () => null,
-      routes: () => null,
-      explain: () => "nothing is in force",
-      steer: () => Promise.reject(new Error("not asked for")),
-    },
-    host,
-  )
-  const server = await serveAdmin(app, { host, port }, log)
+async function serveAt(config: AdminConfig, overrides: Partial<AdminDeps> = {}): Promise<AdminServer> {
+  const ready = {
+    ready: false,
+    draining: false,
+    reasons: ["starting"],
+    generation: 0,
+    lastReload: null,
+    workers: { running: 0, wanted: 1 },
+    filtersInTrouble: [],
+  }
+  const deps = adminDeps({
+    ready: () => ready,
+    exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n".repeat(100_000) }),
+    ...overrides,
+  })
+  const server = await serveAdmin(deps, config, { SHORT: "123" }, log)
   servers.push(server)
   return server
+}
+
+const serve = (host = "127.0.0.1", port = 0): Promise<AdminServer> => serveAt({ address: { host, port }, openMetrics: false })
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-admin-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Over TLS where an authority is given. */
+function ask(at: RequestOptions, path: string, options: RequestOptions = {}): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const make = at.ca === undefined ? plainRequest : secureRequest
+    const request = make({ ...at, ...options, path, agent: false, headers: { host: "localhost", ...options.headers } }, (response) => {
+      let text = ""
+      response.setEncoding("utf8").on("data", (piece: string) => {
+        text += piece
+      })
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+    request.on("error", reject)
+    request.end()
+  })
 }
 
 /** Sends octets and reads until the server closes. */
@@ -126,14 +132,6 @@ describe("binding", () => {
     await expect(serve("127.0.0.1", port)).rejects.toThrow(`admin: can't listen on 127.0.0.1:${port}: the address is in use; change`)
   })
 
-  test("an address others can reach is warned about, loopback isn't", async () => {
-    await serve()
-    expect(logged).toEqual([])
-    const { port } = await serve("0.0.0.0")
-    expect(logged).toEqual(["warn the admin API has no authentication and listens on an address that others can reach"])
-    expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200)
-  })
-
   test("close ends idle connections and frees the port", async () => {
     const server = await serve()
     const idle: Socket = connect(server.port, "127.0.0.1")
@@ -145,5 +143,95 @@ describe("binding", () => {
     idle.destroy()
     await closed
     expect((await serve("127.0.0.1", server.port)).port).toBe(server.port)
+  })
+})
+
+describe("a socket in the file system", () => {
+  test("may be opened by its user alone, serves any name, and is gone after its end", async () => {
+    const socket = join(folder, "admin.sock")
+    const server = await serveAt({ address: { socket }, openMetrics: false })
+    expect(server.address).toBe(`unix:${socket}`)
+    expect((statSync(socket).mode & 0o777).toString(8)).toBe("600")
+    const answer = await ask({ socketPath: socket }, "/config")
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(answer.text).listeners[0].name).toBe("edge")
+    expect((await requestAdmin(adminTarget({ admin: `unix:${socket}` }, {}), "/config")).statusCode).toBe(200)
+    await server.close()
+    expect(existsSync(socket)).toBe(false)
+  })
+
+  test("left behind by one that was killed is taken; one in use, or something else, is not", async () => {
+    const socket = join(folder, "left.sock")
+    const script = `require("node:net").createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, "SIGKILL"))`
+    await once(spawn("node", ["-e", script], { stdio: "ignore" }), "exit")
+    expect(existsSync(socket)).toBe(true)
+    await serveAt({ address: { socket }, openMetrics: false })
+    expect((await ask({ socketPath: socket }, "/live")).status).toBe(200)
+    await expect(serveAt({ address: { socket }, openMetrics: false })).rejects.toThrow(`somebody listens at ${socket} already; end`)
+    const file = join(folder, "file")
+    writeFileSync(file, "precious")
+    await expect(serveAt({ address: { socket: file }, openMetrics: false })).rejects.toThrow(
+      `${file} is there already and is no socket; remove`,
+    )
+    expect(readFileSync(file, "utf8")).toBe("precious")
+  })
+})
+
+describe("TLS", () => {
+  test("lets in who has a good client certificate or the token, and tells others only whether it is ready", async () => {
+    const authority = new Authority()
+    const stranger = new Authority("Stranger")
+    const write = (name: string, content: string): string => {
+      writeFileSync(join(folder, name), content)
+      return join(folder, name)
+    }
+    const own = authority.issue({ names: ["localhost", "127.0.0.1"] })
+    const client = authority.issue({ uris: ["spiffe://mesh/operator"] })
+    const other = stranger.issue({ uris: ["spiffe://mesh/operator"] })
+    const heard: string[] = []
+    const server = await serveAt(
+      {
+        address: { host: "127.0.0.1", port: 0 },
+        token: { file: write("token", "0123456789abcdef\n") },
+        tls: { certificate: write("c.pem", own.cert), key: write("k.pem", own.key), clientAuthority: write("ca.pem", authority.cert) },
+        openMetrics: true,
+      },
+      { steer: () => Promise.resolve({ status: 200, message: "done" }), history: { record: ({ who }) => heard.push(who) } },
+    )
+    const secure = { host: "127.0.0.1", port: server.port, servername: "localhost", ca: authority.cert }
+    const shown = { ...secure, cert: client.cert, key: client.key }
+    const bearer = { authorization: "Bearer 0123456789abcdef" }
+    expect((await ask(secure, "/config")).status).toBe(401)
+    expect((await ask({ ...secure, cert: other.cert, key: other.key }, "/config")).status).toBe(401)
+    expect((await ask(secure, "/config", { headers: { authorization: "Bearer 0123456789abcdeg" } })).status).toBe(401)
+    expect((await ask(shown, "/config")).status).toBe(200)
+    expect((await ask(secure, "/config", { headers: bearer })).status).toBe(200)
+    for (const path of ["/live", "/metrics"]) expect((await ask(secure, path)).status).toBe(200)
+    expect(JSON.parse((await ask(secure, "/ready")).text)).toEqual({ ready: false, draining: false })
+    const order = { method: "POST", headers: { "x-sluice-admin": "1", "x-sluice-user": "ann@laptop" } }
+    expect((await ask(shown, "/canaries/a/pause", order)).status).toBe(200)
+    expect((await ask(secure, "/canaries/a/pause", { ...order, headers: { ...order.headers, ...bearer } })).status).toBe(200)
+    expect((await ask(secure, "/canaries/a/pause", order)).status).toBe(401)
+    // Bun doesn't show whose certificate it has found good.
+    const name = process.versions.bun === undefined ? "spiffe://mesh/operator" : "a client certificate"
+    expect(heard).toEqual([`ann@laptop (${name}) from 127.0.0.1`, "ann@laptop (the token) from 127.0.0.1"])
+    await expect(ask({ host: "127.0.0.1", port: server.port }, "/live")).rejects.toThrow()
+    const command = { admin: `https://127.0.0.1:${server.port}`, ca: join(folder, "ca.pem") }
+    const files = { cert: write("own.pem", client.cert), key: write("own.key", client.key) }
+    expect((await requestAdmin(adminTarget({ ...command, ...files }, {}), "/config")).statusCode).toBe(200)
+    expect((await requestAdmin(adminTarget(command, { SLUICE_ADMIN_TOKEN: "0123456789abcdef" }), "/config")).statusCode).toBe(200)
+    expect((await requestAdmin(adminTarget(command, {}), "/config")).statusCode).toBe(401)
+    await expect(requestAdmin(adminTarget({ admin: command.admin }, {}), "/config")).rejects.toThrow(
+      `no gateway's admin API answers at ${command.admin}`,
+    )
+  })
+
+  test("a token that is missing, short or unreadable is no token", async () => {
+    const at = { address: { host: "127.0.0.1", port: 0 }, openMetrics: false }
+    await expect(serveAt({ ...at, token: { env: "NOT_SET" } })).rejects.toThrow(
+      "admin.token: the environment variable NOT_SET is not set; put",
+    )
+    await expect(serveAt({ ...at, token: { env: "SHORT" } })).rejects.toThrow("holds a token that is too short")
+    await expect(serveAt({ ...at, token: { file: join(folder, "none") } })).rejects.toThrow("can't be read")
   })
 })

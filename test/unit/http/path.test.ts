@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { normalizePath, type PathPolicy } from "../../../gateway/http/path.ts"
+import { normalizePath, type PathPolicy, pathRefusal } from "../../../gateway/http/path.ts"
 
 const standard: PathPolicy = { encodedSlash: "keep", encodedBackslash: "keep", backslash: "keep", nul: "reject", mergeSlashes: true }
 const strict: PathPolicy = { encodedSlash: "reject", encodedBackslash: "reject", backslash: "reject", nul: "reject", mergeSlashes: true }
@@ -265,4 +265,31 @@ test("escaping any unreserved character does not change what a path becomes", ()
     }),
     { numRuns: 3000 },
   )
+})
+
+test("a path is refused for a reason, and for none otherwise", () => {
+  fc.assert(
+    fc.property(spelling, policies, (path, policy) => {
+      expect(pathRefusal(path, policy) === "").toBe(normalizePath(path, policy) !== null)
+    }),
+  )
+})
+
+test.each([
+  ["a", "it doesn't begin with a slash"],
+  ["/..", "lead above the root"],
+  ["/%2", "without two hexadecimal digits"],
+  ["/a b", "no path may have"],
+  ["/%00", "path.nul"],
+  ["/a%2f..", "may be .. to a service"],
+])("%j is refused since %s", (path, reason) => {
+  expect(pathRefusal(path, standard)).toContain(reason)
+})
+
+test.each([
+  ["/a%2fb", "path.encodedSlash"],
+  ["/a%5Cb", "path.encodedBackslash"],
+  ["/a\\b", "path.backslash"],
+])("strictly, %j is refused by %s", (path, reason) => {
+  expect(pathRefusal(path, strict)).toContain(reason)
 })

@@ -25,6 +25,8 @@ function exchange(more: Partial<WatchedExchange> = {}): Exchange {
     head,
     trail: null,
     headTook: 0,
+    trusted: false,
+    tracing: null,
     ...accessEntry({
       startTime: 0,
       authority: "h",

@@ -25,6 +25,9 @@ class Counts {
   failed = 0
   open = 0
   waiting = 0
+  spare = 0
+  readonly dialed: number[] = []
+  readonly waits: number[] = []
 
   connects(n: number): void {
     this.made += n
@@ -40,6 +43,15 @@ class Counts {
   }
   pending(n: number): void {
     this.waiting += n
+  }
+  idle(n: number): void {
+    this.spare += n
+  }
+  connected(ms: number): void {
+    this.dialed.push(ms)
+  }
+  waited(ms: number): void {
+    this.waits.push(ms)
   }
 }
 
@@ -178,6 +190,25 @@ describe("an endpoint's pool", () => {
     expect(second.connection?.uses).toBe(1)
     expect(await second.exchange()).toBe("ok")
     expect(counts).toMatchObject({ made: 1, failed: 0, open: 1, waiting: 0 })
+  })
+
+  test("tells how long connections took, how long requests waited for one, and how many are idle", async () => {
+    const { port } = await peer()
+    const { pool, counts } = endpoint(port, { maxConnections: 2 })
+    const clients = [acquire(pool), acquire(pool), acquire(pool)]
+    await Promise.all(clients.slice(0, 2).map((client) => client.settled()))
+    expect([counts.dialed.length, counts.waits.length, counts.spare]).toEqual([2, 2, 0])
+    await clients[0].exchange()
+    expect([counts.waits.length, counts.spare]).toEqual([3, 0])
+    expect([...counts.dialed, ...counts.waits].every((ms) => ms >= 0 && ms < 60_000)).toBe(true)
+    await clients[1].exchange()
+    expect(counts.spare).toBe(1)
+    expect(acquire(pool).connection).toBe(clients[1].connection)
+    expect(counts.spare).toBe(0)
+    await clients[2].exchange()
+    expect(counts.spare).toBe(1)
+    pool.close()
+    expect([counts.dialed.length, counts.waits.length, counts.spare]).toEqual([2, 3, 0])
   })
 
   test("takes the connection used last, so that spare ones go idle", async () => {

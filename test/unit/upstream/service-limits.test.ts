@@ -164,7 +164,7 @@ describe("those who wait for a connection", () => {
       this.failure = code
     }
   }
-  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, fault() {} }
+  const counters = { connects() {}, connectFailures() {}, active() {}, pending() {}, idle() {}, connected() {}, waited() {}, fault() {} }
 
   test("are told after their time, unless a connection is being made for them", () => {
     const clock = new Clock()

@@ -7,7 +7,7 @@ import { circuitBreaker } from "../../../support/limits.ts"
 const none = { remove: [], set: [], add: [] }
 
 export const config: Config = {
-  admin: { address: { host: "127.0.0.1", port: 9901 } },
+  admin: { address: { host: "127.0.0.1", port: 9901 }, openMetrics: false },
   workers: 1,
   log: { level: "info", format: "auto" },
   accessLog: {

@@ -1,0 +1,51 @@
+// Live figures of this gateway: says where the metric slots in force, the counts of endpoints and the CPU time are to be had.
+
+import { formatAddress } from "./config/units.ts"
+import type { SharedMemory } from "./shared-memory.ts"
+import type { Snapshots } from "./snapshots.ts"
+import { LiveFigures } from "./telemetry/live-figures.ts"
+import type { EndpointCount } from "./telemetry/live-sampler.ts"
+import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
+
+/** Endpoints that are counted one by one in live figures; of more, the first in the configuration. */
+const MAX_ENDPOINTS = 2000
+
+export interface LiveParts {
+  readonly registry: MetricsRegistry
+  readonly shared: SharedMemory
+  readonly snapshots: Snapshots
+  readonly unitsPerMs: number
+}
+
+export function liveFigures({ registry, shared, snapshots, unitsPerMs }: LiveParts): LiveFigures {
+  return new LiveFigures({
+    slots: () => snapshots.current?.slots ?? null,
+    read: (slot) => registry.read(slot),
+    endpoints: () => countedEndpoints(shared, snapshots),
+    unitsPerMs,
+    cpu: () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    },
+    now: () => performance.now(),
+    every: (ms, tick) => {
+      const timer = setInterval(tick, ms)
+      // Somebody who looks doesn't keep the process alive.
+      timer.unref()
+      return () => clearInterval(timer)
+    },
+  })
+}
+
+function* countedEndpoints(shared: SharedMemory, snapshots: Snapshots): Generator<EndpointCount> {
+  const services = snapshots.current?.config.services ?? {}
+  let left = MAX_ENDPOINTS
+  for (const service in services) {
+    for (const endpoint of services[service].endpoints) {
+      if (left-- === 0) return
+      const address = formatAddress(endpoint.address)
+      const { load } = shared.endpoint(service, address)
+      if (load !== null) yield { service, address, requests: load.requests, successes: load.requests - load.failures }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// Takes profiles of the gateway's threads for the admin API: has the thread write a file that this user alone may read, and hands on
+// what is in it. One at a time.
+
+import { mkdtemp, open, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { ProfileKind, ProfileOutcome } from "./admin/profiles.ts"
+import { missingProfile } from "./runtime/profile.ts"
+import { writeProfile } from "./worker-answers.ts"
+import type { Answer, Question } from "./worker-questions.ts"
+
+/** ms beside the time of the profile itself: a snapshot of much memory takes long. */
+const PATIENCE = 60_000
+/** Octets of a piece that is handed on. */
+const PIECE = 256 * 1024
+
+export interface ProfilingMeans {
+  readonly workers: number
+  ask(worker: number, question: Question, timeout: number): Promise<Answer>
+}
+
+export class Profiling {
+  readonly #means: ProfilingMeans
+  #busy = false
+
+  constructor(means: ProfilingMeans) {
+    this.#means = means
+  }
+
+  /** `worker` null: of the main thread. */
+  async take(profile: ProfileKind, worker: number | null, seconds: number): Promise<ProfileOutcome> {
+    const missing = missingProfile(profile)
+    if (missing !== null) return { kind: "none", status: 501, why: missing }
+    if (worker !== null && worker >= this.#means.workers) {
+      return { kind: "none", status: 404, why: `there is no worker ${worker}; they go from 0 to ${this.#means.workers - 1}` }
+    }
+    if (this.#busy) return { kind: "none", status: 409, why: "a profile is being taken; ask again when it is done" }
+    this.#busy = true
+    const folder = await mkdtemp(join(tmpdir(), "sluice-profile-"))
+    try {
+      const file = join(folder, "profile")
+      if (worker === null) await writeProfile(profile, seconds, file)
+      else {
+        const question: Question = { what: "profile", profile, seconds, file }
+        const answer = await this.#means.ask(worker, question, seconds * 1000 + PATIENCE)
+        if (answer.what === "failed") return { kind: "none", status: 503, why: answer.why }
+      }
+      return await passOn(file)
+    } catch (error) {
+      return { kind: "none", status: 503, why: error instanceof Error ? error.message : String(error) }
+    } finally {
+      this.#busy = false
+      // What is open stays readable.
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+async function passOn(file: string): Promise<ProfileOutcome> {
+  const handle = await open(file, "r")
+  const { size } = await handle.stat()
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(PIECE), 0, PIECE)
+      if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead))
+      await handle.close()
+      controller.close()
+    },
+    cancel: () => handle.close(),
+  })
+  return { kind: "made", octets: size, body }
+}

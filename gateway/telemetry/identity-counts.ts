@@ -1,0 +1,66 @@
+// Counts a worker's requests by the identity of their client and the service they went to. The first request of a pair asks the main
+// thread for slots; until they come, what is counted waits here. Exchanges of clients without an identity don't come by.
+
+import { type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
+import type { MetricsWriter } from "./metrics-writer.ts"
+import { statusClasses, statusIndex } from "./status-classes.ts"
+
+/** One pair. */
+interface Cell {
+  /** Null until the main thread has said. */
+  slots: IdentitySlots | null
+  /** By class of the status, what has been counted until then. */
+  readonly waiting: number[]
+  seconds: number
+}
+
+export class IdentityCounts {
+  readonly #metrics: MetricsWriter
+  readonly #overflow: IdentitySlots
+  readonly #ask: (source: string, service: string) => void
+  /** By source, then by service; so many in all as there may be series. */
+  readonly #cells = new Map<string, Map<string, Cell>>()
+  #size = 0
+
+  /** `ask`: for slots of a pair; {@link settle} has the answer. */
+  constructor(metrics: MetricsWriter, overflow: IdentitySlots, ask: (source: string, service: string) => void) {
+    this.#metrics = metrics
+    this.#overflow = overflow
+    this.#ask = ask
+  }
+
+  /** A request has ended. `service`: "-" = it went to none. */
+  count(source: string, service: string, status: number, seconds: number): void {
+    const cell = this.#cells.get(source)?.get(service) ?? this.#meet(source, service)
+    const slots = cell === null ? this.#overflow : cell.slots
+    if (slots === null) {
+      const { waiting } = cell as Cell
+      waiting[statusIndex(status)]++
+      ;(cell as Cell).seconds += seconds
+      return
+    }
+    this.#metrics.add(slots.requests + statusIndex(status), 1)
+    this.#metrics.add(slots.seconds, seconds)
+  }
+
+  // Null: there are as many pairs as may be.
+  #meet(source: string, service: string): Cell | null {
+    if (this.#size >= MAX_IDENTITY_SERIES || source.length > MAX_IDENTITY_LENGTH) return null
+    this.#size++
+    const cell: Cell = { slots: null, waiting: statusClasses.map(() => 0), seconds: 0 }
+    const own = this.#cells.get(source)
+    if (own === undefined) this.#cells.set(source, new Map([[service, cell]]))
+    else own.set(service, cell)
+    this.#ask(source, service)
+    return cell
+  }
+
+  /** The main thread has given a pair its slots; the memory they are in is there. */
+  settle(source: string, service: string, slots: IdentitySlots): void {
+    const cell = this.#cells.get(source)?.get(service)
+    if (cell === undefined || cell.slots !== null) return
+    cell.slots = slots
+    for (const [i, count] of cell.waiting.entries()) if (count > 0) this.#metrics.add(slots.requests + i, count)
+    this.#metrics.add(slots.seconds, cell.seconds)
+  }
+}

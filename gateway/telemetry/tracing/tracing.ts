@@ -1,0 +1,35 @@
+// A worker's tracing as snapshots come and go: one tracer watches exchanges while there is a configuration of tracing.
+
+import type { TracingConfig } from "../../config/tracing-model.ts"
+import type { Watch } from "../watch.ts"
+import { Tracer, type TracerMeans } from "./tracer.ts"
+
+export class Tracing {
+  readonly #watch: Watch
+  readonly #means: TracerMeans
+  #tracer: Tracer | null = null
+
+  constructor(watch: Watch, means: TracerMeans) {
+    this.#watch = watch
+    this.#means = means
+  }
+
+  /** Exchanges that begin from now on are traced by it. Those under way end with what they began with. */
+  use(config: TracingConfig | undefined): void {
+    const before = this.#tracer
+    this.#tracer = config === undefined ? null : new Tracer(config, this.#means)
+    // Whoever watches already keeps its place; there is never a moment with two.
+    if (before !== null) this.#watch.remove(before)
+    if (this.#tracer !== null) this.#watch.add(this.#tracer)
+  }
+
+  /** The main thread has taken that many traces. */
+  taken(count: number): void {
+    this.#means.outbox.taken(count)
+  }
+
+  /** Hands over what waits. To be called when the worker ends. */
+  flush(): void {
+    this.#means.outbox.flush()
+  }
+}

@@ -1,0 +1,37 @@
+// A worker's answers to what the main thread asks it now and then. They look at what is there and change nothing.
+
+import type { Bound } from "./bound-listener.ts"
+import { missingProfile, writeHeap, writeSamples } from "./runtime/profile.ts"
+import type { Answer, OpenConnections, ProfileKind, Question } from "./worker-questions.ts"
+
+/** `now`: ms of the wheel's clock. */
+export async function answerQuestion(question: Question, bound: Iterable<Bound>, now: number): Promise<Answer> {
+  try {
+    if (question.what === "connections") return { what: "connections", open: openConnections(bound, question.limit, now) }
+    await writeProfile(question.profile, question.seconds, question.file)
+    return { what: "profile" }
+  } catch (error) {
+    return { what: "failed", why: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function openConnections(bound: Iterable<Bound>, limit: number, now: number): OpenConnections {
+  const connections: OpenConnections["connections"][number][] = []
+  let total = 0
+  for (const { listener } of bound) {
+    const { count, sights } = listener.sights(limit)
+    total += count
+    for (const { began, ...sight } of sights)
+      connections.push({ listener: listener.name, ...sight, age: Math.max(0, Math.round(now - began)) })
+  }
+  connections.sort((a, b) => b.age - a.age)
+  return { total, connections: connections.slice(0, limit) }
+}
+
+/** Writes a profile of this thread into a file. Throws with why it can't. */
+export async function writeProfile(profile: ProfileKind, seconds: number, file: string): Promise<void> {
+  const missing = missingProfile(profile)
+  if (missing !== null) throw new Error(missing)
+  if (profile === "heap") await writeHeap(file)
+  else await writeSamples(profile, seconds, file)
+}

@@ -1,0 +1,50 @@
+// Recorded exchanges for tests of what becomes of them.
+
+import type { FinishedAttempt, FinishedTrace } from "../../../../gateway/telemetry/tracing/finished-trace.ts"
+
+export const attempt: FinishedAttempt = {
+  spanId: "b".repeat(16),
+  endpoint: "10.0.0.1:9001",
+  began: 1_000_001,
+  sentAt: 1_000_002,
+  headAt: 1_000_004,
+  endedAt: 1_000_005.5,
+  hedged: false,
+  reused: false,
+  status: 200,
+  grpcStatus: -1,
+  code: "",
+  details: "",
+}
+
+export const trace: FinishedTrace = {
+  traceId: "1".repeat(32),
+  spanId: "a".repeat(16),
+  parentId: "",
+  state: "",
+  linkTraceId: "",
+  linkSpanId: "",
+  began: 1_000_000.25,
+  duration: 6,
+  method: "GET",
+  path: "/a",
+  sentPath: "/a",
+  scheme: "https",
+  authority: "shop.example",
+  version: "1.1",
+  status: 200,
+  grpcStatus: -1,
+  flag: "",
+  details: "",
+  listener: "edge",
+  route: "r",
+  service: "s",
+  clientAddress: "192.0.2.1",
+  peerAddress: "192.0.2.2",
+  peerPort: 1234,
+  identity: "",
+  userAgent: "",
+  requestId: "id",
+  attempts: [attempt],
+  phases: [],
+}
