@@ -21,6 +21,7 @@ import { Profiling } from "./profiling.ts"
 import { runtimeName } from "./runtime/child.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
+import type { Steering } from "./steering/steering.ts"
 import type { LogLevels } from "./telemetry/log-levels.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { showState } from "./telemetry/state-instruments.ts"
@@ -28,6 +29,7 @@ import type { TlsChanges } from "./tls/tls-changes.ts"
 import { LimitsMemory } from "./upstream/limits-memory.ts"
 import { packageVersion } from "./version.ts"
 import type { FilterChanges } from "./wasm/filter-changes.ts"
+import type { FilterLogs } from "./wasm/filter-logs.ts"
 import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
@@ -42,6 +44,8 @@ export interface AdminSources {
   readonly changes: FilterChanges
   readonly configs: ConfigChanges
   readonly canaries: CanaryChanges
+  readonly steering: Steering
+  readonly filterLogs: FilterLogs
   readonly tls: TlsChanges
   readonly discovery: Discovery
   readonly configHistory: ConfigHistory
@@ -54,7 +58,8 @@ export interface AdminSources {
 }
 
 export function adminMeans(sources: AdminSources): AdminDeps {
-  const { history, registry, shared, pool, snapshots, changes, configs, canaries, tls, discovery, configHistory } = sources
+  const { history, registry, shared, pool, snapshots, changes, configs, canaries, steering, filterLogs, tls, discovery, configHistory } =
+    sources
   const profiling = new Profiling({ workers: pool.size, ask: (...question) => pool.ask(...question) })
   const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
@@ -80,7 +85,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         lastReload: configs.last,
         workers: { running: pool.running, wanted: pool.size },
         filters: filters(),
-        reasons: [...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
+        reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: (accept) => registry.exposition(accept),
     config: () => snapshots.written,
@@ -90,11 +95,18 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     departure: () => configs.departure,
     rollback: (...order) => inTurn(sources, () => configs.rollback(...order)),
     services: () =>
-      serviceStatus(
-        snapshots.current?.config ?? null,
-        (...endpoint) => shared.endpoint(...endpoint),
-        (...figure) => shared.used(...figure),
-      ),
+      serviceStatus({
+        config: snapshots.found,
+        slots: snapshots.current?.slots ?? null,
+        stateOf: (...endpoint) => shared.endpoint(...endpoint),
+        used: (...figure) => shared.used(...figure),
+        drainedSince: (...endpoint) => steering.drained.since(...endpoint),
+        read,
+      }),
+    drain: (...order) => steering.drained.drain(...order),
+    undrain: (...order) => steering.drained.undrain(...order),
+    weights: (route) => steering.weights.status(route),
+    setWeights: (...order) => steering.weights.set(...order),
     routes: (query) => {
       const { planes } = explainer
       const slots = snapshots.current?.slots.routes ?? null
@@ -105,6 +117,12 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
     release: (...order) => changes.release(...order),
+    restore: (...order) => changes.restore(...order),
+    quarantine: (...order) => changes.quarantine(...order),
+    hasFilter: (filter) => Object.hasOwn(snapshots.current?.config.filters ?? {}, filter),
+    filterLog: (...wanted) => filterLogs.lines(...wanted),
+    followFilter: (...wanted) => filterLogs.follow(...wanted),
+    profileFilter: (...wanted) => pool.profiles.profile(...wanted),
     connections: (limit) => openConnections(pool, limit),
     certificates: () => certificates(snapshots),
     logLevel: () => sources.logLevels.status,

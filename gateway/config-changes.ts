@@ -140,7 +140,7 @@ export class ConfigChanges {
       logger.log("error", "filter refused; the version in force stays", { filters: names, reason: problems.join("\n") })
     }
     await discovery.prepare(config)
-    const { config: inForce, tls: materialsInForce } = snapshots.current as SnapshotSpec
+    const { tls: materialsInForce } = snapshots.current as SnapshotSpec
     const sameFiles = prepared.names.length === 0 && sameTls(materials, materialsInForce)
     if (sameFiles && JSON.stringify(config) === JSON.stringify(before)) {
       prepared.commit()
@@ -150,7 +150,7 @@ export class ConfigChanges {
     try {
       await snapshots.apply(config, prepared.filters, materials)
     } catch (error) {
-      discovery.use(inForce)
+      discovery.use(snapshots.found as Config)
       return { refused: error instanceof Error ? error.message : String(error) }
     }
     if (stopping()) return "stopping"

@@ -44,8 +44,8 @@ function* countedEndpoints(shared: SharedMemory, snapshots: Snapshots): Generato
     for (const endpoint of services[service].endpoints) {
       if (left-- === 0) return
       const address = formatAddress(endpoint.address)
-      const { requests, successes } = shared.endpoint(service, address)
-      if (requests !== null) yield { service, address, requests, successes: successes ?? requests }
+      const { load } = shared.endpoint(service, address)
+      if (load !== null) yield { service, address, requests: load.requests, successes: load.requests - load.failures }
     }
   }
 }

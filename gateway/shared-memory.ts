@@ -119,6 +119,7 @@ export class SharedMemory {
   forget(worker: number): void {
     this.#queues.forget(worker)
     this.#limits.forget(worker)
+    this.#endpoints.forget(worker)
   }
 
   /** A worker ejected an endpoint, or brought it back. */
@@ -128,6 +129,12 @@ export class SharedMemory {
 
   endpoint(service: string, address: string): EndpointState {
     return this.#endpoints.state(service, address)
+  }
+
+  /** Neither unwell nor ejected. */
+  isUsable(service: string, address: string): boolean {
+    const { healthy, ejection } = this.#endpoints.state(service, address)
+    return healthy !== false && (ejection === null || ejection.left === null)
   }
 
   /** How much of a service's limits is used, over all workers. */

@@ -11,6 +11,8 @@ import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
+import type { DrainedEndpoints } from "./steering/drained-endpoints.ts"
+import type { RouteWeights } from "./steering/route-weights.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import type { Instruments } from "./telemetry/instruments.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
@@ -25,6 +27,8 @@ export interface SnapshotsMeans {
   readonly instruments: Instruments
   readonly discovery: Pick<Discovery, "resolved" | "use">
   readonly canaries: Pick<CanaryChanges, "prepare">
+  readonly drained: Pick<DrainedEndpoints, "laidOver" | "use">
+  readonly weights: Pick<RouteWeights, "prepare">
   readonly shared: Pick<SharedMemory, "assign" | "assignEndpoints" | "use" | "useEndpoints" | "keepOnly">
   readonly pool: Pick<WorkerPool, "apply" | "change">
   readonly access: Pick<AccessOutput, "prepare" | "keepOnly">
@@ -35,6 +39,7 @@ export class Snapshots {
   readonly #means: SnapshotsMeans
   #current: SnapshotSpec | null = null
   #written: Config | null = null
+  #found: Config | null = null
   #generation = 0
   #closed = false
   /** What versions of filters had counted when the snapshot in force was about to be handed out, by `filter version`. */
@@ -54,6 +59,11 @@ export class Snapshots {
     return this.#written
   }
 
+  /** The same with the endpoints that were found: what operators have laid over it is missing. */
+  get found(): Config | null {
+    return this.#found
+  }
+
   get generation(): number {
     return this.#generation
   }
@@ -64,13 +74,15 @@ export class Snapshots {
 
   /** Gives all workers a new one. Rejects with why they haven't got it; the one before serves then. */
   async apply(written: Config, filters: PreparedFilters, tls: TlsMaterials): Promise<void> {
-    const { registry, instruments, discovery, canaries, shared, pool, access, traces } = this.#means
-    const config = discovery.resolved(written)
+    const { registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces } = this.#means
+    const found = discovery.resolved(written)
+    const config = drained.laidOver(found)
     access.prepare(config.accessLog.to)
     const ports = await claimPorts(config.listeners, this.#current)
     registry.beginGeneration()
     const slots = snapshotSlots(config, instruments)
     const prepared = canaries.prepare(config, slots.routes)
+    const ordered = weights.prepare(config)
     const spec: SnapshotSpec = {
       generation: this.#generation + 1,
       config,
@@ -78,7 +90,7 @@ export class Snapshots {
       ports,
       tls,
       slots,
-      weights: prepared.weights,
+      weights: { ...ordered.weights, ...prepared.weights },
       ...shared.assign(config),
     }
     const counts = filterCounts(slots.filters, (slot) => registry.read(slot))
@@ -94,11 +106,14 @@ export class Snapshots {
     if (this.#closed) return
     this.#current = spec
     this.#written = written
+    this.#found = found
     this.#countsBefore = counts
     this.#generation = spec.generation
     prepared.commit()
+    ordered.commit()
     shared.use(config, tls.services)
-    discovery.use(config)
+    discovery.use(found)
+    drained.use(found)
     access.keepOnly(config.accessLog.to)
     traces.use(config)
     instruments.generation(spec.generation)
@@ -109,8 +124,9 @@ export class Snapshots {
   async endpointsChanged(): Promise<void> {
     const before = this.#current as SnapshotSpec
     const written = this.#written as Config
-    const { discovery, shared, pool } = this.#means
-    const config = discovery.resolved(written)
+    const { discovery, drained, shared, pool } = this.#means
+    const found = discovery.resolved(written)
+    const config = drained.laidOver(found)
     const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
     if (names.length === 0) return
     if (!canChangeAlone(config, names)) return this.apply(written, before.filters, before.tls)
@@ -126,8 +142,10 @@ export class Snapshots {
     })
     if (this.#closed) return
     this.#current = spec
+    this.#found = found
     shared.useEndpoints(config, spec.tls.services)
-    discovery.use(config)
+    discovery.use(found)
+    drained.use(found)
   }
 
   /** What workers take from now on changes nothing here: they are about to end. */

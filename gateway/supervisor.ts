@@ -19,6 +19,7 @@ import { lookResults } from "./discovery/source.ts"
 import { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
 import { Snapshots } from "./snapshots.ts"
+import { Steering } from "./steering/steering.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
 import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
@@ -32,6 +33,7 @@ import { TlsFiles } from "./tls/tls-files.ts"
 import { FilterCompiler } from "./wasm/compiler.ts"
 import { FilterChanges } from "./wasm/filter-changes.ts"
 import { showFilters, versionCounts } from "./wasm/filter-gauges.ts"
+import { FilterLogs } from "./wasm/filter-logs.ts"
 import { FilterStore } from "./wasm/filter-store.ts"
 import { calibrate } from "./wasm/meter/calibrate.ts"
 import { openModuleCache } from "./wasm/module-cache.ts"
@@ -53,7 +55,18 @@ export interface SupervisorOptions {
 }
 
 /** What the admin API is told by that there is from the beginning. */
-type StandingParts = "history" | "registry" | "canaries" | "tls" | "discovery" | "configHistory" | "logLevels" | "inTurn" | "stopping"
+type StandingParts =
+  | "history"
+  | "registry"
+  | "canaries"
+  | "steering"
+  | "filterLogs"
+  | "tls"
+  | "discovery"
+  | "configHistory"
+  | "logLevels"
+  | "inTurn"
+  | "stopping"
 
 /** ms the compiler is kept ready after a filter was edited. */
 const EDITING = 15 * 60_000
@@ -72,7 +85,9 @@ export class Supervisor {
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
+  readonly #steering: Steering
   readonly #history: ChangeHistory
+  readonly #filterLogs = new FilterLogs()
   readonly #logLevels: LogLevels
   readonly #configHistory = new ConfigHistory(Date.now)
   #filters: FilterStore | null = null
@@ -122,6 +137,14 @@ export class Supervisor {
       slots: () => this.#inForce.slots.routes,
       apply: () => this.#apply({}),
       inTurn,
+    })
+    this.#steering = new Steering({
+      registry: this.#registry,
+      snapshots: () => this.#snapshots,
+      apply: () => this.#apply({}),
+      inTurn,
+      log,
+      isUsable: (...endpoint) => this.#shared?.isUsable(...endpoint) === true,
     })
     this.#tls = new TlsChanges({
       log,
@@ -204,8 +227,11 @@ export class Supervisor {
       size,
       registry: this.#registry,
       logger: this.#logger,
+      onLog: (event) => {
+        this.#filterLogs.hear(event)
+        this.#options.onLog(event)
+      },
       start: { ...shared.start, unitsPerMs, logLevel: config.log.level, tracesDropped: this.#traces.droppedSlot },
-      onLog: (event) => this.#options.onLog(event),
       onAccess: (...batch) => this.#options.access.write(...batch),
       onTraces: (traces) => this.#traces.take(traces),
       onEjection: (event) => shared.heard(event),
@@ -222,6 +248,8 @@ export class Supervisor {
       instruments: this.#instruments,
       discovery: this.#discovery,
       canaries: this.#canaries,
+      drained: this.#steering.drained,
+      weights: this.#steering.weights,
       shared,
       pool,
       access: this.#options.access,
@@ -256,6 +284,8 @@ export class Supervisor {
       history: this.#history,
       registry: this.#registry,
       canaries: this.#canaries,
+      steering: this.#steering,
+      filterLogs: this.#filterLogs,
       tls: this.#tls,
       discovery: this.#discovery,
       configHistory: this.#configHistory,
@@ -342,7 +372,7 @@ export class Supervisor {
   #filterChanges(store: FilterStore, snapshots: Snapshots): FilterChanges {
     return new FilterChanges({
       store,
-      logger: this.#logger,
+      logger: this.#filterLogs.beside(this.#logger),
       config: () => this.#inForce.config,
       apply: async (filters) => {
         await this.#apply({ filters })
@@ -424,6 +454,7 @@ export class Supervisor {
     this.#tls.close()
     this.#changes?.close()
     this.#canaries.close()
+    this.#filterLogs.close()
     this.#discovery.close()
     this.#compiler.close()
   }

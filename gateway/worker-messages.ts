@@ -10,6 +10,8 @@ import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { ThreadSlots } from "./telemetry/thread-instruments.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
+import type { ProfileReport } from "./wasm/filter-profile.ts"
+import type { ProfileOrder } from "./wasm/filter-profiles.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { Answer, Question } from "./worker-questions.ts"
 
@@ -59,6 +61,8 @@ export type ToWorker =
   | { readonly kind: "spansTaken"; readonly count: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
+  /** A filter is to be measured, or no longer. */
+  | ProfileOrder
   /** Where requests of a client with this identity to a service are counted. */
   | {
       readonly kind: "identity"
@@ -79,6 +83,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
   | { readonly kind: "access"; readonly batch: AccessBatch }
+  /** What a filter did while it was measured. */
+  | { readonly kind: "profiled"; readonly filter: string; readonly run: number; readonly reports: readonly ProfileReport[] }
   /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */
   | { readonly kind: "spans"; readonly traces: string; readonly count: number }
   | { readonly kind: "filters"; readonly plugins: readonly PluginStatus[] }

@@ -11,6 +11,7 @@ import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
 import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
+import { FilterProfiles } from "./wasm/filter-profiles.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
@@ -61,6 +62,14 @@ interface Member {
 export class WorkerPool {
   /** Who wants to see exchanges that the workers carry. */
   readonly taps: TapHub = new TapHub({ tell: (order) => this.#tellTap(order), now: () => performance.now() })
+  /** Filters that all workers measure. */
+  readonly profiles: FilterProfiles = new FilterProfiles({
+    budgetOf: (filter) => this.#budgetOf(filter),
+    tell: (order) => {
+      for (const member of this.#members.values()) this.#post(member, order)
+      return this.#members.size
+    },
+  })
   readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   #spec: SnapshotSpec | null = null
@@ -78,6 +87,11 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options
+  }
+
+  #budgetOf(filter: string): number | null {
+    const filters = this.#spec?.config.filters ?? {}
+    return Object.hasOwn(filters, filter) ? filters[filter].limits.cpu * this.#options.start.unitsPerMs : null
   }
 
   /** Workers there should be. */
@@ -233,6 +247,9 @@ export class WorkerPool {
         return
       case "filters":
         member.plugins = message.plugins
+        return
+      case "profiled":
+        this.profiles.answered(message.filter, message.run, message.reports)
         return
       case "ejection":
         this.#options.onEjection(message.event)

@@ -243,6 +243,12 @@ class Worker {
       case "queue":
         this.#queues.poll()
         return
+      case "profile": {
+        const { filter, run, on } = message
+        if (on) this.#wasm.beginProfile(filter)
+        else this.#post({ kind: "profiled", filter, run, reports: this.#wasm.endProfile(filter) })
+        return
+      }
       case "logLevel":
         this.#logLevel = message.level
         this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level

@@ -11,6 +11,7 @@ import { type ConfigurationDeps, configuration } from "./configuration.ts"
 import { type ConnectionsDeps, connections } from "./connections.ts"
 import { type ExplainDeps, explain } from "./explain.ts"
 import { type FiguresDeps, figuresTopic } from "./figures.ts"
+import { type FilterRuntimeDeps, filterRuntime } from "./filter-runtime.ts"
 import { type FiltersDeps, filters } from "./filters.ts"
 import { flags } from "./flags.ts"
 import { type HistoryDeps, history } from "./history.ts"
@@ -21,6 +22,7 @@ import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
 import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
+import { type WeightsDeps, weightsOfRoutes } from "./weights.ts"
 
 /** Where the admin API gets what it shows, and what it can have done. None of them may throw in the normal course of things. */
 export interface AdminDeps
@@ -29,8 +31,10 @@ export interface AdminDeps
     RoutesDeps,
     ExplainDeps,
     ServicesDeps,
+    WeightsDeps,
     FiguresDeps,
     FiltersDeps,
+    FilterRuntimeDeps,
     CanariesDeps,
     ConnectionsDeps,
     CertificatesDeps,
@@ -67,7 +71,9 @@ export function createApp(deps: AdminDeps): TopicApp {
   app.route("/explain", explain(deps))
   app.route("/flags", flags())
   app.route("/services", services(deps))
+  app.route("/routes", weightsOfRoutes(deps))
   app.route("/filters", filters(deps))
+  app.route("/filters", filterRuntime(deps))
   app.route("/canaries", canaries(deps))
   app.route("/connections", connections(deps))
   app.route("/certificates", certificates(deps))

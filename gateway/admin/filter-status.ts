@@ -5,13 +5,14 @@ import type { Config, FilterConfig } from "../config/model.ts"
 import { filterBuckets } from "../telemetry/duration-buckets.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "../telemetry/filter-instruments.ts"
 import { quantile } from "../telemetry/quantile.ts"
-import type { FilterEvent, FilterStore } from "../wasm/filter-store.ts"
+import type { FilterEvent } from "../wasm/filter-state.ts"
+import type { FilterStore } from "../wasm/filter-store.ts"
 import type { PluginStatus } from "../wasm/plugin.ts"
 import type { FilterFigures, FilterState, FilterStatus, FilterVersionStatus, Told } from "./status.ts"
 
 export interface FilterStatusSources {
   readonly config: Config
-  readonly store: Pick<FilterStore, "stored" | "refusalOf">
+  readonly store: Pick<FilterStore, "stored" | "refusalOf" | "heldOf">
   /** Of every plugin in every worker. */
   readonly plugins: readonly PluginStatus[]
   /** By name of the filter and of its version. */
@@ -37,6 +38,8 @@ function statusOf(name: string, filter: FilterConfig, sources: FilterStatusSourc
       digest: stored.digest,
       generation: stored.generation,
       pushed: stored.pushed,
+      restored: stored.restored,
+      earlier: stored.earlier,
       weight: stored.weight,
       rolledBack: told(stored.rolledBack),
       state: stateOf(own),
@@ -55,6 +58,7 @@ function statusOf(name: string, filter: FilterConfig, sources: FilterStatusSourc
     generation: stable.generation,
     state: versions.map(({ state }) => state).reduce(worse),
     refused,
+    held: told(sources.store.heldOf(name)),
     instances: versions.reduce((sum, version) => sum + version.instances, 0),
     memory: versions.reduce((sum, version) => sum + version.memory, 0),
     ...figures(Object.values(sources.slots[name]), filter, sources),

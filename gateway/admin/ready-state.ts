@@ -14,9 +14,10 @@ export function readyState({ stopping, generation, lastReload, workers, filters,
   if (stopping) reasons.push("shutting down")
   if (workers.running === 0) reasons.push("no worker serves")
   const filtersInTrouble: string[] = []
-  for (const { name, state, refused, versions } of filters) {
+  for (const { name, state, refused, held, versions } of filters) {
     const before = reasons.length
-    if (state === "quarantined") reasons.push(`filter ${name} is in quarantine: it failed too often, and is not started any more`)
+    if (held !== null) reasons.push(`filter ${name} is in quarantine by order`)
+    else if (state === "quarantined") reasons.push(`filter ${name} is in quarantine: it failed too often, and is not started any more`)
     else if (state !== "running") reasons.push(`filter ${name} is not running as configured`)
     if (refused !== null) reasons.push(`the newest version of filter ${name} was refused; the one before serves`)
     for (const version of versions) {

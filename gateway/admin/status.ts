@@ -1,4 +1,4 @@
-// What the admin API tells of the gateway, its filters and its services.
+// What the admin API tells of the gateway and its filters.
 
 export interface ReadyState {
   readonly ready: boolean
@@ -52,6 +52,10 @@ export interface FilterVersionStatus extends FilterFigures {
   readonly generation: number
   /** It was pushed, and is not what its file holds. */
   readonly pushed: boolean
+  /** It is one that served before, which an order went back to. */
+  readonly restored: boolean
+  /** Digests of modules that an order can go back to, the latest first. */
+  readonly earlier: readonly string[]
   /** As it is in force. */
   readonly weight: number
   /** Why it gets no exchanges; null when it may. */
@@ -73,6 +77,8 @@ export interface FilterStatus extends FilterFigures {
   readonly state: FilterState
   /** Why the newest version of its files doesn't serve; null when it does. */
   readonly refused: Told | null
+  /** Why an order has put it into quarantine; null: none has. */
+  readonly held: Told | null
   readonly instances: number
   readonly memory: number
   readonly lastError: Told | null
@@ -80,33 +86,4 @@ export interface FilterStatus extends FilterFigures {
   /** `cpu` in ms a call, `memory` in octets. */
   readonly limits: { readonly cpu: number; readonly memory: number }
   readonly versions: readonly FilterVersionStatus[]
-}
-
-/** One endpoint of a service, as it is now. */
-export interface EndpointStatus {
-  /** `host:port`. */
-  readonly address: string
-  readonly weight: number
-  /** What its health checks say; null: there are none. */
-  readonly healthy: boolean | null
-  /**
-   * It is left out because it failed too often: why, how often of late, until when (ISO 8601; null: that is over, and its next request
-   * shows whether it is well). Null: it isn't left out.
-   */
-  readonly ejected: { readonly reason: string; readonly times: number; readonly until: string | null } | null
-  /** Failures in a row; null: it is never ejected. */
-  readonly consecutive: { readonly errors5xx: number; readonly gatewayErrors: number; readonly localFailures: number } | null
-  /** Requests to it that have ended and those of them that went well, over all workers; null: they aren't counted one by one. */
-  readonly requests: number | null
-  readonly successes: number | null
-}
-
-export interface ServiceStatus {
-  readonly name: string
-  /** Of its endpoints, those that take traffic, and those of them that are neither unwell nor ejected. */
-  readonly taking: number
-  readonly usable: number
-  /** Requests under way at it, and connections to it, over all workers. */
-  readonly underWay: { readonly requests: number; readonly connections: number }
-  readonly endpoints: readonly EndpointStatus[]
 }

@@ -15,7 +15,7 @@ export interface AdminAnswer {
 }
 
 /** Path of something named; names may hold slashes. */
-export function adminPath(kind: "filters" | "canaries", name: string): string {
+export function adminPath(kind: "filters" | "canaries" | "routes" | "services", name: string): string {
   return `/${kind}/${name.split("/").map(encodeURIComponent).join("/")}`
 }
 
@@ -64,7 +64,7 @@ export async function questionAdmin(args: Values, path: string): Promise<AdminAn
 /** Throws a {@link UsageError} for an address that is none, an `Error` when nothing sensible answers there. */
 export async function askAdmin(args: Values, path: string, order?: AdminOrder): Promise<AdminAnswer> {
   const target = adminTarget(args)
-  const answer = await requestAdmin(target, path, order)
+  const answer = await requestAdmin(target, path, order, order?.timeout)
   const text = (await readAll(answer, MAX_ANSWER)).toString()
   const status = answer.statusCode ?? 0
   try {

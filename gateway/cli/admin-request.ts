@@ -10,6 +10,8 @@ export interface AdminOrder {
   readonly body?: Uint8Array
   /** Of the body; default `application/wasm`. */
   readonly type?: string
+  /** ms for an answer to begin; default a minute. */
+  readonly timeout?: number
 }
 
 /** ms for an answer to begin, and between its parts: a swap waits for those before it. */

@@ -2,7 +2,8 @@
 
 import { connect } from "node:net"
 import type { CertificateStatus } from "../admin/certificate-status.ts"
-import type { FilterStatus, ReadyState, ServiceStatus } from "../admin/status.ts"
+import type { ServiceStatus } from "../admin/service-status.ts"
+import type { FilterStatus, ReadyState } from "../admin/status.ts"
 import { isLoopback } from "../config/loopback.ts"
 import { packageVersion } from "../version.ts"
 import { questionAdmin } from "./admin-client.ts"

@@ -28,10 +28,11 @@ export function filterTable(filters: readonly FilterStatus[]): string {
         notes.push(
           `${title}: rolled back until it changes or is released (sluice filter release ${filter.name}): ${version.rolledBack.message}`,
         )
-      if (version.state === "quarantined")
+      if (version.state === "quarantined" && filter.held === null)
         notes.push(`${title}: in quarantine until it changes or is released: sluice filter release ${filter.name}`)
       if (version.lastError !== null) notes.push(`${title}: ${version.lastError.message}`)
     }
+    if (filter.held !== null) notes.push(`${filter.name}: in quarantine by order; sluice filter release ${filter.name} ends that`)
     if (filter.refused !== null) notes.push(`${filter.name}: newest version refused: ${filter.refused.message}`)
   }
   return `${[...table(rows), ...(notes.length === 0 ? [] : ["", ...notes])].map(printable).join("\n")}\n`
@@ -42,7 +43,7 @@ function row(filter: FilterStatus, version: FilterVersionStatus, several: boolea
   const state = version.rolledBack !== null ? "rolled back" : version.state
   return [
     filter.name,
-    `${several ? version.name : "-"}${version.pushed ? " (pushed)" : ""}`,
+    `${several ? version.name : "-"}${version.pushed ? " (pushed)" : version.restored ? " (restored)" : ""}`,
     several ? String(version.weight) : "-",
     state,
     String(version.generation),

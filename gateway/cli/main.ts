@@ -27,6 +27,10 @@ const commands: Commands = {
           inspect: () => import("./filter-inspect.ts").then(({ filterInspect }) => filterInspect),
           ls: () => import("./filter-ls.ts").then(({ filterLs }) => filterLs),
           push: () => import("./filter-push.ts").then(({ filterPush }) => filterPush),
+          rollback: () => import("./filter-order.ts").then(({ filterOrder }) => filterOrder("rollback")),
+          quarantine: () => import("./filter-order.ts").then(({ filterOrder }) => filterOrder("quarantine")),
+          log: () => import("./filter-log.ts").then(({ filterLog }) => filterLog),
+          profile: () => import("./filter-profile.ts").then(({ filterProfile }) => filterProfile),
           release: () => import("./filter-release.ts").then(({ filterRelease }) => filterRelease),
         },
       }),
@@ -45,6 +49,9 @@ const commands: Commands = {
         },
       }),
     ),
+  services: () => import("./services.ts").then(({ services }) => services),
+  drain: () => import("./drain.ts").then(({ drain }) => drain),
+  weights: () => import("./weights.ts").then(({ weights }) => weights),
   config: () =>
     Promise.resolve(
       command({

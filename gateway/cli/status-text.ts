@@ -1,6 +1,7 @@
 // The state of a gateway as one screen for people.
 
-import type { FilterStatus, ReadyState, ServiceStatus } from "../admin/status.ts"
+import type { ServiceStatus } from "../admin/service-status.ts"
+import type { FilterStatus, ReadyState } from "../admin/status.ts"
 import type { CanaryStatus } from "../canary/canary-changes.ts"
 import type { Address } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"

@@ -10,12 +10,20 @@ const RECORD = 8
 /** 1: probes find it unwell; of a service: all of its endpoints, so that any will have to do. */
 const UNWELL = EJECTION_WORDS
 /** Doubles of a record in a worker's column, which only that worker writes. One that replaces it goes on. */
-const COLUMN = 4
-/** Requests that ended, those of them that went well, ms until the answers there were, and how many. */
+const COLUMN = 9
+/** Of those that may be ejected: requests that ended, those of them that went well, ms until the answers there were, and how many. */
 export const REQUESTS = 0
 export const SUCCESSES = 1
 export const LATENCY = 2
 export const ANSWERS = 3
+/** Of all: attempts and connections under way, attempts begun and failed, and ms until an answer, an average of late. */
+export const ACTIVE = 4
+export const CONNECTIONS = 5
+export const BEGUN = 6
+export const FAILURES = 7
+export const AVERAGE = 8
+/** What a worker that dies leaves behind of these is under way no more. */
+const GAUGES = [ACTIVE, CONNECTIONS, AVERAGE]
 /** Records of a segment, and segments there may be. Endpoints beyond are taken for well, and never ejected. */
 const SEGMENT = 1024
 const MAX_SEGMENTS = 64
@@ -34,7 +42,6 @@ export interface EndpointRecords {
   /** ms since the epoch at which the clock of the records was 0. */
   readonly start: number
   readonly segments: readonly SharedArrayBuffer[]
-  /** Of the services whose endpoints are probed or may be ejected. */
   readonly services: Readonly<Record<string, ServiceRecords>>
 }
 
@@ -107,7 +114,6 @@ export class EndpointTable {
   assign(services: Readonly<Record<string, ServiceConfig>>): EndpointRecords {
     const assigned: Record<string, ServiceRecords> = {}
     for (const [name, service] of Object.entries(services)) {
-      if (!isWatched(service)) continue
       let own = this.#records.get(name)
       if (own === undefined) {
         own = new Map()
@@ -143,7 +149,7 @@ export class EndpointTable {
   keepOnly(services: Readonly<Record<string, ServiceConfig>>): void {
     for (const [name, own] of this.#records) {
       const service = Object.hasOwn(services, name) ? services[name] : undefined
-      if (service !== undefined && isWatched(service)) {
+      if (service !== undefined) {
         const kept = new Set(service.endpoints.map(({ address }) => formatAddress(address)))
         for (const [address, record] of own) if (address !== "" && !kept.has(address)) this.#release(own, address, record)
       } else {
@@ -182,6 +188,31 @@ export class EndpointTable {
     }
   }
 
+  /** A worker has died: it has nothing under way any more. */
+  forget(worker: number): void {
+    for (let record = 0; record < this.#next; record++) {
+      const { column, at } = this.#memory.column(record, worker)
+      for (const gauge of GAUGES) column[at + gauge] = 0
+    }
+  }
+
+  /** ms until an answer of late, over all workers, each by what it has sent there; null: nothing is known. */
+  average(service: string, address: string): number | null {
+    const record = this.#records.get(service)?.get(address) ?? NONE
+    if (record === NONE) return null
+    let sum = 0
+    let weights = 0
+    for (let worker = 0; worker < this.#workers; worker++) {
+      const { column, at } = this.#memory.column(record, worker)
+      const average = column[at + AVERAGE]
+      if (average === 0) continue
+      const weight = Math.max(1, column[at + BEGUN])
+      sum += average * weight
+      weights += weight
+    }
+    return weights === 0 ? null : sum / weights
+  }
+
   /** What all workers counted of an endpoint since it is known, in the order of a column; null: it has no record. */
   counts(service: string, address: string): number[] | null {
     const record = this.#records.get(service)?.get(address)
@@ -199,11 +230,6 @@ export class EndpointTable {
     }
     return counts
   }
-}
-
-function isWatched({ endpoints, healthCheck, outlierDetection }: ServiceConfig): boolean {
-  // The only endpoint is never ejected.
-  return healthCheck !== undefined || (outlierDetection !== undefined && endpoints.length > 1)
 }
 
 /** One endpoint's health, as its worker reads it. */

@@ -3,15 +3,17 @@
 import type { ServiceConfig } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
 import { allowedEjections, Ejection } from "../resilience/ejection.ts"
+import { EndpointLoad } from "./endpoint-load.ts"
 import { EndpointHealthView, type EndpointMemory, type RecordWords, type ServiceRecords } from "./endpoint-table.ts"
 import { type EjectionListener, OutlierObserver } from "./outlier-observer.ts"
 
 export interface EndpointViews {
   readonly health: EndpointHealthView | null
   readonly outlier: OutlierObserver | null
+  readonly load: EndpointLoad | null
 }
 
-export const NO_VIEWS: EndpointViews = { health: null, outlier: null }
+export const NO_VIEWS: EndpointViews = { health: null, outlier: null, load: null }
 
 export interface ViewMeans {
   /** [0, 1). */
@@ -37,11 +39,13 @@ export function endpointViews(
     const own = memory.words(record)
     if (own === null) return NO_VIEWS
     const health = service.healthCheck === undefined ? null : new EndpointHealthView(own, service.failover === undefined ? of : null)
-    if (outliers === undefined || ejection === null || weight === 0) return { health, outlier: null }
+    if (outliers === undefined) return { health, outlier: null, load: null }
     const { column, at } = memory.column(record, outliers.worker)
+    const load = new EndpointLoad(column, at)
+    if (ejection === null || weight === 0) return { health, outlier: null, load }
     const count429 = service.outlierDetection?.count429 === true
     const settings = { service: name, endpoint: formatAddress(address), count429, listener: outliers.listener }
-    return { health, outlier: new OutlierObserver(settings, ejection(own), column, at, memory.clock) }
+    return { health, outlier: new OutlierObserver(settings, ejection(own), column, at, memory.clock), load }
   })
 }
 

@@ -7,7 +7,7 @@ import type { EjectionReason, EjectionState } from "../resilience/ejection.ts"
 import type { EndpointInstruments, SlotsOfEndpoints } from "../telemetry/endpoint-instruments.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { ClientMaterial } from "../tls/client-context.ts"
-import { type EndpointRecords, EndpointTable, REQUESTS, SUCCESSES } from "./endpoint-table.ts"
+import { ACTIVE, BEGUN, CONNECTIONS, type EndpointRecords, EndpointTable, FAILURES } from "./endpoint-table.ts"
 import { HealthChecker } from "./health-checker.ts"
 import { OutlierSweep } from "./outlier-sweep.ts"
 
@@ -25,9 +25,20 @@ export interface EndpointState {
   readonly healthy: boolean | null
   /** Null: it is never ejected. */
   readonly ejection: EjectionState | null
-  /** Requests that have ended, and those of them that went well, since it is known; null: they aren't counted. */
-  readonly requests: number | null
-  readonly successes: number | null
+  /** Null: there are so many endpoints that nothing is known of this one. */
+  readonly load: EndpointLoadState | null
+}
+
+/** What is under way at an endpoint over all workers, and what was since it is known. */
+export interface EndpointLoadState {
+  /** Requests, retries of one counting each, that are under way; TCP connections carried as they are count too. */
+  readonly active: number
+  readonly connections: number
+  /** Requests that were sent to it, those that are under way included, and those of them that failed. */
+  readonly requests: number
+  readonly failures: number
+  /** ms until an answer, an average of late; null: there was none. */
+  readonly latency: number | null
 }
 
 export interface EndpointWatchOptions {
@@ -114,14 +125,28 @@ export class EndpointWatch {
   }
 
   state(service: string, address: string): EndpointState {
-    const ejection = this.#sweep.ejection(service, address)
-    const counts = ejection === null ? null : this.#table.counts(service, address)
     return {
       healthy: this.#health.healthy(service, address),
-      ejection: ejection?.state ?? null,
-      requests: counts?.[REQUESTS] ?? null,
-      successes: counts?.[SUCCESSES] ?? null,
+      ejection: this.#sweep.ejection(service, address)?.state ?? null,
+      load: this.#load(service, address),
     }
+  }
+
+  #load(service: string, address: string): EndpointLoadState | null {
+    const counts = this.#table.counts(service, address)
+    if (counts === null) return null
+    return {
+      active: counts[ACTIVE],
+      connections: counts[CONNECTIONS],
+      requests: counts[BEGUN],
+      failures: counts[FAILURES],
+      latency: this.#table.average(service, address),
+    }
+  }
+
+  /** A worker has died: it has nothing under way any more. */
+  forget(worker: number): void {
+    this.#table.forget(worker)
   }
 
   #onHealth(service: string, endpoint: string, well: boolean, changed: boolean, failure: string): void {

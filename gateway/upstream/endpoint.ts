@@ -7,9 +7,10 @@ import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
 import type { Target } from "./dial.ts"
 import type { EndpointCaps } from "./endpoint-caps.ts"
+import type { EndpointLoad } from "./endpoint-load.ts"
 import type { EndpointHealthView } from "./endpoint-table.ts"
 import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
-import type { OutlierObserver } from "./outlier-observer.ts"
+import { FAILURES, isServerFault, type OutlierObserver } from "./outlier-observer.ts"
 import {
   type ConnectionLimits,
   type ConnectionWaiter,
@@ -50,6 +51,8 @@ export class Endpoint implements PoolOwner {
   health: EndpointHealthView | null = null
   /** Looks whether it fails too often; null = that doesn't matter. */
   outlier: OutlierObserver | null = null
+  /** What other threads see of it; null = nothing. */
+  load: EndpointLoad | null = null
   /** How long it takes to answer; null = nobody balances by that. */
   latency: PeakEwma | null = null
   /** When it began to serve in a service that ran already, ms of the wheel's clock; balancers with a slow start warm it up. */
@@ -112,10 +115,13 @@ export class Endpoint implements PoolOwner {
   }
 
   /** What a snapshot in force says of it. */
-  show({ health, outlier }: EndpointViews): void {
+  show({ health, outlier, load }: EndpointViews): void {
     if (this.outlier !== null) outlier?.takeOver(this.outlier)
+    this.load?.leave(this.active, this.connections, load)
+    load?.enter(this.active, this.connections)
     this.health = health
     this.outlier = outlier
+    this.load = load
   }
 
   get connections(): number {
@@ -139,6 +145,7 @@ export class Endpoint implements PoolOwner {
     }
     this.#beside++
     this.active++
+    this.load?.begins()
     this.outlier?.begins(whose)
     this.#counters.connects(1)
     this.#counters.active(1)
@@ -149,6 +156,7 @@ export class Endpoint implements PoolOwner {
   begun(took: number): void {
     this.#avoidUntil = 0
     this.outlier?.connected()
+    this.load?.answered(took)
     this.latency?.observe(took, this.#wheel.now)
   }
 
@@ -163,6 +171,7 @@ export class Endpoint implements PoolOwner {
   ends(): void {
     this.#beside--
     this.active--
+    this.load?.ends()
     this.#counters.active(-1)
     this.releaseConnection()
     this.#limits.releaseConnection()
@@ -183,21 +192,26 @@ export class Endpoint implements PoolOwner {
   begin(): boolean {
     if (this.caps !== null && !this.caps.admitRequest()) return false
     this.active++
+    this.load?.begins()
     return true
   }
 
   /** An attempt is over. */
   end(): void {
     this.active--
+    this.load?.ends()
     this.caps?.releaseRequest()
   }
 
   admitConnection(): boolean {
-    return this.caps === null || this.caps.admitConnection()
+    if (this.caps !== null && !this.caps.admitConnection()) return false
+    this.load?.connections(1)
+    return true
   }
 
   releaseConnection(): void {
     this.caps?.releaseConnection()
+    this.load?.connections(-1)
   }
 
   /**
@@ -206,6 +220,11 @@ export class Endpoint implements PoolOwner {
    * {@link cutShort}, unless it is given up.
    */
   answered(status: number, grpcStatus: number, latency: number, spare: number): boolean {
+    const { load } = this
+    if (load !== null) {
+      load.answered(latency)
+      if (status >= 500 || isServerFault(grpcStatus)) load.failed()
+    }
     this.meter?.answered(status, latency)
     if (this.latency !== null) {
       if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
@@ -218,6 +237,7 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far has come to its end. `grpcStatus`: of its trailers; −1 = none. */
   ended(grpcStatus: number): void {
     this.outlier?.ended(grpcStatus)
+    if (isServerFault(grpcStatus)) this.load?.failed()
     if (this.latency !== null && (grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE))
       this.latency.penalize(0, 0, this.#wheel.now)
   }
@@ -225,12 +245,14 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far was cut short. */
   cutShort(code: ErrorCode): void {
     this.outlier?.cutShort(code)
+    if (FAILURES.has(code)) this.load?.failed()
     if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(0, 0, this.#wheel.now)
   }
 
   /** An attempt ended without an answer, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
+    if (FAILURES.has(code)) this.load?.failed()
     this.meter?.failed()
     if (this.latency === null || ENDED.has(code)) return
     // Who gives up waiting knows how long it has taken at least.

@@ -26,7 +26,7 @@ interface Watched {
   /** Everything its probes depend on. */
   readonly settings: string
   readonly service: string
-  readonly weight: number
+  weight: number
   readonly probe: HealthProbe
   readonly health: EndpointHealth
   readonly check: HealthCheckConfig
@@ -59,9 +59,10 @@ export class HealthChecker {
       for (const endpoint of each.endpoints) {
         const address = formatAddress(endpoint.address)
         if (own.has(address)) continue
-        const settings = JSON.stringify([check, protocol, identity, limits, endpoint.weight])
+        const settings = JSON.stringify([check, protocol, identity, limits])
         const known = before.get(service)?.get(address)
         if (known?.settings === settings) {
+          known.weight = endpoint.weight
           own.set(address, known)
           continue
         }

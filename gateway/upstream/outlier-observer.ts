@@ -13,7 +13,7 @@ export interface EjectionListener {
 }
 
 /** Failures without a response, or without its end. Those that are the client's doing, and REFUSED_STREAM, are not among them. */
-const FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "connectFailure",
   "connectTimeout",
   "upstreamClosed",
@@ -34,6 +34,11 @@ const RESOURCE_EXHAUSTED = 8
 const INTERNAL = 13
 const UNAVAILABLE = 14
 const DATA_LOSS = 15
+
+/** Whether a gRPC status is the server's fault. */
+export function isServerFault(grpcStatus: number): boolean {
+  return grpcStatus === UNAVAILABLE || grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS
+}
 
 export interface ObserverSettings {
   readonly service: string
@@ -117,7 +122,7 @@ export class OutlierObserver {
 
   #isFailure(grpcStatus: number): boolean {
     if (grpcStatus === RESOURCE_EXHAUSTED) return this.#settings.count429
-    return grpcStatus === UNAVAILABLE || grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS
+    return isServerFault(grpcStatus)
   }
 
   /** A response that was good so far has come to its end, with `grpcStatus`; -1: none. */

@@ -25,6 +25,8 @@ export interface VersionState {
   readonly generation: number
   /** 0 while it is rolled back, whatever the configuration says. */
   readonly weight: number
+  /** It is in quarantine by order. */
+  readonly held: boolean
 }
 
 export interface Assembled {
@@ -70,7 +72,7 @@ function pluginSpec(
   name: string,
   filter: FilterConfig,
   version: FilterVersionConfig,
-  { prepared: { module, abi, digest }, grants, generation }: VersionState,
+  { prepared: { module, abi, digest }, grants, generation, held }: VersionState,
   settings: unknown,
 ): PluginSpec {
   return {
@@ -93,6 +95,7 @@ function pluginSpec(
     memory: filter.limits.memory,
     bodyLimit: filter.limits.body,
     reroute: filter.reroute,
+    held,
   }
 }
 

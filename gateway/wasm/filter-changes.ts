@@ -90,6 +90,60 @@ export class FilterChanges {
     })
   }
 
+  /** Goes back to the module that served before. */
+  restore(filter: string, version: string | null): Promise<Outcome> {
+    return this.#order(filter, version, async (config, target) => {
+      const { store } = this.#options
+      const change = store.restore(config, filter, target)
+      if (change === null) {
+        return {
+          status: 409,
+          message: `filter ${filter} has served no other module that it could go back to; push one, or change its file`,
+        }
+      }
+      const reason = await this.#take(change, "filter goes back to the module before", performance.now())
+      if (reason !== null) return { status: 422, message: reason }
+      const { digest, restored } = store.stored(filter, config.filters[filter], target)
+      const until = restored
+        ? "until its file or its module in the configuration changes, or the process ends"
+        : "which is that of the configuration"
+      return { status: 200, message: `filter ${filter} serves the module before, ${digest}, ${until}` }
+    })
+  }
+
+  /** Takes a filter out of use, or gives a version of it no exchanges (`version` null: all of them). */
+  quarantine(filter: string, version: string | null): Promise<Outcome> {
+    return this.#order(filter, version ?? "", async (config, target) => {
+      const { store, logger } = this.#options
+      const until = "until it changes or is released"
+      const { onError, versions } = config.filters[filter]
+      if (version === null || versions.length === 1) {
+        if (store.heldOf(filter) !== null) return { status: 409, message: `filter ${filter} is in quarantine by order already` }
+        const reason = await this.#take(store.hold(config, filter, "by order"), null, 0)
+        if (reason !== null) return { status: 422, message: reason }
+        logger.log("warn", "filter is in quarantine by order, until it changes or is released", { filter, onError })
+        const then = onError === "deny" ? "are refused" : "pass it by"
+        return { status: 200, message: `filter ${filter} is in quarantine ${until}: its exchanges ${then}` }
+      }
+      const { rolledBack } = store.stored(filter, config.filters[filter], target)
+      if (rolledBack !== null) return { status: 409, message: `version ${version} of filter ${filter} gets no exchanges already` }
+      const others = versions.filter((each) => each !== target && store.stored(filter, config.filters[filter], each).weight > 0)
+      if (others.length === 0) {
+        return {
+          status: 409,
+          message: `version ${version} of filter ${filter} is the last that gets exchanges; quarantine the whole filter instead`,
+        }
+      }
+      const reason = await this.#take(store.rollBack(config, filter, target.name, "by order"), null, 0)
+      if (reason !== null) return { status: 422, message: reason }
+      logger.log("warn", "filter version gets no exchanges by order, until it changes or is released", { filter, version })
+      return {
+        status: 200,
+        message: `version ${version} of filter ${filter} gets no exchanges ${until}: ${others.map(({ name }) => name).join(", ")} get them`,
+      }
+    })
+  }
+
   release(filter: string): Promise<Outcome> {
     return this.#order(filter, "", async (config) => {
       const lifted = this.#options.lift(filter)

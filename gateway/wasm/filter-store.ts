@@ -5,11 +5,28 @@ import type { Config, FilterConfig, FilterVersionConfig } from "../config/model.
 import { isUrl } from "../config/units.ts"
 import { type Assembled, assemble, type PreparedFilters } from "./assemble-filters.ts"
 import type { FilterCompiler } from "./compiler.ts"
+import { type EarlierModules, NO_EARLIER, remembered } from "./earlier-modules.ts"
+import {
+  type FilterEvent,
+  filesOf,
+  fingerprintOf,
+  isOther,
+  keyOf,
+  type Pushed,
+  type RolledBack,
+  type Serving,
+  type Sourced,
+  type State,
+  type StoredVersion,
+  sourceOf,
+  useKey,
+  usesOf,
+  versionOf,
+} from "./filter-state.ts"
 import { manifestBeside } from "./manifest.ts"
 import type { ModuleCache } from "./module-cache.ts"
 import { type LoadedModule, ModuleLoader, type ModuleSource, manifestGrants } from "./module-loader.ts"
 import type { PluginSpec } from "./plugin.ts"
-import type { Grants } from "./proxy-wasm/host.ts"
 import { type TrialOptions, trialConfigure } from "./trial.ts"
 
 export interface FilterStoreOptions {
@@ -38,24 +55,6 @@ export interface FilterRefusal {
   readonly problems: readonly string[]
 }
 
-/** Something that happened to a filter, and when: ms since the epoch. */
-export interface FilterEvent {
-  readonly message: string
-  readonly at: number
-}
-
-/** What is told of one version of a filter beside what its instances say. */
-export interface StoredVersion {
-  readonly digest: string
-  readonly generation: number
-  /** It was handed in and is not what its file holds. */
-  readonly pushed: boolean
-  /** Why it gets no exchanges; null when it may. */
-  readonly rolledBack: FilterEvent | null
-  /** As it is in force. */
-  readonly weight: number
-}
-
 /** The modules of a configuration as they were found. */
 interface Newest {
   readonly sources: ReadonlyMap<string, Sourced>
@@ -64,38 +63,18 @@ interface Newest {
   readonly kept: FilterRefusal | null
 }
 
-interface Pushed {
-  /** Source in whose place it stands. */
-  readonly source: string
-  readonly loaded: LoadedModule
-}
-
-interface RolledBack {
-  /** What it was then: another module or other settings are another chance. */
-  readonly fingerprint: string
-  readonly event: FilterEvent
-}
-
-interface Sourced {
-  readonly source: ModuleSource
-  readonly loaded: LoadedModule
-  /** From the manifest beside it; what is pushed in its place may do no more. */
-  readonly grants: Grants | null
-}
-
-/** Never edited: the next one takes its place. Sources and versions by their keys. */
-interface State {
-  readonly sources: ReadonlyMap<string, Sourced>
-  readonly pushed: ReadonlyMap<string, Pushed>
-  readonly rolledBack: ReadonlyMap<string, RolledBack>
-  readonly generations: ReadonlyMap<string, { readonly digest: string; readonly generation: number }>
-}
-
 export class FilterStore {
   readonly #loader: ModuleLoader
   readonly #trial: Pick<TrialOptions, "unitsPerMs" | "clock">
   readonly #refused = new Map<string, FilterEvent>()
-  #state: State = { sources: new Map(), pushed: new Map(), rolledBack: new Map(), generations: new Map() }
+  #state: State = {
+    sources: new Map(),
+    pushed: new Map(),
+    rolledBack: new Map(),
+    generations: new Map(),
+    earlier: NO_EARLIER,
+    held: new Map(),
+  }
 
   constructor({ compiler, unitsPerMs, clock, cache = null }: FilterStoreOptions) {
     this.#loader = new ModuleLoader({ compiler, cache })
@@ -232,7 +211,7 @@ export class FilterStore {
     const loaded = this.#loader.accept("the pushed module", bytes, source.memory)
     // Nothing is wrong with what serves: such a refusal is told to who pushed, and to nobody else.
     if (typeof loaded === "string") return { ok: false, names: [name], problems: [loaded] }
-    const pushed = new Map(this.#state.pushed).set(useKey(name, version.name), { source: keyOf(source), loaded })
+    const pushed = new Map(this.#state.pushed).set(useKey(name, version.name), { source: keyOf(source), loaded, restored: false })
     return this.#change(config, { pushed }, [name])
   }
 
@@ -240,6 +219,42 @@ export class FilterStore {
   unpush(config: Config, name: string, version: FilterVersionConfig): FilterChange | FilterRefusal | null {
     const pushed = new Map(this.#state.pushed)
     return pushed.delete(useKey(name, version.name)) ? this.#change(config, { pushed }, [name]) : null
+  }
+
+  /**
+   * Puts the module that served before in the place of the one that serves, until its file or its source in the configuration
+   * changes; null when there is none. A second time it is the one before that.
+   */
+  restore(config: Config, name: string, version: FilterVersionConfig): FilterChange | FilterRefusal | null {
+    const filter = config.filters[name]
+    const key = useKey(name, version.name)
+    const [before, ...rest] = this.#state.earlier.get(key) ?? []
+    if (before === undefined) return null
+    const source = keyOf(sourceOf(filter, version))
+    const pushed = new Map(this.#state.pushed)
+    if (this.#state.sources.get(source)?.loaded.prepared.digest === before.loaded.prepared.digest) pushed.delete(key)
+    else pushed.set(key, { source, loaded: before.loaded, restored: true })
+    return this.#change(config, { pushed, earlier: new Map(this.#state.earlier).set(key, rest) }, [name], [name], key)
+  }
+
+  /** Takes a filter out of use in all its versions: its exchanges go on as its `onError` says. */
+  hold(config: Config, name: string, reason: string): FilterChange | FilterRefusal {
+    const held = new Map(this.#state.held)
+    held.set(name, {
+      fingerprint: this.#fingerprintOf(this.#state, config.filters[name], name),
+      event: { message: reason, at: Date.now() },
+    })
+    return this.#change(config, { held }, [name], [])
+  }
+
+  /** Why an order has put a filter into quarantine; null: none has. */
+  heldOf(name: string): FilterEvent | null {
+    return this.#state.held.get(name)?.event ?? null
+  }
+
+  // Of all its versions.
+  #fingerprintOf(state: State, filter: FilterConfig, name: string): string {
+    return fingerprintOf(filter, filter.versions.map((version) => this.#loadedOf(state, filter, name, version).prepared.digest).join(" "))
   }
 
   /** Gives a version no exchanges any more. */
@@ -251,11 +266,13 @@ export class FilterStore {
     return this.#change(config, { rolledBack }, [name])
   }
 
-  /** Gives the versions of a filter that were rolled back another chance; null when there are none. */
+  /** Gives a filter that an order took out of use, and its versions that were rolled back, another chance; null when there are none. */
   release(config: Config, name: string): FilterChange | FilterRefusal | null {
     const rolledBack = new Map(this.#state.rolledBack)
     for (const version of config.filters[name].versions) rolledBack.delete(useKey(name, version.name))
-    return rolledBack.size === this.#state.rolledBack.size ? null : this.#change(config, { rolledBack }, [name])
+    const held = new Map(this.#state.held)
+    if (!held.delete(name) && rolledBack.size === this.#state.rolledBack.size) return null
+    return this.#change(config, { rolledBack, held }, [name])
   }
 
   /** Remembers that the newest version of these filters does not serve. */
@@ -275,17 +292,26 @@ export class FilterStore {
 
   stored(name: string, filter: FilterConfig, version: FilterVersionConfig): StoredVersion {
     const key = useKey(name, version.name)
-    const { generations, pushed, rolledBack } = this.#state
+    const { generations, pushed, rolledBack, earlier } = this.#state
     const { digest = "", generation = 0 } = generations.get(key) ?? {}
     const event = rolledBack.get(key)?.event ?? null
     const others = filter.versions.some((each) => each.weight > 0 && !rolledBack.has(useKey(name, each.name)))
     const weight = event !== null ? 0 : !others && version === filter.versions[0] ? 1 : version.weight
-    return { digest, generation, pushed: pushed.has(key), rolledBack: event, weight }
+    const before = (earlier.get(key) ?? []).map(({ loaded }) => loaded.prepared.digest)
+    const handedIn = pushed.get(key)
+    const isPushed = handedIn !== undefined && !handedIn.restored
+    return { digest, generation, pushed: isPushed, restored: handedIn?.restored === true, earlier: before, rolledBack: event, weight }
   }
 
-  // The state after `edits`, which change `names`; tried out as far as `tried` are concerned.
-  #change(config: Config, edits: Partial<State>, names: readonly string[], tried = names): FilterChange | FilterRefusal {
-    const next = this.#settle(config, { ...this.#state, ...edits })
+  // The state after `edits`, which change `names`; tried out as far as `tried` are concerned. `restored`: version that goes back.
+  #change(
+    config: Config,
+    edits: Partial<State>,
+    names: readonly string[],
+    tried = names,
+    restored: string | null = null,
+  ): FilterChange | FilterRefusal {
+    const next = this.#settle(config, { ...this.#state, ...edits }, restored)
     const { filters, plugins } = this.#assemble(config, next)
     const services = new Set(Object.keys(config.services))
     const problems: string[] = []
@@ -307,22 +333,32 @@ export class FilterStore {
   }
 
   // Forgets what no longer applies, and counts what has changed.
-  #settle(config: Config, draft: State): State {
+  #settle(config: Config, draft: State, restored: string | null): State {
     const pushed = new Map<string, Pushed>()
     const rolledBack = new Map<string, RolledBack>()
-    const generations = new Map<string, { digest: string; generation: number }>()
+    const generations = new Map<string, Serving>()
+    let earlier: EarlierModules = NO_EARLIER
     for (const { name, filter, version } of usesOf(config)) {
       const key = useKey(name, version.name)
       const handedIn = draft.pushed.get(key)
       if (handedIn !== undefined && handedIn.source === keyOf(sourceOf(filter, version))) pushed.set(key, handedIn)
-      const { digest } = this.#loadedOf({ ...draft, pushed }, filter, name, version).prepared
+      const loaded = this.#loadedOf({ ...draft, pushed }, filter, name, version)
+      const { digest } = loaded.prepared
       const back = draft.rolledBack.get(key)
       if (back !== undefined && back.fingerprint === fingerprintOf(filter, digest)) rolledBack.set(key, back)
       const before = draft.generations.get(key)
       const generation = before === undefined ? 1 : before.digest === digest ? before.generation : before.generation + 1
-      generations.set(key, { digest, generation })
+      generations.set(key, { digest, generation, loaded })
+      const replaced = before === undefined || before.digest === digest || key === restored ? null : before.loaded
+      earlier = remembered(earlier, key, draft.earlier.get(key) ?? [], { replaced, memory: filter.limits.memory, serving: digest })
     }
-    return { sources: draft.sources, pushed, rolledBack, generations }
+    const settled = { sources: draft.sources, pushed, rolledBack, generations, earlier, held: draft.held }
+    const held = new Map<string, RolledBack>()
+    for (const [name, each] of draft.held) {
+      const filter = Object.hasOwn(config.filters, name) ? config.filters[name] : null
+      if (filter !== null && each.fingerprint === this.#fingerprintOf(settled, filter, name)) held.set(name, each)
+    }
+    return { ...settled, held }
   }
 
   #assemble(config: Config, state: State): Assembled {
@@ -333,6 +369,7 @@ export class FilterStore {
         grants: state.sources.get(keyOf(sourceOf(filter, version)))?.grants ?? null,
         generation: state.generations.get(key)?.generation ?? 0,
         weight: state.rolledBack.has(key) ? 0 : version.weight,
+        held: state.held.has(name),
       }
     })
   }
@@ -358,42 +395,4 @@ function andThen(change: FilterChange | FilterRefusal, more: () => void): Filter
       more()
     },
   }
-}
-
-/** Whether a source holds another module or manifest than before. */
-function isOther(now: Pick<Sourced, "loaded" | "grants">, before: Pick<Sourced, "loaded" | "grants"> | undefined): boolean {
-  if (before === undefined || now.loaded.prepared.digest !== before.loaded.prepared.digest) return true
-  return JSON.stringify(now.grants) !== JSON.stringify(before.grants)
-}
-
-function sourceOf(filter: FilterConfig, { module, sha256 }: FilterVersionConfig): ModuleSource {
-  return { module, sha256, memory: filter.limits.memory }
-}
-
-/** The manifest too, whether or not there is one: it may come. */
-function filesOf({ source, loaded }: Sourced): readonly string[] {
-  return isUrl(source.module) ? loaded.files : [...loaded.files, manifestBeside(source.module)]
-}
-
-function keyOf({ module, sha256, memory }: ModuleSource): string {
-  return `${memory} ${sha256} ${module}`
-}
-
-/** Of one version of one filter; names hold no spaces. */
-function useKey(filter: string, version: string): string {
-  return `${filter} ${version}`
-}
-
-function usesOf(config: Config): { name: string; filter: FilterConfig; version: FilterVersionConfig }[] {
-  return Object.entries(config.filters).flatMap(([name, filter]) => filter.versions.map((version) => ({ name, filter, version })))
-}
-
-function versionOf(filter: FilterConfig, name: string): FilterVersionConfig {
-  const version = filter.versions.find((each) => each.name === name)
-  if (version === undefined) throw new Error(`there is no version ${name}`)
-  return version
-}
-
-function fingerprintOf(filter: FilterConfig, digest: string): string {
-  return JSON.stringify([digest, filter])
 }

@@ -4,6 +4,7 @@ import type { FilterStream, HttpFilter, StreamFilter } from "../filter/filter.ts
 import type { ConnectionFilter, ConnectionStream, NetworkFilter } from "../filter/network-filter.ts"
 import { Quarantine } from "../resilience/quarantine.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
+import type { FilterProfile } from "./filter-profile.ts"
 import { guestPhases } from "./guest-exports.ts"
 import type { AbiVersion } from "./proxy-wasm/enums.ts"
 import type { Grants } from "./proxy-wasm/host.ts"
@@ -48,6 +49,8 @@ export interface PluginSpec {
   readonly grants?: Grants | null
   /** When the route is looked up anew: when the filter asks for it (default), or after every edit of request headers as well. */
   readonly reroute?: "onCall" | "onEdit"
+  /** It is in quarantine by order, and not started. */
+  readonly held?: boolean
 }
 
 /** Octets. */
@@ -95,6 +98,8 @@ export class Plugin implements HttpFilter, NetworkFilter {
   lastError = ""
   /** The guest refused its configuration. */
   refused = false
+  /** Measures every callback; null = no profile of it runs. */
+  profile: FilterProfile | null = null
   /** What its failures have come to. */
   readonly quarantine = new Quarantine()
   #open = 0
@@ -173,7 +178,7 @@ export class Plugin implements HttpFilter, NetworkFilter {
 
   #state(now: number): PluginStatus["state"] {
     if (this.root !== null) return "running"
-    if (this.quarantine.reason !== null) return "quarantined"
+    if (this.quarantine.reason !== null || this.spec.held === true) return "quarantined"
     if (this.refused) return "failed"
     return this.slot.waiting(now) ? "backoff" : "running"
   }

@@ -4,6 +4,7 @@
 import type { Callout } from "../filter/filter.ts"
 import { PHASE_OWN_WORK } from "../telemetry/filter-instruments.ts"
 import { type FilterMetrics, SAMPLE } from "./filter-metrics.ts"
+import type { FilterProfile } from "./filter-profile.ts"
 import type { GrpcRequest, HostRoot } from "./proxy-wasm/host.ts"
 import { RootCallouts } from "./root-callouts.ts"
 import { RootGrpc, type RootGrpcCall } from "./root-grpc.ts"
@@ -35,6 +36,8 @@ export class RootContext implements HostRoot {
   statusMessage = ""
   /** Where its callbacks are counted. */
   metrics: FilterMetrics | null = null
+  /** Whose callbacks they are, and whether a profile of it runs. */
+  plugin: { readonly profile: FilterProfile | null } | null = null
   readonly #ticker: RootTicker
   readonly #callouts: RootCallouts
   readonly #grpc: RootGrpc
@@ -60,14 +63,20 @@ export class RootContext implements HostRoot {
   /** Runs a callback outside exchanges: `call` crosses into the guest's export of that name. */
   run(callback: string, call: () => void): void {
     const { vm, metrics } = this
+    const profile = this.plugin?.profile ?? null
     const sampled = ++this.#runs % SAMPLE === 0
-    const start = sampled ? vm.clock.monotonic() : 0
-    vm.run(this, callback, () => {
+    const start = sampled || profile !== null ? vm.clock.monotonic() : 0
+    const well = vm.run(this, callback, () => {
       call()
+      if (start === 0) return
+      const units = vm.used()
+      const took = vm.clock.monotonic() - start
+      profile?.called(callback, took, units, 0)
       if (!sampled || metrics === null) return
-      metrics.budget(vm.used())
-      metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), PHASE_OWN_WORK)
+      metrics.budget(units)
+      metrics.duration(Math.round(took * 1e6), PHASE_OWN_WORK)
     })
+    if (!well) profile?.failed(callback)
     metrics?.calls(1)
   }
 

@@ -4,6 +4,7 @@ import type { HttpFilter } from "../filter/filter.ts"
 import type { NetworkFilter } from "../filter/network-filter.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { FilterMetrics } from "./filter-metrics.ts"
+import { FilterProfile, type ProfileReport } from "./filter-profile.ts"
 import { workOfAll } from "./own-work.ts"
 import { Plugin, type PluginSpec, type PluginStatus } from "./plugin.ts"
 import type { HostEnvironment } from "./proxy-wasm/host.ts"
@@ -29,6 +30,8 @@ export class WasmRuntime {
   readonly #options: WasmRuntimeOptions & VmEnvironment
   readonly #plugins = new Map<string, Plugin>()
   readonly #slots = new Map<string, VmSlot>()
+  /** Profiles that run, by filter, then by version. */
+  readonly #profiles = new Map<string, Map<string, FilterProfile>>()
   /** Made since they were last asked for. */
   #made: Plugin[] = []
 
@@ -58,6 +61,7 @@ export class WasmRuntime {
       spec.onError,
       spec.bodyLimit,
       spec.reroute,
+      spec.held === true,
     ])
     let plugin = this.#plugins.get(key)
     if (plugin !== undefined) {
@@ -73,6 +77,7 @@ export class WasmRuntime {
     }
     plugin = new Plugin(spec, slot, this.#options.metrics(spec.name, spec.version ?? "stable"))
     plugin.references = 1
+    plugin.profile = this.#profileOf(spec)
     this.#plugins.set(key, plugin)
     slot.add(plugin)
     this.#made.push(plugin)
@@ -104,12 +109,39 @@ export class WasmRuntime {
   takeFailedStarts(): string[] {
     const made = this.#made
     this.#made = []
-    return made.filter(({ root }) => root === null).map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
+    return made
+      .filter(({ root, spec }) => root === null && spec.held !== true)
+      .map(({ name, lastError }) => `filter ${name} can't start: ${lastError}`)
   }
 
   /** Lets a filter that is in quarantine start again, in all its versions and settings. */
   lift(name: string): void {
     for (const plugin of this.#plugins.values()) if (plugin.name === name) plugin.slot.lift(plugin)
+  }
+
+  #profileOf({ name, version = "stable" }: PluginSpec): FilterProfile | null {
+    const versions = this.#profiles.get(name)
+    if (versions === undefined) return null
+    let profile = versions.get(version)
+    if (profile === undefined) {
+      profile = new FilterProfile()
+      versions.set(version, profile)
+    }
+    return profile
+  }
+
+  /** Measures every callback of a filter from now on, in all its versions and settings. */
+  beginProfile(name: string): void {
+    this.#profiles.set(name, new Map())
+    for (const plugin of this.#plugins.values()) if (plugin.name === name) plugin.profile = this.#profileOf(plugin.spec)
+  }
+
+  /** Measures it no more; what was found. */
+  endProfile(name: string): ProfileReport[] {
+    const versions = this.#profiles.get(name)
+    this.#profiles.delete(name)
+    for (const plugin of this.#plugins.values()) if (plugin.name === name) plugin.profile = null
+    return [...(versions ?? [])].map(([version, profile]) => profile.report(version))
   }
 
   /** Every plugin in use. */

@@ -107,6 +107,10 @@ export class VmSlot {
   /** Gives the plugin a context, in the instance there is or a new one. */
   add(plugin: Plugin): void {
     this.#plugins.add(plugin)
+    if (plugin.spec.held === true) {
+      plugin.metrics.quarantined(1)
+      return
+    }
     if (this.#vm !== null) {
       this.#startRoot(this.#vm, plugin)
       return
@@ -213,6 +217,7 @@ export class VmSlot {
     if (started instanceof RootContext) {
       plugin.root = started
       started.metrics = plugin.metrics
+      started.plugin = plugin
       plugin.metrics.instances(1)
       plugin.quarantine.started()
       return true
@@ -329,7 +334,7 @@ export class VmSlot {
   }
 }
 
-/** What refused its configuration would do so again; what only waits for its last exchanges gets no new context. */
+/** What refused its configuration would do so again; what is out of use, or only waits for its last exchanges, gets no new context. */
 function startable(plugin: Plugin): boolean {
-  return !plugin.refused && plugin.quarantine.reason === null && plugin.references > 0
+  return !plugin.refused && plugin.quarantine.reason === null && plugin.spec.held !== true && plugin.references > 0
 }

@@ -68,6 +68,8 @@ export class WasmStream implements StreamFilter, VmStream {
   #sampled = false
   #calls = 0
   #used = 0
+  /** ms in the guest, while a profile runs. */
+  #profiled = 0
 
   constructor(plugin: Plugin, stream: FilterStream) {
     this.plugin = plugin
@@ -113,6 +115,7 @@ export class WasmStream implements StreamFilter, VmStream {
     this.#sampled = this.plugin.sample()
     this.#calls = 0
     this.#used = 0
+    this.#profiled = 0
   }
 
   onRequestHeaders(endOfStream: boolean): FilterAction {
@@ -126,7 +129,7 @@ export class WasmStream implements StreamFilter, VmStream {
     this.id = vm.newId()
     vm.contexts.set(this.id, this)
     this.#requestOver = endOfStream
-    const start = this.#sampled ? vm.clock.monotonic() : 0
+    const start = this.#sampled || this.plugin.profile !== null ? vm.clock.monotonic() : 0
     let action = 0
     let callback = "proxy_on_context_create"
     vm.enter(root, this)
@@ -140,7 +143,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#trapped(vm, error, callback)
     }
     if (vm.exited !== null) return this.#trapped(vm, null, callback)
-    this.#count(vm, start, PHASE_REQUEST_HEADERS)
+    this.#count(vm, start, callback, PHASE_REQUEST_HEADERS, 0)
     return this.#requestAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
   }
 
@@ -187,7 +190,7 @@ export class WasmStream implements StreamFilter, VmStream {
     const callback = vm.exports.responseHeaders
     const response = this.stream.response
     if (callback === null || response === null) return CONTINUE
-    const start = this.#sampled ? vm.clock.monotonic() : 0
+    const start = this.#sampled || this.plugin.profile !== null ? vm.clock.monotonic() : 0
     let action = 0
     vm.enter(this.root, this)
     try {
@@ -196,7 +199,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#trapped(vm, error, "proxy_on_response_headers")
     }
     if (vm.exited !== null) return this.#trapped(vm, null, "proxy_on_response_headers")
-    this.#count(vm, start, PHASE_RESPONSE_HEADERS)
+    this.#count(vm, start, "proxy_on_response_headers", PHASE_RESPONSE_HEADERS, 0)
     return this.#responseAction(vm, action !== Action.CONTINUE && action !== Action.CONTINUE_AND_END_STREAM)
   }
 
@@ -241,7 +244,7 @@ export class WasmStream implements StreamFilter, VmStream {
     end: boolean,
     torn: boolean,
   ): number {
-    const start = this.#sampled ? vm.clock.monotonic() : 0
+    const start = this.#sampled || this.plugin.profile !== null ? vm.clock.monotonic() : 0
     let action = 0
     vm.enter(this.root, this)
     try {
@@ -250,7 +253,7 @@ export class WasmStream implements StreamFilter, VmStream {
       return this.#failed(vm, error, name, torn)
     }
     if (vm.exited !== null) return this.#failed(vm, null, name, torn)
-    this.#count(vm, start, phase)
+    this.#count(vm, start, name, phase, size)
     return action >>> 0
   }
 
@@ -303,6 +306,7 @@ export class WasmStream implements StreamFilter, VmStream {
     }
     if (this.#calls !== 0) plugin.metrics.calls(this.#calls)
     if (this.#used !== 0) plugin.metrics.budget(this.#used)
+    if (this.#profiled !== 0) plugin.profile?.exchange(this.#profiled, this.stream)
     // Whatever the guest still wants is void.
     this.actions = 0
     this.reply = null
@@ -312,6 +316,7 @@ export class WasmStream implements StreamFilter, VmStream {
 
   #finish(vm: Vm): void {
     const { done, log, delete: remove } = vm.exports
+    const start = this.plugin.profile === null ? 0 : vm.clock.monotonic()
     let callback = "proxy_on_done"
     vm.enter(this.root, this)
     try {
@@ -329,16 +334,28 @@ export class WasmStream implements StreamFilter, VmStream {
       return
     }
     if (this.#sampled) this.#used += vm.used()
+    if (start !== 0) this.#profile("proxy_on_done", vm.clock.monotonic() - start, vm.used(), 0)
     this.actions = 0
     vm.leave()
   }
 
-  #count(vm: Vm, start: number, phase: FilterPhase): void {
+  #count(vm: Vm, start: number, callback: string, phase: FilterPhase, octets: number): void {
     this.#calls++
+    if (start === 0) return
+    const units = vm.used()
+    const took = vm.clock.monotonic() - start
     if (this.#sampled) {
-      this.#used += vm.used()
-      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), phase)
+      this.#used += units
+      this.plugin.metrics.duration(Math.round(took * 1e6), phase)
     }
+    this.#profile(callback, took, units, octets)
+  }
+
+  #profile(callback: string, took: number, units: number, octets: number): void {
+    const { profile } = this.plugin
+    if (profile === null) return
+    this.#profiled += took
+    profile.called(callback, took, units, octets)
   }
 
   act(): void {
@@ -396,6 +413,7 @@ export class WasmStream implements StreamFilter, VmStream {
     const plugin = this.plugin
     const trap = vm.fail(error, callback)
     this.#calls++
+    plugin.profile?.failed(callback)
     this.#abandon()
     plugin.slot.failed(vm, trap, this)
     if (plugin.onError === "skip" && !torn) return SKIPPED

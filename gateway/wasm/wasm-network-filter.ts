@@ -150,7 +150,8 @@ export class WasmConnection implements ConnectionFilter, VmStream {
 
   // Crosses into a callback: what the guest answered, SKIPPED or FAILED. The caller leaves the VM when it is well.
   #call(vm: Vm, name: string, callback: Callback, first: number, second: number): number {
-    const start = this.#sampled ? vm.clock.monotonic() : 0
+    const { profile } = this.plugin
+    const start = this.#sampled || profile !== null ? vm.clock.monotonic() : 0
     let action = 0
     vm.enter(this.root, this)
     try {
@@ -160,9 +161,14 @@ export class WasmConnection implements ConnectionFilter, VmStream {
     }
     if (vm.exited !== null) return this.#failed(vm, null, name)
     this.#calls++
-    if (this.#sampled) {
-      this.#used += vm.used()
-      this.plugin.metrics.duration(Math.round((vm.clock.monotonic() - start) * 1e6), PHASE_CONNECTION)
+    if (start !== 0) {
+      const units = vm.used()
+      const took = vm.clock.monotonic() - start
+      if (this.#sampled) {
+        this.#used += units
+        this.plugin.metrics.duration(Math.round(took * 1e6), PHASE_CONNECTION)
+      }
+      profile?.called(name, took, units, name.endsWith("_data") ? first : 0)
     }
     return action >>> 0
   }
@@ -214,6 +220,7 @@ export class WasmConnection implements ConnectionFilter, VmStream {
     const { plugin } = this
     const trap = vm.fail(error, callback)
     this.#calls++
+    plugin.profile?.failed(callback)
     this.#abandon()
     plugin.slot.failed(vm, trap, this)
     if (plugin.onError === "skip") return SKIPPED

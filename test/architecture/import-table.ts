@@ -11,7 +11,7 @@ const rows: readonly (readonly string[])[] = [
   ["errors.ts", "version.ts", "runtime"],
   ["http", "config", "resilience"],
   ["telemetry", "http1", "http2", "tls", "identity"],
-  ["router", "filter", "tcp", "canary"],
+  ["router", "filter", "tcp", "canary", "steering"],
   ["wasm", "upstream", "listener", "rate-limit", "discovery", "tap"],
   ["proxy", "explain", "admin", "control"],
   [

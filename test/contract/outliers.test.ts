@@ -1,7 +1,7 @@
 // Endpoints that fail too often: left out by every worker, seen back by one request.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import type { ServiceStatus } from "../../gateway/admin/status.ts"
+import type { ServiceStatus } from "../../gateway/admin/service-status.ts"
 import { until } from "../support/deadline.ts"
 import { Gateway, type LogLine } from "../support/gateway.ts"
 import { frame } from "../support/grpc-messages.ts"

@@ -73,6 +73,8 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
       use: () => {},
     },
     canaries: { prepare: () => ({ weights: {}, commit: () => {} }) },
+    drained: { laidOver: (config) => config, use: () => {} },
+    weights: { prepare: () => ({ weights: {}, commit: () => {} }) },
     shared,
     traces: { use: () => {} },
     pool: instead ?? pool,

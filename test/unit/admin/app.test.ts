@@ -3,7 +3,8 @@ import { parse } from "yaml"
 import { createAdmin } from "../../../gateway/admin/admin.ts"
 import type { AdminDeps } from "../../../gateway/admin/app.ts"
 import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
-import type { FilterStatus, ReadyState, ServiceStatus } from "../../../gateway/admin/status.ts"
+import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
+import type { FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
 import { ConfigHistory } from "../../../gateway/config/config-history.ts"
 import { TapReader } from "../../../gateway/tap/reader.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
@@ -42,25 +43,45 @@ const filter: FilterStatus = {
   ...common,
   name: "auth",
   refused: null,
+  held: null,
   onError: "deny",
   limits: { cpu: 5, memory: 16777216 },
-  versions: [{ ...common, name: "stable", pushed: false, weight: 1, rolledBack: null }],
+  versions: [{ ...common, name: "stable", pushed: false, restored: false, earlier: [], weight: 1, rolledBack: null }],
 }
 
 const service: ServiceStatus = {
   name: "api",
   taking: 1,
   usable: 0,
+  drained: 0,
   underWay: { requests: 0, connections: 0 },
+  requests: 7,
+  failures: 5,
+  latency: { p50: 1.5, p99: 20 },
+  limits: {
+    requests: { used: 0, max: 1024 },
+    connections: { used: 0, max: 1024 },
+    pending: { used: 0, max: 1024 },
+    retries: { used: 0, max: 1024 },
+  },
+  concurrency: null,
+  full: [],
+  refused: {},
+  failover: null,
   endpoints: [
     {
       address: "10.0.0.1:80",
       weight: 1,
+      zone: "",
+      priority: 0,
       healthy: true,
       ejected: { reason: "5xx", times: 2, until: "2026-01-02T03:04:05.000Z" },
       consecutive: { errors5xx: 0, gatewayErrors: 0, localFailures: 0 },
+      drained: null,
+      active: { requests: 0, connections: 1 },
       requests: 7,
-      successes: 2,
+      failures: 5,
+      latency: 1.25,
     },
   ],
 }

@@ -19,7 +19,20 @@ const well: Told = {
   closed: [],
   metrics: 'sluice_event_loop_lag_seconds{worker="0"} 0.001\n',
 }
-const endpoint = { address: "10.0.0.1:80", weight: 1, healthy: null, ejected: null, consecutive: null, requests: null, successes: null }
+const endpoint = {
+  address: "10.0.0.1:80",
+  weight: 1,
+  healthy: null,
+  ejected: null,
+  consecutive: null,
+  zone: "",
+  priority: 0,
+  drained: null,
+  active: null,
+  requests: null,
+  failures: null,
+  latency: null,
+}
 const service = {
   name: "api",
   taking: 1,

@@ -2,11 +2,16 @@ import { describe, expect, test } from "vitest"
 import { validateConfig } from "../../../gateway/config/load.ts"
 import type { Config } from "../../../gateway/config/model.ts"
 import { formatAddress } from "../../../gateway/config/units.ts"
+import { EndpointLoad } from "../../../gateway/upstream/endpoint-load.ts"
 import {
+  ACTIVE,
+  BEGUN,
+  CONNECTIONS,
   EndpointHealthView,
   EndpointMemory,
   type EndpointRecords,
   EndpointTable,
+  FAILURES,
   REQUESTS,
   type RecordWords,
 } from "../../../gateway/upstream/endpoint-table.ts"
@@ -38,10 +43,10 @@ function views(records: EndpointRecords, name: string): boolean[] {
 const pair = ["127.0.0.1:1", "[::1]:2"]
 
 describe("the table of endpoints", () => {
-  test("has every endpoint well at first, and those alone that are probed or may be ejected", () => {
+  test("has every endpoint well at first, also those that are neither probed nor ejected", () => {
     const records = new EndpointTable(2).assign(configOf({ a: pair }))
     expect(views(records, "a")).toEqual([false, false])
-    expect(Object.keys(records.services)).toEqual(["a"])
+    expect(Object.keys(records.services)).toEqual(["a", "plain", "single"])
   })
 
   test("shows who is unwell, unless all are", () => {
@@ -73,7 +78,7 @@ describe("the table of endpoints", () => {
     expect(views(next, "c")).toEqual([false, false])
     const { a, c } = next.services
     expect(new Set([...c.endpoints, c.service, ...a.endpoints, a.service]).size).toBe(5)
-    expect(Math.max(...c.endpoints, c.service)).toBe(4)
+    expect(Math.max(...c.endpoints, c.service)).toBe(9)
   })
 
   test("starts the counts of a record that was another's before at nothing", () => {
@@ -84,9 +89,9 @@ describe("the table of endpoints", () => {
     table.keepOnly(configOf({ a: ["[::1]:2"] }))
     const after = table.assign(configOf({ a: ["[::1]:2", "127.0.0.1:3"] }))
     expect(after.services.a.endpoints[1]).toBe(before.services.a.endpoints[0])
-    expect(table.counts("a", "127.0.0.1:3")).toEqual([0, 0, 0, 0])
+    expect(table.counts("a", "127.0.0.1:3")).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0])
     column[at + REQUESTS]++
-    expect(table.counts("a", "127.0.0.1:3")).toEqual([1, 0, 0, 0])
+    expect(table.counts("a", "127.0.0.1:3")).toEqual([1, 0, 0, 0, 0, 0, 0, 0, 0])
   })
 
   test("has no more records after many changes than are in use at a time", () => {
@@ -111,9 +116,36 @@ describe("the table of endpoints", () => {
         for (let count = 0; count < 4; count++) column[at + count] += 10 ** worker * (i + 1) * (count + 1)
       }
     }
-    expect(table.counts("a", "127.0.0.1:1")).toEqual([111, 222, 333, 444])
-    expect(table.counts("a", "[::1]:2")).toEqual([222, 444, 666, 888])
+    expect(table.counts("a", "127.0.0.1:1")?.slice(0, 4)).toEqual([111, 222, 333, 444])
+    expect(table.counts("a", "[::1]:2")?.slice(0, 4)).toEqual([222, 444, 666, 888])
     expect(table.counts("a", "elsewhere")).toBeNull()
+  })
+
+  test("shows what is under way at an endpoint, and no longer what a worker that died had there", () => {
+    const table = new EndpointTable(2)
+    const records = table.assign(configOf({ a: pair }))
+    const memory = new EndpointMemory(records)
+    const [first, second] = [0, 1].map((worker) => {
+      const { column, at } = memory.column(records.services.a.endpoints[0], worker)
+      return new EndpointLoad(column, at)
+    })
+    const shown = (): unknown => {
+      const counts = table.counts("a", "127.0.0.1:1") ?? []
+      return [counts[ACTIVE], counts[CONNECTIONS], counts[BEGUN], counts[FAILURES], table.average("a", "127.0.0.1:1")]
+    }
+    expect(shown()).toEqual([0, 0, 0, 0, null])
+    for (const load of [first, second]) {
+      load.connections(1)
+      for (let i = 0; i < 3; i++) load.begins()
+      load.answered(load === first ? 10 : 30)
+      load.ends()
+    }
+    second.failed()
+    expect(shown()).toEqual([4, 2, 6, 1, 20])
+    table.forget(1)
+    expect(shown()).toEqual([2, 1, 6, 1, 10])
+    first.leave(2, 1, null)
+    expect(shown()).toEqual([0, 0, 6, 1, null])
   })
 
   test("grows with the endpoints, and takes what there is no room for as well", () => {

@@ -44,6 +44,16 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     routes: () => null,
     explain: () => "nothing is in force",
     steer: never,
+    drain: never,
+    undrain: never,
+    weights: () => ({ status: 404, message: "there is no such route" }),
+    setWeights: never,
+    restore: never,
+    quarantine: never,
+    hasFilter: () => false,
+    filterLog: () => [],
+    followFilter: () => null,
+    profileFilter: never,
   }
   return Object.assign(deps, overrides)
 }
