@@ -7,6 +7,7 @@ import { DiscoveryInstruments } from "../gateway/telemetry/discovery-instruments
 import { Instruments } from "../gateway/telemetry/instruments.ts"
 import { type MetricDescription, MetricsRegistry } from "../gateway/telemetry/metrics-registry.ts"
 import { showState } from "../gateway/telemetry/state-instruments.ts"
+import { SteeringInstruments } from "../gateway/telemetry/steering-instruments.ts"
 import { TraceInstruments } from "../gateway/telemetry/trace-instruments.ts"
 
 export const DOCUMENT = "gateway/OBSERVABILITY.md"
@@ -19,6 +20,7 @@ export function allMetrics(): MetricDescription[] {
   const registry = new MetricsRegistry()
   const instruments = new Instruments(registry)
   new CanaryInstruments(registry)
+  new SteeringInstruments(registry)
   new TraceInstruments(registry)
   new DiscoveryInstruments(registry, lookResults)
   new SharedMemory({ workers: 1, registry, instruments, logger: { enabled: () => false, log: () => {} }, wake: () => {} }).close()
