@@ -17,8 +17,8 @@ import { card } from "./view-overview.js"
 export function createConfig({ refresh }) {
   const yaml = h("pre", { tabindex: 0, "aria-label": "Configuration as YAML" })
   const yamlNote = h("span", { class: "note" })
-  const from = h("select", { id: "from", change: showDiff })
-  const to = h("select", { id: "to", change: showDiff })
+  const from = h("select", { id: "from", change: choose })
+  const to = h("select", { id: "to", change: choose })
   const diff = h("pre", { tabindex: 0, "aria-label": "Difference" })
   const back = h("button", { type: "button", class: "danger", click: rollBack }, "Roll back …")
   const historyTable = liveTable({
@@ -65,6 +65,13 @@ export function createConfig({ refresh }) {
   const element = h("section", { "aria-label": "Configuration" }, before, orders, current)
   let generation = -1
   let known = ""
+  /** Whether somebody has chosen what to compare; until then it is the newest with the one before. */
+  let chosen = false
+
+  function choose() {
+    chosen = true
+    void showDiff()
+  }
 
   async function load() {
     const response = await call("/config?format=yaml").catch(() => null)
@@ -116,7 +123,7 @@ export function createConfig({ refresh }) {
       for (const [i, select] of [from, to].entries()) {
         fill(select, ...ids.map((id) => h("option", { value: id }, id === serving ? `${id} (in force)` : id)))
         const fallback = i === 0 ? ids[1] : ids[0]
-        select.value = ids.includes(wanted[i]) ? wanted[i] : (fallback ?? "")
+        select.value = chosen && ids.includes(wanted[i]) ? wanted[i] : (fallback ?? "")
       }
       void showDiff()
     }
