@@ -59,7 +59,7 @@ export function createApp(deps: AdminDeps): TopicApp {
     if ((c.req.header("accept") ?? "").includes("application/json")) return c.json({ endpoints, orders })
     const lines = (of: Readonly<Record<string, string>>): string =>
       Object.entries(of)
-        .map(([path, what]) => `${path.padEnd(35)} ${what}\n`)
+        .map(([path, what]) => (path.length > 35 ? `${path}\n${"".padEnd(35)} ${what}\n` : `${path.padEnd(35)} ${what}\n`))
         .join("")
     // The type is spelled out: on Bun, one that a Response infers from its body is lost when hono answers HEAD.
     return c.body(`Sluice admin\n\n${lines(endpoints)}\n${lines(orders)}`, 200, { "content-type": "text/plain; charset=utf-8" })
@@ -151,9 +151,9 @@ function endpointsOf(app: TopicApp): Endpoint[] {
   )
 }
 
-/** Of a path with parameters that may hold slashes, and with the slash that mounting a topic leaves. */
+/** Of a path with parameters, some of which may hold slashes, and with the slash that mounting a topic leaves. */
 function plainPath(path: string): string {
-  return path.replace(/:(\w+)\{[^}]*\}/g, "{$1}").replace(/(?<=.)\/$/, "")
+  return path.replace(/:(\w+)(?:\{[^}]*\})?/g, "{$1}").replace(/(?<=.)\/$/, "")
 }
 
 /** What `/` tells: a line each. */

@@ -158,7 +158,11 @@ export function judge({ version, ready, services, filters, certificates, closed,
   findings.push(empty.length > 0 ? finding("services", [...empty, ...unwell], "fail") : finding("services", unwell, "warn"))
   const quarantined = filters
     .filter(({ state }) => state === "quarantined" || state === "failed")
-    .map(({ name, state, lastError }) => `${name} is ${state}: ${lastError?.message ?? ""}; mend it, or sluice filter release ${name}`)
+    .map(({ name, state, held, lastError }) =>
+      held !== null
+        ? `${name} is in quarantine by order; sluice filter release ${name} ends that`
+        : `${name} is ${state}${lastError === null ? "" : `: ${lastError.message}`}; mend it, or sluice filter release ${name}`,
+    )
   const refused = filters
     .filter(({ refused }) => refused !== null)
     .map(({ name, refused }) => `the newest version of ${name} was refused: ${refused?.message}; mend it`)

@@ -19,7 +19,7 @@ export interface GatewayStatus {
   readonly ready: ReadyState
   readonly listeners: readonly { readonly name: string; readonly address: Address; readonly kind?: string; readonly protocol?: string }[]
   readonly traffic: TrafficFigures
-  readonly services: readonly Pick<ServiceStatus, "name" | "taking" | "usable">[]
+  readonly services: readonly Pick<ServiceStatus, "name" | "taking" | "usable" | "drained">[]
   readonly filters: readonly Pick<FilterStatus, "name" | "state" | "refused">[]
   readonly canaries: readonly Pick<CanaryStatus, "route" | "service" | "state" | "share">[]
 }
@@ -76,10 +76,13 @@ function trafficText({ rate, success, p99, seconds }: TrafficFigures, paint: Pai
 }
 
 function servicesText(services: GatewayStatus["services"], paint: Paint): string {
-  const lacking = services.filter(({ taking, usable }) => usable < taking || taking === 0)
+  const lacking = services.filter(({ taking, usable, drained }) => usable < taking || taking === 0 || drained > 0)
   if (lacking.length === 0) return services.length === 0 ? "none" : `${services.length}, all endpoints usable`
-  const shown = lacking.map(({ name, taking, usable }) =>
-    paint(`${name} ${usable} of ${taking} endpoints usable`, usable === 0 ? "red" : "yellow"),
+  const shown = lacking.map(({ name, taking, usable, drained }) =>
+    paint(
+      `${name} ${usable} of ${taking + drained} endpoints usable${drained > 0 ? `, ${drained} drained` : ""}`,
+      usable === 0 ? "red" : "yellow",
+    ),
   )
   return `${services.length}: ${named(shown)}`
 }

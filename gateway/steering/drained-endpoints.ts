@@ -152,14 +152,14 @@ export class DrainedEndpoints {
     const endpoint = `endpoint ${address} of service ${service}`
     if (others.length === 0) {
       const where = failover === undefined ? "its requests would be answered with 503" : `its requests would go to service ${failover}`
-      return `${endpoint} is the last that is usable: without it ${where}; make another one usable first, or say force`
+      return `${endpoint} is the last that is usable: without it ${where}; make another one usable first, or force it (--force; ?force=true)`
     }
     for (const { name, action } of routes) {
       for (const { service: used, subset } of action.kind === "forward" ? action.backends : []) {
         if (used !== service || subset === undefined || !target.some((each) => isIn(each, subset))) continue
         if (others.some((other) => isIn(other, subset))) continue
         const labels = Object.entries(subset).map(([label, value]) => `${label}: ${value}`)
-        return `${endpoint} is the last that is usable of those with { ${labels.join(", ")} }, which route ${name} sends requests to; make another one usable first, or say force`
+        return `${endpoint} is the last that is usable of those with { ${labels.join(", ")} }, which route ${name} sends requests to; make another one usable first, or force it (--force; ?force=true)`
       }
     }
     return null

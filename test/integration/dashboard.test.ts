@@ -45,6 +45,7 @@ let chromium: Chromium
 let page: Page
 let traffic: ReturnType<typeof setInterval>
 let address = ""
+let config: object
 const artefacts = join(root, "test/artefacts")
 
 async function picture(name: string, whole = false): Promise<void> {
@@ -67,24 +68,26 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
       response.writeHead(request.url === "/orders/fails" ? 503 : 200, { "x-answer": MARKUP }).end("hello")
     })
     evil = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<title>evil</title>"))
-    const [{ port }, gone] = await Promise.all([listen(origin), freePort(), listen(evil)])
-    const started = Gateway.start({
-      config: {
-        admin: { address: "127.0.0.1:0" },
-        workers: 1,
-        accessLog: "off",
-        listeners: [{ name: "edge", address: "127.0.0.1:0" }],
-        services: {
-          shop: { endpoints: [`127.0.0.1:${port}`] },
-          orders: { endpoints: [`127.0.0.1:${port}`, `127.0.0.1:${gone}`], outlierDetection: {} },
-        },
-        filters: { pricing: { module: "./slow.wasm", limits: { cpu: "100ms" } }, loud: { module: "./loud.wasm", onError: "skip" } },
-        routes: [
-          { name: "shop", backends: "shop" },
-          { name: "orders", match: { path: "/orders" }, filters: ["pricing"], backends: "orders" },
-          { name: "loud", match: { path: "/loud" }, filters: ["loud"], respond: { status: 200, body: "loud" } },
-        ],
+    const [{ port }, gone, { port: spare }] = await Promise.all([listen(origin), freePort(), listen(evil)])
+    config = {
+      admin: { address: "127.0.0.1:0" },
+      workers: 1,
+      accessLog: "off",
+      listeners: [{ name: "edge", address: "127.0.0.1:0" }],
+      services: {
+        shop: { endpoints: [`127.0.0.1:${port}`] },
+        spare: { endpoints: [`127.0.0.1:${port}`, `127.0.0.1:${spare}`] },
+        orders: { endpoints: [`127.0.0.1:${port}`, `127.0.0.1:${gone}`], outlierDetection: {} },
       },
+      filters: { pricing: { module: "./slow.wasm", limits: { cpu: "100ms" } }, loud: { module: "./loud.wasm", onError: "skip" } },
+      routes: [
+        { name: "shop", backends: "shop" },
+        { name: "orders", match: { path: "/orders" }, filters: ["pricing"], backends: "orders" },
+        { name: "loud", match: { path: "/loud" }, filters: ["loud"], respond: { status: 200, body: "loud" } },
+      ],
+    }
+    const started = Gateway.start({
+      config,
       files: filters(),
     })
     ;[gateway, chromium] = await Promise.all([started, Chromium.start(path as string)])
@@ -258,6 +261,63 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
         expect([theme, view, await page.evaluate(POOR_CONTRAST)]).toEqual([theme, view, []])
       }
     }
+  })
+
+  test("drains an endpoint, quarantines, pushes and rolls back a filter, and goes back to a configuration", async () => {
+    const before = page.complaints.length
+    /** Presses a button of the view, says yes, and waits until the gateway has said what it did. */
+    const give = async (button: string, said: RegExp): Promise<void> => {
+      await page.evaluate("document.getElementById('alerts').replaceChildren()")
+      await page.becomes(`(${button}) && !(${button}).disabled`, button)
+      await page.evaluate(`(${button}).click()`)
+      await page.becomes("document.querySelector('dialog[open]')", "the question")
+      await page.evaluate("document.querySelector('dialog button[type=submit]').click()")
+      await page.becomes("document.querySelector('#alerts .alert')", "what became of it")
+      expect(await page.evaluate("document.getElementById('alerts').innerText")).toMatch(said)
+    }
+    const named = (name: string): string => `[...document.querySelectorAll('#view button')].find((each) => each.textContent === '${name}')`
+    const ask = async (path: string) => (await fetch(`${address}${path}`)).json()
+
+    await show("services")
+    const { port } = evil.address() as { port: number }
+    const row = `[...document.querySelectorAll('#view tbody tr')].find((each) => each.innerText.includes('127.0.0.1:${port}'))`
+    await page.becomes(row, "the endpoint")
+    await give(`${row}.querySelector('.actions button')`, /gets no new requests/)
+    await page.becomes(`${row}.innerText.includes('drained')`, "the drained endpoint")
+    await picture("drained")
+    await give(`${row}.querySelector('.actions button')`, /gets requests again/)
+
+    await show("filters")
+    await page.evaluate("[...document.querySelectorAll('tbody button.link')].find((each) => each.textContent === 'pricing').click()")
+    const digest = async (): Promise<string> =>
+      (await ask("/filters")).filters.find(({ name }: { name: string }) => name === "pricing").digest
+    const served = await digest()
+    await give(named("Quarantine"), /in quarantine/)
+    await page.becomes("document.querySelector('#view pre').innerText.includes('in quarantine by order')", "its log")
+    await give(named("Release"), /released/)
+    await page.evaluate(`(() => {
+      const module = Uint8Array.from(atob(${JSON.stringify(Buffer.from(guest({})).toString("base64"))}), (each) => each.charCodeAt(0))
+      const files = new DataTransfer()
+      files.items.add(new File([module], "fast.wasm", { type: "application/wasm" }))
+      document.getElementById("module").files = files.files
+    })()`)
+    await give(named("Push"), /pricing/)
+    expect(await digest()).not.toBe(served)
+    await give(named("Roll back"), /pricing/)
+    expect(await digest()).toBe(served)
+
+    gateway.writeConfig({ ...config, zone: "a" })
+    await gateway.waitForLog(({ message }) => message === "configuration taken", "the configuration with a zone")
+    await show("config")
+    await page.becomes("document.querySelectorAll('#from option').length === 2", "two configurations")
+    expect(await page.evaluate("document.querySelectorAll('#from option')[0].textContent")).toContain("(in force)")
+    await page.becomes("document.querySelector('#view pre').innerText.includes('+zone: a')", "what changed")
+    await give(named("Roll back …"), /in force as generation/)
+    expect((await ask("/config")).zone).toBe("")
+    await page.becomes("document.getElementById('view').innerText.includes('rollback to generation')", "the way back in the history")
+    await picture("orders", true)
+    // The browser names what was refused in a test before.
+    expect(page.complaints.slice(before)).toEqual([])
   })
 
   test("sluice top tells the same in a terminal", async () => {

@@ -16,7 +16,7 @@ export class Refused extends Error {
   }
 }
 
-/** @type {() => Promise<string | null>} */
+/** @type {(refused: boolean) => Promise<string | null>} */
 let askForToken = () => Promise.resolve(null)
 /** @type {Promise<string | null> | null} */
 let asking = null
@@ -24,7 +24,7 @@ let asking = null
 let declined = false
 
 /**
- * @param {() => Promise<string | null>} ask null: the operator has none
+ * @param {(refused: boolean) => Promise<string | null>} ask null: the operator has none; `refused`: the one before was not right
  */
 export function onTokenWanted(ask) {
   askForToken = ask
@@ -51,9 +51,11 @@ export async function call(path, { method = "GET", body, type, signal } = {}) {
       throw new Refused("the gateway doesn't answer", 0)
     }
     if (response.status !== 401) return response
+    // Another call has been given a new one meanwhile.
+    if (token !== sessionStorage.getItem(TOKEN)) continue
     if (declined) throw new Refused("this needs a token", 401)
     // All that wait for a token share one question.
-    asking ??= askForToken().finally(() => {
+    asking ??= askForToken(token !== null).finally(() => {
       asking = null
     })
     const given = await asking

@@ -20,7 +20,7 @@ import { createTap } from "./view-tap.js"
  * @property {import("../../telemetry/live-summary.ts").Figures | null} figures
  * @property {import("../status.ts").ReadyState | null} ready
  * @property {readonly import("../status.ts").FilterStatus[] | null} filters
- * @property {readonly import("../status.ts").ServiceStatus[] | null} services
+ * @property {readonly import("../service-status.ts").ServiceStatus[] | null} services
  * @property {readonly import("../../canary/canary-changes.ts").CanaryStatus[] | null} canaries
  * @property {ReadonlyMap<string, readonly import("./view-routes.js").Match[]> | null} routes matches by the route's name
  * @property {any} configs
@@ -260,6 +260,8 @@ function moveTab(event) {
 }
 
 function route() {
+  // Before the gateway has said what it offers there are no tabs; then they come with the view that is asked for by now.
+  if (offered === null) return
   const wanted = location.hash.slice(1)
   const view = shownViews().find(({ id }) => id === wanted) ?? VIEWS[0]
   for (const { id } of shownViews()) {

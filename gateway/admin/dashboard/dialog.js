@@ -54,12 +54,16 @@ export async function sure(title, consequence, choice) {
   return (await question(title, [h("p", null, consequence)], choice)) !== null
 }
 
-/** @returns {Promise<string | null>} */
-export async function askForToken() {
+/**
+ * @param {boolean} refused the one before was not right
+ * @returns {Promise<string | null>}
+ */
+export async function askForToken(refused) {
   const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, id: "token" })
   const text =
     "This gateway's admin API wants a token: the one its configuration names in admin.token. It is kept until this tab is closed."
-  const answer = await question("Token", [h("p", null, text), h("label", { for: "token" }, "Token"), input], {
+  const wrong = refused ? h("p", { class: "bad" }, "The gateway refused that token.") : ""
+  const answer = await question("Token", [wrong, h("p", null, text), h("label", { for: "token" }, "Token"), input], {
     act: "Continue",
     value: () => input.value,
   })

@@ -3,7 +3,7 @@
 
 /** @typedef {import("../status.ts").ReadyState} ReadyState */
 /** @typedef {import("../status.ts").FilterStatus} FilterStatus */
-/** @typedef {import("../status.ts").ServiceStatus} ServiceStatus */
+/** @typedef {import("../service-status.ts").ServiceStatus} ServiceStatus */
 /** @typedef {import("../../telemetry/live-summary.ts").Figures} Figures */
 /** @typedef {{ level: "bad" | "fair", text: string, view: string, search?: string }} Problem */
 
@@ -25,7 +25,7 @@ export function problemsOf({ ready, filters, services, figures }) {
   const problems = []
   for (const reason of ready?.reasons ?? []) {
     const filter = ready?.filtersInTrouble.find((name) => reason.includes(name))
-    const view = filter !== undefined ? "filters" : reason.includes("configuration") ? "config" : "overview"
+    const view = filter !== undefined ? "filters" : placeOf(reason)
     problems.push({
       level: ready?.ready === true ? "fair" : "bad",
       text: reason,
@@ -71,6 +71,13 @@ export function problemsOf({ ready, filters, services, figures }) {
     problems.push({ level: "bad", text: `Filter ${name} says: ${lastError.message}`, view: "filters", search: name })
   }
   return problems.sort((a, b) => Number(b.level === "bad") - Number(a.level === "bad"))
+}
+
+/** @param {string} reason */
+function placeOf(reason) {
+  if (/^the (?:last )?configuration /.test(reason)) return "config"
+  if (reason.startsWith("endpoint ")) return "services"
+  return /^(?:the canary|the weights|route) /.test(reason) ? "routes" : "overview"
 }
 
 /**

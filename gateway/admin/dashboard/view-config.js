@@ -10,46 +10,45 @@ import { card } from "./view-overview.js"
 
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
+/** @typedef {{ generation: number, at: string, who: string, why: string, inForce: boolean }} Configuration */
+/** @typedef {import("../change-history.ts").Change} Change */
 
 /** @param {Context} context */
 export function createConfig({ refresh }) {
   const yaml = h("pre", { tabindex: 0, "aria-label": "Configuration as YAML" })
   const yamlNote = h("span", { class: "note" })
-  const from = h("select", { id: "from", change: showDiff })
-  const to = h("select", { id: "to", change: showDiff })
+  const from = h("select", { id: "from", change: choose })
+  const to = h("select", { id: "to", change: choose })
   const diff = h("pre", { tabindex: 0, "aria-label": "Difference" })
   const back = h("button", { type: "button", class: "danger", click: rollBack }, "Roll back …")
   const historyTable = liveTable({
     caption: "Configurations that were in force",
     sortable: false,
     limit: 50,
-    key: (/** @type {any} */ entry) => String(entry.generation ?? entry.id),
+    key: (/** @type {Configuration} */ { generation }) => String(generation),
     none: "None but this one.",
     columns: [
-      { title: "Generation", head: true, text: (entry) => String(entry.generation ?? entry.id) },
-      { title: "When", look: "nowrap", text: (entry) => moment(entry.at) },
-      { title: "Who", text: (entry) => String(entry.who ?? "") },
-      {
-        title: "What",
-        text: (entry) => [entry.kind, entry.what, entry.why].filter((each) => typeof each === "string" && each !== "").join(": "),
-      },
+      { title: "Generation", head: true, text: ({ generation, inForce }) => (inForce ? `${generation} (in force)` : String(generation)) },
+      { title: "When", look: "nowrap", text: ({ at }) => moment(at) },
+      { title: "Who", minor: true, text: ({ who }) => who },
+      { title: "Why", text: ({ why }) => why },
     ],
   })
   const changes = liveTable({
     caption: "Orders and changes",
     sortable: false,
     limit: 50,
-    key: (/** @type {any} */ entry) => `${entry.at} ${entry.kind} ${entry.what}`,
+    key: (/** @type {Change} */ entry) => `${entry.at} ${entry.kind} ${entry.what}`,
     none: "Nothing was changed since the start.",
     columns: [
-      { title: "When", look: "nowrap", text: (entry) => moment(entry.at) },
-      { title: "Who", text: (entry) => String(entry.who ?? "") },
-      { title: "Order", head: true, text: (entry) => String(entry.kind ?? "") },
-      { title: "What", text: (entry) => String(entry.what ?? "") },
+      { title: "When", look: "nowrap", minor: true, text: ({ at }) => moment(at) },
+      { title: "Who", minor: true, text: ({ who }) => who },
+      { title: "Order", head: true, look: "nowrap", text: ({ kind }) => kind },
+      { title: "What", text: ({ what }) => what },
       {
         title: "Outcome",
-        text: (entry) => (entry.refused === null || entry.refused === undefined ? "✓ done" : `✕ ${entry.refused}`),
-        tone: (entry) => (entry.refused === null || entry.refused === undefined ? "good" : "bad"),
+        text: ({ refused }) => (refused === null ? "✓ done" : `✕ ${refused}`),
+        tone: ({ refused }) => (refused === null ? "good" : "bad"),
       },
     ],
   })
@@ -60,12 +59,19 @@ export function createConfig({ refresh }) {
     h("label", { for: "to" }, "To", to),
     h("div", { class: "actions" }, back),
   )
-  const before = card("Before it", h("div", null, historyTable.element, selectors, diff))
+  const before = card("Configurations", h("div", null, historyTable.element, selectors, diff), "that were in force, newest first")
   const orders = card("Orders", changes.element, "and other changes, newest first")
   const current = h("div", { class: "card" }, h("header", null, h("h2", null, "In force"), yamlNote), yaml)
   const element = h("section", { "aria-label": "Configuration" }, before, orders, current)
   let generation = -1
   let known = ""
+  /** Whether somebody has chosen what to compare; until then it is the newest with the one before. */
+  let chosen = false
+
+  function choose() {
+    chosen = true
+    void showDiff()
+  }
 
   async function load() {
     const response = await call("/config?format=yaml").catch(() => null)
@@ -103,41 +109,29 @@ export function createConfig({ refresh }) {
       void load()
     }
     say(yamlNote, `generation ${now}; secrets are left out`)
-    const entries = listOf(state.configs)
+    /** @type {readonly Configuration[]} */
+    const entries = state.configs?.history ?? []
     before.hidden = state.configs === null
     historyTable.update(entries)
-    const ids = entries.map((entry) => String(entry.generation ?? entry.id))
-    if (ids.join() !== known) {
-      known = ids.join()
+    const ids = entries.map(({ generation }) => String(generation))
+    // Not the generation in force: that also counts changes of filters and weights, which leave the configuration as it is.
+    const serving = String(entries.find(({ inForce }) => inForce)?.generation ?? "")
+    const shown = `${ids.join()} ${serving}`
+    if (shown !== known) {
+      known = shown
       const wanted = [from.value, to.value]
       for (const [i, select] of [from, to].entries()) {
-        fill(select, ...ids.map((id) => h("option", { value: id }, id === String(now) ? `${id} (in force)` : id)))
+        fill(select, ...ids.map((id) => h("option", { value: id }, id === serving ? `${id} (in force)` : id)))
         const fallback = i === 0 ? ids[1] : ids[0]
-        select.value = ids.includes(wanted[i]) ? wanted[i] : (fallback ?? "")
+        select.value = chosen && ids.includes(wanted[i]) ? wanted[i] : (fallback ?? "")
       }
       void showDiff()
     }
-    back.disabled = from.value === "" || from.value === String(now)
+    back.disabled = from.value === "" || from.value === serving
     orders.hidden = state.history === null
-    changes.update(listOf(state.history))
+    changes.update(state.history?.history ?? [])
   }
   return { element, update }
-}
-
-/**
- * Newest first.
- * @param {any} answer
- * @returns {any[]}
- */
-function listOf(answer) {
-  const list = Array.isArray(answer)
-    ? answer
-    : Array.isArray(answer?.history)
-      ? answer.history
-      : Array.isArray(answer?.generations)
-        ? answer.generations
-        : []
-  return [...list].sort((a, b) => String(b.at ?? "").localeCompare(String(a.at ?? "")))
 }
 
 /** @param {string} line */

@@ -222,7 +222,7 @@ function filterDetails(name, state, refresh) {
     asked = Date.now()
     try {
       const answer = await ask(`${path}/logs`)
-      const lines = Array.isArray(answer?.logs) ? answer.logs : Array.isArray(answer?.lines) ? answer.lines : []
+      const lines = answer?.logs ?? []
       say(log, lines.length === 0 ? "Nothing so far." : lines.slice(-LINES).map(logLine).join("\n"))
     } catch (error) {
       say(log, error instanceof Error ? error.message : String(error))
@@ -282,12 +282,11 @@ function filterDetails(name, state, refresh) {
   }
 }
 
-/** @param {any} line */
+/** @param {{ at: string, level: string, message: string, fields: Readonly<Record<string, unknown>> }} line */
 function logLine(line) {
-  if (typeof line === "string") return line
-  const { time, at, level, message, ...others } = line ?? {}
-  const rest = Object.entries(others).filter(([key]) => key !== "filter" && key !== "worker")
-  return `${clock(time ?? at)}  ${String(level ?? "").padEnd(5)}  ${String(message ?? "")}${rest.map(([key, value]) => `  ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join("")}`
+  const { at, level, message, fields } = line
+  const rest = Object.entries(fields)
+  return `${clock(at)}  ${level.padEnd(8)}  ${message}${rest.map(([key, value]) => `  ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join("")}`
 }
 
 /** @param {FilterStatus} filter */

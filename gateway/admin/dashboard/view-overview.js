@@ -106,7 +106,7 @@ export function createOverview({ open }) {
           h(
             "li",
             { class: level },
-            h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "!" : "?"),
+            h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "✕" : "!"),
             h(
               "span",
               { class: "text" },

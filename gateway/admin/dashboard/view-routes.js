@@ -99,7 +99,7 @@ export function createRoutes({ open, refresh }) {
       { title: "Service", text: ({ service }) => service },
       {
         title: "State",
-        text: ({ state, reason }) => (reason === "" ? state : `${state}: ${reason}`),
+        text: ({ state, reason }) => `${state === "rolledBack" ? "✕ rolled back" : state}${reason === "" ? "" : `: ${reason}`}`,
         tone: ({ state }) => (state === "rolledBack" ? "bad" : ""),
       },
       { title: "Share", number: true, text: ({ share }) => percent(share) },

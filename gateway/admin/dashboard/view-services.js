@@ -10,11 +10,8 @@ import { sparkCell } from "./view-overview.js"
 
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
-/** @typedef {import("../status.ts").ServiceStatus} ServiceStatus */
-/**
- * With what gateways tell that can drain endpoints.
- * @typedef {import("../status.ts").EndpointStatus & { drained?: string | null, latency?: number | null, active?: { requests: number, connections: number } | null }} EndpointStatus
- */
+/** @typedef {import("../service-status.ts").ServiceStatus} ServiceStatus */
+/** @typedef {import("../service-status.ts").EndpointStatus} EndpointStatus */
 /** @typedef {import("../../telemetry/live-summary.ts").TrafficFigures} TrafficFigures */
 /** @typedef {{ endpoint: EndpointStatus, service: string, figures: TrafficFigures | undefined }} EndpointRow */
 
@@ -104,7 +101,12 @@ function serviceCard(name, drains, refresh) {
         tone: (row) => health(row.figures?.success),
         order: ({ figures }) => figures?.success ?? 2,
       },
-      { title: "Under way", number: true, minor: true, text: ({ endpoint }) => (endpoint.active ? String(endpoint.active.requests) : "") },
+      {
+        title: "Under way",
+        number: true,
+        minor: true,
+        text: ({ endpoint }) => (endpoint.active === null ? "" : String(endpoint.active.requests)),
+      },
       {
         title: "Latency",
         hint: "Until it answers, an average of late",
@@ -159,9 +161,9 @@ function serviceCard(name, drains, refresh) {
      * @param {Map<string, TrafficFigures>} endpoints
      */
     update(service, figures, endpoints) {
-      const { taking, usable, underWay } = service
-      say(state, `${usable} of ${taking} usable`)
-      set(state, { class: `pill ${usable === taking ? "good" : usable === 0 ? "bad" : "fair"}` })
+      const { taking, usable, drained, underWay } = service
+      say(state, `${usable} of ${taking + drained} usable${drained > 0 ? `, ${drained} drained` : ""}`)
+      set(state, { class: `pill ${usable === taking + drained ? "good" : usable === 0 ? "bad" : "fair"}` })
       const carried =
         figures === undefined
           ? "no requests"
@@ -177,7 +179,7 @@ function serviceCard(name, drains, refresh) {
 
 /** @param {EndpointStatus} endpoint */
 function isDrained({ drained }) {
-  return drained !== undefined && drained !== null
+  return drained !== null
 }
 
 /** @param {EndpointStatus} endpoint */

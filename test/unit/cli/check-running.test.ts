@@ -40,7 +40,7 @@ const service = {
   underWay: { requests: 0, connections: 0 },
   endpoints: [endpoint],
 } as unknown as Told["services"][number]
-const filter = { name: "auth", state: "running", refused: null, lastError: null } as unknown as Told["filters"][number]
+const filter = { name: "auth", state: "running", refused: null, held: null, lastError: null } as unknown as Told["filters"][number]
 const certificate = {
   shownBy: "listener",
   name: "edge",
@@ -108,6 +108,11 @@ test.each<[string, Partial<Told>, string[]]>([
     "a filter in quarantine",
     { filters: [{ ...filter, state: "quarantined", lastError: { message: "trap", at: null } }] },
     ["fail filters: auth is quarantined: trap; mend it, or sluice filter release auth"],
+  ],
+  [
+    "a filter that an order keeps out of use",
+    { filters: [{ ...filter, state: "quarantined", held: { message: "by order", at: null } }] },
+    ["fail filters: auth is in quarantine by order; sluice filter release auth ends that"],
   ],
   [
     "a refused version",

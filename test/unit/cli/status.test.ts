@@ -23,8 +23,9 @@ const status: GatewayStatus = {
   ],
   traffic: { seconds: 2, rate: 1234.4, success: 0.99987, p99: 12.4 },
   services: [
-    { name: "api", taking: 2, usable: 1 },
-    { name: "web", taking: 1, usable: 1 },
+    { name: "api", taking: 2, usable: 1, drained: 0 },
+    { name: "orders", taking: 1, usable: 1, drained: 1 },
+    { name: "web", taking: 1, usable: 1, drained: 0 },
   ],
   filters: [
     { name: "auth", state: "quarantined", refused: null },
@@ -41,7 +42,7 @@ configuration  generation 4, read 40s ago
 workers        2
 listeners      edge 0.0.0.0:8443, six [::1]:80
 traffic        1234 requests/s, 99.98% without a failure, p99 12ms over the last 2s
-services       2: api 1 of 2 endpoints usable
+services       3: api 1 of 2 endpoints usable, orders 1 of 2 endpoints usable, 1 drained
 filters        2: auth quarantined, log\ufffd[31m newest version refused
 canaries       shop → v2 progressing (10%)
 attention      filter auth is in quarantine: it failed too often, and is not started any more

@@ -88,7 +88,7 @@ test("the last usable endpoint is drained by force alone", async () => {
   const refused = await place.drain(A)
   expect(refused.status).toBe(409)
   expect(refused.message).toBe(
-    `endpoint ${A} of service api is the last that is usable: without it its requests would be answered with 503; make another one usable first, or say force`,
+    `endpoint ${A} of service api is the last that is usable: without it its requests would be answered with 503; make another one usable first, or force it (--force; ?force=true)`,
   )
   // One that gets nothing as it is, and one that is unwell, are no loss.
   expect(await place.drain(C)).toMatchObject({ status: 200 })
