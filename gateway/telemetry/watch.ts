@@ -30,7 +30,7 @@ export interface Watcher {
    * or a new one if there is none yet and this one wants to see the exchange's steps.
    */
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null
-  /** It is over. Also told of those that failed before they had a route, which never began. */
+  /** It is over. Told of those that have a trail, and of those that failed before they had a route, which never began. */
   end(exchange: WatchedExchange): void
   /** A TCP connection is over, or was refused. */
   endConnection?(connection: TcpAccessEntry): void

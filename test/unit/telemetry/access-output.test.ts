@@ -70,7 +70,10 @@ describe("a file", () => {
     await new Promise(setImmediate)
     await written(file, "b\nc\n", 2)
     expect(readFileSync(path, "utf8")).toBe("a\n")
-    expect(state).toMatchObject({ lost: 2, said: [["error", "the access log can't be written", { reason: "it was closed before all was written" }]] })
+    expect(state).toMatchObject({
+      lost: 2,
+      said: [["error", "the access log can't be written", { reason: "it was closed before all was written" }]],
+    })
   })
 
   test("that can't be opened anew goes on as it is, and that is said", async () => {
