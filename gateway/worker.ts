@@ -63,7 +63,7 @@ class Worker {
   readonly #identities: IdentityCounts
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
-  readonly #watch = new Watch()
+  readonly #watch: Watch
   readonly #tap: Tap
   readonly #tracing: Tracing
   readonly #services: Services
@@ -105,6 +105,7 @@ class Worker {
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
+    this.#watch = new Watch((error) => this.#logger.log("error", "fault in what watches exchanges; the exchange went on", { error }))
     this.#tap = new Tap({
       worker: start.index,
       watch: this.#watch,

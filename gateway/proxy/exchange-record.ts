@@ -85,7 +85,8 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     // A filter that answers, or delays on purpose, is at work, not at fault.
     const failed = this.flag === "LR" || this.flag === "DI" ? "" : this.flag
     if (means.accessLog.wants(failed, this.status, this.duration)) means.accessLog.record(this)
-    if (means.watch.active) means.watch.end(this)
+    // One that has a route, but no trail, has begun, and nobody wanted it then.
+    if (means.watch.active && (this.trail !== null || this.matched === null)) means.watch.end(this)
   }
 
   get #protocolSlots(): number {

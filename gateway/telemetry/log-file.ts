@@ -28,6 +28,8 @@ export class LogFile implements AccessSink {
   #stale = false
   #busy = false
   #closed = false
+  /** Its descriptor may be another file's, or a connection's, from now on: nothing more is written. */
+  #released = false
   /** What was written last stopped within a line, and goes on there; or was given up there. */
   #midLine = false
   #torn = false
@@ -80,7 +82,10 @@ export class LogFile implements AccessSink {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    void this.#output.flush(LAST_LINES).then(() => close(this.#descriptor, () => {}))
+    void this.#output.flush(LAST_LINES).then(() => {
+      this.#released = true
+      if (!this.#busy) close(this.#descriptor, () => {})
+    })
   }
 
   // One at a time: the queue waits for `done`, and for a file that is being opened.
@@ -88,6 +93,10 @@ export class LogFile implements AccessSink {
     if (this.#busy) {
       this.#waiting = () => this.#begin(bytes, done)
       return
+    }
+    if (this.#released) {
+      this.#notice.failed(linesIn(bytes), { file: this.#path, reason: "it was closed before all was written" })
+      return done(null, bytes.byteLength)
     }
     this.#busy = true
     const write = (): void => this.#write(bytes, done)
@@ -105,6 +114,8 @@ export class LogFile implements AccessSink {
 
   #free(): void {
     this.#busy = false
+    // What was under way when its time was over has ended.
+    if (this.#released) close(this.#descriptor, () => {})
     const waiting = this.#waiting
     this.#waiting = null
     waiting?.()

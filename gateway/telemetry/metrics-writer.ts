@@ -3,8 +3,12 @@
 
 import type { Buckets } from "./buckets.ts"
 
-/** log2 of the slots in a segment: 16384 slots, 128 KiB. A series never straddles two segments. */
-export const SEGMENT_BITS = 14
+/**
+ * log2 of the slots in a segment: 131072 slots, 1 MiB, of which a thread has those pages in memory that it has counted in. Runtimes write
+ * smaller ones full of zeros as they make them, so that the histograms of ten thousand routes would be there whether used or not. A series
+ * never straddles two segments.
+ */
+export const SEGMENT_BITS = 17
 export const SEGMENT_SLOTS: number = 1 << SEGMENT_BITS
 const MASK = SEGMENT_SLOTS - 1
 

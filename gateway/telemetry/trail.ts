@@ -98,6 +98,8 @@ export class Trail {
   /** Names and values in turns, as the client was sent them; null = none was, or they aren't kept. */
   responseFields: readonly string[] | null = null
   #running: FilterStep | null = null
+  /** The one whose turn ended last, also when it isn't kept. */
+  #last: FilterStep | null = null
 
   attempt(endpoint: string, hedged: boolean): AttemptStep {
     const step = new AttemptStep(endpoint, performance.now(), hedged)
@@ -118,6 +120,7 @@ export class Trail {
     const step = this.#running
     if (step === null) return
     this.#running = null
+    this.#last = step
     step.took = performance.now() - step.began
     step.outcome = outcome
     noteEdits(step, head)
@@ -125,8 +128,8 @@ export class Trail {
 
   /** The filter whose turn ended last holds the message back. `head`: the message's. */
   filterPaused(head: RequestHead | ResponseHead | null = null): void {
-    const last = this.filters.at(-1)
-    if (last === undefined) return
+    const last = this.#last
+    if (last === null) return
     last.outcome = "pause"
     if (this.keepsEdits && head !== null) last.before = headPairs(head)
   }

@@ -23,23 +23,33 @@ export interface WatchedExchange extends AccessEntry {
   readonly tracing: RouteTracing | null
 }
 
-/** Someone who watches. Called on the path of requests: must not throw, nor wait. */
+/** Someone who watches. Called on the path of requests: must not wait. What it throws is reported, and the exchange goes on. */
 export interface Watcher {
   /**
    * An exchange has found its route, and goes to its filters now. Returns `trail`, which may be what another watcher asked for,
    * or a new one if there is none yet and this one wants to see the exchange's steps.
    */
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null
-  /** It is over. Also told of those that failed before they had a route, which never began. */
+  /** It is over. Told of those that have a trail, and of those that failed before they had a route, which never began. */
   end(exchange: WatchedExchange): void
   /** A TCP connection is over, or was refused. */
   endConnection?(connection: TcpAccessEntry): void
+}
+
+function raise(error: unknown): never {
+  throw error
 }
 
 export class Watch {
   /** Somebody may want to see exchanges: ask before anything else. */
   active = false
   #watchers: readonly Watcher[] = []
+  readonly #onFault: (error: unknown) => void
+
+  /** `onFault`: told of what a watcher threw; default: it is thrown on. */
+  constructor(onFault: (error: unknown) => void = raise) {
+    this.#onFault = onFault
+  }
 
   add(watcher: Watcher): void {
     if (this.#watchers.includes(watcher)) return
@@ -54,15 +64,33 @@ export class Watch {
 
   begin(exchange: WatchedExchange): Trail | null {
     let trail: Trail | null = null
-    for (const watcher of this.#watchers) trail = watcher.begin(exchange, trail)
+    for (const watcher of this.#watchers) {
+      try {
+        trail = watcher.begin(exchange, trail)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
     return trail
   }
 
   end(exchange: WatchedExchange): void {
-    for (const watcher of this.#watchers) watcher.end(exchange)
+    for (const watcher of this.#watchers) {
+      try {
+        watcher.end(exchange)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
   }
 
   endConnection(connection: TcpAccessEntry): void {
-    for (const watcher of this.#watchers) watcher.endConnection?.(connection)
+    for (const watcher of this.#watchers) {
+      try {
+        watcher.endConnection?.(connection)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
   }
 }

@@ -162,7 +162,8 @@ export class Endpoint implements PoolOwner {
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
-    this.failed("connectFailure", 0)
+    // Those that are made aren't metered, which have no answers: failures alone would look as if all failed.
+    this.#failed("connectFailure", 0)
     this.#counters.connectFailures(1)
     this.ends()
   }
@@ -251,9 +252,13 @@ export class Endpoint implements PoolOwner {
 
   /** An attempt ended without an answer, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
+    this.meter?.failed()
+    this.#failed(code, latency)
+  }
+
+  #failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
     if (FAILURES.has(code)) this.load?.failed()
-    this.meter?.failed()
     if (this.latency === null || ENDED.has(code)) return
     // Who gives up waiting knows how long it has taken at least.
     if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)

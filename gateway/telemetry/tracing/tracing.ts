@@ -14,7 +14,7 @@ export class Tracing {
     this.#means = means
   }
 
-  /** Exchanges that begin from now on are traced by it. Those under way end with what they began with. */
+  /** Exchanges that begin from now on are traced by it. Those under way are told by it, as they were begun; without one they aren't told. */
   use(config: TracingConfig | undefined): void {
     const before = this.#tracer
     this.#tracer = config === undefined ? null : new Tracer(config, this.#means)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { ResponseHead } from "../../../gateway/http/message.ts"
+import type { TcpAccessEntry } from "../../../gateway/telemetry/access-entry.ts"
 import { Trail } from "../../../gateway/telemetry/trail.ts"
 import { Watch, type WatchedExchange, type Watcher } from "../../../gateway/telemetry/watch.ts"
 
@@ -22,6 +23,16 @@ describe("the trail of an exchange", () => {
     }
     expect(trail.attempts.length).toBe(32)
     expect(trail.filters.length).toBe(128)
+  })
+
+  it("says of no other step that it paused when the one that did isn't kept", () => {
+    const trail = new Trail()
+    for (let i = 0; i < 129; i++) {
+      trail.filterBegan("f", "request body")
+      trail.filterEnded("continue")
+    }
+    trail.filterPaused()
+    expect(trail.filters.filter(({ outcome }) => outcome !== "continue")).toEqual([])
   })
 
   it("knows how long a filter held a message back", () => {
@@ -71,5 +82,22 @@ describe("who watches exchanges", () => {
     watch.remove(wanting)
     watch.remove(indifferent)
     expect(watch.active).toBe(false)
+  })
+  it("can't break an exchange, nor keep it from the others", () => {
+    const told: unknown[] = []
+    const faults: unknown[] = []
+    const fault = new Error("a fault")
+    const raise = (): never => {
+      throw fault
+    }
+    const watch = new Watch((error) => faults.push(error))
+    watch.add({ begin: (_, trail) => trail ?? new Trail(), end: () => told.push("end"), endConnection: () => told.push("connection") })
+    watch.add({ begin: raise, end: raise, endConnection: raise })
+    watch.add({ begin: (_, trail) => trail, end: () => told.push("end"), endConnection: () => told.push("connection") })
+    expect(watch.begin({} as WatchedExchange)).toBeInstanceOf(Trail)
+    watch.end({} as WatchedExchange)
+    watch.endConnection({} as TcpAccessEntry)
+    expect(told).toEqual(["end", "end", "connection", "connection"])
+    expect(faults).toEqual([fault, fault, fault])
   })
 })

@@ -60,6 +60,22 @@ describe("a file", () => {
     file.close()
   })
 
+  // The descriptor may be a client's connection by then.
+  test("that is closed writes nothing more, whatever it still had", async () => {
+    const path = join(folder, "closed")
+    const { state, means } = losses()
+    const file = new LogFile(path, means)
+    await written(file, "a\n", 1)
+    file.close()
+    await new Promise(setImmediate)
+    await written(file, "b\nc\n", 2)
+    expect(readFileSync(path, "utf8")).toBe("a\n")
+    expect(state).toMatchObject({
+      lost: 2,
+      said: [["error", "the access log can't be written", { reason: "it was closed before all was written" }]],
+    })
+  })
+
   test("that can't be opened anew goes on as it is, and that is said", async () => {
     const path = join(mkdtempSync(join(folder, "gone-")), "log")
     const { state, means } = losses()

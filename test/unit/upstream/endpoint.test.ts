@@ -314,6 +314,20 @@ describe("connects that fail", () => {
     expect(counts).toMatchObject({ made: 1, failed: 1, open: 0, waiting: 0 })
   })
 
+  test("beside the pool aren't metered, as those that are made aren't", async () => {
+    const { pool } = endpoint(await freePort())
+    let metered = 0
+    pool.meter = { answered: () => metered++, failed: () => metered++ }
+    pool.begins({})
+    pool.begun(1)
+    pool.ends()
+    pool.begins({})
+    pool.beginFailed()
+    expect(metered).toBe(0)
+    pool.failed("connectFailure", 0)
+    expect(metered).toBe(1)
+  })
+
   test("are told to everyone who waited under the cap", async () => {
     const { pool, counts } = endpoint(await freePort(), { maxConnections: 1 })
     const clients = Array.from({ length: 4 }, () => acquire(pool))
