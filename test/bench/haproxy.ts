@@ -56,7 +56,8 @@ export function haproxy(): Contender {
   return {
     name: "haproxy",
     missing: program === null ? "no haproxy on the PATH" : null,
-    suits: () => true,
+    // Its access log goes to a socket, not to a file.
+    suits: ({ observed }) => !observed,
     start: async (scenario, surroundings) => {
       const port = await freePort()
       const file = join(surroundings.folder, "haproxy.cfg")

@@ -78,7 +78,7 @@ const luaFilter = `access_by_lua_block {
     }`
 
 /** nginx speaks HTTP/2 to an upstream through its gRPC module only; what that carries needn't be gRPC. */
-function httpConfig(scenario: Scenario, port: number, { originPort, certificate }: Surroundings): Config {
+function httpConfig(scenario: Scenario, port: number, { originPort, certificate, folder }: Surroundings): Config {
   const module = scenario.upstream === "h2" ? "grpc" : "proxy"
   const pass = module === "grpc" ? "grpc_pass grpc://origin;" : "proxy_pass http://origin;"
   const locations =
@@ -107,6 +107,7 @@ function httpConfig(scenario: Scenario, port: number, { originPort, certificate 
     ${module}_set_header x-forwarded-host $http_host;
     ${module}_set_header x-request-id $request_id;
     ${scenario.filter ? luaFilter : ""}
+    ${scenario.observed ? `access_log ${folder}/access.log;` : ""}
     ${locations}
   }`
   return { http, head: scenario.filter ? `load_module ${modules}/ndk_http_module.so;\nload_module ${luaModule};` : "" }

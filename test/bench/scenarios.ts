@@ -22,6 +22,8 @@ export interface Scenario {
   readonly routes: number
   /** Look up one request field and set another: nginx in Lua, HAProxy with its rules, Sluice in an AssemblyScript filter. */
   readonly filter: boolean
+  /** A line of the access log for each request, to a file; Sluice also records the trace of one in a hundred. */
+  readonly observed: boolean
 }
 
 export type Protocol = "http1" | "h2" | "tcp"
@@ -37,6 +39,7 @@ const plain: Omit<Scenario, "name" | "title"> = {
   responseBody: 1024,
   routes: 0,
   filter: false,
+  observed: false,
 }
 
 export const routeCount = 10_000
@@ -57,19 +60,22 @@ export function routePrefixes({ routes }: Scenario): string[] {
   return Array.from({ length: routes }, (_, index) => routePrefix(index))
 }
 
-/** The same requests without the routes or the filter, or null when there is nothing to leave out: run beside it to show the difference. */
+/** The same requests without what the scenario is about, or null when there is nothing to leave out: run beside it to show the difference. */
 export function withoutFeature(scenario: Scenario): Scenario | null {
-  return scenario.filter || scenario.routes > 0 ? { ...scenario, filter: false, routes: 0 } : null
+  const { filter, routes, observed } = scenario
+  return filter || routes > 0 || observed ? { ...scenario, filter: false, routes: 0, observed: false } : null
 }
 
 /** Short name of what {@link withoutFeature} leaves out. */
 export function featureOf(scenario: Scenario): string {
+  if (scenario.observed) return "log"
   return scenario.filter ? "filter" : `${scenario.routes} routes`
 }
 
 export const scenarios: readonly Scenario[] = [
   { ...plain, name: "1k", title: "GET, 1 KiB response" },
   { ...plain, name: "64k", title: "GET, 64 KiB response", target: "/64k", responseBody: 65_536 },
+  { ...plain, name: "observed", title: "GET, 1 KiB response, access log to a file; Sluice: and traces of 1 %", observed: true },
   { ...plain, name: "filter", title: "GET, 1 KiB response, header filter", filter: true },
   {
     ...plain,
@@ -100,8 +106,8 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /** Spoken on both sides, and nothing is asked of the proxy that a plain one can't do. */
-export function isPlainHttp1({ downstream, upstream, tls, filter, routes }: Scenario): boolean {
-  return downstream === "http1" && upstream === "http1" && !tls && !filter && routes === 0
+export function isPlainHttp1({ downstream, upstream, tls, filter, routes, observed }: Scenario): boolean {
+  return downstream === "http1" && upstream === "http1" && !tls && !filter && !observed && routes === 0
 }
 
 /** What has to be on the PATH for it, beside proxies. nginx is the origin of the others. */

@@ -31,7 +31,9 @@ function sluiceConfig(scenario: Scenario, surroundings: Surroundings): object {
   return {
     admin: { address: "127.0.0.1:0" },
     workers: 1,
-    accessLog: "off",
+    accessLog: scenario.observed ? { when: "all", to: { file: join(surroundings.folder, "access.log") } } : "off",
+    // The origin takes anything.
+    ...(scenario.observed ? { tracing: { otlp: `http://127.0.0.1:${surroundings.originPort}`, sampling: "1%" } } : {}),
     listeners: [listener(scenario, surroundings)],
     services: {
       origin: { endpoints: [`127.0.0.1:${surroundings.originPort}`], ...(scenario.upstream === "h2" ? { protocol: "h2" } : {}) },

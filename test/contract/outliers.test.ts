@@ -321,7 +321,7 @@ describe("an endpoint whose answers begin well", () => {
     }
     client.destroy()
     const { endpoints } = await status("calls")
-    expect(endpoints[1]).toMatchObject({ ejected: { reason: "gatewayErrors" }, requests: 3, successes: 0 })
+    expect(endpoints[1]).toMatchObject({ ejected: { reason: "gatewayErrors" }, requests: 3, failures: 3 })
     expect(new Set(statuses.slice(6))).toEqual(new Set(["0"]))
   })
 })
