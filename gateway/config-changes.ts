@@ -1,6 +1,7 @@
 // Configurations while the gateway runs: reads the file again, or takes a former one out of the history, and has the workers take it,
 // or refuses it, in which case nothing has changed. What belongs to the process as a whole stays as it was at the start.
 
+import { createHash } from "node:crypto"
 import type { Recorder } from "./admin/change-history.ts"
 import type { ReadyState } from "./admin/status.ts"
 import type { ConfigHistory } from "./config/config-history.ts"
@@ -46,6 +47,9 @@ export class ConfigChanges {
   /** A former configuration is in force instead of the file's; null: it isn't. */
   #departed: { readonly generation: number; readonly who: string; readonly at: string } | null = null
 
+  /** Digest of what the file said when it was last looked at; "": it was refused. */
+  #filed = ""
+
   constructor(options: ConfigChangesOptions) {
     this.#options = options
   }
@@ -64,6 +68,7 @@ export class ConfigChanges {
 
   /** The one the gateway started with is in force. */
   start(): void {
+    this.#filed = digest(this.#options.snapshots.written as Config)
     this.#taken(FILE, "start")
   }
 
@@ -86,6 +91,7 @@ export class ConfigChanges {
     if (typeof result === "object") return this.#refused(result.refused, why)
     if (result === "stopping") return
     this.#departed = null
+    if (loaded.ok) this.#filed = digest(loaded.config)
     if (result === "taken") {
       history.record({ who: FILE, kind: "config", what: why })
       return
@@ -116,7 +122,8 @@ export class ConfigChanges {
         message: `the configuration of generation ${generation} can't be taken any more, and nothing has changed: ${result.refused}`,
       }
     }
-    this.#departed = { generation, who, at: new Date().toISOString() }
+    // Back to what the file says is no departure from it.
+    this.#departed = digest(found.config) === this.#filed ? null : { generation, who, at: new Date().toISOString() }
     return {
       status: 200,
       message: `the configuration of generation ${generation} is in force as generation ${snapshots.generation}; the file is as it was, and its next change wins`,
@@ -166,11 +173,16 @@ export class ConfigChanges {
   #refused(reason: string, why: string): void {
     const { logger, instruments, snapshots, history, stopping } = this.#options
     if (stopping()) return
+    this.#filed = ""
     this.#last = { ok: false, error: reason, at: new Date().toISOString() }
     instruments.configRefused(Date.now())
     history.record({ who: FILE, kind: "config", what: why, refused: reason })
     logger.log("error", "configuration refused; the one in force stays", { reason, generation: snapshots.generation })
   }
+}
+
+function digest(config: Config): string {
+  return createHash("sha256").update(JSON.stringify(config)).digest("hex")
 }
 
 /** What is doubtful in a configuration that is taken. */

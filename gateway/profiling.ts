@@ -36,8 +36,9 @@ export class Profiling {
     }
     if (this.#busy) return { kind: "none", status: 409, why: "a profile is being taken; ask again when it is done" }
     this.#busy = true
-    const folder = await mkdtemp(join(tmpdir(), "sluice-profile-"))
+    let folder = ""
     try {
+      folder = await mkdtemp(join(tmpdir(), "sluice-profile-"))
       const file = join(folder, "profile")
       if (worker === null) await writeProfile(profile, seconds, file)
       else {
@@ -51,7 +52,7 @@ export class Profiling {
     } finally {
       this.#busy = false
       // What is open stays readable.
-      await rm(folder, { recursive: true, force: true })
+      if (folder !== "") await rm(folder, { recursive: true, force: true })
     }
   }
 }

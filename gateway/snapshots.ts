@@ -77,24 +77,28 @@ export class Snapshots {
     const { registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces } = this.#means
     const found = discovery.resolved(written)
     const config = drained.laidOver(found)
-    access.prepare(config.accessLog.to)
-    const ports = await claimPorts(config.listeners, this.#current)
-    registry.beginGeneration()
-    const slots = snapshotSlots(config, instruments)
-    const prepared = canaries.prepare(config, slots.routes)
-    const ordered = weights.prepare(config)
-    const spec: SnapshotSpec = {
-      generation: this.#generation + 1,
-      config,
-      filters,
-      ports,
-      tls,
-      slots,
-      weights: { ...ordered.weights, ...prepared.weights },
-      ...shared.assign(config),
-    }
-    const counts = filterCounts(slots.filters, (slot) => registry.read(slot))
+    let spec: SnapshotSpec
+    let prepared: ReturnType<CanaryChanges["prepare"]>
+    let ordered: ReturnType<RouteWeights["prepare"]>
+    let counts: ReadonlyMap<string, VersionCounts>
     try {
+      access.prepare(config.accessLog.to)
+      const ports = await claimPorts(config.listeners, this.#current)
+      registry.beginGeneration()
+      const slots = snapshotSlots(config, instruments)
+      prepared = canaries.prepare(config, slots.routes)
+      ordered = weights.prepare(config)
+      spec = {
+        generation: this.#generation + 1,
+        config,
+        filters,
+        ports,
+        tls,
+        slots,
+        weights: { ...ordered.weights, ...prepared.weights },
+        ...shared.assign(config),
+      }
+      counts = filterCounts(slots.filters, (slot) => registry.read(slot))
       await pool.apply(spec)
     } catch (error) {
       if (this.#current !== null) {

@@ -16,9 +16,10 @@ import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { ConfigChanges, logWarnings } from "./config-changes.ts"
 import { Discovery } from "./discovery/discovery.ts"
 import { lookResults } from "./discovery/source.ts"
-import { SharedMemory } from "./shared-memory.ts"
+import { LiveFilters } from "./live-filters.ts"
+import type { SharedMemory } from "./shared-memory.ts"
 import type { SnapshotSpec } from "./snapshot.ts"
-import { Snapshots } from "./snapshots.ts"
+import type { Snapshots } from "./snapshots.ts"
 import { Steering } from "./steering/steering.ts"
 import type { AccessOutput } from "./telemetry/access-output.ts"
 import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
@@ -30,15 +31,11 @@ import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import { TlsChanges } from "./tls/tls-changes.ts"
 import { TlsFiles } from "./tls/tls-files.ts"
-import { FilterCompiler } from "./wasm/compiler.ts"
-import { FilterChanges } from "./wasm/filter-changes.ts"
-import { showFilters, versionCounts } from "./wasm/filter-gauges.ts"
 import { FilterLogs } from "./wasm/filter-logs.ts"
-import { FilterStore } from "./wasm/filter-store.ts"
+import type { FilterStore } from "./wasm/filter-store.ts"
 import { calibrate } from "./wasm/meter/calibrate.ts"
-import { openModuleCache } from "./wasm/module-cache.ts"
-import { systemClock } from "./wasm/system-clock.ts"
-import { WorkerPool } from "./worker-pool.ts"
+import type { WorkerPool } from "./worker-pool.ts"
+import { workerSide } from "./worker-side.ts"
 
 export interface SupervisorOptions {
   /** Path of the configuration. */
@@ -54,23 +51,6 @@ export interface SupervisorOptions {
   readonly watch?: boolean
 }
 
-/** What the admin API is told by that there is from the beginning. */
-type StandingParts =
-  | "history"
-  | "registry"
-  | "canaries"
-  | "steering"
-  | "filterLogs"
-  | "tls"
-  | "discovery"
-  | "configHistory"
-  | "logLevels"
-  | "inTurn"
-  | "stopping"
-
-/** ms the compiler is kept ready after a filter was edited. */
-const EDITING = 15 * 60_000
-
 /** Thrown by {@link Supervisor.start}: the text says what is wrong and what to do. */
 export class StartError extends Error {}
 
@@ -81,7 +61,6 @@ export class Supervisor {
   readonly #registry = new MetricsRegistry()
   readonly #instruments = new Instruments(this.#registry)
   readonly #traces: TraceExports
-  readonly #compiler = new FilterCompiler()
   readonly #tls: TlsChanges
   readonly #discovery: Discovery
   readonly #canaries: CanaryChanges
@@ -90,8 +69,7 @@ export class Supervisor {
   readonly #filterLogs = new FilterLogs()
   readonly #logLevels: LogLevels
   readonly #configHistory = new ConfigHistory(Date.now)
-  #filters: FilterStore | null = null
-  #changes: FilterChanges | null = null
+  #filters: LiveFilters | null = null
   #shared: SharedMemory | null = null
   #pool: WorkerPool | null = null
   #snapshots: Snapshots | null = null
@@ -207,78 +185,69 @@ export class Supervisor {
     this.#configureLog(config)
     logWarnings(this.#logger, loaded.warnings)
     const unitsPerMs = calibrate()
-    const store = new FilterStore({ compiler: this.#compiler, unitsPerMs, clock: systemClock, cache: openModuleCache() })
-    this.#filters = store
+    if (this.#stopping) return
+    const filters = new LiveFilters({
+      registry: this.#registry,
+      instruments: this.#instruments,
+      logger: this.#logger,
+      logs: this.#filterLogs,
+      unitsPerMs,
+    })
+    this.#filters = filters
+    const { store } = filters
     const tls = this.#tls.read(config)
     if (typeof tls === "string") throw new StartError(tls)
     const [prepared] = await Promise.all([store.prepare(config), this.#discovery.prepare(config)])
     if (!prepared.ok) throw new StartError(prepared.problems.join("\n"))
     if (this.#stopping) return
     const size = config.workers === "auto" ? availableParallelism() : config.workers
-    const shared = new SharedMemory({
-      workers: size,
+    const { shared, pool, snapshots } = workerSide({
+      size,
       registry: this.#registry,
       instruments: this.#instruments,
       logger: this.#logger,
-      wake: (worker) => this.#pool?.wake(worker),
-    })
-    this.#shared = shared
-    const pool = new WorkerPool({
-      size,
-      registry: this.#registry,
-      logger: this.#logger,
+      logLevel: config.log.level,
+      unitsPerMs,
+      access: this.#options.access,
+      traces: this.#traces,
+      discovery: this.#discovery,
+      canaries: this.#canaries,
+      steering: this.#steering,
       onLog: (event) => {
         this.#filterLogs.hear(event)
         this.#options.onLog(event)
       },
-      start: { ...shared.start, unitsPerMs, logLevel: config.log.level, tracesDropped: this.#traces.droppedSlot },
-      onAccess: (...batch) => this.#options.access.write(...batch),
-      onTraces: (traces) => this.#traces.take(traces),
-      onEjection: (event) => shared.heard(event),
-      identity: (source, service) => this.#instruments.identities.slots(source, service),
-      onLost: (worker) => {
-        shared.forget(worker)
-        this.#instruments.workerRestarted()
-      },
-      onCount: (running) => this.#instruments.workersRunning(running),
     })
+    this.#shared = shared
     this.#pool = pool
-    const snapshots = new Snapshots({
-      registry: this.#registry,
-      instruments: this.#instruments,
-      discovery: this.#discovery,
-      canaries: this.#canaries,
-      drained: this.#steering.drained,
-      weights: this.#steering.weights,
-      shared,
-      pool,
-      access: this.#options.access,
-      traces: this.#traces,
-    })
     this.#snapshots = snapshots
     await snapshots.apply(config, prepared.filters, tls)
     if (this.#stopping) return
     this.#configs = this.#configChanges(store, snapshots)
     this.#configs.start()
     prepared.commit()
-    this.#changes = this.#filterChanges(store, snapshots)
-    this.#changes.look(performance.now())
-    this.#showFilters()
+    const changes = filters.start({
+      snapshots,
+      pool,
+      apply: (prepared) => this.#apply({ filters: prepared }),
+      inTurn: (change) => this.#inTurn(change),
+    })
     if (config.admin !== null) {
-      const means = { shared, pool, snapshots, store, changes: this.#changes, configs: this.#configs, unitsPerMs }
-      this.#admin = await this.#serveAdmin(config.admin, means)
+      this.#admin = await this.#serveAdmin(config.admin, { shared, pool, snapshots, store, changes, configs: this.#configs, unitsPerMs })
     }
     if (this.#stopping) return
     for (const [listener, address] of Object.entries(this.addresses)) this.#logger.log("info", "listening", { listener, address })
     if (this.#admin !== null) this.#logger.log("info", "admin listening", this.#admin.places)
     if (this.#options.watch !== false) this.#watchFiles()
     this.#tls.start()
-    const modules = Object.values(config.filters).flatMap((filter) => filter.versions.map((version) => version.module))
-    if (modules.some((module) => module.endsWith(".ts"))) this.#compiler.warm()
+    filters.warm(config)
     this.#logger.log("info", "ready", { generation: this.generation, workers: size, routes: config.routes.length })
   }
 
-  async #serveAdmin(config: AdminConfig, sources: Omit<AdminSources, StandingParts>): Promise<AdminServer> {
+  async #serveAdmin(
+    config: AdminConfig,
+    sources: Pick<AdminSources, "shared" | "pool" | "snapshots" | "store" | "changes" | "configs" | "unitsPerMs">,
+  ): Promise<AdminServer> {
     const means = adminMeans({
       ...sources,
       history: this.#history,
@@ -338,14 +307,13 @@ export class Supervisor {
 
   /** A configuration that was read again is in force. */
   #onTaken(config: Config, changed: boolean, before: Readonly<Record<string, string>>): void {
+    this.#filters?.taken(changed)
     if (changed) {
-      this.#changes?.look(performance.now())
       for (const [listener, address] of Object.entries(this.addresses)) {
         if (address !== before[listener]) this.#logger.log("info", "listening", { listener, address })
       }
       this.#configureLog(config)
     }
-    this.#showFilters()
     this.#watch?.update(this.#filesToWatch())
   }
 
@@ -369,42 +337,13 @@ export class Supervisor {
     })
   }
 
-  #filterChanges(store: FilterStore, snapshots: Snapshots): FilterChanges {
-    return new FilterChanges({
-      store,
-      logger: this.#filterLogs.beside(this.#logger),
-      config: () => this.#inForce.config,
-      apply: async (filters) => {
-        await this.#apply({ filters })
-        return this.generation
-      },
-      inTurn: (change) =>
-        this.#inTurn(async () => {
-          await change()
-          this.#showFilters()
-        }),
-      counts: (filter, version) => versionCounts(this.#inForce.slots.filters[filter][version], (slot) => this.#registry.read(slot)),
-      countsBefore: (filter, version) => snapshots.countsBefore(filter, version),
-      onRolledBack: (filter, version) => this.#instruments.filters.rolledBack(filter, version),
-      lift: (filter) => this.#pool?.lift(filter) ?? false,
-    })
-  }
-
   async #filterChanged(file: string): Promise<void> {
-    // Someone is at work on a filter: the next save should meet a warm compiler.
-    this.#compiler.idleTimeout = EDITING
-    await this.#changes?.fileChanged(file)
-    this.#showFilters()
+    await this.#filters?.fileChanged(file)
     this.#watch?.update(this.#filesToWatch())
   }
 
-  #showFilters(): void {
-    const config = this.#snapshots?.current?.config
-    if (this.#filters !== null && config !== undefined) showFilters(config, this.#filters, this.#instruments)
-  }
-
   #filesToWatch(): string[] {
-    return [this.#file, ...(this.#filters?.files() ?? []), ...TlsFiles.paths(this.#inForce.config)]
+    return [this.#file, ...(this.#filters?.store.files() ?? []), ...TlsFiles.paths(this.#inForce.config)]
   }
 
   #watchFiles(): void {
@@ -452,10 +391,9 @@ export class Supervisor {
     this.#snapshots?.close()
     this.#watch?.close()
     this.#tls.close()
-    this.#changes?.close()
+    this.#filters?.close()
     this.#canaries.close()
     this.#filterLogs.close()
     this.#discovery.close()
-    this.#compiler.close()
   }
 }

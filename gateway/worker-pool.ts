@@ -13,17 +13,13 @@ import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import { FilterProfiles } from "./wasm/filter-profiles.ts"
 import type { PluginStatus } from "./wasm/plugin.ts"
+import type { Member } from "./worker-member.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
+import { WorkerRestarts } from "./worker-restarts.ts"
 
 /** ms a worker has to start or to take a snapshot. */
 const APPLY_TIMEOUT = 30_000
-/** ms before a worker that died young is replaced; doubled by each further one, up to a limit. */
-const RESTART_DELAY = 100
-const MAX_RESTART_DELAY = 5000
-/** A worker that lived this long, ms, did not die young. */
-const YOUNG = 10_000
-
 export interface WorkerPoolOptions {
   readonly size: number
   readonly registry: MetricsRegistry
@@ -44,21 +40,6 @@ export interface WorkerPoolOptions {
   onCount(running: number): void
 }
 
-interface Member {
-  readonly index: number
-  readonly thread: Worker
-  readonly born: number
-  serving: boolean
-  drained: boolean
-  plugins: readonly PluginStatus[]
-  /** Generation of the snapshot it uses; 0 before the first. */
-  generation: number
-  /** Settles the step of a snapshot that it is asked for. */
-  settle: ((reason: string | null) => void) | null
-  /** Until a replacement has what its predecessor had: one snapshot at a time. */
-  starting: Promise<void>
-}
-
 export class WorkerPool {
   /** Who wants to see exchanges that the workers carry. */
   readonly taps: TapHub = new TapHub({ tell: (order) => this.#tellTap(order), now: () => performance.now() })
@@ -77,9 +58,8 @@ export class WorkerPool {
   /** Cuts the time between announcing and draining short. */
   #endDelay: () => void = () => {}
   #ending = false
-  #delay = 0
   /** Of workers that died and are yet to be replaced. */
-  readonly #restarts = new Set<ReturnType<typeof setTimeout>>()
+  readonly #restarts = new WorkerRestarts()
   #onDrained: (() => void) | null = null
   /** Over the configuration's. */
   #logLevel: LogLevel | null = null
@@ -296,14 +276,12 @@ export class WorkerPool {
     this.#options.onLost(member.index)
     this.taps.lost(member.index)
     this.#options.onCount(this.running)
-    this.#delay = Date.now() - member.born > YOUNG ? 0 : Math.min(MAX_RESTART_DELAY, Math.max(RESTART_DELAY, this.#delay * 2))
-    logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: this.#delay })
+    const delay = this.#restarts.delayAfter(Date.now() - member.born)
+    logger.log("error", "worker died and is replaced; its connections are lost", { worker: member.index, code, delayMs: delay })
     if (this.#spec === null) return
-    const timer = setTimeout(() => {
-      this.#restarts.delete(timer)
+    this.#restarts.schedule(delay, () => {
       if (!this.#ending && !this.#members.has(member.index)) this.#replace(this.#start(member.index))
-    }, this.#delay)
-    this.#restarts.add(timer)
+    })
   }
 
   /** Has a new worker serve by the snapshot in force, if there is one. */
@@ -401,12 +379,14 @@ export class WorkerPool {
     this.#ending = true
     this.taps.close()
     this.#endDelay()
-    for (const timer of this.#restarts) clearTimeout(timer)
-    this.#restarts.clear()
+    this.#restarts.close()
     const members = [...this.#members.values()]
     this.#members.clear()
     // Nobody waits for one that is gone.
-    for (const member of members) member.settle?.(`worker ${member.index} has ended`)
+    for (const member of members) {
+      member.settle?.(`worker ${member.index} has ended`)
+      this.#questions.lost(member.index)
+    }
     await Promise.all(members.map((member) => member.thread.terminate()))
   }
 }

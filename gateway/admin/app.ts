@@ -2,7 +2,6 @@
 // (`topic.ts` has the pattern); here they are put together, described and listed.
 
 import { createRoute, z } from "@hono/zod-openapi"
-import { bodyLimit } from "hono/body-limit"
 import { HTTPException } from "hono/http-exception"
 import { packageVersion } from "../version.ts"
 import { type CanariesDeps, canaries } from "./canaries.ts"
@@ -20,6 +19,7 @@ import type { ProbesDeps } from "./probes.ts"
 import { type ProfilesDeps, profiles } from "./profiles.ts"
 import { type RoutesDeps, routes } from "./routes.ts"
 import { type ServicesDeps, services } from "./services.ts"
+import { smallBodies } from "./small-bodies.ts"
 import { type TapDeps, tap } from "./tap.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 import { type WeightsDeps, weightsOfRoutes } from "./weights.ts"
@@ -43,16 +43,9 @@ export interface AdminDeps
     HistoryDeps,
     TapDeps {}
 
-/** Octets of a body, where an order takes no more of its own accord. */
-const MAX_BODY = 256 * 1024
-
 export function createApp(deps: AdminDeps): TopicApp {
   const app = topicApp()
-  const small = bodyLimit({
-    maxSize: MAX_BODY,
-    onError: (c) => c.json({ error: `the body is too large; send at most ${MAX_BODY / 1024} KiB` }, 413),
-  })
-  app.use((c, next) => (c.req.path.endsWith("/module") ? next() : small(c, next)))
+  app.use((c, next) => (c.req.path.endsWith("/module") ? next() : smallBodies(c, next)))
 
   app.get("/", (c) => {
     const { endpoints, orders } = listed(app)

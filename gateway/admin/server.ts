@@ -29,23 +29,27 @@ export async function serveAdmin(
   const tls = config.tls === undefined ? null : readTls(config.tls)
   const door = createAdmin(deps, config, token)
   let place: SocketPlace | null = null
+  let server: FetchServer | null = null
   try {
     if ("socket" in address) place = await SocketPlace.claim(address.socket)
-    const server = await serveFetch({
+    server = await serveFetch({
       fetch: (request, peer) => door.fetch(request, peer),
       at: "socket" in address ? { socket: place?.temporary ?? address.socket } : address,
       tls,
       onError: (error) => log.log("error", "admin server failed", { error }),
     })
     place?.settle()
+    const { port, close: closeServer } = server
     const close = async (): Promise<void> => {
-      await server.close()
+      await closeServer()
       place?.leave()
     }
-    const at = shown(config, server.port)
+    const at = shown(config, port)
     const page: Record<string, string> = "socket" in address ? {} : { dashboard: `${tls === null ? "http" : "https"}://${at}/dashboard` }
-    return { port: server.port, address: at, places: { address: at, ...page }, close }
+    return { port, address: at, places: { address: at, ...page }, close }
   } catch (error) {
+    // It may listen, at a place where nobody finds it.
+    await server?.close()
     place?.leave()
     const { code, message } = error as Error & { code?: string }
     const why = code === "EADDRINUSE" ? "the address is in use" : code === "EACCES" ? "not permitted" : message

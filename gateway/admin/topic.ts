@@ -55,9 +55,16 @@ export async function carryOut(
   { kind, what }: { readonly kind: string; readonly what: string },
   order: Promise<Outcome>,
 ) {
-  const outcome = await order
-  history.record({ who: orderer(c), kind, what, refused: outcome.status === 200 ? null : outcome.message })
-  return answer(c, outcome)
+  const who = orderer(c)
+  try {
+    const outcome = await order
+    history.record({ who, kind, what, refused: outcome.status === 200 ? null : outcome.message })
+    return answer(c, outcome)
+  } catch (error) {
+    // How much of it was done isn't known: all the more it must be told that it was tried.
+    history.record({ who, kind, what, refused: `failed: ${error instanceof Error ? error.message : String(error)}` })
+    throw error
+  }
 }
 
 /** A description of an answer in JSON. */

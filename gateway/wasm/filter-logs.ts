@@ -12,6 +12,8 @@ export const MAX_FOLLOWERS = 16
 const MAX_WAITING = 500
 /** ms between two signs of life. */
 const ALIVE = 5000
+/** Of those, in a row, in which a follower reads nothing of what waits for it: then it is ended, and makes room for others. */
+const MAX_UNREAD = 12
 
 export interface FilterLogLine {
   /** ISO 8601. */
@@ -86,6 +88,7 @@ export class LogFollower {
   readonly #timer: ReturnType<typeof setInterval>
   #waiting: string[]
   #dropped = 0
+  #unread = 0
   #ended = false
   #wake: ((piece: string | null) => void) | null = null
 
@@ -96,6 +99,7 @@ export class LogFollower {
     this.#waiting = [...lines.map(text), alive(0)]
     this.#timer = setInterval(() => {
       if (this.#waiting.length === 0) this.#push(this.#alive())
+      else if (++this.#unread >= MAX_UNREAD) this.cancel()
     }, ALIVE)
     this.#timer.unref()
   }
@@ -121,6 +125,7 @@ export class LogFollower {
   }
 
   #take(): string {
+    this.#unread = 0
     const piece = this.#waiting.join("")
     this.#waiting = this.#dropped > 0 ? [this.#alive()] : []
     return piece

@@ -98,13 +98,18 @@ describe("configurations that were in force", () => {
     expect((await order("POST", "/config/rollback", { generation: first })).status).toBe(409)
     expect((await order("POST", "/config/rollback", { generation: 99_999 })).status).toBe(404)
 
+    // What the file says is no departure from it.
+    expect((await order("POST", "/config/rollback", { generation: second })).status).toBe(200)
+    expect([await shown(), (await ask<{ departure: string | null }>("/config/history")).departure]).toEqual(["second", null])
+
     await write("third")
     expect(await shown()).toBe("third")
     expect(await ask("/ready")).toMatchObject({ ready: true, reasons: [] })
-    const changes = (await ask<{ history: Change[] }>("/history")).history.slice(0, 5)
+    const changes = (await ask<{ history: Change[] }>("/history")).history.slice(0, 6)
     const to = `to generation ${first}`
     expect(changes.map(({ who, kind, what, refused }) => [who, kind, what, refused === null])).toEqual([
       ["the file", "config", "file changed", true],
+      ["ann@laptop from 127.0.0.1", "config rollback", `to generation ${second}`, true],
       ["ann@laptop from 127.0.0.1", "config rollback", "to generation 99999", false],
       ["ann@laptop from 127.0.0.1", "config rollback", to, false],
       ["ann@laptop from 127.0.0.1", "config rollback", to, true],

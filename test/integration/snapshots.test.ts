@@ -1,5 +1,7 @@
 // Snapshots that aren't taken, with real worker threads: a thread that dies meanwhile, one that refuses, an end of the gateway.
 
+import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
 import { afterEach, expect, test } from "vitest"
 import { parseConfig } from "../../gateway/config/load.ts"
 import type { Config } from "../../gateway/config/model.ts"
@@ -36,7 +38,7 @@ interface Place {
   apply(config: Config, prepared?: PreparedFilters): Promise<void>
 }
 
-function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool"] } = {}): Place {
+function start(workers: number, { pool: instead, access }: Partial<Pick<SnapshotsMeans, "pool" | "access">> = {}): Place {
   const registry = new MetricsRegistry()
   const instruments = new Instruments(registry)
   const events: LogEvent[] = []
@@ -78,7 +80,7 @@ function start(workers: number, { pool: instead }: { pool?: SnapshotsMeans["pool
     shared,
     traces: { use: () => {} },
     pool: instead ?? pool,
-    access: { prepare: () => {}, keepOnly: () => {} },
+    access: access ?? { prepare: () => {}, keepOnly: () => {} },
   })
   const apply = (config: Config, prepared = filters): Promise<void> =>
     snapshots.apply(config, prepared, new TlsFiles().read(config).materials)
@@ -176,4 +178,29 @@ test("a snapshot that is under way ends with the workers, and none begins after 
   await expect(within(other.apply(config), "the end of what waits for workers", 5000)).rejects.toThrow("has ended")
   await Promise.all(ended)
   await expect(place.apply(config)).rejects.toThrow("have ended")
+})
+
+test("what a worker was asked is answered when all end", async () => {
+  const a = await origin("a")
+  const place = start(1)
+  await place.apply(configOf({ a: a.address }))
+  const asked = place.pool.ask(0, { what: "profile", profile: "cpu", seconds: 60, file: "/nonexistent/profile" }, 60_000)
+  await place.pool.terminate()
+  expect(await within(asked, "an answer", 5000)).toEqual({ what: "failed", why: "worker 0 has ended; ask again" })
+})
+
+test("a snapshot that can't be put together leaves nothing of it behind", async () => {
+  const kept: string[] = []
+  const access = { prepare: () => {}, keepOnly: ({ kind }: { kind: string }) => kept.push(kind) }
+  const a = await origin("a")
+  const place = start(1, { access })
+  await place.apply(configOf({ a: a.address }))
+  const taken = createServer().listen(0, "127.0.0.1")
+  await once(taken, "listening")
+  ending.push(() => taken.close())
+  const config = configOf({ a: a.address })
+  const [main] = config.listeners
+  const address = { host: "127.0.0.1", port: (taken.address() as AddressInfo).port }
+  await expect(place.apply({ ...config, listeners: [main, { ...main, name: "other", address }] })).rejects.toThrow()
+  expect(kept).toEqual(["stdout", "stdout"])
 })

@@ -100,6 +100,22 @@ describe("over the wire", () => {
     }
   })
 
+  test("an order's body may be absent, or of a length that isn't said; what is too long is refused", async () => {
+    const rollback = (generation: number) => Promise.resolve({ status: 200 as const, message: `went to ${generation}` })
+    const steer = () => Promise.resolve({ status: 200 as const, message: "paused" })
+    const { port } = await serveAt({ address: { host: "127.0.0.1", port: 0 }, openMetrics: false }, { rollback, steer })
+    const order = (path: string, rest: string) =>
+      raw(
+        port,
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nx-sluice-admin: 1\r\ncontent-type: application/json\r\n${rest}`,
+      )
+    const chunked = (text: string) => `Transfer-Encoding: chunked\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`
+    // As `curl -X POST` does.
+    expect(await order("/canaries/a/pause", "\r\n")).toMatch(/^HTTP\/1\.1 200 [\s\S]*paused/)
+    expect(await order("/config/rollback", chunked('{"generation":7}'))).toMatch(/^HTTP\/1\.1 200 [\s\S]*went to 7/)
+    expect(await order("/config/rollback", chunked(" ".repeat(300_000)))).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
   test("a foreign Host gets nothing, a missing one neither", async () => {
     const { port } = await serve()
     expect(await raw(port, "GET /config HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")).toMatch(/^HTTP\/1\.1 421 /)

@@ -64,3 +64,12 @@ test("weights of a route are told, set and taken back; what is no weight is refu
     ["weights", "shop/eu: as configured"],
   ])
 })
+
+test("an order that goes wrong is in the history as well", async () => {
+  const { recorded, history } = recorder()
+  const broken = (): Promise<never> => Promise.reject(new Error("out of memory"))
+  const app = services({ history, services: () => [], drain: broken, undrain: broken })
+  app.onError(({ message }, c) => c.json({ error: message }, 500))
+  expect((await app.request("/api/endpoints/10.0.0.1:80/undrain", { method: "POST" }, who)).status).toBe(500)
+  expect(recorded).toEqual([{ who: "alice", kind: "endpoint undrain", what: "10.0.0.1:80 of api", refused: "failed: out of memory" }])
+})
