@@ -1,6 +1,6 @@
 // The dashboard in a real Chromium, in front of a real gateway: what it shows, what it keeps as text, who may give orders through it,
-// and how it is used with keys and on a phone. With SLUICE_TEST_PICTURES=1 pictures are left in test/artefacts/. What is looked at here is the same whatever the
-// gateway runs on: it is looked at once, on Node.
+// and how it is used with keys and on a phone. What is looked at here is the same whatever the gateway runs on: it is looked at once,
+// on Node. With SLUICE_TEST_PICTURES=1 pictures are left in test/artefacts/.
 
 import { mkdirSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
