@@ -12,8 +12,7 @@ import type { ConfigHistory } from "./config/config-history.ts"
 import { isSecretKey } from "./config/secrets.ts"
 import type { ConfigChanges } from "./config-changes.ts"
 import type { Discovery } from "./discovery/discovery.ts"
-import { Explainer } from "./explain/explainer.ts"
-import { listRoutes } from "./explain/route-list.ts"
+import type { Explainer } from "./explain/explainer.ts"
 import type { Outcome } from "./http/outcome.ts"
 import { liveFigures } from "./live-sources.ts"
 import { openConnections } from "./open-connections.ts"
@@ -64,7 +63,12 @@ export function adminMeans(sources: AdminSources): AdminDeps {
   const live = liveFigures(sources)
   const filters = (): FilterStatus[] => filtersOf(sources)
   const read = (slot: number): number => registry.read(slot)
-  const explainer = explainerOf(sources, filters)
+  // With routers and load balancers, that the main thread has no other use for: loaded when somebody asks.
+  let explainer: Promise<Explainer> | null = null
+  const explaining = (): Promise<Explainer> => {
+    explainer ??= explainerOf(sources, filters)
+    return explainer
+  }
   // Nobody else scrapes.
   showState(registry, {
     config: () => snapshots.current?.config ?? null,
@@ -107,12 +111,12 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     undrain: (...order) => steering.drained.undrain(...order),
     weights: (route) => steering.weights.status(route),
     setWeights: (...order) => steering.weights.set(...order),
-    routes: (query) => {
-      const { planes } = explainer
+    routes: async (query) => {
+      const [{ planes }, { listRoutes }] = await Promise.all([explaining(), import("./explain/route-list.ts")])
       const slots = snapshots.current?.slots.routes ?? null
       return planes === null ? null : listRoutes(planes, { slots, read, isSecret: isSecretKey }, query)
     },
-    explain: (request) => explainer.explain(request),
+    explain: async (request) => (await explaining()).explain(request),
     filters,
     push: (...order) => changes.push(...order),
     unpush: (...order) => changes.unpush(...order),
@@ -153,7 +157,8 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
   return outcome
 }
 
-function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Explainer {
+async function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
+  const { Explainer } = await import("./explain/explainer.ts")
   const { limits, workers, overloadSlots } = shared.start
   return new Explainer({
     spec: () => snapshots.current,

@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
 import { ChangeHistory } from "./admin/change-history.ts"
 import type { AdminServer } from "./admin/server.ts"
-import { type AdminSources, adminMeans } from "./admin-means.ts"
+import type { AdminSources } from "./admin-means.ts"
 import { CanaryChanges } from "./canary/canary-changes.ts"
 import { ConfigHistory } from "./config/config-history.ts"
 import { loadConfigInChild } from "./config/load-in-child.ts"
@@ -248,6 +248,7 @@ export class Supervisor {
     config: AdminConfig,
     sources: Pick<AdminSources, "shared" | "pool" | "snapshots" | "store" | "changes" | "configs" | "unitsPerMs">,
   ): Promise<AdminServer> {
+    const [{ adminMeans }, { serveAdmin }] = await Promise.all([import("./admin-means.ts"), import("./admin/server.ts")])
     const means = adminMeans({
       ...sources,
       history: this.#history,
@@ -262,7 +263,6 @@ export class Supervisor {
       inTurn: (change) => this.#inTurn(change),
       stopping: () => this.#stopping,
     })
-    const { serveAdmin } = await import("./admin/server.ts")
     return serveAdmin(means, config, process.env, this.#logger)
   }
 

@@ -6,7 +6,7 @@ import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export interface ExplainDeps {
   /** A text: why it can't be said. */
-  explain(request: ExplainRequest): Explanation | string
+  explain(request: ExplainRequest): Promise<Explanation | string>
 }
 
 /** More than listeners take, so that what they refuse for its size can be asked about too. */
@@ -76,8 +76,8 @@ const order = createRoute({
 
 export function explain(deps: ExplainDeps): TopicApp {
   const app = topicApp()
-  app.openapi(order, (c) => {
-    const said = deps.explain(c.req.valid("json"))
+  app.openapi(order, async (c) => {
+    const said = await deps.explain(c.req.valid("json"))
     return typeof said === "string" ? c.json({ error: said }, 400) : c.json(said, 200)
   })
   return app

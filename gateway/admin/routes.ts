@@ -6,7 +6,7 @@ import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export interface RoutesDeps {
   /** Null: there is no configuration yet. `left`: matches beyond the limit. */
-  routes(query: RouteListQuery): { readonly routes: readonly ListedRoute[]; readonly left: number } | null
+  routes(query: RouteListQuery): Promise<{ readonly routes: readonly ListedRoute[]; readonly left: number } | null>
 }
 
 const DEFAULT_LIMIT = 1000
@@ -48,8 +48,8 @@ const list = createRoute({
 
 export function routes(deps: RoutesDeps): TopicApp {
   const app = topicApp()
-  app.openapi(list, (c) => {
-    const listed = deps.routes(c.req.valid("query"))
+  app.openapi(list, async (c) => {
+    const listed = await deps.routes(c.req.valid("query"))
     return listed === null
       ? c.json({ error: "there is no configuration yet; ask again when /ready answers 200" }, 503)
       : c.json(listed, 200)

@@ -182,7 +182,8 @@ describe("a receiver of OTLP", () => {
       async () => (await readMetrics(gateway.adminPort)).sum("sluice_access_log_dropped_total") > before,
       "the loss to be counted",
     )
-    expect(gateway.log.some(({ message }) => message === "the access log can't be sent")).toBe(true)
+    // Counted first: its line may still be on its way.
+    await gateway.waitForLog(({ message }) => message === "the access log can't be sent", "the loss")
     receiver.status = 200
     await get(gateway.port("edge"), "/200?kept")
     await receiver.record(({ attributes }) => attributes.path === "/200?kept", "the next request")

@@ -10,9 +10,10 @@ import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Change } from "../../gateway/admin/change-history.ts"
 import { Authority } from "../support/certs.ts"
+import { runCommand } from "../support/cli.ts"
 import { helloMessage, records } from "../support/client-hello.ts"
 import { until } from "../support/deadline.ts"
-import { Gateway, runCli } from "../support/gateway.ts"
+import { Gateway } from "../support/gateway.ts"
 import { freePort } from "../support/ports.ts"
 import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
 
@@ -234,7 +235,7 @@ describe("the command line", () => {
   const admin = (): string => `127.0.0.1:${gateway.adminPort}`
 
   test("looks the gateway over, and goes back to a configuration and forth", async () => {
-    const checked = await runCli(["check", "--admin", admin(), "--json"])
+    const checked = await runCommand(["check", "--admin", admin(), "--json"])
     const findings = JSON.parse(checked.stdout) as { state: string; what: string; say: string }[]
     expect(findings.find(({ what }) => what === "certificates")).toEqual({
       state: "warn",
@@ -244,7 +245,7 @@ describe("the command line", () => {
     expect(findings.filter(({ what }) => what === "serves" || what === "version").map(({ state }) => state)).toEqual(["ok", "ok"])
     // Of what was in force before the newest one.
     const { history } = await ask<{ history: { generation: number }[] }>("/config/history")
-    const back = await runCli(["config", "rollback", String(history[1].generation)], { env: { SLUICE_ADMIN: admin() } })
+    const back = await runCommand(["config", "rollback", String(history[1].generation), "--admin", admin()])
     expect([back.code, back.stderr]).toEqual([0, ""])
     expect(await shown()).toBe("third")
     const [change] = (await ask<{ history: Change[] }>("/history")).history
@@ -253,7 +254,7 @@ describe("the command line", () => {
 
   test("makes a bundle with everything in it but secrets", async () => {
     const file = join(gateway.folder, "bundle.tar.gz")
-    const made = await runCli(["debug", "bundle", "-o", file, "--admin", admin()], { cwd: gateway.folder })
+    const made = await runCommand(["debug", "bundle", "-o", file, "--admin", admin()])
     expect([made.code, made.stderr]).toEqual([0, ""])
     const { stdout: names } = await promisify(execFile)("tar", ["tzf", file])
     for (const name of ["config.yaml", "ready.json", "metrics.txt", "log.txt", "certificates.json", "routes.json", "command.json"])

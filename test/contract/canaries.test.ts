@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest"
 import type { CanaryStatus } from "../../gateway/canary/canary-changes.ts"
+import { runCommand } from "../support/cli.ts"
 import { until } from "../support/deadline.ts"
-import { Gateway, runCli } from "../support/gateway.ts"
+import { Gateway } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
 import { exchange, get, RawClient } from "../support/raw-client.ts"
@@ -125,7 +126,7 @@ test("an operator steers it, by the admin API and by the command line", async ()
   expect(await order(route, "pause")).toEqual({ status: 200, body: { done: `the canary next of route ${route} is paused at 20%` } })
   expect((await order(route, "pause")).status).toBe(409)
   const admin = ["--admin", `127.0.0.1:${gateway.adminPort}`]
-  const [listed, promoted] = [await runCli(["canary", "ls", ...admin]), await runCli(["canary", "promote", route, ...admin])]
+  const [listed, promoted] = [await runCommand(["canary", "ls", ...admin]), await runCommand(["canary", "promote", route, ...admin])]
   expect(listed.stdout).toMatch(/^ROUTE +SERVICE +STATE +STEP +SHARE/)
   expect(listed.stdout).toMatch(/^steered\/by-hand +next +paused +1\/2 +20%/m)
   expect(listed.stdout).toMatch(/^bad: rolled back until it changes or is restarted \(sluice canary restart bad\): 100% of/m)

@@ -7,8 +7,9 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { FilterStatus } from "../../gateway/admin/status.ts"
+import { runCommand } from "../support/cli.ts"
 import { until, within } from "../support/deadline.ts"
-import { Gateway, type LogLine, runCli } from "../support/gateway.ts"
+import { Gateway, type LogLine } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
 import { get } from "../support/raw-client.ts"
@@ -259,10 +260,10 @@ describe("versions of a filter", () => {
         version: "next",
       })
       const admin = ["--admin", `127.0.0.1:${made.adminPort}`]
-      expect((await runCli(["filter", "ls", ...admin])).stdout).toContain("(sluice filter release trapping)")
-      const released = await runCli(["filter", "release", "trapping", ...admin])
+      expect((await runCommand(["filter", "ls", ...admin])).stdout).toContain("(sluice filter release trapping)")
+      const released = await runCommand(["filter", "release", "trapping", ...admin])
       expect([released.code, released.stdout, released.stderr]).toEqual([0, "filter trapping is released\n", ""])
-      const again = await runCli(["filter", "release", "trapping", ...admin])
+      const again = await runCommand(["filter", "release", "trapping", ...admin])
       expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("no version of it is rolled back")])
     } finally {
       await made.stop()
@@ -385,19 +386,19 @@ describe("pushing a module", () => {
   test("and listing work from the command line", async () => {
     gateway.writeFile("cli.wasm", stamp("by command"))
     const admin = ["--admin", `127.0.0.1:${gateway.adminPort}`]
-    const pushed = await runCli(["filter", "push", "push", join(gateway.folder, "cli.wasm"), ...admin])
+    const pushed = await runCommand(["filter", "push", "push", join(gateway.folder, "cli.wasm"), ...admin])
     expect([pushed.code, pushed.stderr]).toEqual([0, ""])
     expect(await stampOf("/push")).toBe("by command")
-    const listed = await runCli(["filter", "ls", ...admin])
+    const listed = await runCommand(["filter", "ls", ...admin])
     expect([listed.code, listed.stderr]).toEqual([0, ""])
     expect(listed.stdout).toMatch(/^FILTER +VERSION +WEIGHT +STATE/)
     expect(listed.stdout).toMatch(/^push +- \(pushed\) +- +running/m)
     expect(listed.stdout).toMatch(/^split +stable +3 +running/m)
-    const json = await runCli(["filter", "ls", "--json", ...admin])
+    const json = await runCommand(["filter", "ls", "--json", ...admin])
     expect(JSON.parse(json.stdout).map(({ name }: FilterStatus) => name)).toContain("push")
-    const undone = await runCli(["filter", "push", "push", "--undo", ...admin])
+    const undone = await runCommand(["filter", "push", "push", "--undo", ...admin])
     expect([undone.code, await stampOf("/push")]).toEqual([0, "two"])
-    const nobody = await runCli(["filter", "push", "nobody", join(gateway.folder, "cli.wasm"), ...admin])
+    const nobody = await runCommand(["filter", "push", "nobody", join(gateway.folder, "cli.wasm"), ...admin])
     expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining("there is no filter nobody")])
   })
 })

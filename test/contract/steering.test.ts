@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { EndpointStatus, ServiceStatus } from "../../gateway/admin/service-status.ts"
 import type { RouteWeightsStatus } from "../../gateway/steering/route-weights.ts"
+import { runCommand } from "../support/cli.ts"
 import { defaultLimit, until } from "../support/deadline.ts"
-import { Gateway, runCli, runtimeCommand } from "../support/gateway.ts"
+import { Gateway, runtimeCommand } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin, type OriginConnection } from "../support/origin.ts"
 import { exchange, get, RawClient } from "../support/raw-client.ts"
@@ -240,7 +241,7 @@ describe("weights of a route", () => {
 
 test("the command line lists, drains and weighs", async () => {
   const [a] = origins
-  const cli = (...args: string[]): ReturnType<typeof runCli> => runCli([...args, "--admin", `127.0.0.1:${gateway.adminPort}`])
+  const cli = (...args: string[]): ReturnType<typeof runCommand> => runCommand([...args, "--admin", `127.0.0.1:${gateway.adminPort}`])
   const [refused, listed, set] = await Promise.all([
     cli("drain", "first", a.address),
     cli("services", "roundRobin"),

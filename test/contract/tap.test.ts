@@ -7,8 +7,9 @@ import type { TapEvent } from "../../gateway/tap/event.ts"
 import { MAX_TAPS } from "../../gateway/tap/hub.ts"
 import type { TapAlive } from "../../gateway/tap/reader.ts"
 import { MAX_RATE } from "../../gateway/tap/tap.ts"
+import { runCommand } from "../support/cli.ts"
 import { until, within } from "../support/deadline.ts"
-import { Gateway, runCli, runtimeCommand } from "../support/gateway.ts"
+import { Gateway, runtimeCommand } from "../support/gateway.ts"
 import { Origin } from "../support/origin.ts"
 import { exchange, get, RawClient } from "../support/raw-client.ts"
 import { guest, Script } from "../unit/wasm/support/wat.ts"
@@ -275,27 +276,26 @@ describe("a tap", () => {
 })
 
 describe("the commands", () => {
-  test("sluice tap shows a line for each exchange, for people and for machines, and ends after so many; sluice status and completion answer", async () => {
-    const admin = `127.0.0.1:${gateway.adminPort}`
-    const running = Promise.all([
-      runCli(["tap", "--admin", admin, "--path", "/edited", "--max", "1", "-v"]),
-      runCli(["tap", "--admin", admin, "--path", "/plain", "--path", "/edited", "--header", "x-user=42", "--max", "2", "--json"]),
-      runCli(["status", "--admin", admin]),
-      runCli(["completion", "names", "routes", "--admin", admin]),
-    ])
+  /** Asks until it has ended. */
+  async function underTraffic<T>(running: Promise<T>): Promise<T> {
     let done = false
     void running.finally(() => {
       done = true
     })
-    await until(
-      async () => {
-        await ask("/edited", "x-user: 42\r\nauthorization: s3cret\r\n")
-        return done
-      },
-      "the end of the commands",
-      20_000,
-    )
-    const [people, machines, status, names] = await running
+    await until(async () => {
+      await ask("/edited", "x-user: 42\r\nauthorization: s3cret\r\n")
+      return done
+    }, "the end of the command")
+    return running
+  }
+
+  test("sluice tap shows a line for each exchange, for people and for machines, and ends after so many; sluice status and completion answer", async () => {
+    const admin = `127.0.0.1:${gateway.adminPort}`
+    const status = await underTraffic(runCommand(["status", "--admin", admin]))
+    const names = await runCommand(["completion", "names", "routes", "--admin", admin])
+    const people = await underTraffic(runCommand(["tap", "--admin", admin, "--path", "/edited", "--max", "1", "-v"]))
+    const two = ["--path", "/plain", "--path", "/edited", "--header", "x-user=42", "--max", "2", "--json"]
+    const machines = await underTraffic(runCommand(["tap", "--admin", admin, ...two]))
     expect([people.code, machines.code]).toEqual([0, 0])
     expect(people.stderr).toBe("tapping; exchanges are shown as they end\n")
     const [line, ...details] = people.stdout.trimEnd().split("\n")

@@ -1,6 +1,6 @@
 // The dashboard in a real Chromium, in front of a real gateway: what it shows, what it keeps as text, who may give orders through it,
-// and how it is used with keys and on a phone. Pictures are left in test/artefacts/. What is looked at here is the same whatever the
-// gateway runs on: it is looked at once, on Node.
+// and how it is used with keys and on a phone. What is looked at here is the same whatever the gateway runs on: it is looked at once,
+// on Node. With SLUICE_TEST_PICTURES=1 pictures are left in test/artefacts/.
 
 import { mkdirSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
@@ -8,7 +8,8 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { root } from "../architecture/repository.ts"
 import { Chromium, type Page } from "../support/chromium.ts"
-import { Gateway, runCli } from "../support/gateway.ts"
+import { runCommand } from "../support/cli.ts"
+import { Gateway } from "../support/gateway.ts"
 import { callback } from "../support/hostile-guests.ts"
 import { freePort, listen } from "../support/ports.ts"
 import { program } from "../support/programs.ts"
@@ -48,7 +49,11 @@ let address = ""
 let config: object
 const artefacts = join(root, "test/artefacts")
 
+/** For people who want to look; the tests have no use for them. */
+const wanted = (process.env.SLUICE_TEST_PICTURES ?? "") !== ""
+
 async function picture(name: string, whole = false): Promise<void> {
+  if (!wanted) return
   writeFileSync(join(artefacts, `${name}.png`), await page.picture(whole))
 }
 
@@ -63,7 +68,7 @@ const wide = (): Promise<number> => page.evaluate<number>("document.documentElem
 
 describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" : ` (skipped: ${skipped})`}`, () => {
   beforeAll(async () => {
-    mkdirSync(artefacts, { recursive: true })
+    if (wanted) mkdirSync(artefacts, { recursive: true })
     origin = createServer((request, response) => {
       response.writeHead(request.url === "/orders/fails" ? 503 : 200, { "x-answer": MARKUP }).end("hello")
     })
@@ -113,6 +118,7 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
   test("shows live traffic, and what is wrong first", async () => {
     await page.becomes("Number(document.querySelector('.figure .value span')?.textContent) > 5", "a rate of requests")
     await page.becomes("document.querySelector('.problems')?.innerText.includes('pricing takes')", "the slow filter among the problems")
+    await page.becomes("document.querySelector('.problems')?.innerText.includes('Service orders')", "the ejected endpoint among them")
     const shown = await text()
     for (const part of ["shop", "orders", "pricing", "loud", "p99", "Service orders"]) expect(shown).toContain(part)
     await page.becomes("document.querySelector('.chart path.line').getAttribute('d').length > 20", "a line in the chart")
@@ -321,7 +327,7 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
   })
 
   test("sluice top tells the same in a terminal", async () => {
-    const { code, stdout } = await runCli(["top", "--json", "--admin", `127.0.0.1:${gateway.adminPort}`])
+    const { code, stdout } = await runCommand(["top", "--json", "--admin", `127.0.0.1:${gateway.adminPort}`])
     expect(code).toBe(0)
     expect(JSON.parse(stdout).routes.map(({ name }: { name: string }) => name)).toContain("shop")
   })

@@ -10,6 +10,7 @@ import { startGreeter } from "../../examples/grpc/greeter.ts"
 import { startService } from "../../examples/quickstart/services.ts"
 import { makeCertificates } from "../../examples/tls/certificates.ts"
 import { Authority } from "../support/certs.ts"
+import { runCommand } from "../support/cli.ts"
 import { until, within } from "../support/deadline.ts"
 import { Gateway, type LogLine, runCli, runtimeCommand } from "../support/gateway.ts"
 import { readMetrics } from "../support/metrics.ts"
@@ -199,12 +200,14 @@ describe("example", () => {
         return gateway.log.some(({ message }) => message.startsWith("canary rolled back"))
       }, "the rollback")
       expect(await answers()).toEqual(new Set(["stable"]))
-      expect((await runCli(["canary", "ls", ...admin])).stdout).toMatch(/^shop +shop-v2 +rolled back +0\/3 +0%/m)
+      expect((await runCommand(["canary", "ls", ...admin])).stdout).toMatch(/^shop +shop-v2 +rolled back +0\/3 +0%/m)
       broken = false
-      expect((await runCli(["canary", "restart", "shop", ...admin])).stdout).toBe(
+      expect((await runCommand(["canary", "restart", "shop", ...admin])).stdout).toBe(
         "the canary shop-v2 of route shop is progressing at 10%\n",
       )
-      expect((await runCli(["canary", "promote", "shop", ...admin])).stdout).toBe("the canary shop-v2 of route shop is promoted at 100%\n")
+      expect((await runCommand(["canary", "promote", "shop", ...admin])).stdout).toBe(
+        "the canary shop-v2 of route shop is promoted at 100%\n",
+      )
       expect(await answers()).toEqual(new Set(["canary"]))
     } finally {
       await gateway.kill()

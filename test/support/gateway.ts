@@ -75,7 +75,7 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** More arguments for `run`. */
   readonly args?: readonly string[]
-  /** ms it may take to say that it is ready; default 20 s. */
+  /** ms it may take to say that it is ready; default 45 s: on a machine that is busy, 20 were too few. */
   readonly startLimit?: number
   /** Instead of this process's runtime and gateway/main.ts. */
   readonly command?: readonly string[]
@@ -143,7 +143,7 @@ export class Gateway {
   static async start(options: GatewayOptions): Promise<Gateway> {
     const gateway = new Gateway(options)
     try {
-      await gateway.waitForLog((line) => line.message === "ready", "its start", options.startLimit ?? 20_000)
+      await gateway.waitForLog((line) => line.message === "ready", "its start", options.startLimit ?? 45_000)
       return gateway
     } catch (error) {
       await gateway.kill()

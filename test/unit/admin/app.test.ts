@@ -104,7 +104,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),
-      routes: () => ({ routes: [], left: 0 }),
+      routes: () => Promise.resolve({ routes: [], left: 0 }),
       steer: (route, order) => Promise.resolve({ status: 200, message: `${order} ${route}` }),
       release: (name) => Promise.resolve({ status: 404, message: name }),
       configs: () => configs.entries,

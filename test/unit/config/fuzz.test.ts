@@ -5,6 +5,7 @@ import { expect, test } from "vitest"
 import { stringify } from "yaml"
 import { type LoadResult, parseConfig, validateConfig } from "../../../gateway/config/load.ts"
 import { formatProblem } from "../../../gateway/config/problem.ts"
+import { anyCharacter } from "../../support/any-character.ts"
 
 const keys = fc.constantFrom(
   ..."listeners services filters routes admin workers log drain accessLog address name protocol limits timeouts path endpoints weight pool module config onError cpu memory match backends redirect respond rewrite timeout headers request response set add remove prefix exact regex host hosts method query use with service status body head idle perTry".split(
@@ -36,7 +37,7 @@ const leaf = fc.oneof(
     null,
     Number.NaN,
   ),
-  fc.string({ unit: "binary", maxLength: 12 }),
+  fc.string({ unit: anyCharacter, maxLength: 12 }),
   fc.double(),
 )
 const document = fc.letrec((tie) => ({
@@ -82,7 +83,7 @@ test("random values at every place of a configuration", () => {
 
 test("random documents as YAML and JSON, whole and mutilated", () => {
   fc.assert(
-    fc.property(document, fc.boolean(), fc.nat(), fc.string({ unit: "binary", maxLength: 3 }), (value, json, at, splice) => {
+    fc.property(document, fc.boolean(), fc.nat(), fc.string({ unit: anyCharacter, maxLength: 3 }), (value, json, at, splice) => {
       const text = json ? (JSON.stringify(value) ?? "") : stringify(value, { aliasDuplicateObjects: false })
       expectSound(parseConfig(text, { file: "a.yaml", baseDir: "/nowhere" }))
       const cut = at % (text.length + 1)

@@ -5,6 +5,7 @@ import { connectionLine, exchangeLine, type TapEvent, type Tapped } from "../../
 import { shownTarget, shownValue } from "../../../gateway/tap/redact.ts"
 import type { AccessEntry } from "../../../gateway/telemetry/access-log.ts"
 import { Trail } from "../../../gateway/telemetry/trail.ts"
+import { anyCharacter } from "../../support/any-character.ts"
 import { accessEntry } from "../telemetry/support/access-entry.ts"
 
 const EPOCH = 1_800_000_000_000
@@ -115,7 +116,7 @@ describe("an event", () => {
   })
 
   test("stays one line without a character that drives a terminal, and within its size, whatever comes", () => {
-    const text = fc.string({ unit: "binary", maxLength: 60 })
+    const text = fc.string({ unit: anyCharacter, maxLength: 60 })
     fc.assert(
       fc.property(fc.array(text, { minLength: 6, maxLength: 6 }), fc.integer({ min: 0, max: 3000 }), (texts, size) => {
         const [path, name, value, flag, route, filter] = texts
