@@ -1,5 +1,5 @@
 // Every way to fail that a single gateway can be brought to, for real: each has to show in its reply, in the access log, in its series,
-// in what explains it beforehand where that can be known, and in the table of flags.
+// in its trace, in what explains it beforehand where that can be known, and in the table of flags.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type ErrorCode, errors } from "../../gateway/errors.ts"
@@ -11,6 +11,7 @@ import { rstStream } from "../support/h2-frames.ts"
 import { H2Origin } from "../support/h2-origin.ts"
 import { type Metrics, readMetrics } from "../support/metrics.ts"
 import { Origin } from "../support/origin.ts"
+import { OtlpReceiver } from "../support/otlp-receiver.ts"
 import { freePort } from "../support/ports.ts"
 import { exchange, RawClient } from "../support/raw-client.ts"
 import { getSecurely } from "../support/tls-client.ts"
@@ -32,6 +33,7 @@ const toHead = (() => {
 
 let origin: Origin
 let h2: H2Origin
+let collector: OtlpReceiver
 let gateway: Gateway
 let config: { readonly [part: string]: unknown }
 let before: Metrics
@@ -162,6 +164,7 @@ beforeAll(async () => {
   h2 = await H2Origin.start((arrival) => {
     arrival.peer.send(rstStream(arrival.id, arrival.target === "/upstreamRefused" ? "REFUSED_STREAM" : "INTERNAL_ERROR"))
   })
+  collector = await OtlpReceiver.start()
   const closed = await freePort()
   const endpoints = [origin.address]
   const filter = (name: string, more: object = {}): object => ({ module: `${name}.wasm`, ...more })
@@ -171,6 +174,7 @@ beforeAll(async () => {
     workers: 1,
     accessLog: "all",
     overload: false,
+    tracing: { otlp: collector.url, sampling: "100%" },
     rateLimitStore: { redis: `redis://127.0.0.1:${closed}`, onFailure: "deny", timeout: "50ms" },
     listeners: [
       { name: "main", address: "127.0.0.1:0", limits: { requestLine: 300, fields: 20, body: 100 } },
@@ -237,8 +241,11 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const client of held) client.destroy()
   await gateway.kill()
-  await Promise.all([origin.stop(), h2.stop()])
+  await Promise.all([origin.stop(), h2.stop(), collector.stop()])
 })
+
+/** Of connections that nobody carried there is no trace. */
+const UNTRACED: readonly ErrorCode[] = ["proxyHeader", "clientHello", "openingTimeout"]
 
 function counted(flag: string): number {
   const sum = (metrics: Metrics): number =>
@@ -307,6 +314,13 @@ describe.each(Object.keys(cases) as ErrorCode[])("%s", (code) => {
       if (counted(flag) === 0) after = await readMetrics(gateway.adminPort)
       return counted(flag) > 0
     }, `the series of ${flag}`)
+  })
+
+  test.runIf(!UNTRACED.includes(code))("has its flag in the span of its trace", async () => {
+    await collector.trace(({ attributes }) => {
+      const { "sluice.response_flag": told, "sluice.route": route, "http.response.status_code": answered } = attributes
+      return told === flag && (route === code || (route === undefined && answered === status))
+    }, code)
   })
 
   test.runIf(failureCauses[code].foreseen)("is foreseen by explain", () => {
