@@ -1,4 +1,5 @@
-// RESULTS.md: a section for each scenario, of the run that measured it last. A run of some scenarios leaves the others' sections.
+// RESULTS.md: a section for each scenario, of the run that measured it last. A run of some scenarios leaves the others' sections, and
+// what other measurements have added behind them.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { scenarios } from "./scenarios.ts"
@@ -15,8 +16,9 @@ origin are good for without one.
 /** Sections of a file by their title. */
 function sectionsOf(text: string): Map<string, string> {
   const sections = new Map<string, string>()
-  for (const part of text.split(/^(?=### )/m)) {
-    if (part.startsWith("### ")) sections.set(part.slice(4, part.indexOf("\n")), `${part.trimEnd()}\n`)
+  for (const part of text.split(/^(?=##+ )/m)) {
+    const title = /^##+ (.*)$/m.exec(part)
+    if (title !== null && part.startsWith("##")) sections.set(title[1], `${part.trimEnd()}\n`)
   }
   return sections
 }
@@ -26,5 +28,7 @@ export function writeResults(file: string, environment: string, measured: readon
   const sections = existsSync(file) ? sectionsOf(readFileSync(file, "utf8")) : new Map<string, string>()
   for (const [title, section] of sectionsOf(measured.join("\n"))) sections.set(title, section)
   const known = scenarios.map((scenario) => sections.get(scenario.title)).filter((section) => section !== undefined)
-  writeFileSync(file, [HEAD, `${environment}\n`, ...known].join("\n"))
+  const titles = new Set(scenarios.map(({ title }) => title))
+  const others = [...sections].filter(([title]) => !titles.has(title)).map(([, section]) => section)
+  writeFileSync(file, [HEAD, `${environment}\n`, ...known, ...others].join("\n"))
 }
