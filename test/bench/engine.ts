@@ -163,12 +163,31 @@ const route = new Route(config.routes[0], {
   slots: () => slots,
   filters,
 })
+// A line for each request: `LOG=all`. Batches are copied as they would be for the main thread.
+const accessLog: AccessLog = new AccessLog({
+  random: Math.random,
+  post: (batch) => {
+    structuredClone(batch)
+    accessLog.acknowledge(batch.lines.length)
+  },
+})
+if (process.env.LOG === "all") {
+  accessLog.use({
+    when: "all",
+    only: null,
+    to: { kind: "stdout" },
+    format: { kind: "json" },
+    headers: { request: [], response: [] },
+    redact: null,
+  })
+}
+
 const exchanges = new Exchanges({
   means: {
     wheel,
     metrics,
     identities: new IdentityCounts(metrics, instruments.identities.overflow, () => {}),
-    accessLog: new AccessLog({ random: Math.random, post: () => {} }),
+    accessLog,
     replies: new LocalReplies(),
     random: Math.random,
     epoch: performance.timeOrigin,
