@@ -6,6 +6,7 @@ import { type LogLevel, logLevels } from "../telemetry/log.ts"
 import { type FilterLogLine, type LogFollower, MAX_FOLLOWERS } from "../wasm/filter-logs.ts"
 import type { FilterProfileResult } from "../wasm/filter-profiles.ts"
 import type { Recorder } from "./change-history.ts"
+import { streamed } from "./text-stream.ts"
 import { carryOut, json, nameParameter, orderAnswers, orderer, refusal, type TopicApp, timestamp, topicApp } from "./topic.ts"
 
 export interface FilterRuntimeDeps {
@@ -134,10 +135,10 @@ export function filterRuntime(deps: FilterRuntimeDeps): TopicApp {
     if (!deps.hasFilter(name)) return c.json({ error: `there is no filter ${name}; /filters lists them` }, 404)
     if (follow !== "true") return c.json({ logs: deps.filterLog(name, level) }, 200)
     // Of what HEAD asks for nothing would ever be read.
-    if (c.req.raw.method === "HEAD") return untyped(new Response(null, { headers: { "content-type": TYPE } }))
+    if (c.req.raw.method === "HEAD") return streamed(null, TYPE, c.req.raw.signal)
     const follower = deps.followFilter(name, level)
     if (follower === null) return c.json({ error: `${MAX_FOLLOWERS} follow logs of filters already; end one of them first` }, 429)
-    return untyped(new Response(streamOf(follower, c.req.raw.signal), { headers: { "content-type": TYPE } }))
+    return streamed(follower, TYPE, c.req.raw.signal)
   })
   app.openapi(measure, async (c) => {
     const { name } = c.req.valid("param")
@@ -153,35 +154,4 @@ export function filterRuntime(deps: FilterRuntimeDeps): TopicApp {
 
 function titled(name: string, version: string | null): string {
   return version === null ? name : `${name}, version ${version}`
-}
-
-/** The types of described answers know none that is a stream. */
-function untyped(response: Response): never {
-  return response as never
-}
-
-/** `signal`: of the request, for when its connection ends without having been read from. */
-function streamOf(follower: LogFollower, signal: AbortSignal): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  const gone = (): void => follower.cancel()
-  signal.addEventListener("abort", gone, { once: true })
-  if (signal.aborted) gone()
-  let cancelled = false
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        const piece = await follower.next()
-        if (cancelled) return
-        if (piece !== null) return controller.enqueue(encoder.encode(piece))
-        signal.removeEventListener("abort", gone)
-        controller.close()
-      },
-      cancel: () => {
-        cancelled = true
-        signal.removeEventListener("abort", gone)
-        follower.cancel()
-      },
-    },
-    { highWaterMark: 0 },
-  )
 }

@@ -5,6 +5,7 @@ import { Wrong } from "../config/units.ts"
 import { MAX_TAPS } from "../tap/hub.ts"
 import { parseTapQuery, type TapParameter, type TapQuery, tapParameters } from "../tap/query.ts"
 import type { TapReader } from "../tap/reader.ts"
+import { streamed } from "./text-stream.ts"
 import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export interface TapDeps {
@@ -56,41 +57,10 @@ export function tap(deps: TapDeps): TopicApp {
     const query = parseTapQuery((name) => c.req.queries(name) ?? [])
     if (query instanceof Wrong) return c.json({ error: query.message }, 400)
     // Of what HEAD asks for nothing would ever be read.
-    if (c.req.raw.method === "HEAD") return untyped(new Response(null, { headers: { "content-type": TYPE } }))
+    if (c.req.raw.method === "HEAD") return streamed(null, TYPE, c.req.raw.signal)
     const reader = deps.tap(query)
     if (reader === null) return c.json({ error: `${MAX_TAPS} taps are open, and no more are taken; end one of them first` }, 429)
-    return untyped(new Response(streamOf(reader, c.req.raw.signal), { headers: { "content-type": TYPE } }))
+    return streamed(reader, TYPE, c.req.raw.signal)
   })
   return app
-}
-
-/** The types of described answers know none that is a stream. */
-function untyped(response: Response): never {
-  return response as never
-}
-
-/** Reads as much as the other end takes. `signal`: of the request, for when its connection ends without having been read from. */
-function streamOf(reader: TapReader, signal: AbortSignal): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  const gone = (): void => reader.cancel()
-  signal.addEventListener("abort", gone, { once: true })
-  if (signal.aborted) gone()
-  let cancelled = false
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        const piece = await reader.next()
-        if (cancelled) return
-        if (piece !== null) return controller.enqueue(encoder.encode(piece))
-        signal.removeEventListener("abort", gone)
-        controller.close()
-      },
-      cancel: () => {
-        cancelled = true
-        signal.removeEventListener("abort", gone)
-        reader.cancel()
-      },
-    },
-    { highWaterMark: 0 },
-  )
 }

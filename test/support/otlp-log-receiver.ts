@@ -1,11 +1,7 @@
-// A collector that takes logs by OTLP over HTTP: it reads protobuf by the specification's names and numbers, with another library
-// than the one that wrote it.
+// A collector of logs: records as tests look at them.
 
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http"
-import { fileURLToPath } from "node:url"
-import { loadSync } from "@grpc/proto-loader"
 import { until } from "./deadline.ts"
-import { listen } from "./ports.ts"
+import { exportReader, OtlpCollector } from "./otlp-collector.ts"
 
 export interface LogRecord {
   /** Nanoseconds since the epoch. */
@@ -47,10 +43,7 @@ interface RawExport {
   }[]
 }
 
-const service = loadSync(fileURLToPath(new URL("./otlp-logs.proto", import.meta.url)), { longs: String, defaults: true, oneofs: true })
-const { requestDeserialize } = (
-  service["opentelemetry.proto.collector.logs.v1.LogsService"] as unknown as { Export: { requestDeserialize(bytes: Buffer): object } }
-).Export
+const read = exportReader("LogsService")
 
 function plain(value: AnyValue | null): unknown {
   const kind = value?.value
@@ -64,7 +57,7 @@ function record(pairs: readonly KeyValue[]): Record<string, unknown> {
 }
 
 function decode(body: Buffer): LogRecord[] {
-  return (requestDeserialize(body) as RawExport).resourceLogs.flatMap(({ resource, scopeLogs }) =>
+  return (read(body) as RawExport).resourceLogs.flatMap(({ resource, scopeLogs }) =>
     scopeLogs.flatMap(({ scope, logRecords }) =>
       logRecords.map((each) => ({
         time: BigInt(each.timeUnixNano),
@@ -80,41 +73,18 @@ function decode(body: Buffer): LogRecord[] {
   )
 }
 
-export class OtlpLogReceiver {
-  readonly #server: Server
+export class OtlpLogReceiver extends OtlpCollector {
   readonly records: LogRecord[] = []
-  /** Of each export. */
-  readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = []
-  /** What it answers; other than 200: it has taken nothing. */
-  status = 200
-  /** `http://host:port`. */
-  url = ""
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      const chunks: Buffer[] = []
-      request.on("data", (chunk: Buffer) => chunks.push(chunk))
-      request.on("end", () => {
-        this.requests.push({ path: request.url ?? "", headers: request.headers })
-        if (this.status === 200) this.records.push(...decode(Buffer.concat(chunks)))
-        response.writeHead(this.status, { "content-type": "application/x-protobuf" }).end()
-      })
-    })
+  static start(): Promise<OtlpLogReceiver> {
+    return new OtlpLogReceiver().listen(0)
   }
 
-  static async start(): Promise<OtlpLogReceiver> {
-    const receiver = new OtlpLogReceiver()
-    const address = await listen(receiver.#server, 0)
-    receiver.url = `http://${address.host}:${address.port}`
-    return receiver
+  protected take(body: Buffer): void {
+    this.records.push(...decode(body))
   }
 
   record(match: (record: LogRecord) => boolean, what: string): Promise<LogRecord> {
     return until(() => this.records.find(match) ?? null, `the record of ${what}`)
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }
 }

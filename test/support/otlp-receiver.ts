@@ -1,11 +1,7 @@
-// A collector that speaks OTLP over HTTP: it reads protobuf by the specification's names and numbers, with another library than the one
-// that wrote it.
+// A collector of traces: spans as tests look at them.
 
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http"
-import { fileURLToPath } from "node:url"
-import { loadSync } from "@grpc/proto-loader"
 import { until } from "./deadline.ts"
-import { listen } from "./ports.ts"
+import { exportReader, OtlpCollector } from "./otlp-collector.ts"
 
 export interface Span {
   readonly traceId: string
@@ -60,10 +56,7 @@ interface RawExport {
 const KINDS = ["?", "internal", "server", "client"] as const
 const STATUSES = ["unset", "ok", "error"] as const
 
-const service = loadSync(fileURLToPath(new URL("./otlp-trace.proto", import.meta.url)), { longs: String, defaults: true, oneofs: true })
-const { requestDeserialize } = (
-  service["opentelemetry.proto.collector.trace.v1.TraceService"] as unknown as { Export: { requestDeserialize(bytes: Buffer): object } }
-).Export
+const read = exportReader("TraceService")
 
 function record(pairs: readonly KeyValue[]): Record<string, string | number | boolean> {
   return Object.fromEntries(
@@ -75,7 +68,7 @@ function record(pairs: readonly KeyValue[]): Record<string, string | number | bo
 }
 
 function decode(body: Buffer): Span[] {
-  const { resourceSpans } = requestDeserialize(body) as RawExport
+  const { resourceSpans } = read(body) as RawExport
   return resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap(({ scope, spans }) =>
       spans.map((span) => ({
@@ -100,33 +93,15 @@ function decode(body: Buffer): Span[] {
   )
 }
 
-export class OtlpReceiver {
-  readonly #server: Server
+export class OtlpReceiver extends OtlpCollector {
   readonly spans: Span[] = []
-  /** Of each export. */
-  readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = []
-  /** What it answers; other than 200: it has taken nothing. */
-  status = 200
-  /** `http://host:port`. */
-  url = ""
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      const chunks: Buffer[] = []
-      request.on("data", (chunk: Buffer) => chunks.push(chunk))
-      request.on("end", () => {
-        this.requests.push({ path: request.url ?? "", headers: request.headers })
-        if (this.status === 200) this.spans.push(...decode(Buffer.concat(chunks)))
-        response.writeHead(this.status, { "content-type": "application/x-protobuf" }).end()
-      })
-    })
+  static start(port = 0): Promise<OtlpReceiver> {
+    return new OtlpReceiver().listen(port)
   }
 
-  static async start(port = 0): Promise<OtlpReceiver> {
-    const receiver = new OtlpReceiver()
-    const address = await listen(receiver.#server, port)
-    receiver.url = `http://${address.host}:${address.port}`
-    return receiver
+  protected take(body: Buffer): void {
+    this.spans.push(...decode(body))
   }
 
   of(traceId: string): Span[] {
@@ -141,10 +116,5 @@ export class OtlpReceiver {
       const others = this.of(server.traceId).filter((span) => span.parentId === server.spanId)
       return [server, ...others.sort((a, b) => (a.start < b.start ? -1 : 1))] as [Span, ...Span[]]
     }, `the trace of ${what}`)
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }
 }
