@@ -264,6 +264,8 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
       for (const view of ["overview", "services", "filters"]) {
         await show(view)
         await page.becomes("document.querySelectorAll('#view td').length > 4", `rows in ${view}`)
+        // Colours pass over into those of the other theme.
+        await page.becomes("!document.getAnimations().some((each) => each instanceof CSSTransition)", `the colours of ${theme}`)
         expect([theme, view, await page.evaluate(POOR_CONTRAST)]).toEqual([theme, view, []])
       }
     }
