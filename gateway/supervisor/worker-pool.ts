@@ -6,7 +6,7 @@ import type { EndpointsChange, SnapshotSpec } from "../snapshot.ts"
 import { TapHub } from "../tap/hub.ts"
 import type { TapOrder } from "../tap/messages.ts"
 import type { AccessBatch } from "../telemetry/access-output.ts"
-import type { IdentitySlots } from "../telemetry/identity-instruments.ts"
+import type { IdentityPair, IdentitySlots } from "../telemetry/identity-instruments.ts"
 import type { LogEvent, Logger, LogLevel } from "../telemetry/log.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
 import type { FinishedTrace } from "../telemetry/tracing/finished-trace.ts"
@@ -239,9 +239,12 @@ export class WorkerPool {
         const slots = this.#options.identity(source, service)
         // Its memory is gone with it.
         if (this.#members.get(member.index) !== member) return
-        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.memory(member.index) })
         return
       }
+      case "held":
+        if (this.#members.get(member.index) === member) this.#options.registry.told(member.index, message.held)
+        return
       case "queue":
         this.wake(message.worker)
         return
@@ -303,6 +306,14 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  /** Has all workers count nothing more where requests of these were counted; the registry knows when they have heard. */
+  forgetIdentities(pairs: readonly IdentityPair[]): void {
+    const { registry } = this.#options
+    for (const member of this.#members.values()) {
+      this.#post(member, { kind: "forgetIdentities", pairs, metrics: registry.handle(member.index) })
+    }
   }
 
   #tellTap(order: TapOrder): number[] {

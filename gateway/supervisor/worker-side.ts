@@ -54,6 +54,7 @@ export function workerSide(options: WorkerSideOptions): WorkerSide {
     },
     onCount: (running) => instruments.workersRunning(running),
   })
+  instruments.identities.onForget((pairs) => pool.forgetIdentities(pairs))
   const { drained, weights } = steering
   const snapshots = new Snapshots({ registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces })
   return { shared, pool, snapshots }
