@@ -69,6 +69,7 @@ interface Note {
 }
 
 export class Tap implements Watcher {
+  readonly first = true
   readonly #options: TapOptions
   #version = 0
   #wanted: readonly Wanted[] = []
