@@ -59,7 +59,7 @@ describe("the trail of an exchange", () => {
     expect(trail.responseFields).toBeNull()
     trail.keepsResponse = true
     trail.responded(head)
-    expect(trail.responseFields).toEqual(["x-a", "1"])
+    expect(trail.responseFields).toBe("x-a: 1\r\n")
   })
 })
 
