@@ -11,6 +11,7 @@ import { Snapshots, type SnapshotsMeans } from "../../gateway/snapshots.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import type { LogEvent, Logger } from "../../gateway/telemetry/log.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
+import { TraceInstruments } from "../../gateway/telemetry/trace-instruments.ts"
 import { TlsFiles } from "../../gateway/tls/tls-files.ts"
 import type { PreparedFilters } from "../../gateway/wasm/assemble-filters.ts"
 import { WorkerPool } from "../../gateway/worker-pool.ts"
@@ -48,10 +49,11 @@ function start(workers: number, { pool: instead, access }: Partial<Pick<Snapshot
     size: workers,
     registry,
     logger,
-    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", tracesDropped: 0 },
+    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", traceSlots: new TraceInstruments(registry).slots },
     onLog: (event) => events.push(event),
     onAccess: (_, written) => written(),
     onTraces: () => {},
+    onTracesDied: () => {},
     onEjection: () => {},
     identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),
