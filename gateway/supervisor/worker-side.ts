@@ -43,9 +43,10 @@ export function workerSide(options: WorkerSideOptions): WorkerSide {
     registry,
     logger,
     onLog,
-    start: { ...shared.start, unitsPerMs, logLevel, tracesDropped: traces.droppedSlot },
+    start: { ...shared.start, unitsPerMs, logLevel, traceSlots: traces.slots },
     onAccess: (...batch) => access.write(...batch),
     onTraces: (finished) => traces.take(finished),
+    onTracesDied: (count) => traces.died(count),
     onEjection: (event) => shared.heard(event),
     identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => {

@@ -117,10 +117,12 @@ class Worker {
       random: Math.random,
     })
     const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
-    const outbox = new TraceOutbox(
-      (traces, count) => post({ kind: "spans", traces, count }),
-      () => this.#metrics.add(start.tracesDropped, 1),
-    )
+    const { traceSlots } = start
+    const outbox = new TraceOutbox({
+      post: (traces, count) => post({ kind: "spans", traces, count }),
+      onRecorded: () => this.#metrics.add(traceSlots.recorded, 1),
+      onDrop: () => this.#metrics.add(traceSlots.dropped, 1),
+    })
     this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
     this.#listenerMeans = {
       wheel: this.#wheel,
@@ -279,7 +281,7 @@ class Worker {
         this.#tap.receive(message.order)
         return
       case "spansTaken":
-        this.#tracing.taken(message.count)
+        this.#tracing.taken(message.length)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)

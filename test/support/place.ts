@@ -9,6 +9,7 @@ import { WorkerPool } from "../../gateway/supervisor/worker-pool.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import type { LogEvent, Logger } from "../../gateway/telemetry/log.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
+import { TraceInstruments } from "../../gateway/telemetry/trace-instruments.ts"
 import { TlsFiles } from "../../gateway/tls/tls-files.ts"
 import type { PreparedFilters } from "../../gateway/wasm/assemble-filters.ts"
 
@@ -50,10 +51,11 @@ export function startPlace(workers: number, { pool: instead, access }: Partial<P
     size: workers,
     registry,
     logger,
-    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", tracesDropped: 0 },
+    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", traceSlots: new TraceInstruments(registry).slots },
     onLog: (event) => events.push(event),
     onAccess: (_, written) => written(),
     onTraces: () => {},
+    onTracesDied: () => {},
     onEjection: () => {},
     identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),
