@@ -3,7 +3,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi"
 import type { Recorder } from "./change-history.ts"
-import { type AdminContext, json, orderer, refusal, type TopicApp, topicApp } from "./topic.ts"
+import { type AdminContext, json, note, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export type ProfileKind = "cpu" | "allocations" | "heap"
 
@@ -60,7 +60,7 @@ export function profiles(deps: ProfilesDeps): TopicApp {
   const take = async (c: AdminContext, kind: ProfileKind, of: string, length: number) => {
     const what = `${of === "main" ? "main thread" : `worker ${of}`}${kind === "heap" ? "" : `, ${length} s`}`
     const made = await deps.profile(kind, of === "main" ? null : Number(of), length, c.req.raw.signal)
-    deps.history.record({ who: orderer(c), kind: `profile ${kind}`, what, refused: made.kind === "none" ? made.why : null })
+    note(c, deps.history, { kind: `profile ${kind}`, what, refused: made.kind === "none" ? made.why : null })
     if (made.kind === "none") return c.json({ error: made.why }, made.status)
     return c.body(made.body, 200, {
       "content-type": "application/octet-stream",
