@@ -69,7 +69,19 @@ export function chart({ title, series, format, top }) {
     cursor,
   )
   const most = h("span", { class: "most" })
-  const legend = h("span", { class: "legend" })
+  const names = h(
+    "span",
+    { class: "legend" },
+    ...series.map(({ name, look }) =>
+      h(
+        "span",
+        null,
+        svg("svg", { class: "key", viewBox: "0 0 16 4", "aria-hidden": "true" }, svg("path", { class: `line ${look}`, d: "M1 2H15" })),
+        name,
+      ),
+    ),
+  )
+  const told = h("span", { hidden: true })
   /** @type {readonly (readonly (number | null)[])[]} */
   let shown = []
   let at = -1
@@ -81,7 +93,9 @@ export function chart({ title, series, format, top }) {
       ({ name }, i) =>
         `${name} ${shown[i]?.[index] === null || shown[i]?.[index] === undefined ? "–" : format(/** @type {number} */ (shown[i][index]))}`,
     )
-    say(legend, at < 0 ? series.map(({ name }) => name).join(" · ") : `${SPAN - 1 - at} s ago: ${parts.join(" · ")}`)
+    names.hidden = at >= 0
+    told.hidden = at < 0
+    say(told, at < 0 ? "" : `${SPAN - 1 - at} s ago: ${parts.join(" · ")}`)
     cursor.setAttribute("d", at < 0 ? "" : `M${((at * WIDTH) / (SPAN - 1)).toFixed(1)} 0V${HEIGHT}`)
   }
   drawing.addEventListener("pointermove", (event) => {
@@ -95,7 +109,7 @@ export function chart({ title, series, format, top }) {
   })
 
   return {
-    element: h("figure", { class: "chart" }, drawing, h("figcaption", null, legend, most)),
+    element: h("figure", { class: "chart" }, drawing, h("figcaption", null, names, told, most)),
     /** @param {...readonly (number | null)[]} values one list a series, oldest first */
     update(...values) {
       shown = values
@@ -107,7 +121,7 @@ export function chart({ title, series, format, top }) {
         const idle = i > 0 && values[i].every((value) => value === 0 || value === null)
         line.setAttribute("d", idle ? "" : path(values[i], limit, WIDTH, HEIGHT, false))
       }
-      say(most, `max ${format(highest)}`)
+      say(most, `max ${format(highest)} in a minute`)
       drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, highest ${format(highest)}`)
       tell()
     },
