@@ -17,6 +17,13 @@ export interface IdentitySlots {
   readonly seconds: number
 }
 
+/** A client's identity and the service its requests went to; `requests`: as in {@link IdentitySlots}. */
+export interface IdentityPair {
+  readonly source: string
+  readonly service: string
+  readonly requests: number
+}
+
 export class IdentityInstruments {
   readonly #slots: Record<keyof IdentitySlots, Metric>
   /** Those that found no place. */
@@ -38,6 +45,11 @@ export class IdentityInstruments {
       }),
     }
     this.overflow = slotsOf(this.#slots, (metric) => metric.shared())
+  }
+
+  /** Pairs that have been met, that of all others last. */
+  *pairs(): Generator<IdentityPair> {
+    for (const { labels, slot } of this.#slots.requests.all()) yield { source: labels.source, service: labels.service, requests: slot }
   }
 
   /** Slots of a client's requests to a service; "-" = to none. */

@@ -305,8 +305,9 @@ function showTheme() {
   const theme = chosen === "auto" ? (dark.matches ? "dark" : "light") : chosen
   set(document.documentElement, { "data-theme": theme })
   const button = byId("theme")
-  const looks = { auto: "◐ auto", light: "☀ light", dark: "☾ dark" }
-  say(button, looks[/** @type {keyof typeof looks} */ (chosen)] ?? looks.auto)
+  const signs = { auto: "◐", light: "☀", dark: "☾" }
+  const sign = signs[/** @type {keyof typeof signs} */ (chosen)] ?? signs.auto
+  fill(button, sign, h("span", { class: "word" }, ` ${chosen}`))
   set(button, { "aria-label": `Theme: ${chosen}` })
 }
 

@@ -51,6 +51,7 @@ function path(values, top, width, height, area) {
 
 /**
  * @param {{ title: string, series: readonly { name: string, look: string, area?: boolean }[], format: (value: number) => string, top?: number }} options
+ *   `top`: of the scale, where that is the best there is; the worst is told then, else the most
  */
 export function chart({ title, series, format, top }) {
   const lines = series.map(({ look, area }) => ({
@@ -121,8 +122,11 @@ export function chart({ title, series, format, top }) {
         const idle = i > 0 && values[i].every((value) => value === 0 || value === null)
         line.setAttribute("d", idle ? "" : path(values[i], limit, WIDTH, HEIGHT, false))
       }
-      say(most, `max ${format(highest)} in a minute`)
-      drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, highest ${format(highest)}`)
+      const known = values.flat().filter((value) => value !== null)
+      const extreme = top === undefined ? highest : known.reduce((/** @type {number} */ min, value) => (value < min ? value : min), top)
+      say(most, known.length === 0 ? "" : `${top === undefined ? "max" : "min"} ${format(extreme)}`)
+      const about = `${top === undefined ? "highest" : "lowest"} ${known.length === 0 ? "unknown" : format(extreme)}`
+      drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, ${about}`)
       tell()
     },
   }
