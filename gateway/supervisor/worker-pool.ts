@@ -210,8 +210,8 @@ export class WorkerPool {
         this.#options.onLog(message.event)
         return
       case "access": {
-        const { length } = message.batch.lines
-        this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
+        const { length } = message.lines
+        this.#options.onAccess(message, () => this.#post(member, { kind: "written", length }))
         return
       }
       case "spans":

@@ -28,22 +28,14 @@ export function plainText(text: string, limit: number): string {
   return CLEAN.test(kept) ? kept : JSON.stringify(kept).replace(LEFT_BY_JSON, unicodeEscape).slice(1, -1)
 }
 
-/** Milliseconds with microseconds; finite whatever comes. */
-export function milliseconds(value: number): number {
-  return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
+/** Microseconds of milliseconds; finite whatever comes. */
+export function thousandths(value: number): number {
+  return value >= 0 && value < 1e12 ? Math.round(value * 1000) : 0
 }
 
-/** Of thousandths, as JavaScript would write them: ".1" of 100, "" of 0. */
-const THOUSANDTHS = Array.from({ length: 1000 }, (_, i) => String(i / 1000).slice(1))
-/** Longer than this, rounding is not exact. */
-const LONGEST = 2 ** 31
-
-/** {@link milliseconds} as text: fractions of numbers are what makes a line slow. */
-export function millisecondsText(value: number): string {
-  if (!(value >= 0 && value < LONGEST)) return String(milliseconds(value))
-  const rounded = Math.round(value * 1000)
-  const whole = Math.floor(rounded / 1000)
-  return `${whole}${THOUSANDTHS[rounded - whole * 1000]}`
+/** Milliseconds with microseconds; finite whatever comes. */
+export function milliseconds(value: number): number {
+  return thousandths(value) / 1000
 }
 
 /** Its number; as a text what has none. */

@@ -5,7 +5,7 @@ import { hostname } from "node:os"
 import type { ValueName } from "../config/template-model.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
 import { type AccessEntry, isConnection } from "./access-entry.ts"
-import { grpcStatusText, milliseconds, millisecondsText } from "./access-text.ts"
+import { grpcStatusText, milliseconds } from "./access-text.ts"
 
 export interface AccessValue {
   /** Its text is a number of JSON when it begins with a digit. */
@@ -28,7 +28,7 @@ const text = (read: (entry: AccessEntry) => string): AccessValue => ({ number: f
 const number = (read: (entry: AccessEntry) => string): AccessValue => ({ number: true, read })
 
 const whole = (value: number): string => (value < 0 ? "" : String(Math.floor(milliseconds(value))))
-const fine = (value: number): string => (value < 0 ? "" : millisecondsText(value))
+const fine = (value: number): string => (value < 0 ? "" : String(milliseconds(value)))
 
 function withPort(address: string, port: number): string {
   if (address === "") return ""

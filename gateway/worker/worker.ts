@@ -104,7 +104,7 @@ class Worker {
     })
     this.#accessLog = new AccessLog({
       random: Math.random,
-      post: (batch) => post({ kind: "access", batch }),
+      post: (batch) => post({ kind: "access", ...batch }),
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
