@@ -53,6 +53,8 @@ export type ToWorker =
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
+  /** Files of the access log are to be opened anew. */
+  | { readonly kind: "reopenLogs" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
   /** Log from this level on, whatever the configuration says; null: as it says. */

@@ -325,6 +325,11 @@ export class WorkerPool {
     for (const member of this.#members.values()) this.#post(member, { kind: "logLevel", level })
   }
 
+  /** Has workers open the files of the access log anew. */
+  reopenLogs(): void {
+    for (const member of this.#members.values()) this.#post(member, { kind: "reopenLogs" })
+  }
+
   /** Asks a worker something; `timeout`: ms it may take. */
   ask(index: number, question: Question, timeout: number): Promise<Answer> {
     const member = this.#members.get(index)
