@@ -27,6 +27,10 @@ const SPACE = 262_144
 // A character takes at most that many octets.
 const WIDEST = 3
 
+function fits(text: string, room: number): boolean {
+  return text.length * WIDEST <= room || (text.length <= room && Buffer.byteLength(text) <= room)
+}
+
 /** A bounded queue in front of a descriptor. */
 export class Output {
   readonly #capacity: number
@@ -101,7 +105,7 @@ export class Output {
     this.#space ??= Buffer.allocUnsafeSlow(SPACE)
     let length = 0
     let count = 0
-    while (count < queue.length && length + queue[count].text.length * WIDEST <= SPACE) {
+    while (count < queue.length && fits(queue[count].text, SPACE - length)) {
       const { text } = queue[count++]
       length += this.#space.write(text, length, "utf8")
     }
