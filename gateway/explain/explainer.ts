@@ -99,5 +99,5 @@ function serverNameOf(authority: string): string {
 
 function unreachable(listeners: readonly ListenerChoice[]): Verdict {
   const why = listeners.map(({ name, why }) => `${name}: ${why}`).join("; ")
-  return { ok: false, status: null, code: "", flag: "", text: `would reach no listener (${why})` }
+  return { ok: false, status: null, grpcStatus: null, code: "", flag: "", text: `would reach no listener (${why})` }
 }

@@ -115,7 +115,8 @@ function sharesOf({ balancer }: Service): Map<Endpoint, number> {
     if (endpoint === null) break
     counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1)
   }
-  return new Map([...counts].map(([endpoint, count]) => [endpoint, Math.round((count / DRAWS) * 100) / 100]))
+  // One that is drawn at all has a share.
+  return new Map([...counts].map(([endpoint, count]) => [endpoint, Math.max(0.01, Math.round((count / DRAWS) * 100) / 100)]))
 }
 
 function orderOf({ balancer }: Service, key: number): string[] {
