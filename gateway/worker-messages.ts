@@ -10,6 +10,7 @@ import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
 import type { HeldEpochs } from "./telemetry/slot-holds.ts"
 import type { ThreadSlots } from "./telemetry/thread-instruments.ts"
+import type { TraceSlots } from "./telemetry/trace-instruments.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { ProfileReport } from "./wasm/filter-profile.ts"
 import type { ProfileOrder } from "./wasm/filter-profiles.ts"
@@ -37,8 +38,7 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
-  /** Counter: traces that were recorded and lost here. */
-  readonly tracesDropped: number
+  readonly traceSlots: TraceSlots
 }
 
 export type ToWorker =
@@ -58,8 +58,8 @@ export type ToWorker =
   /** Log from this level on, whatever the configuration says; null: as it says. */
   | { readonly kind: "logLevel"; readonly level: LogLevel | null }
   | { readonly kind: "question"; readonly id: number; readonly question: Question }
-  /** That many traces have come. */
-  | { readonly kind: "spansTaken"; readonly count: number }
+  /** Traces of that many characters have come. */
+  | { readonly kind: "spansTaken"; readonly length: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** A filter is to be measured, or no longer. */

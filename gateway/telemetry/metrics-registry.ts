@@ -235,6 +235,11 @@ export class MetricsRegistry {
     return value
   }
 
+  /** What one worker that is attached has counted in a slot. */
+  readOf(worker: number, slot: number): number {
+    return this.#workers.get(worker)?.segments[slot >>> SEGMENT_BITS][slot % SEGMENT_SLOTS] ?? 0
+  }
+
   /** Adds metrics that are kept elsewhere to the exposition: whole families in the text format, asked for at each scrape. */
   include(text: () => string, families: readonly MetricDescription[]): void {
     this.#described.push(...families)

@@ -113,13 +113,14 @@ for (const endpoint of built.endpoints.values()) {
 }
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
-const outbox = new TraceOutbox(
-  (traces, count) => {
+const outbox = new TraceOutbox({
+  post: (traces) => {
     structuredClone(traces)
-    outbox.taken(count)
+    outbox.taken(traces.length)
   },
-  () => console.error("dropped"),
-)
+  onRecorded: () => {},
+  onDrop: () => console.error("dropped"),
+})
 const randomHex = (octets: number): string => randomBytes(octets).toString("hex")
 const tracing = new Tracing(watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
 tracing.use(config.tracing)

@@ -3,14 +3,15 @@
 
 import { parseConfig } from "../../gateway/config/load.ts"
 import type { Config } from "../../gateway/config/model.ts"
-import { SharedMemory } from "../../gateway/shared-memory.ts"
-import { Snapshots, type SnapshotsMeans } from "../../gateway/snapshots.ts"
+import { SharedMemory } from "../../gateway/supervisor/shared-memory.ts"
+import { Snapshots, type SnapshotsMeans } from "../../gateway/supervisor/snapshots.ts"
+import { WorkerPool } from "../../gateway/supervisor/worker-pool.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import type { LogEvent, Logger } from "../../gateway/telemetry/log.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
+import { TraceInstruments } from "../../gateway/telemetry/trace-instruments.ts"
 import { TlsFiles } from "../../gateway/tls/tls-files.ts"
 import type { PreparedFilters } from "../../gateway/wasm/assemble-filters.ts"
-import { WorkerPool } from "../../gateway/worker-pool.ts"
 
 const ending: (() => unknown)[] = []
 
@@ -50,10 +51,11 @@ export function startPlace(workers: number, { pool: instead, access }: Partial<P
     size: workers,
     registry,
     logger,
-    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", tracesDropped: 0 },
+    start: { ...shared.start, unitsPerMs: 1000, logLevel: "info", traceSlots: new TraceInstruments(registry).slots },
     onLog: (event) => events.push(event),
     onAccess: (_, written) => written(),
     onTraces: () => {},
+    onTracesDied: () => {},
     onEjection: () => {},
     identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => shared.forget(worker),

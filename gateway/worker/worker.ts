@@ -3,41 +3,41 @@
 
 import { randomBytes } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
+import { TimerWheel } from "../http/timer-wheel.ts"
+import type { ListenerMeans } from "../listener/listener.ts"
+import { OverloadGuard } from "../listener/overload-guard.ts"
+import { ForwardedFields } from "../proxy/forwarded.ts"
+import { LocalReplies } from "../proxy/local-reply.ts"
+import { MirrorSender } from "../proxy/mirror-sender.ts"
+import type { Plane } from "../proxy/plane.ts"
+import { Deciders } from "../rate-limit/deciders.ts"
+import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "../snapshot.ts"
+import { Tap } from "../tap/tap.ts"
+import { AccessLog } from "../telemetry/access-log.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { HeldSlots } from "../telemetry/held-slots.ts"
+import { IdentityCounts } from "../telemetry/identity-counts.ts"
+import type { LogLevel } from "../telemetry/log.ts"
+import { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "../telemetry/recorders.ts"
+import { TraceIds } from "../telemetry/tracing/trace-ids.ts"
+import { TraceOutbox } from "../telemetry/tracing/trace-outbox.ts"
+import { Tracing } from "../telemetry/tracing/tracing.ts"
+import { Watch } from "../telemetry/watch.ts"
+import { WorkerLogger } from "../telemetry/worker-log.ts"
+import { Caller } from "../upstream/caller.ts"
+import { LimitsMemory } from "../upstream/limits-memory.ts"
+import { Services } from "../upstream/services.ts"
+import { SAMPLE } from "../wasm/filter-metrics.ts"
+import { GuestMetricsTable } from "../wasm/guest-metrics.ts"
+import { WasmRuntime } from "../wasm/runtime.ts"
+import { SharedStore } from "../wasm/shared-data.ts"
+import { SharedQueueStore } from "../wasm/shared-queues.ts"
+import { systemClock } from "../wasm/system-clock.ts"
+import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
+import { answerQuestion } from "./answers.ts"
 import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
-import { TimerWheel } from "./http/timer-wheel.ts"
-import type { ListenerMeans } from "./listener/listener.ts"
-import { OverloadGuard } from "./listener/overload-guard.ts"
-import { ForwardedFields } from "./proxy/forwarded.ts"
-import { LocalReplies } from "./proxy/local-reply.ts"
-import { MirrorSender } from "./proxy/mirror-sender.ts"
-import type { Plane } from "./proxy/plane.ts"
-import { Deciders } from "./rate-limit/deciders.ts"
 import { Refusals } from "./refusals.ts"
-import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
-import { Tap } from "./tap/tap.ts"
-import { AccessLog } from "./telemetry/access-log.ts"
-import { requestBuckets } from "./telemetry/duration-buckets.ts"
-import { HeldSlots } from "./telemetry/held-slots.ts"
-import { IdentityCounts } from "./telemetry/identity-counts.ts"
-import type { LogLevel } from "./telemetry/log.ts"
-import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
-import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
-import { TraceOutbox } from "./telemetry/tracing/trace-outbox.ts"
-import { Tracing } from "./telemetry/tracing/tracing.ts"
-import { Watch } from "./telemetry/watch.ts"
-import { WorkerLogger } from "./telemetry/worker-log.ts"
-import { Caller } from "./upstream/caller.ts"
-import { LimitsMemory } from "./upstream/limits-memory.ts"
-import { Services } from "./upstream/services.ts"
-import { SAMPLE } from "./wasm/filter-metrics.ts"
-import { GuestMetricsTable } from "./wasm/guest-metrics.ts"
-import { WasmRuntime } from "./wasm/runtime.ts"
-import { SharedStore } from "./wasm/shared-data.ts"
-import { SharedQueueStore } from "./wasm/shared-queues.ts"
-import { systemClock } from "./wasm/system-clock.ts"
-import { answerQuestion } from "./worker-answers.ts"
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
@@ -117,10 +117,12 @@ class Worker {
       random: Math.random,
     })
     const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
-    const outbox = new TraceOutbox(
-      (traces, count) => post({ kind: "spans", traces, count }),
-      () => this.#metrics.add(start.tracesDropped, 1),
-    )
+    const { traceSlots } = start
+    const outbox = new TraceOutbox({
+      post: (traces, count) => post({ kind: "spans", traces, count }),
+      onRecorded: () => this.#metrics.add(traceSlots.recorded, 1),
+      onDrop: () => this.#metrics.add(traceSlots.dropped, 1),
+    })
     this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
     this.#listenerMeans = {
       wheel: this.#wheel,
@@ -279,7 +281,7 @@ class Worker {
         this.#tap.receive(message.order)
         return
       case "spansTaken":
-        this.#tracing.taken(message.count)
+        this.#tracing.taken(message.length)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)
