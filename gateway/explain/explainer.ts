@@ -1,11 +1,13 @@
 // Answers what the gateway would do with a request, and why: follows it through the steps of an exchange (proxy/exchange.ts) with the
 // data plane's own parts, up to where it would be sent. It sends nothing.
 
+import { tcpPart } from "../config/listener-parts.ts"
 import type { RouteConfig } from "../config/model.ts"
 import { hostOf } from "../http/authority.ts"
 import type { LimitsMemory } from "../upstream/limits-memory.ts"
+import { carriedVerdict } from "./carried.ts"
 import type { ExplainRequest, Explanation, ListenerChoice, Outcome, Verdict } from "./explanation.ts"
-import { chooseListeners } from "./listeners.ts"
+import { carriesAsIs, chooseListeners } from "./listeners.ts"
 import { explainOutcome } from "./outcome.ts"
 import { type ExplainedPlane, ExplainedPlanes, type ExplainedSpec } from "./planes.ts"
 import { type UrlParts, urlParts } from "./request-octets.ts"
@@ -55,13 +57,27 @@ export class Explainer {
     const filters = new Map(this.#means.filters().map((each) => [each.name, each]))
     const outcomes: Outcome[] = []
     for (const [i, { chosen }] of listeners.entries()) {
-      const plane = chosen ? planes.plane(config.listeners[i]) : null
+      const plane = chosen && !carriesAsIs(config.listeners[i], url) ? planes.plane(config.listeners[i]) : null
       if (plane === null) continue
       const elsewhere = config.routes.filter((route) => route.listeners.length > 0 && !route.listeners.includes(plane.listener.name))
       outcomes.push(this.#outcome(planes, plane, request, url, filters, elsewhere))
     }
-    const verdict = outcomes[0]?.verdict ?? unreachable(listeners)
+    const verdict = outcomes[0]?.verdict ?? this.#carried(planes, listeners, request, url) ?? unreachable(listeners)
     return { generation, method: request.method, url: request.url, verdict, listeners, outcomes }
+  }
+
+  /** Null: it comes by no listener that carries connections. */
+  #carried(
+    { spec: { config } }: ExplainedPlanes,
+    listeners: readonly ListenerChoice[],
+    request: ExplainRequest,
+    url: UrlParts,
+  ): Verdict | null {
+    const listener = config.listeners.find((each, i) => listeners[i].chosen && carriesAsIs(each, url))
+    const connections = listener === undefined ? null : tcpPart(listener)
+    if (connections === null) return null
+    const secure = url.scheme === "https" || request.serverName !== undefined
+    return carriedVerdict(connections, config.services, secure, secure ? (request.serverName ?? serverNameOf(url.authority)) : "")
   }
 
   #outcome(

@@ -3,6 +3,10 @@
 import type { ExplainRequest } from "../../gateway/explain/explanation.ts"
 import { seeded } from "./balanced.ts"
 
+/** For {@link NAMES}, in the folder of the configuration. */
+export const CERTIFICATE = { cert: "edge.pem", key: "edge.key" }
+export const NAMES: readonly string[] = ["shop.example.com", "*.y.example.com"]
+
 /** `port`: of an origin that takes connections on every address of this machine; `h2Port`: the same over HTTP/2; `dead`: nobody's. */
 export function askedConfig(port: number, h2Port: number, dead: number): object {
   const at = (i: number, more: object = {}): object => ({ address: `127.0.0.${i}:${port}`, ...more })
@@ -16,6 +20,8 @@ export function askedConfig(port: number, h2Port: number, dead: number): object 
       { name: "edge", address: "127.0.0.1:0", limits: { requestLine: 300, fields: 20, body: 100 } },
       { name: "trusting", address: "127.0.0.1:0", trustedHops: 1, path: { encodedSlash: "decode", mergeSlashes: false } },
       { name: "auto", address: "127.0.0.1:0", protocol: "auto", backends: "plain" },
+      { name: "secure", address: "127.0.0.1:0", protocol: "https", tls: { certificates: [CERTIFICATE] } },
+      { name: "sorted", address: "127.0.0.1:0", protocol: "auto", tls: { certificates: [CERTIFICATE] }, backends: "plain" },
       { name: "raw", address: "127.0.0.1:0", protocol: "tcp", backends: "plain" },
     ],
     services: {
@@ -94,9 +100,7 @@ const HOSTS = [
   "SHOP.example.com:8080",
   "x.y.example.com",
   "example.com",
-  "other.test",
-  "other.test",
-  "other.test",
+  ...Array.from({ length: 12 }, () => "other.test"),
   "127.0.0.1",
 ]
 const PATHS = [
@@ -211,20 +215,24 @@ export function askedRequests(count: number, seed: number): Asked[] {
     let body = method === "POST" ? one([0, 0, 5, 50, 150]) : 0
     if (call) {
       headers.push(["content-type", one(path.includes("Web") ? ["application/grpc-web", "application/grpc"] : ["application/grpc"])])
-      if (random() < 0.3) headers.push(["grpc-timeout", one(["5S", "0S", "soon", "1H"])])
+      if (random() < 0.5) headers.push(["grpc-timeout", one(["5S", "0S", "soon", "1H"])])
       body = 5
     }
     if (body > 0 && !headers.some(([name]) => name === "content-length")) headers.push(["content-length", String(body)])
-    const listener = one(["edge", "edge", "edge", "trusting", "auto"])
+    const listener = one(["edge", "edge", "edge", "trusting", "auto", "secure", "sorted", "sorted"])
+    const scheme = listener === "secure" || (listener === "sorted" && random() < 0.5) ? "https" : "http"
     const host = one(HOSTS)
+    // A connection that was made for another host, as browsers go on with one.
+    const other = scheme === "https" && random() < 0.3 ? { serverName: NAMES[0] } : {}
     return {
       method,
-      url: path === "*" ? "*" : `http://${host}${path}`,
+      url: path === "*" ? "*" : `${scheme}://${host}${path}`,
       headers,
       listener,
       http2,
       tag,
       body,
+      ...other,
       source: "127.0.0.1",
       others: 0,
     }
