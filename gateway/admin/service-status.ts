@@ -178,7 +178,7 @@ function endpointStatus(
     consecutive,
     drained: drained === null ? null : new Date(drained).toISOString(),
     active: load === null ? null : { requests: load.active, connections: load.connections },
-    requests: counts?.requests ?? null,
+    requests: counts === null ? null : counts.requests + (load?.active ?? 0),
     failures: counts?.failures ?? null,
     latency: load?.latency ?? null,
   }

@@ -10,7 +10,7 @@ import { config } from "./support/config.ts"
 
 const fails = { times: 2, consecutive5xx: 4, consecutiveGatewayErrors: 3, consecutiveLocalFailures: 1 }
 const load = { active: 1, connections: 2, latency: 1.5 }
-const counts = { requests: 5, failures: 1 }
+const counts = { requests: 4, failures: 1 }
 const ejection = (left: number | null): EjectionState => ({ left, reason: "5xx", ...fails })
 const states: Readonly<Record<string, EndpointState>> = {
   "127.0.0.1:1": { healthy: true, ejection: ejection(null), load, counts },
