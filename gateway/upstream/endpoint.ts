@@ -75,6 +75,7 @@ export class Endpoint implements PoolOwner {
   /** Connections beside the pools. */
   #beside = 0
   #avoidUntil = 0
+  #closed = false
 
   constructor(
     host: string,
@@ -129,9 +130,9 @@ export class Endpoint implements PoolOwner {
     this.load = load
   }
 
-  /** Something is under way, or a connection open. */
-  get busy(): boolean {
-    return this.active > 0 || this.connections > 0
+  /** It is no longer part of the configuration, and has something under way, or a connection open. */
+  get leaving(): boolean {
+    return this.#closed && (this.active > 0 || this.connections > 0)
   }
 
   get connections(): number {
@@ -302,6 +303,7 @@ export class Endpoint implements PoolOwner {
 
   /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
   close(): void {
+    this.#closed = true
     // Its records may soon be another endpoint's.
     this.show(NO_VIEWS)
     this.meter = null

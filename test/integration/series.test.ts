@@ -70,7 +70,7 @@ test("reloads with other names each time leave no series behind, and find room f
 
 test("endpoints that are found and lost all the time leave no series behind, in one configuration", async () => {
   const { port } = await origin()
-  const place = startPlace(2)
+  const place = startPlace(1)
   await place.apply(configOf("api", port))
   for (let round = 0; round < 3; round++) {
     place.found.api = hosts(round, 520).map((host) => ({ address: { host, port }, weight: 1 }))
@@ -88,7 +88,7 @@ test("what runs since an old configuration counts where nobody else does, and it
   const waiting: OriginConnection[] = []
   const slow = await origin((connection) => waiting.push(connection))
   const fast = await origin()
-  const place = startPlace(2)
+  const place = startPlace(1)
   await place.apply(configOf("old", slow.port))
   const response = get(portOf(place, "edge-old"), "/")
   await slow.received(1)
