@@ -20,6 +20,8 @@ export interface ExplainerMeans {
   readonly memory: LimitsMemory | null
   /** How filters are; empty: that isn't known. */
   filters(): readonly FilterCondition[]
+  /** An operator has taken an endpoint out of traffic; absent: none has. */
+  isDrained?(service: string, address: string): boolean
   /** From 0 to 3. */
   overloadLevel(): number
   /** Whether the value of a header, cookie or parameter of that name is not to be shown. */
@@ -38,7 +40,7 @@ export class Explainer {
   get planes(): ExplainedPlanes | null {
     const spec = this.#means.spec()
     if (spec === null) return null
-    if (this.#planes?.spec !== spec) this.#planes = new ExplainedPlanes(spec, this.#means.memory)
+    if (this.#planes?.spec !== spec) this.#planes = new ExplainedPlanes(spec, this.#means.memory, this.#means.isDrained ?? (() => false))
     this.#planes.refresh()
     return this.#planes
   }

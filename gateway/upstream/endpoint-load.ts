@@ -39,6 +39,8 @@ export class EndpointLoad {
 
   /** It shows an endpoint that has so much under way. */
   enter(active: number, connections: number): void {
+    // Another thread may only have a look, by endpoints of its own: it must not write where this worker counts.
+    if (active === 0 && connections === 0) return
     this.#column[this.#at + ACTIVE] += active
     this.#column[this.#at + CONNECTIONS] += connections
   }

@@ -172,6 +172,13 @@ describe("what is told beside", () => {
     expect([heavy > light, none, service?.policy]).toEqual([true, 0, "leastRequest"])
   })
 
+  test("which are drained, and how many share the requests", () => {
+    const panic = explainerOf(specOf(yaml), { isDrained: (service, address) => `${service} ${address}` === "api 127.0.0.1:9003" })
+    const { service, verdict } = explained(panic, { url: "/api" }).outcomes[0]
+    expect(service?.endpoints.map(({ reasons }) => reasons)).toEqual([[], [], ["drained: an operator has taken it out of traffic"]])
+    expect(verdict.text).toContain("one of 2 endpoints")
+  })
+
   test("the endpoint a key belongs to, and those behind it", () => {
     const ask = (user: string) => outcomeOf(yaml, { url: "/hashed", headers: [["x-user", user]] }).service?.order ?? []
     const orders = ["1", "2", "3", "4", "5", "6", "7", "8"].map(ask)

@@ -145,6 +145,17 @@ describe("the table of endpoints", () => {
     expect(shown()).toEqual([0, 0, null])
   })
 
+  test("isn't written by a thread that only looks, whose endpoints have nothing under way", () => {
+    const column = new Proxy(new Float64Array(9), {
+      set: () => {
+        throw new Error("written")
+      },
+    })
+    const load = new EndpointLoad(column, 0)
+    load.enter(0, 0)
+    expect(() => load.enter(1, 0)).toThrow("written")
+  })
+
   test("grows with the endpoints, and takes what there is no room for as well", () => {
     const table = new EndpointTable(1)
     const many = Array.from({ length: 66_000 }, (_, i) => ({ host: `127.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 1 }))
