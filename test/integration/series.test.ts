@@ -57,6 +57,8 @@ test("reloads with other names each time leave no series behind, and find room f
     await Promise.all([1, 2, 3, 4].map(() => get(portOf(place, `edge-${name}`), "/")))
     await until(async () => (await sum(place, "sluice_requests_total")) === 4, "what was counted, and nothing else")
     expect(await sum(place, "sluice_endpoint_duration_seconds_count", `service="${name}",endpoint="127.${round + 1}.`)).toBe(4)
+    place.registry.writer.add(place.instruments.identities.slots("spiffe://mesh/client", name).requests, 1)
+    expect(await sum(place, "sluice_identity_requests_total", `service="${name}"`)).toBe(1)
     expect(await sum(place, "sluice_upstream_connects_total", `"${name}"`)).toBe(
       await sum(place, "sluice_upstream_connections_active", `"${name}"`),
     )
