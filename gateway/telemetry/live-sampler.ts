@@ -4,7 +4,7 @@
 import type { Buckets } from "./buckets.ts"
 import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "./filter-instruments.ts"
-import type { IdentityPair } from "./identity-instruments.ts"
+import type { CountedPair } from "./identity-instruments.ts"
 import { type ListenerSlots, type RouteSlots, type ServiceSlots, statusClasses, type TcpSlots } from "./instruments.ts"
 import { addCount, callerKey, edgeKey, type FilterCell, LiveTick, type SparseCounts, type TrafficCell } from "./live-tick.ts"
 
@@ -34,7 +34,7 @@ export interface LiveSources {
   /** Value of a slot, over all threads. */
   read(slot: number): number
   /** Of clients that are known by a certificate: a bounded number of them. */
-  identities(): Iterable<IdentityPair>
+  identities(): Iterable<CountedPair>
   /** Of endpoints that are counted one by one: a bounded number of them. */
   endpoints(): Iterable<EndpointCount>
   /** Units of budget that a filter's code uses in a millisecond. */
@@ -175,7 +175,7 @@ export class LiveSampler {
     }
   }
 
-  #sampleCaller(tick: LiveTick, { source, service, requests }: IdentityPair): void {
+  #sampleCaller(tick: LiveTick, { source, service, requests }: CountedPair): void {
     for (let i = 0; i < statusClasses.length; i++) {
       const n = this.#since(requests + i)
       if (n === 0) continue

@@ -3,37 +3,37 @@
 
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
-import { ChangeHistory } from "./admin/change-history.ts"
-import type { AdminServer } from "./admin/server.ts"
+import { ChangeHistory } from "../admin/change-history.ts"
+import type { AdminServer } from "../admin/server.ts"
+import { CanaryChanges } from "../canary/canary-changes.ts"
+import { ConfigHistory } from "../config/config-history.ts"
+import { loadConfigInChild } from "../config/load-in-child.ts"
+import type { AdminConfig, Config } from "../config/model.ts"
+import { formatProblems } from "../config/problem.ts"
+import { formatAddress } from "../config/units.ts"
+import { type FileWatch, watchFiles } from "../config/watch.ts"
+import { Discovery } from "../discovery/discovery.ts"
+import { lookResults } from "../discovery/source.ts"
+import type { SnapshotSpec } from "../snapshot.ts"
+import { Steering } from "../steering/steering.ts"
+import type { AccessOutput } from "../telemetry/access-output.ts"
+import { CanaryInstruments } from "../telemetry/canary-instruments.ts"
+import { DiscoveryInstruments } from "../telemetry/discovery-instruments.ts"
+import { Instruments, NONE } from "../telemetry/instruments.ts"
+import type { LogEvent, StructuredLogger } from "../telemetry/log.ts"
+import { LogLevels } from "../telemetry/log-levels.ts"
+import { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import { TraceExports } from "../telemetry/tracing/trace-exports.ts"
+import { TlsChanges } from "../tls/tls-changes.ts"
+import { TlsFiles } from "../tls/tls-files.ts"
+import { FilterLogs } from "../wasm/filter-logs.ts"
+import type { FilterStore } from "../wasm/filter-store.ts"
+import { calibrate } from "../wasm/meter/calibrate.ts"
 import type { AdminSources } from "./admin-means.ts"
-import { CanaryChanges } from "./canary/canary-changes.ts"
-import { ConfigHistory } from "./config/config-history.ts"
-import { loadConfigInChild } from "./config/load-in-child.ts"
-import type { AdminConfig, Config } from "./config/model.ts"
-import { formatProblems } from "./config/problem.ts"
-import { formatAddress } from "./config/units.ts"
-import { type FileWatch, watchFiles } from "./config/watch.ts"
 import { ConfigChanges, logWarnings } from "./config-changes.ts"
-import { Discovery } from "./discovery/discovery.ts"
-import { lookResults } from "./discovery/source.ts"
 import { LiveFilters } from "./live-filters.ts"
 import type { SharedMemory } from "./shared-memory.ts"
-import type { SnapshotSpec } from "./snapshot.ts"
 import type { Snapshots } from "./snapshots.ts"
-import { Steering } from "./steering/steering.ts"
-import type { AccessOutput } from "./telemetry/access-output.ts"
-import { CanaryInstruments } from "./telemetry/canary-instruments.ts"
-import { DiscoveryInstruments } from "./telemetry/discovery-instruments.ts"
-import { Instruments, NONE } from "./telemetry/instruments.ts"
-import type { LogEvent, StructuredLogger } from "./telemetry/log.ts"
-import { LogLevels } from "./telemetry/log-levels.ts"
-import { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import { TraceExports } from "./telemetry/tracing/trace-exports.ts"
-import { TlsChanges } from "./tls/tls-changes.ts"
-import { TlsFiles } from "./tls/tls-files.ts"
-import { FilterLogs } from "./wasm/filter-logs.ts"
-import type { FilterStore } from "./wasm/filter-store.ts"
-import { calibrate } from "./wasm/meter/calibrate.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 import { workerSide } from "./worker-side.ts"
 
@@ -103,9 +103,10 @@ export class Supervisor {
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) => {
+      onRecorded: ({ who, kind, what, refused }, unsaid) => {
         // What the file says is logged where it is taken.
-        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+        if (kind === "config") return
+        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }), ...(unsaid === 0 ? {} : { unsaid }) })
       },
     })
     this.#canaries = new CanaryChanges({
@@ -248,7 +249,7 @@ export class Supervisor {
     config: AdminConfig,
     sources: Pick<AdminSources, "shared" | "pool" | "snapshots" | "store" | "changes" | "configs" | "unitsPerMs">,
   ): Promise<AdminServer> {
-    const [{ adminMeans }, { serveAdmin }] = await Promise.all([import("./admin-means.ts"), import("./admin/server.ts")])
+    const [{ adminMeans }, { serveAdmin }] = await Promise.all([import("./admin-means.ts"), import("../admin/server.ts")])
     const means = adminMeans({
       ...sources,
       history: this.#history,
