@@ -177,7 +177,7 @@ async function look() {
     asked.clear()
     const wait = Math.min(MAX_BACKOFF, BACKOFF * 2 ** (failures - 1))
     showConnection(wait, error instanceof Refused ? error : new Refused(error instanceof Error ? error.message : String(error), -1))
-    next(wait)
+    next(again ? 0 : wait)
   } finally {
     looking = false
   }
