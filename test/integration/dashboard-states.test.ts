@@ -107,6 +107,8 @@ describe.skipIf(skipped !== "")(`the dashboard, of a gateway${skipped === "" ? "
     })
     ;[server, chromium] = await Promise.all([started, Chromium.start(path as string)])
     address = `http://127.0.0.1:${server.port}/dashboard`
+    // What is behind the door is loaded when it is first asked.
+    await fetch(`http://127.0.0.1:${server.port}/history`, { headers: { authorization: `Bearer ${TOKEN}` } })
   }, 60_000)
 
   afterAll(async () => {
@@ -155,7 +157,7 @@ describe.skipIf(skipped !== "")(`the dashboard, of a gateway${skipped === "" ? "
     await page.becomes("!document.querySelector('dialog')", "the end of the question")
     // Wrong tokens are the browser's to name; nothing else was wrong.
     expect(page.complaints.filter((complaint) => !complaint.includes("401"))).toEqual([])
-  })
+  }, 60_000)
 
   test("that drains its last endpoint: says what becomes of its requests, and does it all the same", async () => {
     orders.length = 0
