@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises"
 import { arch, platform, release } from "node:os"
 import { gzipSync } from "node:zlib"
-import { maskLine } from "../config/secrets.ts"
+import { maskText } from "../config/secrets.ts"
 import { runtimeName } from "../runtime/child.ts"
 import { packageVersion } from "../version.ts"
 import { adminArgument, answering } from "./admin-client.ts"
@@ -86,13 +86,5 @@ export async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
 
 function logText(content: Buffer): Buffer {
   const { lines } = JSON.parse(content.toString()) as { lines: string[] }
-  return Buffer.from(lines.map((line) => `${maskSecrets(line)}\n`).join(""))
-}
-
-/** A line of the log without what authenticates. */
-export function maskSecrets(line: string): string {
-  return maskLine(line).replace(
-    /\b(Bearer|Basic)( +|%20)[A-Za-z0-9._~+/=-]+/gi,
-    (_, scheme: string, space: string) => `${scheme}${space}****`,
-  )
+  return Buffer.from(lines.map((line) => `${maskText(line)}\n`).join(""))
 }
