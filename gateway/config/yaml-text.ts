@@ -7,7 +7,7 @@ const MAX_LINE = 100
 // Never read as anything but this text, in block and flow style.
 const PLAIN = /^[A-Za-z0-9_/.$](?:[\w/.$+=@*-]|:(?=[\w/])| (?=[\w/]))*$/
 const OTHER_MEANING = /^(?:null|true|false|yes|no|on|off|~|\.inf|\.nan)$/i
-const NUMBER = /^[-+.]?\d[\d_.]*(?:e[-+]?\d+)?$|^0[xob][\da-f_]+$|^\d+(?::[0-5]?\d)+$|^\d{4}-\d/i
+const NUMBER = /^[-+.]?\d[\d_]*(?:\.[\d_]*)?(?:e[-+]?\d+)?$|^0[xob][\da-f_]+$|^\d+(?::[0-5]?\d)+$|^\d{4}-\d/i
 
 /** A document that ends with a line break. Values are those of JSON. */
 export function yamlText(value: unknown): string {
