@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../errors.ts"
 import type { AccessEntry, TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { AttemptStep, FilterOutcome, FilterPhase, FilterStep, Trail } from "../telemetry/trail.ts"
+import { fieldPairs } from "./field-pairs.ts"
 import { shownTarget, shownValue } from "./redact.ts"
 
 /** Milliseconds each part of it took; a part that it didn't come to is left out. */
@@ -116,8 +117,8 @@ export interface Tapped {
   /** Milliseconds the request's head took to arrive. */
   readonly clientHead: number
   readonly trail: Trail | null
-  /** Of the request, as its client sent it: name, value, name, value … Null: not known. */
-  readonly requestFields: readonly string[] | null
+  /** Of the request, as its client sent it: name, value, name, value … */
+  readonly requestFields: readonly string[]
 }
 
 /** The line of an exchange, with its newline. */
@@ -159,9 +160,9 @@ function lineOf(event: TapEvent): string {
 
 function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, requestFields }: Tapped): TapEvent {
   const began = entry.startTime - epoch
-  const request = requestFields === null ? null : headersOf(requestFields)
-  const response = trail === null || trail.responseFields === null ? null : headersOf(trail.responseFields)
-  const cut = (request?.cut ?? false) || (response?.cut ?? false) || (trail !== null && trail.filters.length > MAX_FILTERS)
+  const request = headersOf(requestFields)
+  const response = trail === null || trail.responseFields === null ? null : headersOf(fieldPairs(trail.responseFields))
+  const cut = request.cut || (response?.cut ?? false) || (trail !== null && trail.filters.length > MAX_FILTERS)
   return {
     time: isoTime(entry.startTime),
     worker,
@@ -191,7 +192,7 @@ function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, request
           attempts: trail.attempts.slice(0, MAX_ATTEMPTS).map((step) => attemptOf(step, began, entry.duration)),
           filters: trail.filters.slice(0, MAX_FILTERS).map((step) => filterOf(step, began)),
         }),
-    ...(request === null ? {} : { requestHeaders: request.headers }),
+    requestHeaders: request.headers,
     ...(response === null ? {} : { responseHeaders: response.headers }),
     ...(cut ? { cut: true } : {}),
   }

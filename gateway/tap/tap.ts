@@ -1,10 +1,11 @@
 // A worker's side of the tap: looks which exchanges somebody wants to see, and tells the main thread of them in batches. While nobody
 // taps it is told of none; while someone does it never waits: what is too much is dropped and counted.
 
-import type { AccessEntry, TcpAccessEntry } from "../telemetry/access-log.ts"
+import type { TcpAccessEntry } from "../telemetry/access-log.ts"
 import { Trail } from "../telemetry/trail.ts"
 import type { Watch, WatchedExchange, Watcher } from "../telemetry/watch.ts"
 import { connectionLine, exchangeLine } from "./event.ts"
+import { fieldPairs } from "./field-pairs.ts"
 import type { TapCount, TapLine, TapOrder, TapReport, TapSubscription } from "./messages.ts"
 import { Predicate, type TappedEnd, type TappedRequest } from "./predicate.ts"
 
@@ -62,18 +63,22 @@ class Wanted {
 
 const NOBODY: Wanted[] = []
 
-/** What is kept of an exchange between its beginning and its end. */
-interface Note {
+/** What is kept of an exchange between its beginning and its end. Its fields stay text until it is told of. */
+class Note {
   readonly wanted: readonly Wanted[]
-  readonly fields: readonly string[]
+  readonly fields: string
+
+  constructor(wanted: readonly Wanted[], fields: string) {
+    this.wanted = wanted
+    this.fields = fields
+  }
 }
 
 export class Tap implements Watcher {
+  readonly first = true
   readonly #options: TapOptions
   #version = 0
   #wanted: readonly Wanted[] = []
-  /** Of exchanges under way. */
-  readonly #notes = new WeakMap<Trail, Note>()
   #lines: TapLine[] = []
   #length = 0
   #unread = 0
@@ -108,15 +113,15 @@ export class Tap implements Watcher {
     const kept = trail ?? new Trail()
     kept.keepsResponse = true
     kept.keepsEdits = true
-    this.#notes.set(kept, { wanted, fields: exchange.head.fields.entries() })
+    kept.tapped = new Note(wanted, exchange.head.fields.serialize())
     return kept
   }
 
   end(exchange: WatchedExchange): void {
     const { trail } = exchange
-    const note = trail === null ? undefined : this.#notes.get(trail)
+    const note = trail !== null && trail.tapped instanceof Note ? trail.tapped : null
     // One that has a route has begun, and nobody wanted it then.
-    if (note === undefined && exchange.route !== "") return
+    if (note === null && exchange.route !== "") return
     const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(requestOf(exchange)), trail?.responseFields ?? null)
     if (ids.length === 0) return
     this.#add(
@@ -125,15 +130,15 @@ export class Tap implements Watcher {
         worker: this.#options.worker,
         epoch: performance.timeOrigin,
         clientHead: exchange.headTook,
-        trail: note === undefined ? null : trail,
-        requestFields: note?.fields ?? exchange.head.fields.entries(),
+        trail: note === null ? null : trail,
+        requestFields: note === null ? exchange.head.fields.entries() : fieldPairs(note.fields),
       }),
     )
   }
 
   endConnection(entry: TcpAccessEntry): void {
     const { flag, duration, service } = entry
-    const request = { method: "", path: "", fields: null, sourceAddress: addressOf(entry), listener: entry.listener }
+    const request = { method: "", path: "", fields: null, sourceAddress: entry.sourceAddress, listener: entry.listener }
     // It is neither any status nor none.
     const ids = this.#endOf({ route: "", service, status: -1, flag, duration }, this.#askedFor(request), null)
     if (ids.length > 0) this.#add(ids, connectionLine(entry, this.#options.worker))
@@ -157,7 +162,7 @@ export class Tap implements Watcher {
   }
 
   /** Who of them is to be told of it, now that it is over. */
-  #endOf(end: TappedEnd, asked: readonly Wanted[], response: readonly string[] | null): number[] {
+  #endOf(end: TappedEnd, asked: readonly Wanted[], response: string | null): number[] {
     const ids: number[] = []
     for (const each of asked) {
       if (!each.predicate.matchesEnd(end, response)) continue
@@ -211,12 +216,6 @@ export class Tap implements Watcher {
   }
 }
 
-function requestOf({ head, listener, source }: WatchedExchange): TappedRequest {
-  return { method: head.method, path: head.path, fields: head.fields, sourceAddress: addressOf({ source }), listener }
-}
-
-/** Without its port. */
-function addressOf({ source }: Pick<AccessEntry, "source">): string {
-  const address = source.slice(0, source.lastIndexOf(":"))
-  return address.startsWith("[") ? address.slice(1, -1) : address
+function requestOf({ head, listener, sourceAddress }: WatchedExchange): TappedRequest {
+  return { method: head.method, path: head.path, fields: head.fields, sourceAddress, listener }
 }

@@ -104,8 +104,7 @@ export class Tracer implements Watcher {
     const { outbox, epoch, ids } = this.#means
     const trace = traceOf(exchange) ?? this.#unrouted(exchange)
     if (trace === null) return
-    if (outbox.full) outbox.drop()
-    else outbox.add(finishedTrace(exchange, trace, epoch, ids))
+    if (outbox.admit()) outbox.add(finishedTrace(exchange, trace, epoch, ids))
   }
 
   // One that failed before it had a route was never asked about.

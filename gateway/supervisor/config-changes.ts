@@ -1,22 +1,22 @@
 // Configurations while the gateway runs: reads the file again, or takes a former one out of the history, and has the workers take it,
 // or refuses it, in which case nothing has changed. What belongs to the process as a whole stays as it was at the start.
 
-import type { Recorder } from "./admin/change-history.ts"
-import type { ReadyState } from "./admin/status.ts"
-import type { ConfigHistory } from "./config/config-history.ts"
-import { type LoadedConfig, loadConfigInChild, loadDocumentInChild } from "./config/load-in-child.ts"
-import type { Config } from "./config/model.ts"
-import type { PackedConfig } from "./config/packed-config.ts"
-import { formatProblems, type Problem } from "./config/problem.ts"
-import type { Discovery } from "./discovery/discovery.ts"
-import type { Outcome } from "./http/outcome.ts"
-import type { SnapshotSpec } from "./snapshot.ts"
+import type { Recorder } from "../admin/change-history.ts"
+import type { ReadyState } from "../admin/status.ts"
+import type { ConfigHistory } from "../config/config-history.ts"
+import { type LoadedConfig, loadConfigInChild, loadDocumentInChild } from "../config/load-in-child.ts"
+import type { Config } from "../config/model.ts"
+import type { PackedConfig } from "../config/packed-config.ts"
+import { formatProblems, type Problem } from "../config/problem.ts"
+import type { Discovery } from "../discovery/discovery.ts"
+import type { Outcome } from "../http/outcome.ts"
+import type { SnapshotSpec } from "../snapshot.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
+import type { StructuredLogger } from "../telemetry/log.ts"
+import type { TlsChanges } from "../tls/tls-changes.ts"
+import { sameTls } from "../tls/tls-files.ts"
+import type { FilterStore } from "../wasm/filter-store.ts"
 import type { Snapshots } from "./snapshots.ts"
-import type { Instruments } from "./telemetry/instruments.ts"
-import type { StructuredLogger } from "./telemetry/log.ts"
-import type { TlsChanges } from "./tls/tls-changes.ts"
-import { sameTls } from "./tls/tls-files.ts"
-import type { FilterStore } from "./wasm/filter-store.ts"
 
 export interface ConfigChangesOptions {
   /** Path of the configuration. */

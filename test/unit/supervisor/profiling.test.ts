@@ -1,7 +1,7 @@
 import { mkdir, readdir, readlink, writeFile } from "node:fs/promises"
 import { afterEach, expect, test, vi } from "vitest"
 import type { ProfileOutcome } from "../../../gateway/admin/profiles.ts"
-import { Profiling } from "../../../gateway/profiling.ts"
+import { Profiling } from "../../../gateway/supervisor/profiling.ts"
 import type { Question } from "../../../gateway/worker-questions.ts"
 
 afterEach(() => vi.unstubAllEnvs())
