@@ -1,7 +1,7 @@
 // Takes secrets out of a configuration as it is written, before anything of it is shown: a comparison of two of them. The places are
 // those of `redact.ts`, in the form in which people write them.
 
-import { isSecretCookie, isSecretKey } from "../config/secrets.ts"
+import { isSecretKey } from "../config/secrets.ts"
 import { copy, hide, redactSettings, withoutCredentials } from "./redact.ts"
 
 /** A copy that may be shown. It has the shape of what was written, but where something is hidden. */
@@ -22,7 +22,7 @@ function redactPart(value: unknown): unknown {
     if (SETTINGS.has(key)) return redactSettings(item)
     if (key === "otlp") return redactReceiver(item)
     if (NAMED.has(key)) return redactNamed(item, isSecretKey)
-    if (key === "cookies") return redactNamed(item, isSecretCookie)
+    if (key === "cookies") return redactNamed(item, () => true)
     if (key === "password") return hideValue(item)
     // Exceptions of rate limits name clients: by an API key, or a cookie.
     if (key === "overrides" && Array.isArray(item) && secret.includes(true)) return item.map((each) => redactOverride(each, secret))

@@ -29,14 +29,14 @@ export function maskLine(line: string): string {
   return line.replace(USER_INFO, masked).replace(KEYED, masked)
 }
 
-/** A text without what lets somebody in wherever it stands: users of URLs, credentials of headers, private keys. */
+/** A text without what lets somebody in wherever it stands: users and parameters of URLs, credentials of headers, private keys. */
 export function maskCredentials(text: string): string {
-  return [USER_INFO, CREDENTIALS, PRIVATE_KEY].reduce(hideIn, text)
+  return [USER_INFO, CREDENTIALS, PARAMETER, PRIVATE_KEY].reduce(hideIn, text)
 }
 
 /** A text of any kind, such as a line of a log, without that, and without what it says by names that sound secret. */
 export function maskText(text: string): string {
-  return [KEYED, COOKIE, PARAMETER].reduce(hideIn, maskCredentials(text))
+  return [KEYED, COOKIE].reduce(hideIn, maskCredentials(text))
 }
 
 function hideIn(text: string, pattern: RegExp): string {
@@ -48,9 +48,4 @@ const SECRET = /pass(?:word|wd|phrase)|^pass$|secret|token|credential|authorizat
 /** Whether what this key holds should not be shown. */
 export function isSecretKey(key: string): boolean {
   return SECRET.test(key.toLowerCase().replace(/[^a-z0-9]/g, ""))
-}
-
-/** The same of a cookie: by most names it says who somebody is. */
-export function isSecretCookie(name: string): boolean {
-  return isSecretKey(name) || /sess|auth|jwt|sid$|login/i.test(name)
 }
