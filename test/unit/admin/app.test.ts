@@ -412,6 +412,8 @@ describe("refusals", () => {
       expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}x` } })).status).toBe(401)
       expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(path === "/nope" ? 404 : 200)
     }
+    // A page that isn't there is nothing to be let in by.
+    expect(await (await request("/dashboard/nope")).json()).toEqual({ error: "no such page" })
     const orders = { method: "POST", headers: { ...ordered, authorization: `Bearer ${TOKEN}` } }
     expect((await request("/canaries/a/pause", orders)).status).toBe(200)
     expect((await request("/canaries/a/pause", { method: "POST", headers: ordered })).status).toBe(401)
