@@ -46,7 +46,7 @@ const filter: FilterStatus = {
   refused: null,
   held: null,
   onError: "deny",
-  limits: { cpu: 5, memory: 16777216 },
+  limits: { cpu: 5, memory: 16777216, body: 1048576 },
   versions: [{ ...common, name: "stable", pushed: false, restored: false, earlier: [], weight: 1, rolledBack: null }],
 }
 
