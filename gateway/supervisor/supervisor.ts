@@ -254,6 +254,7 @@ export class Supervisor {
       ...sources,
       history: this.#history,
       registry: this.#registry,
+      identities: this.#instruments.identities,
       canaries: this.#canaries,
       steering: this.#steering,
       filterLogs: this.#filterLogs,

@@ -102,7 +102,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       ready: () => ready,
       filters: () => [filter],
       services: () => [service],
-      figures: (question) => figuresOf([], question),
+      figures: (question) => figuresOf([], question, () => false),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),
