@@ -94,7 +94,6 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: (accept) => registry.exposition(accept),
-    config: () => snapshots.written,
     generation: () => snapshots.generation,
     configs: () => configHistory.entries,
     configAt: (generation) => configHistory.at(generation),

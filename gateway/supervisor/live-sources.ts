@@ -23,6 +23,7 @@ export function liveFigures({ registry, identities, shared, snapshots, unitsPerM
   return new LiveFigures({
     slots: () => snapshots.current?.slots ?? null,
     read: (slot) => registry.read(slot),
+    readAll: (slot, into) => registry.readAll(slot, into),
     identities: () => identities.pairs(),
     asksWho: (name) => {
       const listener = snapshots.current?.config.listeners.find((each) => each.name === name)

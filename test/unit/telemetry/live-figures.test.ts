@@ -25,6 +25,10 @@ class Bench {
       this.reads++
       return this.registry.read(slot)
     },
+    readAll: (slot, into) => {
+      this.reads++
+      this.registry.readAll(slot, into)
+    },
     identities: () => this.instruments.identities.pairs(),
     asksWho: (listener) => listener === "mesh",
     endpoints: () => this.endpoints,
