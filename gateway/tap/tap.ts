@@ -1,16 +1,19 @@
 // A worker's side of the tap: looks which exchanges somebody wants to see, and tells the main thread of them in batches. While nobody
 // taps it is told of none; while someone does it never waits: what is too much is dropped and counted.
 
-import type { AccessEntry, TcpAccessEntry } from "../telemetry/access-log.ts"
+import { type AccessEntry, isConnection, type TcpAccessEntry } from "../telemetry/access-entry.ts"
 import { Trail } from "../telemetry/trail.ts"
-import type { Watch, WatchedExchange, Watcher } from "../telemetry/watch.ts"
-import { connectionLine, exchangeLine } from "./event.ts"
+import type { Watch, WatchedConnection, WatchedExchange, Watcher } from "../telemetry/watch.ts"
+import { connectionLine, exchangeLine, type Tapped } from "./event.ts"
 import type { TapCount, TapLine, TapOrder, TapReport, TapSubscription } from "./messages.ts"
 import { Predicate, type TappedEnd, type TappedRequest } from "./predicate.ts"
 
 /** Events a second that one subscription gets of one worker. */
 export const MAX_RATE = 100
 const SECOND = 1000
+/** ms after which an exchange or a connection that isn't over is told of as open, and between two looks for such. */
+export const OPEN_AFTER = 2000
+const LOOK_TIME = 500
 /** ms an event may wait for others. */
 const BATCH_TIME = 50
 /** Characters of a batch, and those that the main thread may have to deal with at once. */
@@ -32,13 +35,16 @@ class Wanted {
   readonly id: number
   readonly predicate: Predicate
   readonly sample: number
+  /** ms, monotonic: what began before it has no note. */
+  readonly since: number
   matched = 0
   dropped = 0
   #second = Number.NEGATIVE_INFINITY
   #used = 0
 
-  constructor({ id, query }: TapSubscription) {
+  constructor({ id, query }: TapSubscription, now: number) {
     this.id = id
+    this.since = now
     this.predicate = new Predicate(query)
     this.sample = query.sample
   }
@@ -61,10 +67,15 @@ class Wanted {
 }
 
 const NOBODY: Wanted[] = []
+const NO_FIELDS: readonly string[] = []
+/** A status that is neither any nor none. */
+const UNKNOWN = -1
 
-/** What is kept of an exchange between its beginning and its end. */
+/** What is kept of an exchange or a connection between its beginning and its end. */
 interface Note {
+  readonly of: WatchedExchange | WatchedConnection
   readonly wanted: readonly Wanted[]
+  /** Names and values of the request's head in turns. */
   readonly fields: readonly string[]
 }
 
@@ -74,6 +85,9 @@ export class Tap implements Watcher {
   #wanted: readonly Wanted[] = []
   /** Of exchanges under way. */
   readonly #notes = new WeakMap<Trail, Note>()
+  /** Those of them that nobody was told of yet, the oldest first. */
+  readonly #young = new Set<Note>()
+  #looks: ReturnType<typeof setInterval> | null = null
   #lines: TapLine[] = []
   #length = 0
   #unread = 0
@@ -96,53 +110,122 @@ export class Tap implements Watcher {
     this.#flush()
     const before = new Map(this.#wanted.map((each) => [each.id, each]))
     this.#version = order.version
-    this.#wanted = order.subscriptions.map((each) => before.get(each.id) ?? new Wanted(each))
-    if (this.#wanted.length > 0) this.#options.watch.add(this)
-    else this.#options.watch.remove(this)
+    this.#wanted = order.subscriptions.map((each) => before.get(each.id) ?? new Wanted(each, this.#options.now()))
+    if (this.#wanted.length > 0) this.#begin()
+    else this.#end()
     this.#options.post({ version: this.#version, lines: [], counts: [] })
   }
 
+  #begin(): void {
+    this.#options.watch.add(this)
+    this.#looks ??= setInterval(() => this.look(), LOOK_TIME)
+    this.#looks.unref()
+  }
+
+  #end(): void {
+    this.#options.watch.remove(this)
+    this.#young.clear()
+    if (this.#looks !== null) clearInterval(this.#looks)
+    this.#looks = null
+  }
+
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null {
-    const wanted = this.#askedFor(requestOf(exchange))
+    const wanted = this.#askedFor(this.#wanted, requestOf(exchange))
     if (wanted.length === 0) return trail
-    const kept = trail ?? new Trail()
+    const kept = this.#note(exchange, wanted, exchange.head.fields.entries(), trail)
     kept.keepsResponse = true
     kept.keepsEdits = true
-    this.#notes.set(kept, { wanted, fields: exchange.head.fields.entries() })
     return kept
+  }
+
+  #note(of: Note["of"], wanted: readonly Wanted[], fields: readonly string[], trail: Trail | null): Trail {
+    const kept = trail ?? new Trail()
+    const note = { of, wanted, fields }
+    this.#notes.set(kept, note)
+    this.#young.add(note)
+    return kept
+  }
+
+  // It is over.
+  #noteOf(trail: Trail | null): Note | undefined {
+    const note = trail === null ? undefined : this.#notes.get(trail)
+    if (note !== undefined) this.#young.delete(note)
+    return note
   }
 
   end(exchange: WatchedExchange): void {
     const { trail } = exchange
-    const note = trail === null ? undefined : this.#notes.get(trail)
+    const note = this.#noteOf(trail)
     // One that has a route has begun, and nobody wanted it then.
     if (note === undefined && exchange.route !== "") return
-    const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(requestOf(exchange)), trail?.responseFields ?? null)
+    const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(this.#wanted, requestOf(exchange)), trail?.responseFields ?? null)
     if (ids.length === 0) return
     this.#add(
       ids,
       exchangeLine(exchange, {
-        worker: this.#options.worker,
-        epoch: performance.timeOrigin,
+        ...this.#whereabouts(note === undefined ? null : trail),
         clientHead: exchange.headTook,
-        trail: note === undefined ? null : trail,
         requestFields: note?.fields ?? exchange.head.fields.entries(),
       }),
     )
   }
 
-  endConnection(entry: TcpAccessEntry): void {
-    const { flag, duration, service } = entry
-    const request = { method: "", path: "", fields: null, sourceAddress: addressOf(entry), listener: entry.listener }
-    // It is neither any status nor none.
-    const ids = this.#endOf({ route: "", service, status: -1, flag, duration }, this.#askedFor(request), null)
-    if (ids.length > 0) this.#add(ids, connectionLine(entry, this.#options.worker))
+  beginConnection(connection: WatchedConnection, trail: Trail | null): Trail | null {
+    const wanted = this.#askedFor(this.#wanted, clientOf(connection))
+    return wanted.length === 0 ? trail : this.#note(connection, wanted, NO_FIELDS, trail)
   }
 
-  /** Who wants to see an exchange, as far as its request tells. */
-  #askedFor(request: TappedRequest): readonly Wanted[] {
+  // One that has been there for longer than somebody taps is told of too: it may have been there for months.
+  endConnection(connection: WatchedConnection): void {
+    const began = connection.startTime - performance.timeOrigin
+    const asked =
+      this.#noteOf(connection.trail)?.wanted ??
+      this.#askedFor(
+        this.#wanted.filter(({ since }) => since > began),
+        clientOf(connection),
+      )
+    this.#tellConnection(connection, asked, connection.trail)
+  }
+
+  refusedConnection(entry: TcpAccessEntry): void {
+    this.#tellConnection(entry, this.#askedFor(this.#wanted, clientOf(entry)), null)
+  }
+
+  #tellConnection(entry: TcpAccessEntry, asked: readonly Wanted[], trail: Trail | null): void {
+    const ids = this.#endOf(connectionEnd(entry, entry.duration), asked, null)
+    if (ids.length > 0) this.#add(ids, connectionLine(entry, this.#whereabouts(trail)))
+  }
+
+  #whereabouts(trail: Trail | null): Pick<Tapped, "worker" | "epoch" | "trail"> {
+    return { worker: this.#options.worker, epoch: performance.timeOrigin, trail }
+  }
+
+  /** Tells of what has lasted for a while: it may go on for hours. @internal */
+  look(): void {
+    for (const note of this.#young) {
+      const { of } = note
+      const age = performance.timeOrigin + this.#options.now() - of.startTime
+      if (age < OPEN_AFTER) return
+      this.#young.delete(note)
+      const { trail } = of
+      if (isConnection(of)) {
+        const ids = this.#endOf(connectionEnd(of, age), note.wanted, null)
+        if (ids.length > 0) this.#add(ids, connectionLine(of, this.#whereabouts(trail), age))
+        continue
+      }
+      const { route, service, flag } = of
+      // Whether it gets a response isn't known.
+      const status = of.status === 0 ? UNKNOWN : of.status
+      const ids = this.#endOf({ route, service, status, flag, duration: age }, note.wanted, trail?.responseFields ?? null)
+      const tapped = { ...this.#whereabouts(trail), clientHead: of.headTook, requestFields: note.fields }
+      if (ids.length > 0) this.#add(ids, exchangeLine(of, tapped, age))
+    }
+  }
+
+  /** Who of `wanted` wants to see an exchange, as far as its request tells. */
+  #askedFor(wanted: readonly Wanted[], request: TappedRequest): readonly Wanted[] {
     let asked: Wanted[] = NOBODY
-    for (const each of this.#wanted) {
+    for (const each of wanted) {
       if (each.sample < 1 && this.#options.random() >= each.sample) continue
       if (!each.predicate.matchesRequest(request)) continue
       // There is no use in following it.
@@ -213,6 +296,14 @@ export class Tap implements Watcher {
 
 function requestOf({ head, listener, source }: WatchedExchange): TappedRequest {
   return { method: head.method, path: head.path, fields: head.fields, sourceAddress: addressOf({ source }), listener }
+}
+
+function clientOf(connection: TcpAccessEntry): TappedRequest {
+  return { method: "", path: "", fields: null, sourceAddress: addressOf(connection), listener: connection.listener }
+}
+
+function connectionEnd({ service, flag }: TcpAccessEntry, duration: number): TappedEnd {
+  return { route: "", service, status: UNKNOWN, flag, duration }
 }
 
 /** Without its port. */

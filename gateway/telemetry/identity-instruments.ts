@@ -1,4 +1,4 @@
-// Requests by who sent them and which service they went to. Who clients are is known from their certificates, which workers meet while
+// Requests and TCP connections by who sent them and which service they went to. Who clients are is known from their certificates, which workers meet while
 // they serve: a worker asks for the slots of a pair it meets for the first time, and the main thread gives out so many at most.
 
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
@@ -15,6 +15,11 @@ export interface IdentitySlots {
   readonly requests: number
   /** Counter: seconds. */
   readonly seconds: number
+  /** Counter: TCP connections that have ended. */
+  readonly connections: number
+  /** Counters of their octets. */
+  readonly received: number
+  readonly sent: number
 }
 
 export class IdentityInstruments {
@@ -36,11 +41,26 @@ export class IdentityInstruments {
         help: "Time of finished requests of clients with a certificate, by the identity in it",
         ...bounded,
       }),
+      connections: registry.counter({
+        name: "sluice_identity_tcp_connections_total",
+        help: "TCP connections that have ended of clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
+      received: registry.counter({
+        name: "sluice_identity_tcp_received_bytes_total",
+        help: "Bytes received from TCP clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
+      sent: registry.counter({
+        name: "sluice_identity_tcp_sent_bytes_total",
+        help: "Bytes sent to TCP clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
     }
     this.overflow = slotsOf(this.#slots, (metric) => metric.shared())
   }
 
-  /** Slots of a client's requests to a service; "-" = to none. */
+  /** Slots of a client's requests and connections to a service; "-" = to none. */
   slots(source: string, service: string): IdentitySlots {
     // Nobody can call himself what stands for all others.
     if (source.length > MAX_IDENTITY_LENGTH || source === "overflow") return this.overflow
