@@ -48,6 +48,9 @@ function randomHex(octets: number): string {
   return randomBytes(octets).toString("hex")
 }
 
+/** ms in which what was cut off may still say so to its peers. */
+const CUT_GRACE = 200
+
 /** A snapshot that could be used at once. */
 interface Ready {
   readonly spec: SnapshotSpec
@@ -73,8 +76,8 @@ class Worker {
   readonly #deciders: Deciders
   readonly #listenerMeans: ListenerMeans
   readonly #bound = new Map<string, Bound>()
-  /** Listeners a reload has removed, until their last connection ends. */
-  readonly #leaving = new Set<Promise<void>>()
+  /** Listeners a reload has removed, and the end of their last connection. */
+  readonly #leaving = new Map<Bound, Promise<void>>()
   #snapshot: Snapshot | null = null
   #ready: Ready | null = null
   /** Of the snapshot being made, else of the one in force: a name's slots stay the same from one to the next. */
@@ -237,6 +240,10 @@ class Worker {
       case "drain":
         this.#drain()
         return
+      case "cut":
+        for (const { listener } of this.#listening()) listener.cut()
+        setTimeout(() => this.#drained(), CUT_GRACE)
+        return
       case "identity":
         this.#metrics.update(message.metrics)
         this.#identities.settle(message.source, message.service, message.slots)
@@ -255,7 +262,7 @@ class Worker {
         this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level
         return
       case "question":
-        void answerQuestion(message.question, this.#bound.values(), this.#wheel.refresh()).then((answer) =>
+        void answerQuestion(message.question, this.#listening(), this.#wheel.refresh()).then((answer) =>
           this.#post({ kind: "answer", id: message.id, answer }),
         )
         return
@@ -323,9 +330,9 @@ class Worker {
       } else {
         this.#bound.delete(name)
         const left = bound.listener.drain(spec.config.drain.timeout).then(() => {
-          this.#leaving.delete(left)
+          this.#leaving.delete(bound)
         })
-        this.#leaving.add(left)
+        this.#leaving.set(bound, left)
       }
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
@@ -370,13 +377,20 @@ class Worker {
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
-    // At the end of the time-out the main thread ends this thread.
+    // At the end of the time-out the main thread has what is left cut off.
     const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
-    void Promise.all([...drained, ...this.#leaving]).then(() => {
-      this.#accessLog.flush()
-      this.#tracing.flush()
-      this.#post({ kind: "drained" })
-    })
+    void Promise.all([...drained, ...this.#leaving.values()]).then(() => this.#drained())
+  }
+
+  #drained(): void {
+    this.#accessLog.flush()
+    this.#tracing.flush()
+    this.#post({ kind: "drained" })
+  }
+
+  /** All listeners with connections, those too that a reload has removed. */
+  #listening(): Bound[] {
+    return [...this.#bound.values(), ...this.#leaving.keys()]
   }
 }
 

@@ -105,7 +105,7 @@ export class AutoListener
     if (limit === 0) return emptied
     const timer = setTimeout(() => {
       this.breakOff()
-      for (const connection of [...this.open]) if ("cut" in connection) connection.cut()
+      for (const connection of [...this.open]) if (!this.#requests.has(connection as HttpConnection)) connection.cut()
     }, limit)
     await emptied
     clearTimeout(timer)

@@ -45,6 +45,8 @@ export interface ListenerTls {
 /** One that says nothing of itself is about to become another one. */
 interface OpenConnection {
   destroy(): void
+  /** Ends because its time to drain is over. */
+  cut?(): void
   sight?(): ConnectionSight
 }
 
@@ -251,6 +253,16 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.close()
     this.breakOff()
     for (const connection of [...this.open]) connection.destroy()
+  }
+
+  /** Ends everything because the time to drain is over: it is told of like whatever has ended. */
+  cut(): void {
+    this.close()
+    this.breakOff()
+    for (const connection of [...this.open]) {
+      if (connection.cut === undefined) connection.destroy()
+      else connection.cut()
+    }
   }
 
   /** Closes those that aren't open yet. */

@@ -254,6 +254,8 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
   onRequestFlush(): void {
     if (this.requestBody !== null) this.chain?.flushRequest()
     else this.sending?.flush()
+    // Filters may yet choose another service.
+    if (this.phase >= SENDING) this.countOctets()
   }
 
   onRequestEnd(trailers: Fields | null): void {

@@ -69,6 +69,19 @@ export class TcpRecord implements StreamInfo, WatchedConnection {
       began: this.started,
       requests: 1,
       underWay: 1,
+      carries: [
+        {
+          method: "",
+          path: "",
+          route: "",
+          service: this.serviceName,
+          endpoint: this.upstreamAddress,
+          status: 0,
+          age: this.plane.means.wheel.refresh() - this.started,
+          received: this.receivedBytes,
+          sent: this.sentBytes,
+        },
+      ],
     }
   }
 

@@ -57,6 +57,12 @@ class Exchange implements DownstreamHandler {
   onDownstreamWritable(): void {
     this.writable++
   }
+  onCut(): void {
+    this.stream.abort()
+  }
+  sight(): never {
+    throw new Error("nobody looks")
+  }
   onDeadline(): void {}
 }
 
