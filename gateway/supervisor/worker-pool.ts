@@ -2,20 +2,20 @@
 
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
-import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
-import { TapHub } from "./tap/hub.ts"
-import type { TapOrder } from "./tap/messages.ts"
-import type { AccessBatch } from "./telemetry/access-output.ts"
-import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
-import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
-import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
-import { FilterProfiles } from "./wasm/filter-profiles.ts"
-import type { PluginStatus } from "./wasm/plugin.ts"
+import type { EndpointsChange, SnapshotSpec } from "../snapshot.ts"
+import { TapHub } from "../tap/hub.ts"
+import type { TapOrder } from "../tap/messages.ts"
+import type { AccessBatch } from "../telemetry/access-output.ts"
+import type { IdentitySlots } from "../telemetry/identity-instruments.ts"
+import type { LogEvent, Logger, LogLevel } from "../telemetry/log.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "../telemetry/tracing/finished-trace.ts"
+import type { EjectionEvent } from "../upstream/endpoint-watch.ts"
+import { FilterProfiles } from "../wasm/filter-profiles.ts"
+import type { PluginStatus } from "../wasm/plugin.ts"
+import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
+import { type Answer, type Question, WorkerQuestions } from "../worker-questions.ts"
 import type { Member } from "./worker-member.ts"
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
-import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
 import { WorkerRestarts } from "./worker-restarts.ts"
 
 /** ms a worker has to start or to take a snapshot. */
@@ -141,7 +141,7 @@ export class WorkerPool {
 
   #start(index: number): Member {
     const { registry, start } = this.#options
-    const url = new URL(`./worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
+    const url = new URL(`../worker/worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
     const data: WorkerStart = { ...start, index, metrics: registry.attach(index) }
     const thread = new Worker(url, { workerData: data, name: `sluice-worker-${index}` })
     const member: Member = {

@@ -1,10 +1,10 @@
 // Hands out the metric slots of everything a snapshot names, so that workers count without looking anything up. It counts
 // nothing itself.
 
-import { httpPart, tcpPart } from "./config/listener-parts.ts"
-import type { Config } from "./config/model.ts"
-import type { SnapshotSlots } from "./snapshot.ts"
-import type { Instruments, RouteSlots, TcpSlots } from "./telemetry/instruments.ts"
+import { httpPart, tcpPart } from "../config/listener-parts.ts"
+import type { Config } from "../config/model.ts"
+import type { SnapshotSlots } from "../snapshot.ts"
+import type { Instruments, RouteSlots, TcpSlots } from "../telemetry/instruments.ts"
 
 /** Slots for everything `config` names. A name that had some before gets the same ones. */
 export function snapshotSlots(config: Config, instruments: Instruments): SnapshotSlots {

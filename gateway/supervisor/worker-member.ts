@@ -1,7 +1,7 @@
 // One worker thread as the pool knows it.
 
 import type { Worker } from "node:worker_threads"
-import type { PluginStatus } from "./wasm/plugin.ts"
+import type { PluginStatus } from "../wasm/plugin.ts"
 
 export interface Member {
   readonly index: number
