@@ -96,10 +96,8 @@ export class Supervisor {
       registry: this.#registry,
       log,
       environment: process.env,
-      onTrace: ({ route, service, duration, traceId, connection }) => {
-        // A connection is in no histogram.
-        if (connection === undefined) this.#instruments.exemplar(route || NONE, service || NONE, duration / 1000, traceId)
-      },
+      onTrace: ({ route, service, duration, traceId }) =>
+        this.#instruments.exemplar(route || NONE, service || NONE, duration / 1000, traceId),
     })
     const inTurn = (change: () => Promise<void>): Promise<void> => this.#inTurn(change)
     this.#history = new ChangeHistory({

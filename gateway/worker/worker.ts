@@ -40,7 +40,6 @@ import { Refusals } from "./refusals.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
-
 /** ms between two looks at the thread's memory. */
 const HEAP_INTERVAL = 5000
 
