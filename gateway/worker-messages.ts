@@ -3,12 +3,14 @@
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
-import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
+import type { IdentityPair, IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
+import type { HeldEpochs } from "./telemetry/slot-holds.ts"
 import type { ThreadSlots } from "./telemetry/thread-instruments.ts"
+import type { TraceSlots } from "./telemetry/trace-instruments.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
 import type { ProfileReport } from "./wasm/filter-profile.ts"
 import type { ProfileOrder } from "./wasm/filter-profiles.ts"
@@ -36,8 +38,7 @@ export interface WorkerStart {
   /** Budget units a millisecond of CPU pays for. */
   readonly unitsPerMs: number
   readonly logLevel: LogLevel
-  /** Counter: traces that were recorded and lost here. */
-  readonly tracesDropped: number
+  readonly traceSlots: TraceSlots
 }
 
 export type ToWorker =
@@ -59,8 +60,8 @@ export type ToWorker =
   /** Log from this level on, whatever the configuration says; null: as it says. */
   | { readonly kind: "logLevel"; readonly level: LogLevel | null }
   | { readonly kind: "question"; readonly id: number; readonly question: Question }
-  /** That many traces have come. */
-  | { readonly kind: "spansTaken"; readonly count: number }
+  /** Traces of that many characters have come. */
+  | { readonly kind: "spansTaken"; readonly length: number }
   /** A filter that is in quarantine is to be started again. */
   | { readonly kind: "lift"; readonly filter: string }
   /** A filter is to be measured, or no longer. */
@@ -71,8 +72,10 @@ export type ToWorker =
       readonly source: string
       readonly service: string
       readonly slots: IdentitySlots
-      readonly metrics: MetricsHandle
+      readonly metrics: Omit<MetricsHandle, "order">
     }
+  /** Nothing more is counted where these were: whoever of them comes again is to be asked for again. */
+  | { readonly kind: "forgetIdentities"; readonly pairs: readonly IdentityPair[]; readonly metrics: MetricsHandle }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
   /** What somebody wants to see of the traffic. */
@@ -94,6 +97,8 @@ export type FromWorker =
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** Requests of a client with this identity to a service need slots. */
   | { readonly kind: "identity"; readonly source: string; readonly service: string }
+  /** Of which epochs it still holds metric slots. */
+  | { readonly kind: "held"; readonly held: HeldEpochs }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
   /** Exchanges that somebody wants to see. */

@@ -21,6 +21,9 @@ import { createSharedStore } from "../wasm/shared-data.ts"
 import { createSharedQueues, SharedQueueStore } from "../wasm/shared-queues.ts"
 import type { WorkerStart } from "../worker-messages.ts"
 
+/** ms between two looks for clients' identities that make room. */
+const SWEEP_INTERVAL = 60_000
+
 export interface SharedMemoryOptions {
   readonly workers: number
   readonly registry: MetricsRegistry
@@ -57,6 +60,7 @@ export class SharedMemory {
   readonly #rateLimits: RateLimitState
   readonly #memory = new MemoryWatch()
   readonly #queues: SharedQueueStore
+  readonly #sweeps: NodeJS.Timeout
 
   constructor({ workers, registry, instruments, logger, wake }: SharedMemoryOptions) {
     const queues = createSharedQueues({ threads: workers })
@@ -66,6 +70,7 @@ export class SharedMemory {
     this.#endpoints = new EndpointWatch({ workers, random: Math.random, logger, instruments: instruments.endpoints })
     this.#limits = new LimitsTable(workers)
     const defined = new GuestMetricsTable(guestMetrics)
+    this.#sweeps = setInterval(() => instruments.identities.sweep(performance.now()), SWEEP_INTERVAL).unref()
     registry.include(() => guestMetricsText(defined) + queuesText(this.#queues), guestFamilies)
     registry.include(() => this.#limits.exposition, [limitUsed])
     this.start = {
@@ -144,6 +149,7 @@ export class SharedMemory {
 
   /** Watches nothing any more. */
   close(): void {
+    clearInterval(this.#sweeps)
     this.#endpoints.close()
     this.#memory.close()
   }

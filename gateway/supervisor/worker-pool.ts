@@ -6,7 +6,7 @@ import type { EndpointsChange, SnapshotSpec } from "../snapshot.ts"
 import { TapHub } from "../tap/hub.ts"
 import type { TapOrder } from "../tap/messages.ts"
 import type { AccessBatch } from "../telemetry/access-output.ts"
-import type { IdentitySlots } from "../telemetry/identity-instruments.ts"
+import type { IdentityPair, IdentitySlots } from "../telemetry/identity-instruments.ts"
 import type { LogEvent, Logger, LogLevel } from "../telemetry/log.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
 import type { FinishedTrace } from "../telemetry/tracing/finished-trace.ts"
@@ -16,6 +16,7 @@ import type { PluginStatus } from "../wasm/plugin.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
 import { type Answer, type Question, WorkerQuestions } from "../worker-questions.ts"
 import type { Member } from "./worker-member.ts"
+import { newMember, tracesLeft } from "./worker-member.ts"
 import { WorkerRestarts } from "./worker-restarts.ts"
 
 /** ms a worker has to start or to take a snapshot. */
@@ -33,6 +34,8 @@ export interface WorkerPoolOptions {
   onAccess(batch: AccessBatch, done: () => void): void
   /** Exchanges were recorded. */
   onTraces(traces: readonly FinishedTrace[]): void
+  /** So many died with a worker. */
+  onTracesDied(count: number): void
   /** An endpoint was ejected by a worker, or is used again. */
   onEjection(event: EjectionEvent): void
   /** Slots of the requests of a client with this identity to a service. */
@@ -144,17 +147,7 @@ export class WorkerPool {
     const url = new URL(`../worker/worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
     const data: WorkerStart = { ...start, index, metrics: registry.attach(index) }
     const thread = new Worker(url, { workerData: data, name: `sluice-worker-${index}` })
-    const member: Member = {
-      index,
-      thread,
-      born: Date.now(),
-      serving: false,
-      drained: false,
-      plugins: [],
-      generation: 0,
-      settle: null,
-      starting: Promise.resolve(),
-    }
+    const member = newMember(index, thread)
     this.#members.set(index, member)
     thread.on("message", (message: FromWorker) => this.#receive(member, message))
     thread.on("error", (error) => this.#options.logger.log("error", "worker failed", { worker: index, error }))
@@ -224,8 +217,10 @@ export class WorkerPool {
         return
       }
       case "spans":
+        if (member.gone) return
+        member.traces += message.count
         this.#options.onTraces(JSON.parse(message.traces))
-        this.#post(member, { kind: "spansTaken", count: message.count })
+        this.#post(member, { kind: "spansTaken", length: message.traces.length })
         return
       case "filters":
         member.plugins = message.plugins
@@ -241,9 +236,12 @@ export class WorkerPool {
         const slots = this.#options.identity(source, service)
         // Its memory is gone with it.
         if (this.#members.get(member.index) !== member) return
-        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.memory(member.index) })
         return
       }
+      case "held":
+        if (this.#members.get(member.index) === member) this.#options.registry.told(member.index, message.held)
+        return
       case "queue":
         this.wake(message.worker)
         return
@@ -267,7 +265,10 @@ export class WorkerPool {
     if (this.#members.get(member.index) !== member) return
     this.#members.delete(member.index)
     member.serving = false
-    const { logger, registry } = this.#options
+    const { logger, registry, start, onTracesDied } = this.#options
+    member.gone = true
+    const died = tracesLeft(member, registry, start.traceSlots)
+    if (died > 0) onTracesDied(died)
     registry.detach(member.index)
     this.#questions.lost(member.index)
     member.settle?.(`worker ${member.index} ended with code ${code}`)
@@ -305,6 +306,14 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  /** Has all workers count nothing more where requests of these were counted; the registry knows when they have heard. */
+  forgetIdentities(pairs: readonly IdentityPair[]): void {
+    const { registry } = this.#options
+    for (const member of this.#members.values()) {
+      this.#post(member, { kind: "forgetIdentities", pairs, metrics: registry.handle(member.index) })
+    }
   }
 
   #tellTap(order: TapOrder): number[] {

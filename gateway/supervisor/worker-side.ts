@@ -43,9 +43,10 @@ export function workerSide(options: WorkerSideOptions): WorkerSide {
     registry,
     logger,
     onLog,
-    start: { ...shared.start, unitsPerMs, logLevel, tracesDropped: traces.droppedSlot },
+    start: { ...shared.start, unitsPerMs, logLevel, traceSlots: traces.slots },
     onAccess: (...batch) => access.write(...batch),
     onTraces: (finished) => traces.take(finished),
+    onTracesDied: (count) => traces.died(count),
     onEjection: (event) => shared.heard(event),
     identity: (source, service) => instruments.identities.slots(source, service),
     onLost: (worker) => {
@@ -54,6 +55,7 @@ export function workerSide(options: WorkerSideOptions): WorkerSide {
     },
     onCount: (running) => instruments.workersRunning(running),
   })
+  instruments.identities.onForget((pairs) => pool.forgetIdentities(pairs))
   const { drained, weights } = steering
   const snapshots = new Snapshots({ registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces })
   return { shared, pool, snapshots }

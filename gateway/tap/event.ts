@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../errors.ts"
 import type { AccessEntry, TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { AttemptStep, FilterOutcome, FilterPhase, FilterStep, Trail } from "../telemetry/trail.ts"
+import { fieldPairs } from "./field-pairs.ts"
 import { shownTarget, shownValue } from "./redact.ts"
 
 /** Milliseconds each part of it took; a part that it didn't come to is left out. */
@@ -118,8 +119,8 @@ export interface Tapped {
   /** Milliseconds the request's head took to arrive. */
   readonly clientHead: number
   readonly trail: Trail | null
-  /** Of the request, as its client sent it: name, value, name, value … Null: not known. */
-  readonly requestFields: readonly string[] | null
+  /** Of the request, as its client sent it: name, value, name, value … */
+  readonly requestFields: readonly string[]
 }
 
 /** In place of an age. */
@@ -181,9 +182,9 @@ function lineOf(event: TapEvent): string {
 function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, requestFields }: Tapped, age: number): TapEvent {
   const duration = age === ENDED ? entry.duration : age
   const began = entry.startTime - epoch
-  const request = requestFields === null ? null : headersOf(requestFields)
-  const response = trail === null || trail.responseFields === null ? null : headersOf(trail.responseFields)
-  const cut = (request?.cut ?? false) || (response?.cut ?? false) || (trail !== null && trail.filters.length > MAX_FILTERS)
+  const request = headersOf(requestFields)
+  const response = trail === null || trail.responseFields === null ? null : headersOf(fieldPairs(trail.responseFields))
+  const cut = request.cut || (response?.cut ?? false) || (trail !== null && trail.filters.length > MAX_FILTERS)
   return {
     ...(age === ENDED ? {} : { open: true }),
     time: isoTime(entry.startTime),
@@ -215,7 +216,7 @@ function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, request
           attempts: trail.attempts.slice(0, MAX_ATTEMPTS).map((step) => attemptOf(step, began, duration)),
           filters: trail.filters.slice(0, MAX_FILTERS).map((step) => filterOf(step, began)),
         }),
-    ...(request === null ? {} : { requestHeaders: request.headers }),
+    requestHeaders: request.headers,
     ...(response === null ? {} : { responseHeaders: response.headers }),
     ...(cut ? { cut: true } : {}),
   }

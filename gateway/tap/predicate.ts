@@ -3,6 +3,7 @@
 
 import type { Fields } from "../http/fields.ts"
 import { IpRanges } from "../tcp/ip-ranges.ts"
+import { fieldPairs } from "./field-pairs.ts"
 import { Pattern } from "./pattern.ts"
 import type { TapQuery } from "./query.ts"
 
@@ -77,14 +78,16 @@ export class Predicate {
     return true
   }
 
-  /** Whether what became of it is what is wanted. `fields`: names and values of the response's, in turns; null: none is known. */
-  matchesEnd(end: TappedEnd, fields: readonly string[] | null): boolean {
+  /** Whether what became of it is what is wanted. `fields`: the response's, in lines `name: value CRLF`; null: none is known. */
+  matchesEnd(end: TappedEnd, fields: string | null): boolean {
     const { statuses, flags, slowerThan } = this.#query
     if (end.duration < slowerThan) return false
     if (statuses.length > 0 && !statuses.some(([from, to]) => end.status >= from && end.status <= to)) return false
     if (flags.length > 0 && !hasFlag(flags, end.flag)) return false
-    for (const { name, value } of this.#response) if (!fits(value, fields === null ? undefined : combined(fields, name))) return false
-    return any(this.#routes, end.route) && any(this.#services, end.service)
+    if (!any(this.#routes, end.route) || !any(this.#services, end.service)) return false
+    if (this.#response.length === 0) return true
+    const pairs = fields === null ? [] : fieldPairs(fields)
+    return this.#response.every(({ name, value }) => fits(value, combined(pairs, name)))
   }
 }
 

@@ -1,10 +1,11 @@
 // A worker's side of the tap: looks which exchanges somebody wants to see, and tells the main thread of them in batches. While nobody
 // taps it is told of none; while someone does it never waits: what is too much is dropped and counted.
 
-import { type AccessEntry, isConnection, type TcpAccessEntry } from "../telemetry/access-entry.ts"
+import { isConnection, type TcpAccessEntry } from "../telemetry/access-entry.ts"
 import { Trail } from "../telemetry/trail.ts"
 import type { Watch, WatchedConnection, WatchedExchange, Watcher } from "../telemetry/watch.ts"
 import { connectionLine, exchangeLine, type Tapped } from "./event.ts"
+import { fieldPairs } from "./field-pairs.ts"
 import type { TapCount, TapLine, TapOrder, TapReport, TapSubscription } from "./messages.ts"
 import { Predicate, type TappedEnd, type TappedRequest } from "./predicate.ts"
 
@@ -67,25 +68,28 @@ class Wanted {
 }
 
 const NOBODY: Wanted[] = []
-const NO_FIELDS: readonly string[] = []
 /** A status that is neither any nor none. */
 const UNKNOWN = -1
 
-/** What is kept of an exchange or a connection between its beginning and its end. */
-interface Note {
+/** What is kept of an exchange or a connection between its beginning and its end. Its fields stay text until it is told of. */
+class Note {
   readonly of: WatchedExchange | WatchedConnection
   readonly wanted: readonly Wanted[]
-  /** Names and values of the request's head in turns. */
-  readonly fields: readonly string[]
+  readonly fields: string
+
+  constructor(of: Note["of"], wanted: readonly Wanted[], fields: string) {
+    this.of = of
+    this.wanted = wanted
+    this.fields = fields
+  }
 }
 
 export class Tap implements Watcher {
+  readonly first = true
   readonly #options: TapOptions
   #version = 0
   #wanted: readonly Wanted[] = []
-  /** Of exchanges under way. */
-  readonly #notes = new WeakMap<Trail, Note>()
-  /** Those of them that nobody was told of yet, the oldest first. */
+  /** What is under way, and nobody was told of yet, the oldest first. */
   readonly #young = new Set<Note>()
   #looks: ReturnType<typeof setInterval> | null = null
   #lines: TapLine[] = []
@@ -132,24 +136,23 @@ export class Tap implements Watcher {
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null {
     const wanted = this.#askedFor(this.#wanted, requestOf(exchange))
     if (wanted.length === 0) return trail
-    const kept = this.#note(exchange, wanted, exchange.head.fields.entries(), trail)
+    const kept = this.#note(new Note(exchange, wanted, exchange.head.fields.serialize()), trail)
     kept.keepsResponse = true
     kept.keepsEdits = true
     return kept
   }
 
-  #note(of: Note["of"], wanted: readonly Wanted[], fields: readonly string[], trail: Trail | null): Trail {
+  #note(note: Note, trail: Trail | null): Trail {
     const kept = trail ?? new Trail()
-    const note = { of, wanted, fields }
-    this.#notes.set(kept, note)
+    kept.tapped = note
     this.#young.add(note)
     return kept
   }
 
   // It is over.
-  #noteOf(trail: Trail | null): Note | undefined {
-    const note = trail === null ? undefined : this.#notes.get(trail)
-    if (note !== undefined) this.#young.delete(note)
+  #noteOf(trail: Trail | null): Note | null {
+    const note = trail !== null && trail.tapped instanceof Note ? trail.tapped : null
+    if (note !== null) this.#young.delete(note)
     return note
   }
 
@@ -157,34 +160,31 @@ export class Tap implements Watcher {
     const { trail } = exchange
     const note = this.#noteOf(trail)
     // One that has a route has begun, and nobody wanted it then.
-    if (note === undefined && exchange.route !== "") return
+    if (note === null && exchange.route !== "") return
     const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(this.#wanted, requestOf(exchange)), trail?.responseFields ?? null)
     if (ids.length === 0) return
     this.#add(
       ids,
       exchangeLine(exchange, {
-        ...this.#whereabouts(note === undefined ? null : trail),
+        ...this.#whereabouts(note === null ? null : trail),
         clientHead: exchange.headTook,
-        requestFields: note?.fields ?? exchange.head.fields.entries(),
+        requestFields: note === null ? exchange.head.fields.entries() : fieldPairs(note.fields),
       }),
     )
   }
 
   beginConnection(connection: WatchedConnection, trail: Trail | null): Trail | null {
     const wanted = this.#askedFor(this.#wanted, clientOf(connection))
-    return wanted.length === 0 ? trail : this.#note(connection, wanted, NO_FIELDS, trail)
+    return wanted.length === 0 ? trail : this.#note(new Note(connection, wanted, ""), trail)
   }
 
   // One that has been there for longer than somebody taps is told of too: it may have been there for months.
   endConnection(connection: WatchedConnection): void {
+    const note = this.#noteOf(connection.trail)
+    if (note !== null) return this.#tellConnection(connection, note.wanted, connection.trail)
     const began = connection.startTime - performance.timeOrigin
-    const asked =
-      this.#noteOf(connection.trail)?.wanted ??
-      this.#askedFor(
-        this.#wanted.filter(({ since }) => since > began),
-        clientOf(connection),
-      )
-    this.#tellConnection(connection, asked, connection.trail)
+    const late = this.#wanted.filter(({ since }) => since > began)
+    this.#tellConnection(connection, this.#askedFor(late, clientOf(connection)), null)
   }
 
   refusedConnection(entry: TcpAccessEntry): void {
@@ -202,24 +202,27 @@ export class Tap implements Watcher {
 
   /** Tells of what has lasted for a while: it may go on for hours. @internal */
   look(): void {
+    const now = performance.timeOrigin + this.#options.now()
     for (const note of this.#young) {
-      const { of } = note
-      const age = performance.timeOrigin + this.#options.now() - of.startTime
+      const age = now - note.of.startTime
       if (age < OPEN_AFTER) return
       this.#young.delete(note)
-      const { trail } = of
-      if (isConnection(of)) {
-        const ids = this.#endOf(connectionEnd(of, age), note.wanted, null)
-        if (ids.length > 0) this.#add(ids, connectionLine(of, this.#whereabouts(trail), age))
-        continue
-      }
-      const { route, service, flag } = of
-      // Whether it gets a response isn't known.
-      const status = of.status === 0 ? UNKNOWN : of.status
-      const ids = this.#endOf({ route, service, status, flag, duration: age }, note.wanted, trail?.responseFields ?? null)
-      const tapped = { ...this.#whereabouts(trail), clientHead: of.headTook, requestFields: note.fields }
-      if (ids.length > 0) this.#add(ids, exchangeLine(of, tapped, age))
+      this.#tellOpen(note, age)
     }
+  }
+
+  #tellOpen({ of, wanted, fields }: Note, age: number): void {
+    const whereabouts = this.#whereabouts(of.trail)
+    if (isConnection(of)) {
+      const ids = this.#endOf(connectionEnd(of, age), wanted, null)
+      if (ids.length > 0) this.#add(ids, connectionLine(of, whereabouts, age))
+      return
+    }
+    const { route, service, flag, headTook: clientHead } = of
+    // Whether it gets a response isn't known.
+    const status = of.status === 0 ? UNKNOWN : of.status
+    const ids = this.#endOf({ route, service, status, flag, duration: age }, wanted, of.trail?.responseFields ?? null)
+    if (ids.length > 0) this.#add(ids, exchangeLine(of, { ...whereabouts, clientHead, requestFields: fieldPairs(fields) }, age))
   }
 
   /** Who of `wanted` wants to see an exchange, as far as its request tells. */
@@ -240,7 +243,7 @@ export class Tap implements Watcher {
   }
 
   /** Who of them is to be told of it, now that it is over. */
-  #endOf(end: TappedEnd, asked: readonly Wanted[], response: readonly string[] | null): number[] {
+  #endOf(end: TappedEnd, asked: readonly Wanted[], response: string | null): number[] {
     const ids: number[] = []
     for (const each of asked) {
       if (!each.predicate.matchesEnd(end, response)) continue
@@ -294,20 +297,14 @@ export class Tap implements Watcher {
   }
 }
 
-function requestOf({ head, listener, source }: WatchedExchange): TappedRequest {
-  return { method: head.method, path: head.path, fields: head.fields, sourceAddress: addressOf({ source }), listener }
+function requestOf({ head, listener, sourceAddress }: WatchedExchange): TappedRequest {
+  return { method: head.method, path: head.path, fields: head.fields, sourceAddress, listener }
 }
 
-function clientOf(connection: TcpAccessEntry): TappedRequest {
-  return { method: "", path: "", fields: null, sourceAddress: addressOf(connection), listener: connection.listener }
+function clientOf({ sourceAddress, listener }: TcpAccessEntry): TappedRequest {
+  return { method: "", path: "", fields: null, sourceAddress, listener }
 }
 
 function connectionEnd({ service, flag }: TcpAccessEntry, duration: number): TappedEnd {
   return { route: "", service, status: UNKNOWN, flag, duration }
-}
-
-/** Without its port. */
-function addressOf({ source }: Pick<AccessEntry, "source">): string {
-  const address = source.slice(0, source.lastIndexOf(":"))
-  return address.startsWith("[") ? address.slice(1, -1) : address
 }

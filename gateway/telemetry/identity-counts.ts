@@ -1,7 +1,8 @@
-// Counts a worker's requests and TCP connections by the identity of their client and the service they went to. The first of a pair
-// asks the main thread for slots; until they come, what is counted waits here. Those of clients without an identity don't come by.
+// Counts a worker's requests and TCP connections by the identity of their client and the service they went to. The first of a pair asks
+// the main thread for slots; until they come, what is counted waits here. Slots that the main thread wants back are used no more. Those
+// of clients without an identity don't come by.
 
-import { type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
+import { type IdentityPair, type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
 import { statusClasses, statusIndex } from "./status-classes.ts"
 
@@ -93,5 +94,25 @@ export class IdentityCounts {
     this.#metrics.add(slots.connections, cell.connections)
     this.#metrics.add(slots.received, cell.received)
     this.#metrics.add(slots.sent, cell.sent)
+  }
+
+  /**
+   * The slots of these pairs are somebody else's from now on. There is room then: who shares a series for want of it may ask again.
+   * A pair that waits for slots stays: it gets them as of later.
+   */
+  forget(pairs: readonly IdentityPair[]): void {
+    for (const { source, service } of pairs) this.#drop(source, service, (slots) => slots !== null)
+    for (const [source, own] of this.#cells) {
+      for (const service of own.keys()) this.#drop(source, service, (slots) => slots?.requests === this.#overflow.requests)
+    }
+  }
+
+  #drop(source: string, service: string, gone: (slots: IdentitySlots | null) => boolean): void {
+    const own = this.#cells.get(source)
+    const cell = own?.get(service)
+    if (own === undefined || cell === undefined || !gone(cell.slots)) return
+    own.delete(service)
+    if (own.size === 0) this.#cells.delete(source)
+    this.#size--
   }
 }

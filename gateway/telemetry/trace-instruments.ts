@@ -6,9 +6,16 @@ import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 const results = ["exported", "failed", "dropped"] as const
 export type TraceResult = (typeof results)[number]
 
+/** What a worker counts: all traces it has recorded, and those of them that were lost there. */
+export interface TraceSlots {
+  readonly recorded: number
+  readonly dropped: number
+}
+
 export class TraceInstruments {
   readonly #registry: MetricsRegistry
   readonly #traces: Metric
+  readonly #recorded: Metric
   readonly #exports: Metric
   readonly #waiting: Metric
 
@@ -16,8 +23,13 @@ export class TraceInstruments {
     this.#registry = registry
     this.#traces = registry.counter({
       name: "sluice_traces_total",
-      help: "Recorded traces: taken by the collector, refused by it or not delivered, or dropped because too many waited",
+      help: "Recorded traces: taken by the collector, refused by it or not delivered, or dropped because too many waited or their worker died",
       across: { label: "result", values: results },
+      omitZero: true,
+    })
+    this.#recorded = registry.counter({
+      name: "sluice_traces_recorded_total",
+      help: "Exchanges that were recorded as a trace; those that are in no result of sluice_traces_total are on their way",
       omitZero: true,
     })
     this.#exports = registry.counter({
@@ -33,9 +45,9 @@ export class TraceInstruments {
     })
   }
 
-  /** Counter that workers add their dropped traces to. */
-  get dropped(): number {
-    return this.#traces.slot() + results.indexOf("dropped")
+  /** Counters of workers. */
+  get slots(): TraceSlots {
+    return { recorded: this.#recorded.slot(), dropped: this.#traces.slot() + results.indexOf("dropped") }
   }
 
   count(result: TraceResult, traces: number): void {

@@ -95,8 +95,10 @@ export class Trail {
   keepsResponse = false
   /** What filters do to heads is found out, at the price of a copy of the head for each. */
   keepsEdits = false
-  /** Names and values in turns, as the client was sent them; null = none was, or they aren't kept. */
-  responseFields: readonly string[] | null = null
+  /** As the client was sent them, a line `name: value CRLF` each; null = none was, or they aren't kept. */
+  responseFields: string | null = null
+  /** Whatever the tap keeps of the exchange until it ends. */
+  tapped: unknown = null
   #running: FilterStep | null = null
   /** The one whose turn ended last, also when it isn't kept. */
   #last: FilterStep | null = null
@@ -144,7 +146,7 @@ export class Trail {
   /** The head of the response is about to be sent. */
   responded(head: ResponseHead): void {
     if (!this.keepsResponse) return
-    this.responseFields = head.fields.entries()
+    this.responseFields = head.fields.serialize()
   }
 }
 

@@ -33,6 +33,8 @@ export interface WatchedConnection extends TcpAccessEntry {
 
 /** Someone who watches. Called on the path of requests: must not wait. What it throws is reported, and the exchange goes on. */
 export interface Watcher {
+  /** It is told before all others, whenever it was added: it wants to see a request before they write something into it. */
+  readonly first?: true
   /**
    * An exchange has found its route, and goes to its filters now. Returns `trail`, which may be what another watcher asked for,
    * or a new one if there is none yet and this one wants to see the exchange's steps.
@@ -65,7 +67,7 @@ export class Watch {
 
   add(watcher: Watcher): void {
     if (this.#watchers.includes(watcher)) return
-    this.#watchers = [...this.#watchers, watcher]
+    this.#watchers = watcher.first === true ? [watcher, ...this.#watchers] : [...this.#watchers, watcher]
     this.active = true
   }
 

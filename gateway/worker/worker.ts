@@ -15,6 +15,7 @@ import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "../snapshot.ts"
 import { Tap } from "../tap/tap.ts"
 import { AccessLog } from "../telemetry/access-log.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { HeldSlots } from "../telemetry/held-slots.ts"
 import { IdentityCounts } from "../telemetry/identity-counts.ts"
 import type { LogLevel } from "../telemetry/log.ts"
 import { MetricsWriter } from "../telemetry/metrics-writer.ts"
@@ -63,6 +64,7 @@ class Worker {
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
   readonly #identities: IdentityCounts
+  readonly #held: HeldSlots
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch: Watch
@@ -93,6 +95,7 @@ class Worker {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#held = new HeldSlots((held) => post({ kind: "held", held }))
     this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
       post({ kind: "identity", source, service }),
     )
@@ -116,10 +119,12 @@ class Worker {
       random: Math.random,
     })
     const refusals = new Refusals(this.#metrics, this.#accessLog, this.#wheel, this.#watch)
-    const outbox = new TraceOutbox(
-      (traces, count) => post({ kind: "spans", traces, count }),
-      () => this.#metrics.add(start.tracesDropped, 1),
-    )
+    const { traceSlots } = start
+    const outbox = new TraceOutbox({
+      post: (traces, count) => post({ kind: "spans", traces, count }),
+      onRecorded: () => this.#metrics.add(traceSlots.recorded, 1),
+      onDrop: () => this.#metrics.add(traceSlots.dropped, 1),
+    })
     this.#tracing = new Tracing(this.#watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
     this.#listenerMeans = {
       wheel: this.#wheel,
@@ -203,6 +208,7 @@ class Worker {
       // A thread that died between its item and the message about it leaves nobody else to say so.
       this.#queues.poll()
       this.#services.yieldConnections()
+      this.#held.look()
     }, STATUS_INTERVAL).unref()
   }
 
@@ -219,6 +225,7 @@ class Worker {
               reason: error instanceof Error ? error.message : String(error),
             }),
         )
+        this.#held.done(message.metrics.order)
         return
       case "commit":
         if (this.#ready?.spec.generation === message.generation) this.#commit(this.#ready)
@@ -230,7 +237,10 @@ class Worker {
         this.#metrics.update(message.metrics)
         const { services, tls, records, limits, endpointSlots, zone } = message.change
         this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
+        this.#held.endpoints = message.change.epoch
+        this.#holdClosed(this.#snapshot)
         this.#post({ kind: "applied", generation: message.generation })
+        this.#held.done(message.metrics.order)
         return
       }
       case "announce":
@@ -246,6 +256,10 @@ class Worker {
       case "identity":
         this.#metrics.update(message.metrics)
         this.#identities.settle(message.source, message.service, message.slots)
+        return
+      case "forgetIdentities":
+        this.#identities.forget(message.pairs)
+        this.#held.done(message.metrics.order)
         return
       case "queue":
         this.#queues.poll()
@@ -273,7 +287,7 @@ class Worker {
         this.#tap.receive(message.order)
         return
       case "spansTaken":
-        this.#tracing.taken(message.count)
+        this.#tracing.taken(message.length)
         return
       case "written":
         this.#accessLog.acknowledge(message.length)
@@ -285,6 +299,7 @@ class Worker {
     if (this.#ready !== null) this.#abandon(this.#ready)
     this.#slots = spec.slots
     const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
+    this.#held.add({ epoch: spec.slots.epoch, held: () => snapshot.held, ownEndpoints: () => !snapshot.served })
     const added: Bound[] = []
     try {
       const failures = this.#wasm.takeFailedStarts()
@@ -306,10 +321,15 @@ class Worker {
   #abandon({ snapshot, added }: Ready): void {
     this.#ready = null
     this.#slots = this.#slotsInForce
-    for (const { listener } of added) listener.destroy()
+    for (const { listener } of added) {
+      listener.destroy()
+      this.#holdListener(snapshot, listener)
+    }
     snapshot.replace()
     this.#services.abandon()
+    this.#holdClosed(snapshot)
     this.#deciders.abandon()
+    this.#held.look()
   }
 
   // Swaps in one step; only then lets go of what is old.
@@ -317,7 +337,9 @@ class Worker {
     this.#ready = null
     const before = this.#snapshot
     this.#snapshot = snapshot
+    snapshot.served = true
     this.#slotsInForce = spec.slots
+    this.#held.endpoints = spec.slots.epoch
     this.#accessLog.use(spec.config.accessLog)
     this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
@@ -328,6 +350,7 @@ class Worker {
         bound.update(snapshot)
       } else {
         this.#bound.delete(name)
+        this.#holdListener(before, bound.listener)
         const left = bound.listener.drain(spec.config.drain.timeout).then(() => {
           this.#leaving.delete(bound)
         })
@@ -336,10 +359,23 @@ class Worker {
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
+    this.#holdClosed(before)
     this.#deciders.commit()
     before?.replace()
     this.#post({ kind: "applied", generation: spec.generation })
+    this.#held.look()
     this.#reportFilters()
+  }
+
+  // Connections that have yet to close count in the slots of the listener, or the service, that they belong to.
+  #holdListener(snapshot: Snapshot | null, listener: Bound["listener"]): void {
+    if (snapshot !== null) this.#held.add({ epoch: snapshot.epoch, held: () => listener.sights(0).count > 0 })
+  }
+
+  #holdClosed(snapshot: Snapshot | null): void {
+    const closed = this.#services.takeClosed()
+    if (snapshot !== null && closed.length > 0)
+      this.#held.add({ epoch: snapshot.epoch, held: () => closed.some((endpoint) => endpoint.busy) })
   }
 
   #meansOnce: Plane["means"] | null = null

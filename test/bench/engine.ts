@@ -60,7 +60,7 @@ if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
 const { config } = loaded
 const registry = new MetricsRegistry()
 const instruments = new Instruments(registry)
-registry.beginGeneration()
+registry.begin()
 const slots = instruments.route("edge", "all", "origin")
 const listenerSlots = instruments.listener("edge")
 const serviceSlots = instruments.service("origin")
@@ -113,13 +113,14 @@ for (const endpoint of built.endpoints.values()) {
 }
 connection = new ClientConnection(upstreamSocket as unknown as Socket, { startLine: 65536, head: 65536, fields: 200 }, wheel, owner)
 
-const outbox = new TraceOutbox(
-  (traces, count) => {
+const outbox = new TraceOutbox({
+  post: (traces) => {
     structuredClone(traces)
-    outbox.taken(count)
+    outbox.taken(traces.length)
   },
-  () => console.error("dropped"),
-)
+  onRecorded: () => {},
+  onDrop: () => console.error("dropped"),
+})
 const randomHex = (octets: number): string => randomBytes(octets).toString("hex")
 const tracing = new Tracing(watch, { ids: new TraceIds(randomHex), outbox, epoch: performance.timeOrigin })
 tracing.use(config.tracing)

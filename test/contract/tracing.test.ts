@@ -1,17 +1,18 @@
 // Traces of a real gateway, as a collector gets them: everything is asked before the first test, and the tests look at what came.
 
 import { Buffer } from "node:buffer"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { encodedLength, encodePairs } from "../../gateway/wasm/proxy-wasm/pairs.ts"
 import { until } from "../support/deadline.ts"
-import { Gateway } from "../support/gateway.ts"
+import { Gateway, runtimeCommand } from "../support/gateway.ts"
 import { answer, call, refuse } from "../support/grpc-messages.ts"
 import { h2Get } from "../support/h2-client.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin, type OriginRequest, type OriginScript } from "../support/origin.ts"
 import { OtlpReceiver, type Span } from "../support/otlp-receiver.ts"
 import { freePort } from "../support/ports.ts"
-import { exchange, get, type Response } from "../support/raw-client.ts"
+import { exchange, get, RawClient, type Response } from "../support/raw-client.ts"
 import { guest, Script } from "../unit/wasm/support/wat.ts"
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -130,7 +131,9 @@ beforeAll(async () => {
   origins = [await Origin.start(script), await Origin.start(script)]
   check = await Origin.start((_, connection) => connection.reply(200))
   shadow = await Origin.start((_, connection) => connection.reply(200))
+  const { command, args } = runtimeCommand(fileURLToPath(new URL("../support/killable-main.ts", import.meta.url)))
   gateway = await Gateway.start({
+    command: [command, ...args],
     config: config(receiver.url, await freePort()),
     files: { "asking.wasm": asking },
     env: { TRACE_TOKEN: "let-me-in" },
@@ -443,6 +446,23 @@ test("what becomes of traces is counted", async () => {
     return metrics.sum("sluice_traces_total", { result: "exported" }) >= TRACES
   }
   await until(exported, "the count of what was exported")
+})
+
+test("traces that die with their worker are counted, each once", async () => {
+  const from = gateway.log.length
+  const client = await RawClient.connect(gateway.port("edge"))
+  client.send("GET /here/dying HTTP/1.1\r\nhost: a\r\n\r\n".repeat(50))
+  for (let i = 0; i < 50; i++) await client.readResponse()
+  gateway.signal("SIGUSR2")
+  await gateway.waitForLog(({ message }) => message === "worker replaced", "the replacement", undefined, from)
+  client.destroy()
+  const ended = async (): Promise<boolean> => {
+    const metrics = await readMetrics(gateway.adminPort)
+    const [recorded, ended] = [metrics.sum("sluice_traces_recorded_total"), metrics.sum("sluice_traces_total")]
+    expect(ended).toBeLessThanOrEqual(recorded)
+    return recorded >= TRACES + 50 && ended === recorded
+  }
+  await until(ended, "an end of every trace")
 })
 
 test("what waits at the end is sent", async () => {

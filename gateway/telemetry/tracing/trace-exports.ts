@@ -6,7 +6,7 @@ import type { Config } from "../../config/model.ts"
 import { packageVersion } from "../../version.ts"
 import type { Logger } from "../log.ts"
 import type { MetricsRegistry } from "../metrics-registry.ts"
-import { TraceInstruments } from "../trace-instruments.ts"
+import { TraceInstruments, type TraceSlots } from "../trace-instruments.ts"
 import type { FinishedTrace } from "./finished-trace.ts"
 import { openOtlpTraces, type SpanSink } from "./otlp-traces.ts"
 import { spanCount, spansOf } from "./spans.ts"
@@ -66,9 +66,15 @@ export class TraceExports {
     this.#now = options.now ?? (() => performance.now())
   }
 
-  /** Counter of what workers drop. */
-  get droppedSlot(): number {
-    return this.#instruments.dropped
+  /** Counters of workers. */
+  get slots(): TraceSlots {
+    return this.#instruments.slots
+  }
+
+  /** So many died with a worker that had yet to hand them over. */
+  died(traces: number): void {
+    this.#lose("dropped", traces)
+    this.#complain("a worker died with them")
   }
 
   /** Another configuration is in force. Without tracing, what is still to come goes where it would have gone. */

@@ -3,61 +3,69 @@
 
 import type { FinishedTrace } from "./finished-trace.ts"
 
-/** Traces of one message. */
-const BATCH = 128
-/** Traces that may be on their way. Each has a few KiB at most, mostly less than one. */
-const CAPACITY = 2048
+/** Characters of one message, or little more. */
+const BATCH = 65_536
+/** Characters that may wait, or be on their way: a trace has 600 of them or so, and some ten thousand if all goes wrong. */
+const CAPACITY = 2_097_152
 /** ms a trace may wait for others. */
 const INTERVAL = 200
 
+export interface TraceOutboxOptions {
+  /**
+   * Hands a batch over, as a list in JSON, which costs a worker a tenth of what a clone of the objects does, and how many traces are
+   * in it; the main thread answers with its length to {@link TraceOutbox.taken}.
+   */
+  post(traces: string, count: number): void
+  /** Told of every trace, before anything else becomes of it; and of every one that is lost here. */
+  onRecorded(): void
+  onDrop(): void
+}
+
 export class TraceOutbox {
-  readonly #post: (traces: string, count: number) => void
-  readonly #onDrop: () => void
-  #waiting: FinishedTrace[] = []
-  /** Posted, and not yet taken. */
+  readonly #options: TraceOutboxOptions
+  #waiting = ""
+  #count = 0
+  /** Characters posted, and not yet taken. */
   #underWay = 0
   #timer: ReturnType<typeof setTimeout> | null = null
   readonly #onTimer = (): void => this.flush()
 
-  /**
-   * `post` hands a batch over, as JSON, which costs a worker a tenth of what a clone of the objects does, and how many traces there are
-   * in it; the main thread answers with that to {@link taken}. `onDrop`: told of every trace that is lost.
-   */
-  constructor(post: (traces: string, count: number) => void, onDrop: () => void) {
-    this.#post = post
-    this.#onDrop = onDrop
+  constructor(options: TraceOutboxOptions) {
+    this.#options = options
   }
 
-  /** Ask before gathering what only the trace needs. */
-  get full(): boolean {
-    return this.#underWay + this.#waiting.length >= CAPACITY
+  /** Whether a trace that was recorded finds room; otherwise it is lost. To be asked once for each, before it is gathered. */
+  admit(): boolean {
+    this.#options.onRecorded()
+    if (this.#underWay + this.#waiting.length < CAPACITY) return true
+    this.#options.onDrop()
+    return false
   }
 
+  /** One that was admitted. */
   add(trace: FinishedTrace): void {
-    if (this.full) return this.drop()
-    this.#waiting.push(trace)
+    this.#waiting += `${this.#count++ === 0 ? "[" : ","}${JSON.stringify(trace)}`
     if (this.#waiting.length >= BATCH) return this.flush()
     if (this.#timer !== null) return
     this.#timer = setTimeout(this.#onTimer, INTERVAL)
     this.#timer.unref()
   }
 
-  drop(): void {
-    this.#onDrop()
-  }
-
   /** Hands over what waits. To be called when the worker ends. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    const traces = this.#waiting
-    if (traces.length === 0) return
-    this.#waiting = []
+    const count = this.#count
+    if (count === 0) return
+    const traces = `${this.#waiting}]`
+    this.#waiting = ""
+    this.#count = 0
     this.#underWay += traces.length
-    this.#post(JSON.stringify(traces), traces.length)
+    this.#options.post(traces, count)
   }
 
-  taken(count: number): void {
-    this.#underWay = Math.max(0, this.#underWay - count)
+  /** The main thread has taken a message of that many characters. */
+  taken(length: number): void {
+    this.#underWay = Math.max(0, this.#underWay - length)
   }
 }

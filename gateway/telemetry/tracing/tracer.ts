@@ -105,8 +105,7 @@ export class Tracer implements Watcher {
     const { outbox, epoch, ids } = this.#means
     const trace = traceOf(exchange.trail) ?? this.#unrouted(exchange)
     if (trace === null) return
-    if (outbox.full) outbox.drop()
-    else outbox.add(finishedTrace(exchange, trace, epoch, ids))
+    if (outbox.admit()) outbox.add(finishedTrace(exchange, trace, epoch, ids))
   }
 
   beginConnection({ tracing }: WatchedConnection, trail: Trail | null): Trail | null {
@@ -119,8 +118,7 @@ export class Tracer implements Watcher {
     const { outbox, epoch, ids } = this.#means
     const trace = traceOf(connection.trail)
     if (trace === null) return
-    if (outbox.full) outbox.drop()
-    else outbox.add(finishedConnection(connection, trace, epoch, ids))
+    if (outbox.admit()) outbox.add(finishedConnection(connection, trace, epoch, ids))
   }
 
   // One that failed before it had a route was never asked about.

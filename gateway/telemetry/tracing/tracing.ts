@@ -22,9 +22,9 @@ export class Tracing {
     if (this.#tracer !== null) this.#watch.add(this.#tracer)
   }
 
-  /** The main thread has taken that many traces. */
-  taken(count: number): void {
-    this.#means.outbox.taken(count)
+  /** The main thread has taken traces of that many characters. */
+  taken(length: number): void {
+    this.#means.outbox.taken(length)
   }
 
   /** Hands over what waits. To be called when the worker ends. */

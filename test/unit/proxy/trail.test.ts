@@ -58,7 +58,7 @@ describe("the trail of an exchange", () => {
     expect(trail.responseFields).toBeNull()
     trail.keepsResponse = true
     trail.responded(head)
-    expect(trail.responseFields).toEqual(["x-a", "1"])
+    expect(trail.responseFields).toBe("x-a: 1\r\n")
   })
 })
 
@@ -81,6 +81,27 @@ describe("who watches exchanges", () => {
     watch.remove(wanting)
     watch.remove(indifferent)
     expect(watch.active).toBe(false)
+  })
+  it("are told in one order, whichever of them come anew with a reload", () => {
+    const told: string[] = []
+    const watcher = (name: string, first?: true): Watcher => ({
+      ...(first ? { first } : {}),
+      begin: (_, trail) => {
+        told.push(name)
+        return trail
+      },
+      end: () => {},
+    })
+    const watch = new Watch()
+    const tracer = watcher("tracer")
+    const tap = watcher("tap", true)
+    watch.add(tracer)
+    watch.add(tap)
+    watch.begin({} as WatchedExchange)
+    watch.remove(tracer)
+    watch.add(watcher("next tracer"))
+    watch.begin({} as WatchedExchange)
+    expect(told).toEqual(["tap", "tracer", "tap", "next tracer"])
   })
   it("can't break an exchange, nor keep it from the others", () => {
     const told: unknown[] = []
