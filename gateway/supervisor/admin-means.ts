@@ -15,6 +15,7 @@ import type { Explainer } from "../explain/explainer.ts"
 import type { Outcome } from "../http/outcome.ts"
 import { runtimeName } from "../runtime/child.ts"
 import type { Steering } from "../steering/steering.ts"
+import type { IdentityInstruments } from "../telemetry/identity-instruments.ts"
 import type { LogLevels } from "../telemetry/log-levels.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
 import { showState } from "../telemetry/state-instruments.ts"
@@ -36,6 +37,7 @@ import type { WorkerPool } from "./worker-pool.ts"
 export interface AdminSources {
   readonly history: ChangeHistory
   readonly registry: MetricsRegistry
+  readonly identities: IdentityInstruments
   readonly shared: SharedMemory
   readonly pool: WorkerPool
   readonly snapshots: Snapshots
