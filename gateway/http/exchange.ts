@@ -88,6 +88,8 @@ export interface DownstreamHandler {
   /** The gateway ends, and the time to drain is over. */
   onCut(): void
   sight(): CarriedSight
+  /** A line for the access log, if it has been there for `ms`. */
+  logOpen(ms: number): void
 }
 
 /** Makes an exchange of a request head; `stream` and `head` are its own until it ends. */

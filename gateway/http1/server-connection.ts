@@ -569,6 +569,11 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     if (this.#exchange === null && this.#state === HEAD) this.deadline.set(this.#wheel.now + DRAIN_GRACE)
   }
 
+  /** Lines of the access log for what has been under way for `ms`. */
+  logOpen(ms: number): void {
+    this.#exchange?.logOpen(ms)
+  }
+
   /** Ends what runs because its time to drain is over, and closes. */
   cut(): void {
     if (this.#exchange === null) this.#destroy()

@@ -311,6 +311,11 @@ export class ServerSession extends Session {
     this.#arm()
   }
 
+  /** Lines of the access log for what has been under way for `ms`. */
+  logOpen(ms: number): void {
+    for (const stream of this.streams.values()) (stream as ServerStream).logOpen(ms)
+  }
+
   /** Ends what runs because its time to drain is over; a connection that drains closes behind it. */
   cut(): void {
     if (this.streams.size === 0) return this.destroy()

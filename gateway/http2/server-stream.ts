@@ -234,6 +234,10 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
     return this.#exchange === null ? null : this.#exchange.sight()
   }
 
+  logOpen(ms: number): void {
+    this.#exchange?.logOpen(ms)
+  }
+
   /** The time to drain is over. */
   cut(): void {
     if (this.#exchange !== null) this.#exchange.onCut()

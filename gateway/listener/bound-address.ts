@@ -47,6 +47,8 @@ interface OpenConnection {
   destroy(): void
   /** Ends because its time to drain is over. */
   cut?(): void
+  readonly connectionId?: number
+  logOpen?(ms: number): void
   sight?(): ConnectionSight
 }
 
@@ -253,6 +255,13 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.close()
     this.breakOff()
     for (const connection of [...this.open]) connection.destroy()
+  }
+
+  /** Lines of the access log for what has been there for `ms`, in one of `parts` of the connections. */
+  logOpen(ms: number, part: number, parts: number): void {
+    for (const connection of this.open) {
+      if (connection.connectionId !== undefined && connection.connectionId % parts === part) connection.logOpen?.(ms)
+    }
   }
 
   /** Ends everything because the time to drain is over: it is told of like whatever has ended. */

@@ -106,6 +106,14 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     }
   }
 
+  logOpen(ms: number): void {
+    const { wheel, accessLog } = this.plane.means
+    const age = wheel.now - this.started
+    if (age < ms || !accessLog.wants("", this.status, age)) return
+    this.duration = age
+    accessLog.record(this)
+  }
+
   /** It has ended, and {@link duration} is known: metrics and access log. */
   protected publish(): void {
     const { means, listenerSlots } = this.plane
@@ -135,6 +143,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     return this.head.major === 2 ? http2 : this.head.minor === 1 ? http11 : http10
   }
 
+  get open(): boolean {
+    return this.elapsed < 0
+  }
   get startTime(): number {
     return this.plane.means.epoch + this.started
   }

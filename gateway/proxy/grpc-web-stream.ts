@@ -197,6 +197,9 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
   onCut(): void {
     this.#handler.onCut()
   }
+  logOpen(ms: number): void {
+    this.#handler.logOpen(ms)
+  }
   sight(): CarriedSight {
     return this.#handler.sight()
   }

@@ -99,6 +99,14 @@ export class TcpRecord implements StreamInfo, WatchedConnection {
     if (identity !== "" && received + sent > 0) identities.countOctets(identity, this.serviceName || NONE, received, sent)
   }
 
+  logOpen(ms: number): void {
+    const { wheel, accessLog } = this.plane.means
+    const age = wheel.now - this.started
+    if (age < ms || !accessLog.wants("", 0, age)) return
+    this.duration = age
+    accessLog.recordConnection(this)
+  }
+
   /** It has ended, and {@link duration} is known: metrics and access log. */
   protected publish(): void {
     const { metrics, identities, accessLog, watch } = this.plane.means
@@ -131,6 +139,9 @@ export class TcpRecord implements StreamInfo, WatchedConnection {
   }
   get attempts(): number {
     return this.reaching === null ? 0 : this.reaching.count
+  }
+  get open(): boolean {
+    return this.elapsed < 0
   }
   get startTime(): number {
     return this.plane.means.epoch + this.started

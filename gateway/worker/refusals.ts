@@ -91,6 +91,7 @@ export class Refusals {
 
 /** What there is none of. */
 const NONE = {
+  open: false,
   method: "",
   path: "",
   authority: "",

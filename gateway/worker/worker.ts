@@ -37,6 +37,7 @@ import { systemClock } from "../wasm/system-clock.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
 import { answerQuestion } from "./answers.ts"
 import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
+import { OpenLines } from "./open-lines.ts"
 import { Refusals } from "./refusals.ts"
 
 /** ms between two looks at the filters' state. */
@@ -67,6 +68,7 @@ class Worker {
   readonly #held: HeldSlots
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
+  readonly #openLines = new OpenLines(() => this.#listening(), this.#wheel)
   readonly #watch: Watch
   readonly #tap: Tap
   readonly #tracing: Tracing
@@ -341,6 +343,7 @@ class Worker {
     this.#slotsInForce = spec.slots
     this.#held.endpoints = spec.slots.epoch
     this.#accessLog.use(spec.config.accessLog)
+    this.#openLines.use(spec.config.accessLog)
     this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
     this.#tracing.use(spec.config.tracing)

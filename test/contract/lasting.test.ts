@@ -36,8 +36,8 @@ function config(db: number): object {
   return {
     admin: { address: "127.0.0.1:0" },
     workers: 1,
-    accessLog: "all",
-    drain: { timeout: "400ms" },
+    accessLog: { when: "all", openEvery: "1s" },
+    drain: { timeout: "1s" },
     tracing: { otlp: receiver.url, sampling: "100%" },
     listeners: [
       { name: "edge", address: "127.0.0.1:0" },
@@ -217,10 +217,14 @@ describe("what lasts", () => {
     const [first, second] = await carried("edge")
     expect(first).toMatchObject({ method: "GET", path: "/socket", route: "sockets", endpoint: sockets.address, status: 101, received: 5 })
     expect(second).toMatchObject({ method: "POST", path: "/shop.Watch/All", service: "grpc", status: 200, sent: 10 })
+    const open = (route: string) => gateway.accessLine((line) => line.route === route && line.open === true, `${route}, while it lasts`)
+    expect(await open("sockets")).toMatchObject({ status: 101, requestBytes: 5, responseBytes: 5 })
+    expect(await open("calls")).toMatchObject({ status: 200, responseBytes: 10 })
     h2.destroy()
     socket.destroy()
     const line = await gateway.accessLine(({ route, flag }) => route === "calls" && flag === "DC", "the call")
     expect(line).toMatchObject({ status: 200, responseBytes: 10 })
+    expect(line.open).toBeUndefined()
     await grown(before, "sluice_response_body_bytes_total", { route: "sockets" }, 5)
     await grown(before, "sluice_requests_active", { listener: "edge" }, 0)
   })
@@ -237,13 +241,15 @@ describe("what lasts", () => {
     const h2 = await H2Client.connect(gateway.port("edge"))
     const stream = h2.request(call)
     await h2.until(() => h2.stream(stream).length === 10, "the first message")
+    const open = await gateway.accessLine((line) => line.listener === "db" && line.open === true, "the connection")
+    expect(open).toMatchObject({ protocol: "TCP", receivedBytes: 5 })
+    const lines = gateway.access.length
     // Its listener goes before the gateway does.
     const port = await freePort()
     const from = gateway.log.length
     gateway.writeConfig(config(port))
     await gateway.waitForLog(({ message }) => message === "configuration taken", "the reload", undefined, from)
     expect(await carried("db")).toMatchObject([{ service: "half-dead", endpoint: echo.address, received: 5, sent: 5 }])
-    const lines = gateway.access.length
     gateway.signal("SIGTERM")
     // A call learns why.
     expect((await h2.response(stream)).trailers).toContainEqual(["grpc-status", "14"])

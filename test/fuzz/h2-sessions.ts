@@ -144,6 +144,7 @@ class RandomExchange implements DownstreamHandler {
   onCut(): void {
     this.#stream.abort()
   }
+  logOpen(): void {}
   sight(): never {
     throw new Error("nobody looks")
   }
