@@ -158,7 +158,7 @@ export abstract class RespondingExchange extends TimedExchange {
     this.#clockRead = false
     if (this.#responseBody !== null) this.chain?.flushResponse()
     else if (this.phase >= RESPONDING) this.stream.flush()
-    this.countOctets()
+    if (this.phase < ENDED) this.countOctets()
   }
 
   onDownstreamWritable(): void {
