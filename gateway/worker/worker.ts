@@ -416,7 +416,7 @@ class Worker {
     if (this.#draining) return
     this.#draining = true
     // At the end of the time-out the main thread has what is left cut off.
-    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
+    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(null))
     void Promise.all([...drained, ...this.#leaving.values()]).then(() => this.#drained())
   }
 
