@@ -54,7 +54,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "edge.yaml"), "")
   mkdirSync(join(folder, "functions"))
   const scripts = ["bash", "functions/_sluice", "fish"]
-  const printed = await Promise.all(["bash", "zsh", "fish"].map((shell) => runCli(["completion", shell])))
+  const printed = await Promise.all(["bash", "zsh", "fish"].map((shell) => runCli(["completion", shell], { limit: 60_000 })))
   for (const [i, { code, stdout }] of printed.entries()) {
     expect(code).toBe(0)
     writeFileSync(join(folder, scripts[i]), stdout)
