@@ -55,6 +55,8 @@ export type ToWorker =
   | { readonly kind: "drain" }
   /** Files of the access log are to be opened anew. */
   | { readonly kind: "reopenLogs" }
+  /** The time for that is over: end what still runs. */
+  | { readonly kind: "cut" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
   /** Log from this level on, whatever the configuration says; null: as it says. */

@@ -165,7 +165,7 @@ export class AccessFormat implements LineFormat {
     const gone = `${this.#placeOf(entry.listener, entry.route, entry.service)}${this.#upstream.of(entry.upstream)}`
     const came = `${this.#clientOf(entry.sourceAddress)}${entry.sourcePort}"${tls === null ? "" : security(tls)}`
     const by = requestId === "" ? "" : `,"requestId":"${plainText(requestId, MAX_TEXT)}"`
-    let line = `${begun}${failed}${took}${carried}${gone}${came}${by}${userAgent === "" ? "" : this.#userAgent.of(userAgent)}`
+    let line = `${begun}${entry.open ? ',"open":true' : ""}${failed}${took}${carried}${gone}${came}${by}${userAgent === "" ? "" : this.#userAgent.of(userAgent)}`
     if (this.#request.length > 0) line += noted("requestHeaders", this.#request, entry.requestFields)
     if (this.#response.length > 0) line += noted("responseHeaders", this.#response, entry.responseFields)
     return `${line}}\n`
@@ -174,6 +174,7 @@ export class AccessFormat implements LineFormat {
   /** The line of a TCP connection, with its newline. */
   connection(entry: TcpAccessEntry): string {
     let line = `${this.#beginning.of(entry.startTime)},"protocol":"TCP"`
+    if (entry.open) line += ',"open":true'
     if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
     if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
     line += this.#duration.of(entry.duration)
