@@ -1,6 +1,6 @@
 // Sluice as a library: a gateway inside a program of your own, and the types of its configuration.
 
-import { StartError, Supervisor } from "./supervisor.ts"
+import { StartError, Supervisor } from "./supervisor/supervisor.ts"
 import { AccessOutput } from "./telemetry/access-output.ts"
 import { createLogger, type LogLevel } from "./telemetry/log.ts"
 

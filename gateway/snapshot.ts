@@ -25,6 +25,8 @@ import type { WasmFilter, WasmRuntime } from "./wasm/runtime.ts"
 
 /** Metric slots of everything a snapshot names. */
 export interface SnapshotSlots {
+  /** That they were given out in. */
+  readonly epoch: number
   readonly listeners: Readonly<Record<string, ListenerSlots>>
   /** By listener name and route name; "-" = no route. Then by service name; "-" = no service. */
   readonly routes: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, RouteSlots>>>>>>
@@ -63,17 +65,23 @@ export interface EndpointsChange {
   readonly records: EndpointRecords
   readonly limits: LimitCells
   readonly endpointSlots: SlotsOfEndpoints
+  /** That these were given out in. */
+  readonly epoch: number
   readonly zone: string
 }
 
 export class Snapshot implements SnapshotPin {
   readonly generation: number
+  /** Of its metric slots. */
+  readonly epoch: number
   readonly config: Config
   readonly planes: ReadonlyMap<string, Plane>
   /** Of the listeners that carry TCP. */
   readonly tcpPlanes: ReadonlyMap<string, TcpPlane>
   /** For {@link Services.retire}. */
   readonly endpoints: Map<string, Endpoint>
+  /** It is, or was, in force. */
+  served = false
   readonly #wasm: WasmRuntime
   readonly #filters: readonly WasmFilter[]
   #exchanges = 0
@@ -82,6 +90,7 @@ export class Snapshot implements SnapshotPin {
 
   constructor(spec: SnapshotSpec, means: WorkerMeans, services: Services, wasm: WasmRuntime, deciders: Deciders) {
     this.generation = spec.generation
+    this.epoch = spec.slots.epoch
     this.config = spec.config
     this.#wasm = wasm
     const shared = deciders.prepare(spec)
@@ -138,7 +147,7 @@ export class Snapshot implements SnapshotPin {
             ...faultFilters(config, shaping, means),
             ...spec.filters.routes[i].map((index) => filters[index] as WasmFilter),
           ]),
-          mirrors: mirrorsOf(config, shaping, means, forRequests),
+          mirrors: mirrorsOf(config, shaping, means, this, forRequests),
           random: means.random,
           weights: spec.weights[config.name],
         })
@@ -176,6 +185,11 @@ export class Snapshot implements SnapshotPin {
   replace(): void {
     this.#replaced = true
     if (this.#exchanges === 0) this.#free()
+  }
+
+  /** Something of it may still count in its slots. */
+  get held(): boolean {
+    return !this.#freed || this.#filters.some((filter) => this.#wasm.isLeaving(filter))
   }
 
   #free(): void {

@@ -3,11 +3,12 @@
 import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
 import type { TapOrder, TapReport } from "./tap/messages.ts"
 import type { AccessBatch } from "./telemetry/access-output.ts"
-import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
+import type { IdentityPair, IdentitySlots } from "./telemetry/identity-instruments.ts"
 import type { WorkerSlots } from "./telemetry/instruments.ts"
 import type { OverloadSlots } from "./telemetry/limit-instruments.ts"
 import type { LogEvent, LogLevel } from "./telemetry/log.ts"
 import type { MetricsHandle } from "./telemetry/metrics-writer.ts"
+import type { HeldEpochs } from "./telemetry/slot-holds.ts"
 import type { ThreadSlots } from "./telemetry/thread-instruments.ts"
 import type { TraceSlots } from "./telemetry/trace-instruments.ts"
 import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
@@ -69,8 +70,10 @@ export type ToWorker =
       readonly source: string
       readonly service: string
       readonly slots: IdentitySlots
-      readonly metrics: MetricsHandle
+      readonly metrics: Omit<MetricsHandle, "order">
     }
+  /** Nothing more is counted where these were: whoever of them comes again is to be asked for again. */
+  | { readonly kind: "forgetIdentities"; readonly pairs: readonly IdentityPair[]; readonly metrics: MetricsHandle }
   /** A queue that a filter of this worker receives from has items. */
   | { readonly kind: "queue" }
   /** What somebody wants to see of the traffic. */
@@ -92,6 +95,8 @@ export type FromWorker =
   | { readonly kind: "ejection"; readonly event: EjectionEvent }
   /** Requests of a client with this identity to a service need slots. */
   | { readonly kind: "identity"; readonly source: string; readonly service: string }
+  /** Of which epochs it still holds metric slots. */
+  | { readonly kind: "held"; readonly held: HeldEpochs }
   /** That worker is to be told of a queue's items. */
   | { readonly kind: "queue"; readonly worker: number }
   /** Exchanges that somebody wants to see. */

@@ -1,7 +1,7 @@
 // The table of all metrics in gateway/OBSERVABILITY.md, made from what the code says of them.
 
 import { lookResults } from "../gateway/discovery/source.ts"
-import { SharedMemory } from "../gateway/shared-memory.ts"
+import { SharedMemory } from "../gateway/supervisor/shared-memory.ts"
 import { CanaryInstruments } from "../gateway/telemetry/canary-instruments.ts"
 import { DiscoveryInstruments } from "../gateway/telemetry/discovery-instruments.ts"
 import { Instruments } from "../gateway/telemetry/instruments.ts"

@@ -1,7 +1,7 @@
 // `sluice run`: the gateway, until a signal ends it.
 
 import { unsupportedRuntime } from "../runtime/support.ts"
-import { StartError, Supervisor } from "../supervisor.ts"
+import { StartError, Supervisor } from "../supervisor/supervisor.ts"
 import { AccessOutput } from "../telemetry/access-output.ts"
 import { createLogger } from "../telemetry/log.ts"
 import { Output } from "../telemetry/output.ts"

@@ -42,6 +42,7 @@ export class MirrorSender {
     const { name } = target.service
     if (this.full(target.service)) return target.count("overflow")
     this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1)
+    target.snapshot.pin()
     if (this.#waiting.length === 0) setImmediate(this.#flush)
     this.#waiting.push(new MirrorAttempt(this, copy, target))
   }
@@ -226,5 +227,6 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
     this.#deadline.release()
     this.#sender.ended(this.#target.service)
     this.#target.count(result)
+    this.#target.snapshot.unpin()
   }
 }

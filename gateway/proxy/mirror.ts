@@ -7,6 +7,7 @@ import type { EvenDraws } from "../router/even-draws.ts"
 import type { MirrorResult } from "../telemetry/shaping-instruments.ts"
 import type { Service } from "../upstream/services.ts"
 import type { MirrorSender } from "./mirror-sender.ts"
+import type { SnapshotPin } from "./plane.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
 
 /** The field that tells a copy from a request. */
@@ -20,6 +21,8 @@ export interface MirrorTarget {
   /** 0–1 of the requests. */
   readonly share: number
   readonly draws: EvenDraws
+  /** Whose it is: a copy that is under way needs it still when its request has ended. */
+  readonly snapshot: SnapshotPin
   count(result: MirrorResult): void
 }
 

@@ -7,7 +7,7 @@ import { EvenDraws } from "../router/even-draws.ts"
 import { faultIndex, mirrorIndex, type ShapingSlots } from "../telemetry/shaping-instruments.ts"
 import type { Service } from "../upstream/services.ts"
 import { Mirrors, type MirrorTarget } from "./mirror.ts"
-import type { WorkerMeans } from "./plane.ts"
+import type { SnapshotPin, WorkerMeans } from "./plane.ts"
 
 /** ms a copy's answer may take at most, whatever its route's requests may. */
 const LONGEST_COPY = 15_000
@@ -24,6 +24,7 @@ export function mirrorsOf(
   { mirrors = [], timeout }: RouteConfig,
   slots: ShapingSlots | undefined,
   means: WorkerMeans,
+  snapshot: SnapshotPin,
   service: (name: string) => Service | undefined,
 ): Mirrors | null {
   const targets: MirrorTarget[] = []
@@ -33,7 +34,7 @@ export function mirrorsOf(
     const base = slots.mirrors[name]
     // Each falls evenly on what the split and the other mirrors make of the requests.
     const draws = new EvenDraws(means.random(), i + 1)
-    targets.push({ service: target, share, draws, count: (result) => means.metrics.add(base + mirrorIndex(result), 1) })
+    targets.push({ service: target, share, draws, snapshot, count: (result) => means.metrics.add(base + mirrorIndex(result), 1) })
   }
   const limit = timeout.request === 0 ? LONGEST_COPY : Math.min(timeout.request, LONGEST_COPY)
   return targets.length === 0 ? null : new Mirrors(targets, means.mirrors, limit)

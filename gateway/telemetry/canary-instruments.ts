@@ -14,11 +14,13 @@ export class CanaryInstruments {
       name: "sluice_canary_share",
       help: "Share (0-1) of a route's requests that its canary is given; 0 while it is rolled back",
       labels,
+      heldBy: "main",
     })
     this.#rollbacks = registry.counter({
       name: "sluice_canary_rollbacks_total",
       help: "Times a canary was taken out of use because it broke a limit",
       labels,
+      heldBy: "main",
     })
   }
 

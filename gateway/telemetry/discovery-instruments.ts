@@ -16,7 +16,7 @@ export class DiscoveryInstruments {
   constructor(registry: MetricsRegistry, results: readonly string[]) {
     this.#registry = registry
     this.#results = results
-    const byService = { labels: ["service"], maxSeries: MAX_SERVICES }
+    const byService = { labels: ["service"], maxSeries: MAX_SERVICES, heldBy: "main" } as const
     this.#refreshes = registry.counter({
       name: "sluice_discovery_refreshes_total",
       help: "Looks for the endpoints of a service",

@@ -30,8 +30,6 @@ export class EndpointInstruments {
   readonly #ejected: Metric
   readonly #ejections: Metric
   readonly #slots: Record<keyof EndpointSlots, Metric>
-  /** Endpoints that have slots, by service. */
-  readonly #assigned = new Map<string, Set<string>>()
 
   constructor(registry: MetricsRegistry) {
     this.#registry = registry
@@ -44,6 +42,7 @@ export class EndpointInstruments {
         across: { label: "code", values: statusClasses },
         maxSeries: MAX_ENDPOINTS,
         omitZero: true,
+        heldBy: "endpoints",
       }),
       duration: registry.histogram({
         name: "sluice_endpoint_duration_seconds",
@@ -52,6 +51,7 @@ export class EndpointInstruments {
         buckets: requestBuckets,
         maxSeries: MAX_TIMED,
         omitZero: true,
+        heldBy: "endpoints",
       }),
     }
     this.#healthy = registry.gauge({
@@ -59,12 +59,14 @@ export class EndpointInstruments {
       help: "1 while the health checks of an endpoint succeed, 0 while it is avoided",
       labels,
       maxSeries: MAX_ENDPOINTS,
+      heldBy: "main",
     })
     this.#ejected = registry.gauge({
       name: "sluice_endpoint_ejected",
       help: "1 while an endpoint is left out because it failed too often; endpoints that never were are not shown",
       labels,
       maxSeries: MAX_ENDPOINTS,
+      heldBy: "main",
     })
     this.#ejections = registry.counter({
       name: "sluice_endpoint_ejections_total",
@@ -73,38 +75,17 @@ export class EndpointInstruments {
       across: { label: "reason", values: ejectionReasons },
       maxSeries: MAX_ENDPOINTS,
       omitZero: true,
+      heldBy: "main",
     })
   }
 
-  /** Slots for a configuration; an endpoint that had some before gets the same ones. Followed by {@link keepOnly}. */
+  /** Slots for a configuration; an endpoint that had some before gets the same ones. */
   assign(services: Services): SlotsOfEndpoints {
     const slots: Record<string, readonly EndpointSlots[]> = {}
     for (const [name, { endpoints }] of Object.entries(services)) {
-      let known = this.#assigned.get(name)
-      if (known === undefined) {
-        known = new Set()
-        this.#assigned.set(name, known)
-      }
-      slots[name] = endpoints.map(({ address }) => {
-        const endpoint = formatAddress(address)
-        known.add(endpoint)
-        return slotsOf(this.#slots, (metric) => metric.slot(name, endpoint))
-      })
+      slots[name] = endpoints.map(({ address }) => slotsOf(this.#slots, (metric) => metric.slot(name, formatAddress(address))))
     }
     return slots
-  }
-
-  /** This configuration is in force in all workers, which count in no other slots any more: those are given to other endpoints. */
-  keepOnly(services: Services): void {
-    for (const [name, known] of this.#assigned) {
-      const kept = new Set(Object.hasOwn(services, name) ? services[name].endpoints.map(({ address }) => formatAddress(address)) : [])
-      for (const endpoint of known) {
-        if (kept.has(endpoint)) continue
-        known.delete(endpoint)
-        for (const metric of [this.#slots.requests, this.#slots.duration]) metric.forget(name, endpoint)
-      }
-      if (known.size === 0) this.#assigned.delete(name)
-    }
   }
 
   /** What health checks say of an endpoint. */

@@ -115,16 +115,19 @@ export class FilterInstruments {
       name: "sluice_filter_version_weight",
       help: "Share of a filter's exchanges that a version is given, as a weight; 0 while it is rolled back",
       labels: filter,
+      heldBy: "main",
     })
     this.#rollbacks = registry.counter({
       name: "sluice_filter_rollbacks_total",
       help: "Times a version of a filter was taken out of use because it failed too often",
       labels: filter,
+      heldBy: "main",
     })
     this.#refused = registry.gauge({
       name: "sluice_filter_refused",
       help: "1 while a newer version of a filter's files was refused and the one before serves",
       labels: ["filter"],
+      heldBy: "main",
     })
   }
 

@@ -1,7 +1,8 @@
 // Counts a worker's requests by the identity of their client and the service they went to. The first request of a pair asks the main
-// thread for slots; until they come, what is counted waits here. Exchanges of clients without an identity don't come by.
+// thread for slots; until they come, what is counted waits here. Slots that the main thread wants back are used no more. Exchanges of
+// clients without an identity don't come by.
 
-import { type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
+import { type IdentityPair, type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
 import { statusClasses, statusIndex } from "./status-classes.ts"
 
@@ -62,5 +63,25 @@ export class IdentityCounts {
     cell.slots = slots
     for (const [i, count] of cell.waiting.entries()) if (count > 0) this.#metrics.add(slots.requests + i, count)
     this.#metrics.add(slots.seconds, cell.seconds)
+  }
+
+  /**
+   * The slots of these pairs are somebody else's from now on. There is room then: who shares a series for want of it may ask again.
+   * A pair that waits for slots stays: it gets them as of later.
+   */
+  forget(pairs: readonly IdentityPair[]): void {
+    for (const { source, service } of pairs) this.#drop(source, service, (slots) => slots !== null)
+    for (const [source, own] of this.#cells) {
+      for (const service of own.keys()) this.#drop(source, service, (slots) => slots?.requests === this.#overflow.requests)
+    }
+  }
+
+  #drop(source: string, service: string, gone: (slots: IdentitySlots | null) => boolean): void {
+    const own = this.#cells.get(source)
+    const cell = own?.get(service)
+    if (own === undefined || cell === undefined || !gone(cell.slots)) return
+    own.delete(service)
+    if (own.size === 0) this.#cells.delete(source)
+    this.#size--
   }
 }

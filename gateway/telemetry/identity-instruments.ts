@@ -1,6 +1,8 @@
 // Requests by who sent them and which service they went to. Who clients are is known from their certificates, which workers meet while
-// they serve: a worker asks for the slots of a pair it meets for the first time, and the main thread gives out so many at most.
+// they serve: a worker asks for the slots of a pair it meets for the first time, and the main thread gives out so many at most. Those of
+// a service that is gone, and when room is short those that send nothing, are given back once no worker has them any more.
 
+import type { Config } from "../config/model.ts"
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
 import { statusClasses } from "./status-classes.ts"
 
@@ -8,6 +10,9 @@ import { statusClasses } from "./status-classes.ts"
 export const MAX_IDENTITY_SERIES = 1000
 /** Characters of an identity; a longer one counts among those that have no series of their own. */
 export const MAX_IDENTITY_LENGTH = 256
+/** ms without a request after which a pair makes room, where more than half is taken, and where all is. */
+const IDLE = 3_600_000
+const IDLE_WHEN_FULL = 300_000
 
 /** Slots of one pair. */
 export interface IdentitySlots {
@@ -17,13 +22,26 @@ export interface IdentitySlots {
   readonly seconds: number
 }
 
+/** Who sends requests to which service; "-" = to none. */
+export interface IdentityPair {
+  readonly source: string
+  readonly service: string
+}
+
 export class IdentityInstruments {
+  readonly #registry: MetricsRegistry
   readonly #slots: Record<keyof IdentitySlots, Metric>
+  /** Pairs that workers are told to forget, until all have. */
+  readonly #leaving = new Map<string, IdentityPair>()
+  /** Requests of a pair when that was last looked at, and since when it has been so many, ms. */
+  #seen = new Map<string, { readonly requests: number; readonly since: number }>()
+  #tell: (pairs: readonly IdentityPair[]) => void = () => {}
   /** Those that found no place. */
   readonly overflow: IdentitySlots
 
   constructor(registry: MetricsRegistry) {
-    const bounded = { labels: ["source", "service"], maxSeries: MAX_IDENTITY_SERIES, omitZero: true }
+    this.#registry = registry
+    const bounded = { labels: ["source", "service"], maxSeries: MAX_IDENTITY_SERIES, omitZero: true, heldBy: "identities" } as const
     this.#slots = {
       requests: registry.counter({
         name: "sluice_identity_requests_total",
@@ -38,12 +56,70 @@ export class IdentityInstruments {
       }),
     }
     this.overflow = slotsOf(this.#slots, (metric) => metric.shared())
+    registry.onKnown(() => this.#release())
+  }
+
+  /** `tell` has all workers forget pairs; each answers to the registry when it has. */
+  onForget(tell: (pairs: readonly IdentityPair[]) => void): void {
+    this.#tell = tell
   }
 
   /** Slots of a client's requests to a service; "-" = to none. */
   slots(source: string, service: string): IdentitySlots {
     // Nobody can call himself what stands for all others.
     if (source.length > MAX_IDENTITY_LENGTH || source === "overflow") return this.overflow
+    // Whoever asks has them from now on, whether it has been told to forget them before or will hear of that while it waits.
+    this.#leaving.delete(keyOf({ source, service }))
     return slotsOf(this.#slots, (metric) => metric.slot(source, service))
   }
+
+  /** A configuration is in force: nothing is sent any more to services it doesn't have. */
+  use({ services }: Pick<Config, "services">): void {
+    this.#forget(this.#pairs().filter(({ service }) => service !== "-" && !Object.hasOwn(services, service)))
+  }
+
+  /** Looks for pairs that make room. To be called now and then. @param now ms */
+  sweep(now: number): void {
+    const { size } = this.#slots.requests.series
+    const idle = size >= MAX_IDENTITY_SERIES ? IDLE_WHEN_FULL : size > MAX_IDENTITY_SERIES / 2 ? IDLE : Number.POSITIVE_INFINITY
+    const before = this.#seen
+    this.#seen = new Map()
+    const pairs = this.#pairs().filter((pair) => {
+      const key = keyOf(pair)
+      const requests = this.#requests(pair)
+      const known = before.get(key)
+      const seen = known?.requests === requests ? known : { requests, since: now }
+      this.#seen.set(key, seen)
+      return now - seen.since >= idle
+    })
+    this.#forget(pairs)
+  }
+
+  #pairs(): IdentityPair[] {
+    return [...this.#slots.requests.series.values()].map(({ labels: { source, service } }) => ({ source, service }))
+  }
+
+  #requests({ source, service }: IdentityPair): number {
+    const slot = this.#slots.requests.find(source, service)
+    let requests = 0
+    for (let i = 0; i < statusClasses.length; i++) requests += this.#registry.read(slot + i)
+    return requests
+  }
+
+  #forget(pairs: readonly IdentityPair[]): void {
+    if (pairs.length === 0) return
+    for (const pair of pairs) this.#leaving.set(keyOf(pair), pair)
+    this.#tell(pairs)
+  }
+
+  // All workers have heard of all that is leaving.
+  #release(): void {
+    for (const { source, service } of this.#leaving.values())
+      for (const metric of Object.values(this.#slots)) metric.forget(source, service)
+    this.#leaving.clear()
+  }
+}
+
+function keyOf({ source, service }: IdentityPair): string {
+  return `${service}\n${source}`
 }

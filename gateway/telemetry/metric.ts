@@ -1,6 +1,7 @@
 // One metric: its name and meaning, and the slots of its series. It counts nothing, and knows of no thread.
 
 import type { Buckets } from "./buckets.ts"
+import type { HeldBy } from "./slot-holds.ts"
 
 export interface MetricOptions {
   /** With its unit and, for counters, `_total`. */
@@ -13,6 +14,12 @@ export interface MetricOptions {
   readonly maxSeries?: number
   /** Leave series that are all zero out of the exposition; default false. */
   readonly omitZero?: boolean
+  /**
+   * Who counts in its series, and so has to let go of those that nobody asks for any more; default: exchanges and connections of
+   * snapshots. `main`: the main thread alone, which asks for a series whenever it writes one. `identities`: workers that asked for
+   * one, until they are told to forget it.
+   */
+  readonly heldBy?: HeldBy | "main" | "identities"
 }
 
 export interface HistogramOptions extends Omit<MetricOptions, "across"> {
@@ -35,13 +42,15 @@ export interface MetricDescription {
 export interface Series {
   readonly slot: number
   readonly labels: Readonly<Record<string, string>>
-  /** Generation that asked for it last. */
-  generation: number
+  /** Epochs that asked for it first and last; 0 = before any: it stays. */
+  readonly first: number
+  last: number
 }
 
 /** Where series get their slots. */
 export interface SlotSource {
-  readonly generation: number
+  /** Grows with each configuration, and each change of endpoints. */
+  readonly epoch: number
   allocate(width: number): number
   release(slot: number, width: number): void
 }
@@ -56,10 +65,14 @@ export class Metric {
   readonly buckets: Buckets | null
   readonly omitZero: boolean
   readonly series: Map<string, Series> = new Map()
-  /** Label sets that found no place; each counts once a generation. */
+  readonly heldBy: HeldBy | "main" | "identities"
+  /** Label sets that found no place; each counts once an epoch. */
   overflowed = 0
   readonly width: number
   readonly #maxSeries: number
+  /** Series that the present epoch has asked for. */
+  #asked = 0
+  #epoch = 0
   #overflow: Series | null = null
   readonly #registry: SlotSource
 
@@ -75,6 +88,7 @@ export class Metric {
     this.omitZero = options.omitZero ?? false
     this.width = buckets !== null ? buckets.width : this.across !== null ? this.across.values.length : 1
     this.#maxSeries = options.maxSeries ?? 1000
+    this.heldBy = options.heldBy ?? "snapshots"
   }
 
   /**
@@ -84,14 +98,28 @@ export class Metric {
   slot(...values: string[]): number {
     if (values.length !== this.labels.length) throw new RangeError(`${this.name}: ${values.length} values for ${this.labels.length} labels`)
     const key = keyOf(values)
+    const { epoch } = this.#registry
+    if (this.#epoch !== epoch) {
+      this.#epoch = epoch
+      this.#asked = 0
+    }
     let series = this.series.get(key)
     if (series === undefined) {
-      if (this.series.size >= this.#maxSeries) return this.#overflowSlot()
+      if (this.#full) return this.#overflowSlot()
       series = this.#create(values)
       this.series.set(key, series)
+      this.#asked++
+    } else if (series.last !== epoch) {
+      series.last = epoch
+      this.#asked++
     }
-    series.generation = this.#registry.generation
     return series.slot
+  }
+
+  // What has gone, and can't be let go of yet, takes no place of what there is: as much again of it is borne.
+  get #full(): boolean {
+    if (this.heldBy === "main" || this.heldBy === "identities") return this.series.size >= this.#maxSeries
+    return this.#asked >= this.#maxSeries || this.series.size >= 2 * this.#maxSeries
   }
 
   /** First slot of the series with these values; −1 = there is none of its own. */
@@ -99,13 +127,27 @@ export class Metric {
     return this.series.get(keyOf(values))?.slot ?? -1
   }
 
-  /** Forgets the series with these values, if there is one. Only for series that no worker writes. */
+  /** Forgets the series with these values, if there is one. Only for series that no thread writes any more. */
   forget(...values: string[]): void {
     const key = keyOf(values)
     const series = this.series.get(key)
-    if (series === undefined) return
+    if (series !== undefined) this.#drop(key, series)
+  }
+
+  /** Forgets those series that `gone` says of that no thread writes them any more; how many. */
+  forgetAll(gone: (series: Series) => boolean): number {
+    let forgotten = 0
+    for (const [key, series] of this.series) {
+      if (!gone(series)) continue
+      this.#drop(key, series)
+      forgotten++
+    }
+    return forgotten
+  }
+
+  #drop(key: string, { slot }: Series): void {
     this.series.delete(key)
-    this.#registry.release(series.slot, this.width)
+    this.#registry.release(slot, this.width)
   }
 
   #overflowSlot(): number {
@@ -122,7 +164,8 @@ export class Metric {
   #create(values: readonly string[]): Series {
     const labels: Record<string, string> = {}
     for (let i = 0; i < values.length; i++) labels[this.labels[i]] = values[i]
-    return { slot: this.#registry.allocate(this.width), labels, generation: 0 }
+    const { epoch } = this.#registry
+    return { slot: this.#registry.allocate(this.width), labels, first: epoch, last: epoch }
   }
 
   /** Every series, that of the overflow last. */

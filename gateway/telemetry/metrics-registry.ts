@@ -1,5 +1,6 @@
 // The main thread's side of the metrics: gives out slots for label sets, one region of memory to every worker, and reads
-// their sum. A slot keeps its meaning over configurations, and what a dead worker counted is kept.
+// their sum. A slot keeps its meaning over configurations, and what a dead worker counted is kept. The slots of what is gone are
+// given to others only when no thread can count in them any more.
 
 import type { Buckets } from "./buckets.ts"
 import { Exemplars } from "./exemplars.ts"
@@ -7,6 +8,7 @@ import { Exposition, pushHistogram, type Rendered, type Sample, type Shown, want
 import { type HistogramOptions, Metric, type MetricDescription, type MetricOptions, type MetricType } from "./metric.ts"
 import { type MetricsHandle, MetricsWriter, SEGMENT_BITS, SEGMENT_SLOTS } from "./metrics-writer.ts"
 import { processMetrics } from "./process-metrics.ts"
+import { type HeldBy, type HeldEpochs, SlotHolds } from "./slot-holds.ts"
 
 export type { Metric, MetricDescription, MetricOptions } from "./metric.ts"
 
@@ -30,7 +32,10 @@ export class MetricsRegistry {
   /** Scrapers are given all buckets of histograms, not only the coarse ones. */
   fineHistograms = false
   #next = 0
-  #generation = 0
+  readonly #holds = new SlotHolds()
+  /** Epochs that were held when series were last looked for that can be reclaimed. */
+  readonly #reclaimed: Record<HeldBy, string> = { snapshots: "", endpoints: "" }
+  readonly #onKnown: (() => void)[] = []
   /** Writes metrics of the main thread. */
   readonly writer: MetricsWriter
 
@@ -84,30 +89,65 @@ export class MetricsRegistry {
     return this.#described
   }
 
-  get generation(): number {
-    return this.#generation
+  /** What slots are given out in: grows with each configuration, and each change of endpoints. */
+  get epoch(): number {
+    return this.#holds.epoch
   }
 
-  /** Starts handing out the slots of the next configuration: series it doesn't ask for can be reclaimed one day. */
-  beginGeneration(): number {
-    return ++this.#generation
+  /** Starts handing out the slots of the next configuration, or of other endpoints. Followed by {@link settle} or {@link abandon}. */
+  begin(): number {
+    this.#reclaimed.snapshots = this.#reclaimed.endpoints = ""
+    return this.#holds.begin()
+  }
+
+  /** What was begun is in force in all workers that run, as far as they have answered. */
+  settle(epoch: number, ...kinds: readonly HeldBy[]): void {
+    this.#holds.settle(epoch, ...kinds)
+    this.reclaim()
+  }
+
+  /** What was begun never came into force. */
+  abandon(epoch: number): void {
+    this.#holds.abandon(epoch)
+    this.reclaim()
+  }
+
+  /** What a worker may still count in, as it tells. */
+  told(worker: number, held: HeldEpochs): void {
+    this.#holds.told(worker, held)
+    this.reclaim()
+  }
+
+  /** `look` is called whenever all workers have done what they were told last. */
+  onKnown(look: () => void): void {
+    this.#onKnown.push(look)
   }
 
   /**
-   * Forgets labelled series that no generation from `oldest` on asked for, and reuses their slots. To be called only when no thread
-   * holds slots of an older generation any more: all their exchanges and connections have ended.
+   * Forgets series that were asked for only by what has gone, and in which no thread can count any more: their slots are for others.
+   * How many. Harmless at any time.
    */
-  reclaim(oldest: number): number {
+  reclaim(): number {
     let reclaimed = 0
-    for (const metric of this.#metrics.values()) {
-      for (const [key, series] of metric.series) {
-        if (series.generation === 0 || series.generation >= oldest) continue
-        metric.series.delete(key)
-        this.release(series.slot, metric.width)
-        reclaimed++
+    for (const kind of ["snapshots", "endpoints"] as const) {
+      const held = this.#holds.held(kind)
+      // Looked for once: tens of thousands of series may be there.
+      if (held === null || held.join() === this.#reclaimed[kind]) continue
+      this.#reclaimed[kind] = held.join()
+      for (const metric of this.#metrics.values()) {
+        if (metric.heldBy !== kind) continue
+        reclaimed += metric.forgetAll(({ first, last }) => first > 0 && !held.some((epoch) => first <= epoch && epoch <= last))
       }
     }
+    if (this.#holds.known) for (const look of this.#onKnown) look()
     return reclaimed
+  }
+
+  /** Forgets those series which the main thread alone writes that aren't `kept`. */
+  keepOwn(kept: (labels: Readonly<Record<string, string>>) => boolean): void {
+    for (const metric of this.#metrics.values()) {
+      if (metric.heldBy === "main") metric.forgetAll(({ labels }) => !kept(labels))
+    }
   }
 
   /** Takes the slots of a series back. Only for {@link Metric}. */
@@ -150,11 +190,20 @@ export class MetricsRegistry {
     const region: Region = { buffers: [], segments: [] }
     while (region.segments.length < this.#own.segments.length) addSegment(region)
     this.#workers.set(worker, region)
-    return this.handle(worker)
+    this.#holds.attach(worker)
+    return { segments: region.buffers.slice(), order: 0 }
   }
 
-  /** The worker's memory as of now: to be posted with every snapshot, after its slots were asked for. */
+  /**
+   * The worker's memory as of now: to be posted with every snapshot and every change of endpoints, after their slots were asked for,
+   * and when it is to forget some. It answers with what it holds ({@link told}).
+   */
   handle(worker: number): MetricsHandle {
+    return { ...this.memory(worker), order: this.#holds.send(worker) }
+  }
+
+  /** The same for slots that it has asked for by itself. */
+  memory(worker: number): Omit<MetricsHandle, "order"> {
     const region = this.#workers.get(worker)
     if (region === undefined) throw new RangeError(`worker ${worker} is not attached`)
     return { segments: region.buffers.slice() }
@@ -173,6 +222,8 @@ export class MetricsRegistry {
       const to = this.#own.segments[s]
       for (let i = 0; i < SEGMENT_SLOTS; i++) if (from[i] !== 0) to[i] += from[i]
     }
+    this.#holds.detach(worker)
+    this.reclaim()
   }
 
   /** Value of one slot, summed over all threads. */

@@ -15,19 +15,21 @@ const MASK = SEGMENT_SLOTS - 1
 /** The memory of one worker's metrics; can be posted to it. Later handles of the same worker begin with the same segments. */
 export interface MetricsHandle {
   readonly segments: readonly SharedArrayBuffer[]
+  /** What the worker answers with when it has done what came with it. */
+  readonly order: number
 }
 
 /** Writes the metrics of one thread. Slots come from the main thread with the snapshot. */
 export class MetricsWriter {
   readonly #segments: Float64Array[] = []
 
-  constructor(handle: MetricsHandle) {
-    this.update(handle)
+  constructor(memory: Pick<MetricsHandle, "segments">) {
+    this.update(memory)
   }
 
   /** Takes up segments added since the last handle. Must happen before a snapshot with slots in them is used. */
-  update(handle: MetricsHandle): void {
-    for (let i = this.#segments.length; i < handle.segments.length; i++) this.#segments.push(new Float64Array(handle.segments[i]))
+  update({ segments }: Pick<MetricsHandle, "segments">): void {
+    for (let i = this.#segments.length; i < segments.length; i++) this.#segments.push(new Float64Array(segments[i]))
   }
 
   /** Adds to a counter (`n` ≥ 0) or a gauge. */

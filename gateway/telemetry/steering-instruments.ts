@@ -12,6 +12,7 @@ export class SteeringInstruments {
       name: "sluice_endpoints_drained",
       help: "Endpoints of a service that an operator has drained; services that never had any are not shown",
       labels: ["service"],
+      heldBy: "main",
     })
   }
 

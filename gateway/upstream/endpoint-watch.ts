@@ -89,7 +89,6 @@ export class EndpointWatch {
   /** The configuration is in force in all workers: its endpoints are watched, and no others. */
   use(config: Config, materials: Readonly<Record<string, ClientMaterial>>): void {
     this.#table.keepOnly(config.services)
-    this.#instruments.keepOnly(config.services)
     this.#health.use(config, materials)
     this.#sweep.use(config)
     for (const [service, endpoints] of this.#shown) for (const endpoint of endpoints) this.#showNow(service, endpoint)
@@ -112,10 +111,9 @@ export class EndpointWatch {
     }
   }
 
-  /** Another configuration never came into force: what {@link records} and {@link slots} gave to it alone is given back. */
+  /** Another configuration never came into force: what {@link records} gave to it alone is given back. */
   keepOnly(config: Config): void {
     this.#table.keepOnly(config.services)
-    this.#instruments.keepOnly(config.services)
   }
 
   /** A worker ejected an endpoint, or brought it back. */

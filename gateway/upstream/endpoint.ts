@@ -124,6 +124,11 @@ export class Endpoint implements PoolOwner {
     this.load = load
   }
 
+  /** Something is under way, or a connection open. */
+  get busy(): boolean {
+    return this.active > 0 || this.connections > 0
+  }
+
   get connections(): number {
     return (this.#http1?.connections ?? 0) + (this.#http2?.connections ?? 0) + this.#beside
   }

@@ -97,8 +97,12 @@ export class Services {
   #current: ReadonlyMap<string, Service> = NO_SERVICES
   /** Of a snapshot that is being made. */
   #next: ReadonlyMap<string, Service> = NO_SERVICES
+  /** Endpoints of it that are new. */
+  #nextEndpoints = new Map<string, Endpoint>()
   /** What it says of endpoints that are in use already. */
   #nextStates = new Map<Endpoint, EndpointState>()
+  /** Endpoints that were closed since they were last asked for. */
+  #closed: Endpoint[] = []
   readonly #tables = new TableCache()
   /** By name of the service, over all snapshots. What is under way at one that is gone has hold of its own. */
   readonly #limits = new Map<string, ServiceLimits>()
@@ -123,6 +127,7 @@ export class Services {
     const endpoints = new Map<string, Endpoint>()
     const memory = records === null ? null : new EndpointMemory(records)
     this.#nextStates = new Map()
+    this.#nextEndpoints = endpoints
     this.#config = config
     for (const [name, service] of Object.entries(config)) {
       const views = memory === null ? null : endpointViews(name, service, records?.services[name], memory, this.#dependencies)
@@ -194,6 +199,7 @@ export class Services {
   ): void {
     const { services, endpoints } = this.build(config, materials, parts)
     for (const [endpoint, state] of this.#nextStates) setState(endpoint, state)
+    this.#nextEndpoints = new Map()
     this.abandon()
     this.#tables.turn()
     const gone = new Set<Endpoint>()
@@ -207,7 +213,17 @@ export class Services {
     }
     for (const [key, endpoint] of this.#endpoints) if (gone.has(endpoint)) this.#endpoints.delete(key)
     for (const [key, endpoint] of endpoints) this.#endpoints.set(key, endpoint)
-    for (const endpoint of gone) endpoint.close()
+    for (const endpoint of gone) this.#close(endpoint)
+  }
+
+  #close(endpoint: Endpoint): void {
+    endpoint.close()
+    if (endpoint.busy) this.#closed.push(endpoint)
+  }
+
+  /** Endpoints that were closed since the last call and had something under way then, whose service counts it. */
+  takeClosed(): Endpoint[] {
+    return this.#closed.splice(0)
   }
 
   #limitsOf(name: string, service: ServiceConfig, cell: number): ServiceLimits {
@@ -244,13 +260,16 @@ export class Services {
   /** The snapshot being made never came into force. */
   abandon(): void {
     for (const name of this.#next.keys()) if (!this.#current.has(name)) this.#limits.delete(name)
+    for (const [key, endpoint] of this.#nextEndpoints) if (this.#endpoints.get(key) !== endpoint) this.#close(endpoint)
+    this.#nextEndpoints = new Map()
     this.#next = NO_SERVICES
     this.#nextStates = new Map()
   }
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
-    for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
+    for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) this.#close(endpoint)
+    this.#nextEndpoints = new Map()
     for (const [endpoint, state] of this.#nextStates) setState(endpoint, state)
     this.#nextStates = new Map()
     for (const [name, limits] of this.#limits) {

@@ -105,6 +105,12 @@ export class WasmRuntime {
     throw new Error(`filter ${filter.name} was released more often than it was asked for`)
   }
 
+  /** Of a filter that was released: an exchange has it open still. */
+  isLeaving(filter: WasmFilter): boolean {
+    if (filter instanceof VersionedFilter) return filter.versions.some((version) => this.isLeaving(version))
+    return filter instanceof Plugin && filter.references === 0 && !filter.idle
+  }
+
   /** Of the plugins made since the last call, those that could not start, each with why. */
   takeFailedStarts(): string[] {
     const made = this.#made

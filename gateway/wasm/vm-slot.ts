@@ -145,6 +145,8 @@ export class VmSlot {
       // It may wait for callouts of its own, and the instance with it.
       root.whenEnded(() => this.#leave())
       const trap = root.vm.finishRoot(root)
+      // It may wait for long: who counts after this may count what is another filter's.
+      root.metrics = null
       if (trap !== null) this.failed(root.vm, trap, null)
     }
     this.#leave()

@@ -57,8 +57,8 @@ describe("the import table", () => {
       "gateway/http1/a.ts:1: gateway/http1 (row 2) may not import gateway/tls (row 2)",
     ])
     expect(importViolations(fake(["gateway/http1/a.ts", 'import { b } from "./b.ts"']))).toEqual([])
-    expect(importViolations(fake(["gateway/worker.ts", 'import { b } from "./snapshot.ts"']))).toEqual([])
-    expect(importViolations(fake(["gateway/snapshot.ts", 'import { b } from "./worker.ts"']))).toHaveLength(1)
+    expect(importViolations(fake(["gateway/worker/worker.ts", 'import { b } from "../snapshot.ts"']))).toEqual([])
+    expect(importViolations(fake(["gateway/snapshot.ts", 'import { b } from "./worker/worker.ts"']))).toHaveLength(1)
   })
 
   test("refuses sdk/ and filters/, and folders it does not know", () => {

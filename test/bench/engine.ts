@@ -60,7 +60,7 @@ if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
 const { config } = loaded
 const registry = new MetricsRegistry()
 const instruments = new Instruments(registry)
-registry.beginGeneration()
+registry.begin()
 const slots = instruments.route("edge", "all", "origin")
 const listenerSlots = instruments.listener("edge")
 const serviceSlots = instruments.service("origin")

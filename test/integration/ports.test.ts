@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { claimPort } from "../../gateway/ports.ts"
+import { claimPort } from "../../gateway/supervisor/ports.ts"
 
 test("ports claimed together are never the same, and free afterwards", async () => {
   const address = { host: "127.0.0.1", port: 0 }

@@ -59,7 +59,7 @@ export class ExchangeServer {
     const { config } = loaded
     const registry = new MetricsRegistry()
     const instruments = new Instruments(registry)
-    registry.beginGeneration()
+    registry.begin()
     const slots = instruments.route("edge", "all", "origin")
     const metrics = new MetricsWriter(registry.attach(0))
     const wheel = new TimerWheel()

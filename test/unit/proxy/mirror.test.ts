@@ -48,6 +48,8 @@ class Connection implements UpstreamStream {
 class Shadow {
   readonly waiters: ConnectionWaiter[] = []
   readonly results: string[] = []
+  /** Copies that need the snapshot. */
+  pins = 0
   readonly told: string[] = []
   readonly faults: unknown[] = []
   readonly endpoint: Endpoint
@@ -82,7 +84,8 @@ class Shadow {
       balancer: { next: () => (this.endpoints > 0 ? this.endpoint : null) },
     } as unknown as Service
     this.sender = new MirrorSender(new TimerWheel(() => this.#now), (error) => this.faults.push(error))
-    const target = { service, share, draws: new EvenDraws(0.5, 1), count: (result: string) => this.results.push(result) }
+    const snapshot = { pin: () => this.pins++, unpin: () => this.pins-- }
+    const target = { service, share, draws: new EvenDraws(0.5, 1), snapshot, count: (result: string) => this.results.push(result) }
     this.mirrors = new Mirrors([target], this.sender, 500)
   }
 
@@ -204,10 +207,12 @@ describe("copies under way", () => {
     for (let i = 0; i < 200; i++) shadow.mirrors.begin(request("GET", "none"), "a", false)
     await turn()
     expect([shadow.waiters.length, shadow.results.length, new Set(shadow.results)]).toEqual([128, 72, new Set(["overflow"])])
+    expect(shadow.pins).toBe(128)
     const connection = shadow.connect(0)
     connection.handler?.onResponseHead(response(200))
     connection.handler?.onResponseComplete()
     connection.handler?.onResponseEnd(null)
+    expect(shadow.pins).toBe(127)
     shadow.mirrors.begin(request("GET", "none"), "a", false)
     shadow.mirrors.begin(request("GET", "none"), "a", false)
     await turn()

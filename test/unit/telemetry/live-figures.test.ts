@@ -38,9 +38,10 @@ class Bench {
   })
 
   constructor(routes: readonly string[]) {
+    const epoch = this.registry.begin()
     this.slots = this.slotsOf(routes)
-    this.registry.attach(0)
-    this.writer = new MetricsWriter(this.registry.handle(0))
+    this.registry.settle(epoch, "snapshots", "endpoints")
+    this.writer = new MetricsWriter(this.registry.attach(0))
   }
 
   slotsOf(routes: readonly string[]): LiveSlots {
@@ -184,10 +185,12 @@ describe("live figures", () => {
     bench.figures.ask(question)
     bench.request("shop", 200, 0.01, 10)
     bench.second()
-    bench.registry.beginGeneration()
+    const epoch = bench.registry.begin()
+    const shop = bench.row("shop").requests
     bench.slots = bench.slotsOf(["blog", "news"])
-    bench.registry.reclaim(bench.registry.generation)
+    bench.registry.settle(epoch, "snapshots", "endpoints")
     bench.slots = bench.slotsOf(["blog", "news", "later"])
+    expect(bench.row("later").requests).toBe(shop)
     bench.request("later", 200, 0.01, 3)
     bench.second()
     const names = bench.figures.ask({ ...question, seconds: 1 }).routes.map(({ name, requests }) => [name, requests])

@@ -44,29 +44,6 @@ describe("endpoints", () => {
     expect(registry.read(whole + requestBuckets.count)).toBe(2)
     expect(registry.read(whole + requestBuckets.sum)).toBeCloseTo(0.044)
   })
-
-  test("that come and go leave nothing: their slots serve others, and one that stays keeps its own", async () => {
-    const registry = new MetricsRegistry()
-    registry.attach(0)
-    const { endpoints } = new Instruments(registry)
-    const { api } = endpoints.assign({ api: service("10.0.0.1:80") })
-    registry.writer.add(api[0].requests + statusIndex(200), 1)
-    endpoints.keepOnly({ api: service("10.0.0.1:80") })
-    const before = registry.handle(0).segments.length
-    for (let i = 0; i < 20_000; i++) {
-      const services = { api: service("10.0.0.1:80", `10.1.0.${i}:80`) }
-      const slots = endpoints.assign(services)
-      expect(slots.api[0]).toEqual(api[0])
-      registry.writer.add(slots.api[1].requests + statusIndex(500), 1)
-      endpoints.keepOnly(services)
-    }
-    endpoints.keepOnly({ api: service("10.0.0.1:80") })
-    expect(registry.handle(0).segments.length).toBe(before)
-    expect(await lines(registry, "sluice_endpoint_requests_total")).toEqual([
-      'sluice_endpoint_requests_total{code="2xx",service="api",endpoint="10.0.0.1:80"} 1',
-    ])
-    expect(await lines(registry, "sluice_metrics_overflow_total")).toEqual([])
-  })
 })
 
 describe("identities", () => {
@@ -114,6 +91,60 @@ describe("identities", () => {
     expect(totals.at(-1)).toBe(`sluice_identity_requests_total{code="2xx",source="overflow",service="overflow"} ${9 * MAX_IDENTITY_SERIES}`)
     // Another worker meets others.
     expect(instruments.identities.slots("another", "users")).toEqual(instruments.identities.overflow)
+  })
+
+  test("of a service that is gone, or idle while room is short, make room once every worker has forgotten them", () => {
+    const registry = new MetricsRegistry()
+    const { identities } = new Instruments(registry)
+    const orders: { worker: number; order: number }[] = []
+    const writers = [0, 1].map((worker) => new MetricsWriter(registry.attach(worker)))
+    const counts = writers.map(
+      (writer) =>
+        new IdentityCounts(writer, identities.overflow, (source, service) => asking.push([writers.indexOf(writer), source, service])),
+    )
+    const asking: [number, string, string][] = []
+    const answer = (): void => {
+      for (const [worker, ...pair] of asking.splice(0)) counts[worker].settle(...pair, identities.slots(...pair))
+    }
+    identities.onForget((pairs) => {
+      for (const [worker, each] of counts.entries()) {
+        each.forget(pairs)
+        orders.push({ worker, order: registry.handle(worker).order })
+      }
+    })
+    const heard = (): void => {
+      for (const { worker, order } of orders.splice(0)) registry.told(worker, { order, snapshots: [], endpoints: [] })
+    }
+    const total = (source: string): number => {
+      const { requests } = identities.slots(source, "users")
+      return registry.read(requests + statusIndex(200))
+    }
+    for (let i = 0; i < MAX_IDENTITY_SERIES; i++) counts[0].count(`client-${i}`, "users", 200, 0)
+    answer()
+    // Nobody else has room, in the other worker neither.
+    counts[1].count("late", "users", 200, 0)
+    answer()
+    expect(total("client-0")).toBe(1)
+    expect(identities.slots("late", "users")).toEqual(identities.overflow)
+    identities.sweep(0)
+    counts[0].count("client-1", "users", 200, 0)
+    identities.sweep(299_000)
+    expect(orders).toEqual([])
+    identities.sweep(300_000)
+    expect(orders.length).toBe(2)
+    // One of them comes back before the other worker has heard.
+    counts[0].count("client-2", "users", 200, 0)
+    answer()
+    expect(identities.slots("late", "users")).toEqual(identities.overflow)
+    heard()
+    counts[1].count("late", "users", 200, 0)
+    answer()
+    expect([total("client-1"), total("client-2"), total("late"), total("client-3")]).toEqual([2, 2, 1, 0])
+    identities.use({ services: {} })
+    heard()
+    counts[0].count("client-1", "users", 200, 0)
+    answer()
+    expect([total("client-1"), total("late")]).toEqual([1, 0])
   })
 
   test("that are too long, or called as those that share a series are, get none of their own", () => {

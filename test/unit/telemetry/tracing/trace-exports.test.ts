@@ -53,7 +53,7 @@ class Place {
   })
 
   constructor() {
-    this.registry.beginGeneration()
+    this.registry.begin()
     this.use("http://a")
   }
 

@@ -2,24 +2,24 @@
 // certificates or weights, or with other endpoints alone. One that isn't taken leaves everything as it was, and gives back what had
 // been given to it.
 
-import type { CanaryChanges } from "./canary/canary-changes.ts"
-import type { Config } from "./config/model.ts"
-import { canChangeAlone } from "./discovery/alone.ts"
-import type { Discovery } from "./discovery/discovery.ts"
+import type { CanaryChanges } from "../canary/canary-changes.ts"
+import type { Config } from "../config/model.ts"
+import { canChangeAlone } from "../discovery/alone.ts"
+import type { Discovery } from "../discovery/discovery.ts"
+import type { VersionCounts } from "../resilience/rollback.ts"
+import type { SnapshotSpec } from "../snapshot.ts"
+import type { DrainedEndpoints } from "../steering/drained-endpoints.ts"
+import type { RouteWeights } from "../steering/route-weights.ts"
+import type { AccessOutput } from "../telemetry/access-output.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { TraceExports } from "../telemetry/tracing/trace-exports.ts"
+import type { TlsMaterials } from "../tls/tls-files.ts"
+import type { PreparedFilters } from "../wasm/assemble-filters.ts"
+import { filterCounts } from "../wasm/filter-gauges.ts"
 import { claimPorts } from "./ports.ts"
-import type { VersionCounts } from "./resilience/rollback.ts"
 import type { SharedMemory } from "./shared-memory.ts"
-import type { SnapshotSpec } from "./snapshot.ts"
 import { snapshotSlots } from "./snapshot-slots.ts"
-import type { DrainedEndpoints } from "./steering/drained-endpoints.ts"
-import type { RouteWeights } from "./steering/route-weights.ts"
-import type { AccessOutput } from "./telemetry/access-output.ts"
-import type { Instruments } from "./telemetry/instruments.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { TraceExports } from "./telemetry/tracing/trace-exports.ts"
-import type { TlsMaterials } from "./tls/tls-files.ts"
-import type { PreparedFilters } from "./wasm/assemble-filters.ts"
-import { filterCounts } from "./wasm/filter-gauges.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
 export interface SnapshotsMeans {
@@ -81,11 +81,11 @@ export class Snapshots {
     let prepared: ReturnType<CanaryChanges["prepare"]>
     let ordered: ReturnType<RouteWeights["prepare"]>
     let counts: ReadonlyMap<string, VersionCounts>
+    const epoch = registry.begin()
     try {
       access.prepare(config.accessLog.to)
       const ports = await claimPorts(config.listeners, this.#current)
-      registry.beginGeneration()
-      const slots = snapshotSlots(config, instruments)
+      const slots = snapshotSlots(config, instruments, epoch)
       prepared = canaries.prepare(config, slots.routes)
       ordered = weights.prepare(config)
       spec = {
@@ -101,6 +101,7 @@ export class Snapshots {
       counts = filterCounts(slots.filters, (slot) => registry.read(slot))
       await pool.apply(spec)
     } catch (error) {
+      registry.abandon(epoch)
       if (this.#current !== null) {
         shared.keepOnly(this.#current.config)
         access.keepOnly(this.#current.config.accessLog.to)
@@ -118,6 +119,9 @@ export class Snapshots {
     shared.use(config, tls.services)
     discovery.use(found)
     drained.use(found)
+    registry.settle(epoch, "snapshots", "endpoints")
+    registry.keepOwn(isNamedBy(config))
+    instruments.identities.use(config)
     access.keepOnly(config.accessLog.to)
     traces.use(config)
     instruments.generation(spec.generation)
@@ -128,12 +132,13 @@ export class Snapshots {
   async endpointsChanged(): Promise<void> {
     const before = this.#current as SnapshotSpec
     const written = this.#written as Config
-    const { discovery, drained, shared, pool } = this.#means
+    const { registry, discovery, drained, shared, pool } = this.#means
     const found = discovery.resolved(written)
     const config = drained.laidOver(found)
     const names = Object.keys(config.services).filter((name) => config.services[name].endpoints !== before.config.services[name].endpoints)
     if (names.length === 0) return
     if (!canChangeAlone(config, names)) return this.apply(written, before.filters, before.tls)
+    const epoch = registry.begin()
     const places = shared.assignEndpoints(config)
     const spec = { ...before, config, ...places }
     await pool.change(spec, {
@@ -142,6 +147,7 @@ export class Snapshots {
       records: { ...places.records, services: pick(places.records.services, names) },
       limits: pick(places.limits, names),
       endpointSlots: pick(places.endpointSlots, names),
+      epoch,
       zone: config.zone,
     })
     if (this.#closed) return
@@ -150,12 +156,28 @@ export class Snapshots {
     shared.useEndpoints(config, spec.tls.services)
     discovery.use(found)
     drained.use(found)
+    registry.settle(epoch, "endpoints")
   }
 
   /** What workers take from now on changes nothing here: they are about to end. */
   close(): void {
     this.#closed = true
   }
+}
+
+/** Whether a configuration has all that the labels of a series name. */
+function isNamedBy({ services, filters, routes, listeners }: Config): (labels: Readonly<Record<string, string>>) => boolean {
+  const routeNames = new Set(routes.map(({ name }) => name))
+  const listenerNames = new Set(listeners.map(({ name }) => name))
+  return ({ service, route, listener, filter, version }) =>
+    (service === undefined || Object.hasOwn(services, service)) &&
+    (route === undefined || routeNames.has(route)) &&
+    (listener === undefined || listenerNames.has(listener)) &&
+    (filter === undefined || (Object.hasOwn(filters, filter) && (version === undefined || hasVersion(filters[filter], version))))
+}
+
+function hasVersion({ versions }: Config["filters"][string], version: string): boolean {
+  return versions.some(({ name }) => name === version)
 }
 
 function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {

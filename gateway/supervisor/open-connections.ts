@@ -1,6 +1,6 @@
 // Asks the workers for the connections that are open, for the admin API.
 
-import type { ConnectionStatus, ConnectionsStatus } from "./admin/connections.ts"
+import type { ConnectionStatus, ConnectionsStatus } from "../admin/connections.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
 /** ms a worker has to tell of its connections. */

@@ -1,16 +1,16 @@
 // Counts and logs what was refused before it became an exchange or a carried connection, like those that did.
 
-import { type ErrorCode, errors } from "./errors.ts"
-import type { RequestHead } from "./http/message.ts"
-import type { SocketAddresses } from "./http/socket-addresses.ts"
-import type { TimerWheel } from "./http/timer-wheel.ts"
-import type { HttpConnection } from "./listener/listener.ts"
-import type { Plane } from "./proxy/plane.ts"
-import type { Snapshot } from "./snapshot.ts"
-import type { AccessLog, TcpAccessEntry } from "./telemetry/access-log.ts"
-import { flagIndex, statusIndex } from "./telemetry/instruments.ts"
-import type { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import type { Watch, WatchedExchange } from "./telemetry/watch.ts"
+import { type ErrorCode, errors } from "../errors.ts"
+import type { RequestHead } from "../http/message.ts"
+import type { SocketAddresses } from "../http/socket-addresses.ts"
+import type { TimerWheel } from "../http/timer-wheel.ts"
+import type { HttpConnection } from "../listener/listener.ts"
+import type { Plane } from "../proxy/plane.ts"
+import type { Snapshot } from "../snapshot.ts"
+import type { AccessLog, TcpAccessEntry } from "../telemetry/access-log.ts"
+import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
+import type { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import type { Watch, WatchedExchange } from "../telemetry/watch.ts"
 
 export class Refusals {
   readonly #metrics: MetricsWriter

@@ -1,11 +1,11 @@
 // Live figures of this gateway: says where the metric slots in force, the counts of endpoints and the CPU time are to be had.
 
-import { formatAddress } from "./config/units.ts"
+import { formatAddress } from "../config/units.ts"
+import { LiveFigures } from "../telemetry/live-figures.ts"
+import type { EndpointCount } from "../telemetry/live-sampler.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
-import { LiveFigures } from "./telemetry/live-figures.ts"
-import type { EndpointCount } from "./telemetry/live-sampler.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
 
 /** Endpoints that are counted one by one in live figures; of more, the first in the configuration. */
 const MAX_ENDPOINTS = 2000

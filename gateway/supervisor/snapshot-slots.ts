@@ -1,13 +1,13 @@
 // Hands out the metric slots of everything a snapshot names, so that workers count without looking anything up. It counts
 // nothing itself.
 
-import { httpPart, tcpPart } from "./config/listener-parts.ts"
-import type { Config } from "./config/model.ts"
-import type { SnapshotSlots } from "./snapshot.ts"
-import type { Instruments, RouteSlots, TcpSlots } from "./telemetry/instruments.ts"
+import { httpPart, tcpPart } from "../config/listener-parts.ts"
+import type { Config } from "../config/model.ts"
+import type { SnapshotSlots } from "../snapshot.ts"
+import type { Instruments, RouteSlots, TcpSlots } from "../telemetry/instruments.ts"
 
 /** Slots for everything `config` names. A name that had some before gets the same ones. */
-export function snapshotSlots(config: Config, instruments: Instruments): SnapshotSlots {
+export function snapshotSlots(config: Config, instruments: Instruments, epoch: number): SnapshotSlots {
   const routes: Record<string, Record<string, Record<string, RouteSlots>>> = {}
   const tcp: Record<string, Record<string, TcpSlots>> = {}
   for (const each of config.listeners) {
@@ -35,6 +35,7 @@ export function snapshotSlots(config: Config, instruments: Instruments): Snapsho
   const named = <T>(names: readonly string[], slots: (name: string) => T): Record<string, T> =>
     Object.fromEntries(names.map((name) => [name, slots(name)]))
   return {
+    epoch,
     listeners: named(
       config.listeners.map(({ name }) => name),
       (name) => instruments.listener(name),

@@ -1,16 +1,16 @@
 // What the main thread has of its workers, put together: the memory it shares with them, the threads, and the snapshots they are handed.
 // It decides nothing, and starts no thread before there is a snapshot.
 
-import type { CanaryChanges } from "./canary/canary-changes.ts"
-import type { Discovery } from "./discovery/discovery.ts"
+import type { CanaryChanges } from "../canary/canary-changes.ts"
+import type { Discovery } from "../discovery/discovery.ts"
+import type { Steering } from "../steering/steering.ts"
+import type { AccessOutput } from "../telemetry/access-output.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
+import type { LogEvent, Logger, LogLevel } from "../telemetry/log.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { TraceExports } from "../telemetry/tracing/trace-exports.ts"
 import { SharedMemory } from "./shared-memory.ts"
 import { Snapshots } from "./snapshots.ts"
-import type { Steering } from "./steering/steering.ts"
-import type { AccessOutput } from "./telemetry/access-output.ts"
-import type { Instruments } from "./telemetry/instruments.ts"
-import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { TraceExports } from "./telemetry/tracing/trace-exports.ts"
 import { WorkerPool } from "./worker-pool.ts"
 
 export interface WorkerSideOptions {
@@ -55,6 +55,7 @@ export function workerSide(options: WorkerSideOptions): WorkerSide {
     },
     onCount: (running) => instruments.workersRunning(running),
   })
+  instruments.identities.onForget((pairs) => pool.forgetIdentities(pairs))
   const { drained, weights } = steering
   const snapshots = new Snapshots({ registry, instruments, discovery, canaries, drained, weights, shared, pool, access, traces })
   return { shared, pool, snapshots }

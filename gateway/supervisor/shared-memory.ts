@@ -2,24 +2,27 @@
 // rate limits, how full the memory is, and the data, queues and metrics of filters. The main thread's side of it: makes it, gives
 // places in it to what a configuration names, and takes them back. It counts no request.
 
-import type { Config } from "./config/model.ts"
-import { RateLimitState } from "./filter/native/rate-limit-state.ts"
-import type { SnapshotSpec } from "./snapshot.ts"
-import type { Instruments } from "./telemetry/instruments.ts"
-import { limitUsed, overloadSlots } from "./telemetry/limit-instruments.ts"
-import type { Logger } from "./telemetry/log.ts"
-import { MemoryWatch } from "./telemetry/memory-watch.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import { threadSlots } from "./telemetry/thread-instruments.ts"
-import type { ClientMaterial } from "./tls/client-context.ts"
-import { type EjectionEvent, type EndpointState, EndpointWatch } from "./upstream/endpoint-watch.ts"
-import type { ServiceFigure } from "./upstream/limits-memory.ts"
-import { LimitsTable } from "./upstream/limits-table.ts"
-import { guestFamilies, guestMetricsText, queuesText } from "./wasm/guest-exposition.ts"
-import { createGuestMetrics, GuestMetricsTable } from "./wasm/guest-metrics.ts"
-import { createSharedStore } from "./wasm/shared-data.ts"
-import { createSharedQueues, SharedQueueStore } from "./wasm/shared-queues.ts"
-import type { WorkerStart } from "./worker-messages.ts"
+import type { Config } from "../config/model.ts"
+import { RateLimitState } from "../filter/native/rate-limit-state.ts"
+import type { SnapshotSpec } from "../snapshot.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
+import { limitUsed, overloadSlots } from "../telemetry/limit-instruments.ts"
+import type { Logger } from "../telemetry/log.ts"
+import { MemoryWatch } from "../telemetry/memory-watch.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import { threadSlots } from "../telemetry/thread-instruments.ts"
+import type { ClientMaterial } from "../tls/client-context.ts"
+import { type EjectionEvent, type EndpointState, EndpointWatch } from "../upstream/endpoint-watch.ts"
+import type { ServiceFigure } from "../upstream/limits-memory.ts"
+import { LimitsTable } from "../upstream/limits-table.ts"
+import { guestFamilies, guestMetricsText, queuesText } from "../wasm/guest-exposition.ts"
+import { createGuestMetrics, GuestMetricsTable } from "../wasm/guest-metrics.ts"
+import { createSharedStore } from "../wasm/shared-data.ts"
+import { createSharedQueues, SharedQueueStore } from "../wasm/shared-queues.ts"
+import type { WorkerStart } from "../worker-messages.ts"
+
+/** ms between two looks for clients' identities that make room. */
+const SWEEP_INTERVAL = 60_000
 
 export interface SharedMemoryOptions {
   readonly workers: number
@@ -57,6 +60,7 @@ export class SharedMemory {
   readonly #rateLimits: RateLimitState
   readonly #memory = new MemoryWatch()
   readonly #queues: SharedQueueStore
+  readonly #sweeps: NodeJS.Timeout
 
   constructor({ workers, registry, instruments, logger, wake }: SharedMemoryOptions) {
     const queues = createSharedQueues({ threads: workers })
@@ -66,6 +70,7 @@ export class SharedMemory {
     this.#endpoints = new EndpointWatch({ workers, random: Math.random, logger, instruments: instruments.endpoints })
     this.#limits = new LimitsTable(workers)
     const defined = new GuestMetricsTable(guestMetrics)
+    this.#sweeps = setInterval(() => instruments.identities.sweep(performance.now()), SWEEP_INTERVAL).unref()
     registry.include(() => guestMetricsText(defined) + queuesText(this.#queues), guestFamilies)
     registry.include(() => this.#limits.exposition, [limitUsed])
     this.start = {
@@ -144,6 +149,7 @@ export class SharedMemory {
 
   /** Watches nothing any more. */
   close(): void {
+    clearInterval(this.#sweeps)
     this.#endpoints.close()
     this.#memory.close()
   }

@@ -2,20 +2,21 @@
 
 import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
-import type { EndpointsChange, SnapshotSpec } from "./snapshot.ts"
-import { TapHub } from "./tap/hub.ts"
-import type { TapOrder } from "./tap/messages.ts"
-import type { AccessBatch } from "./telemetry/access-output.ts"
-import type { IdentitySlots } from "./telemetry/identity-instruments.ts"
-import type { LogEvent, Logger, LogLevel } from "./telemetry/log.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { FinishedTrace } from "./telemetry/tracing/finished-trace.ts"
-import type { EjectionEvent } from "./upstream/endpoint-watch.ts"
-import { FilterProfiles } from "./wasm/filter-profiles.ts"
-import type { PluginStatus } from "./wasm/plugin.ts"
-import { type Member, newMember, tracesLeft } from "./worker-member.ts"
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
-import { type Answer, type Question, WorkerQuestions } from "./worker-questions.ts"
+import type { EndpointsChange, SnapshotSpec } from "../snapshot.ts"
+import { TapHub } from "../tap/hub.ts"
+import type { TapOrder } from "../tap/messages.ts"
+import type { AccessBatch } from "../telemetry/access-output.ts"
+import type { IdentityPair, IdentitySlots } from "../telemetry/identity-instruments.ts"
+import type { LogEvent, Logger, LogLevel } from "../telemetry/log.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { FinishedTrace } from "../telemetry/tracing/finished-trace.ts"
+import type { EjectionEvent } from "../upstream/endpoint-watch.ts"
+import { FilterProfiles } from "../wasm/filter-profiles.ts"
+import type { PluginStatus } from "../wasm/plugin.ts"
+import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
+import { type Answer, type Question, WorkerQuestions } from "../worker-questions.ts"
+import type { Member } from "./worker-member.ts"
+import { newMember, tracesLeft } from "./worker-member.ts"
 import { WorkerRestarts } from "./worker-restarts.ts"
 
 /** ms a worker has to start or to take a snapshot. */
@@ -141,7 +142,7 @@ export class WorkerPool {
 
   #start(index: number): Member {
     const { registry, start } = this.#options
-    const url = new URL(`./worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
+    const url = new URL(`../worker/worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url)
     const data: WorkerStart = { ...start, index, metrics: registry.attach(index) }
     const thread = new Worker(url, { workerData: data, name: `sluice-worker-${index}` })
     const member = newMember(index, thread)
@@ -233,9 +234,12 @@ export class WorkerPool {
         const slots = this.#options.identity(source, service)
         // Its memory is gone with it.
         if (this.#members.get(member.index) !== member) return
-        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.handle(member.index) })
+        this.#post(member, { kind: "identity", source, service, slots, metrics: this.#options.registry.memory(member.index) })
         return
       }
+      case "held":
+        if (this.#members.get(member.index) === member) this.#options.registry.told(member.index, message.held)
+        return
       case "queue":
         this.wake(message.worker)
         return
@@ -300,6 +304,14 @@ export class WorkerPool {
   wake(index: number): void {
     const member = this.#members.get(index)
     if (member !== undefined) this.#post(member, { kind: "queue" })
+  }
+
+  /** Has all workers count nothing more where requests of these were counted; the registry knows when they have heard. */
+  forgetIdentities(pairs: readonly IdentityPair[]): void {
+    const { registry } = this.#options
+    for (const member of this.#members.values()) {
+      this.#post(member, { kind: "forgetIdentities", pairs, metrics: registry.handle(member.index) })
+    }
   }
 
   #tellTap(order: TapOrder): number[] {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest"
-import { Profiling } from "../../../gateway/profiling.ts"
+import { Profiling } from "../../../gateway/supervisor/profiling.ts"
 
 afterEach(() => vi.unstubAllEnvs())
 

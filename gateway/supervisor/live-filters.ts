@@ -1,19 +1,19 @@
 // The filters of the gateway on its main thread: their modules, how these change while it runs, and what the metrics tell of both. It
 // hands nothing to workers by itself: what is prepared here is part of a snapshot.
 
-import type { Config } from "./config/model.ts"
+import type { Config } from "../config/model.ts"
+import type { Instruments } from "../telemetry/instruments.ts"
+import type { StructuredLogger } from "../telemetry/log.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { PreparedFilters } from "../wasm/assemble-filters.ts"
+import { FilterCompiler } from "../wasm/compiler.ts"
+import { FilterChanges } from "../wasm/filter-changes.ts"
+import { showFilters, versionCounts } from "../wasm/filter-gauges.ts"
+import type { FilterLogs } from "../wasm/filter-logs.ts"
+import { FilterStore } from "../wasm/filter-store.ts"
+import { openModuleCache } from "../wasm/module-cache.ts"
+import { systemClock } from "../wasm/system-clock.ts"
 import type { Snapshots } from "./snapshots.ts"
-import type { Instruments } from "./telemetry/instruments.ts"
-import type { StructuredLogger } from "./telemetry/log.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { PreparedFilters } from "./wasm/assemble-filters.ts"
-import { FilterCompiler } from "./wasm/compiler.ts"
-import { FilterChanges } from "./wasm/filter-changes.ts"
-import { showFilters, versionCounts } from "./wasm/filter-gauges.ts"
-import type { FilterLogs } from "./wasm/filter-logs.ts"
-import { FilterStore } from "./wasm/filter-store.ts"
-import { openModuleCache } from "./wasm/module-cache.ts"
-import { systemClock } from "./wasm/system-clock.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
 /** ms the compiler is kept ready after a filter was edited. */

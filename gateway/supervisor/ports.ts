@@ -2,7 +2,7 @@
 // two gateways share it in silence. Finds the number for port 0.
 
 import { type AddressInfo, createServer } from "node:net"
-import type { Address, ListenerConfig } from "./config/model.ts"
+import type { Address, ListenerConfig } from "../config/model.ts"
 
 /** The listeners in force, and the ports they have. */
 export interface PortsInForce {

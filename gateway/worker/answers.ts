@@ -1,8 +1,8 @@
 // A worker's answers to what the main thread asks it now and then. They look at what is there and change nothing.
 
+import { missingProfile, writeHeap, writeSamples } from "../runtime/profile.ts"
+import type { Answer, OpenConnections, ProfileKind, Question } from "../worker-questions.ts"
 import type { Bound } from "./bound-listener.ts"
-import { missingProfile, writeHeap, writeSamples } from "./runtime/profile.ts"
-import type { Answer, OpenConnections, ProfileKind, Question } from "./worker-questions.ts"
 
 /** `now`: ms of the wheel's clock. */
 export async function answerQuestion(question: Question, bound: Iterable<Bound>, now: number): Promise<Answer> {

@@ -1,14 +1,14 @@
 // A listener in its place in a worker, whatever it carries: what it serves by is changed without touching its connections.
 
-import type { AutoListenerConfig, ListenerConfig } from "./config/model.ts"
-import { AutoListener } from "./listener/auto-listener.ts"
-import { Listener, type ListenerMeans } from "./listener/listener.ts"
-import { TcpListener } from "./listener/tcp-listener.ts"
-import { Exchanges } from "./proxy/exchange.ts"
-import type { Plane } from "./proxy/plane.ts"
-import type { TcpPlane } from "./proxy/tcp-plane.ts"
-import { TcpSessions } from "./proxy/tcp-sessions.ts"
-import type { Snapshot } from "./snapshot.ts"
+import type { AutoListenerConfig, ListenerConfig } from "../config/model.ts"
+import { AutoListener } from "../listener/auto-listener.ts"
+import { Listener, type ListenerMeans } from "../listener/listener.ts"
+import { TcpListener } from "../listener/tcp-listener.ts"
+import { Exchanges } from "../proxy/exchange.ts"
+import type { Plane } from "../proxy/plane.ts"
+import type { TcpPlane } from "../proxy/tcp-plane.ts"
+import { TcpSessions } from "../proxy/tcp-sessions.ts"
+import type { Snapshot } from "../snapshot.ts"
 
 export interface Bound {
   readonly listener: Listener | TcpListener | AutoListener

@@ -1,9 +1,9 @@
 // One worker thread as the pool knows it.
 
 import type { Worker } from "node:worker_threads"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import type { TraceSlots } from "./telemetry/trace-instruments.ts"
-import type { PluginStatus } from "./wasm/plugin.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import type { TraceSlots } from "../telemetry/trace-instruments.ts"
+import type { PluginStatus } from "../wasm/plugin.ts"
 
 export interface Member {
   readonly index: number

@@ -3,40 +3,41 @@
 
 import { randomBytes } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
+import { TimerWheel } from "../http/timer-wheel.ts"
+import type { ListenerMeans } from "../listener/listener.ts"
+import { OverloadGuard } from "../listener/overload-guard.ts"
+import { ForwardedFields } from "../proxy/forwarded.ts"
+import { LocalReplies } from "../proxy/local-reply.ts"
+import { MirrorSender } from "../proxy/mirror-sender.ts"
+import type { Plane } from "../proxy/plane.ts"
+import { Deciders } from "../rate-limit/deciders.ts"
+import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "../snapshot.ts"
+import { Tap } from "../tap/tap.ts"
+import { AccessLog } from "../telemetry/access-log.ts"
+import { requestBuckets } from "../telemetry/duration-buckets.ts"
+import { HeldSlots } from "../telemetry/held-slots.ts"
+import { IdentityCounts } from "../telemetry/identity-counts.ts"
+import type { LogLevel } from "../telemetry/log.ts"
+import { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "../telemetry/recorders.ts"
+import { TraceIds } from "../telemetry/tracing/trace-ids.ts"
+import { TraceOutbox } from "../telemetry/tracing/trace-outbox.ts"
+import { Tracing } from "../telemetry/tracing/tracing.ts"
+import { Watch } from "../telemetry/watch.ts"
+import { WorkerLogger } from "../telemetry/worker-log.ts"
+import { Caller } from "../upstream/caller.ts"
+import { LimitsMemory } from "../upstream/limits-memory.ts"
+import { Services } from "../upstream/services.ts"
+import { SAMPLE } from "../wasm/filter-metrics.ts"
+import { GuestMetricsTable } from "../wasm/guest-metrics.ts"
+import { WasmRuntime } from "../wasm/runtime.ts"
+import { SharedStore } from "../wasm/shared-data.ts"
+import { SharedQueueStore } from "../wasm/shared-queues.ts"
+import { systemClock } from "../wasm/system-clock.ts"
+import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
+import { answerQuestion } from "./answers.ts"
 import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
-import { TimerWheel } from "./http/timer-wheel.ts"
-import type { ListenerMeans } from "./listener/listener.ts"
-import { OverloadGuard } from "./listener/overload-guard.ts"
-import { ForwardedFields } from "./proxy/forwarded.ts"
-import { LocalReplies } from "./proxy/local-reply.ts"
-import { MirrorSender } from "./proxy/mirror-sender.ts"
-import type { Plane } from "./proxy/plane.ts"
-import { Deciders } from "./rate-limit/deciders.ts"
 import { Refusals } from "./refusals.ts"
-import { Snapshot, type SnapshotSlots, type SnapshotSpec } from "./snapshot.ts"
-import { Tap } from "./tap/tap.ts"
-import { AccessLog } from "./telemetry/access-log.ts"
-import { requestBuckets } from "./telemetry/duration-buckets.ts"
-import { IdentityCounts } from "./telemetry/identity-counts.ts"
-import type { LogLevel } from "./telemetry/log.ts"
-import { MetricsWriter } from "./telemetry/metrics-writer.ts"
-import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "./telemetry/recorders.ts"
-import { TraceIds } from "./telemetry/tracing/trace-ids.ts"
-import { TraceOutbox } from "./telemetry/tracing/trace-outbox.ts"
-import { Tracing } from "./telemetry/tracing/tracing.ts"
-import { Watch } from "./telemetry/watch.ts"
-import { WorkerLogger } from "./telemetry/worker-log.ts"
-import { Caller } from "./upstream/caller.ts"
-import { LimitsMemory } from "./upstream/limits-memory.ts"
-import { Services } from "./upstream/services.ts"
-import { SAMPLE } from "./wasm/filter-metrics.ts"
-import { GuestMetricsTable } from "./wasm/guest-metrics.ts"
-import { WasmRuntime } from "./wasm/runtime.ts"
-import { SharedStore } from "./wasm/shared-data.ts"
-import { SharedQueueStore } from "./wasm/shared-queues.ts"
-import { systemClock } from "./wasm/system-clock.ts"
-import { answerQuestion } from "./worker-answers.ts"
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-messages.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
@@ -61,6 +62,7 @@ class Worker {
   readonly #wheel = new TimerWheel()
   readonly #metrics: MetricsWriter
   readonly #identities: IdentityCounts
+  readonly #held: HeldSlots
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
   readonly #watch: Watch
@@ -91,6 +93,7 @@ class Worker {
     this.#post = post
     this.#metrics = new MetricsWriter(start.metrics)
     const { slots } = start
+    this.#held = new HeldSlots((held) => post({ kind: "held", held }))
     this.#identities = new IdentityCounts(this.#metrics, start.identityOverflow, (source, service) =>
       post({ kind: "identity", source, service }),
     )
@@ -203,6 +206,7 @@ class Worker {
       // A thread that died between its item and the message about it leaves nobody else to say so.
       this.#queues.poll()
       this.#services.yieldConnections()
+      this.#held.look()
     }, STATUS_INTERVAL).unref()
   }
 
@@ -219,6 +223,7 @@ class Worker {
               reason: error instanceof Error ? error.message : String(error),
             }),
         )
+        this.#held.done(message.metrics.order)
         return
       case "commit":
         if (this.#ready?.spec.generation === message.generation) this.#commit(this.#ready)
@@ -230,7 +235,10 @@ class Worker {
         this.#metrics.update(message.metrics)
         const { services, tls, records, limits, endpointSlots, zone } = message.change
         this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
+        this.#held.endpoints = message.change.epoch
+        this.#holdClosed(this.#snapshot)
         this.#post({ kind: "applied", generation: message.generation })
+        this.#held.done(message.metrics.order)
         return
       }
       case "announce":
@@ -242,6 +250,10 @@ class Worker {
       case "identity":
         this.#metrics.update(message.metrics)
         this.#identities.settle(message.source, message.service, message.slots)
+        return
+      case "forgetIdentities":
+        this.#identities.forget(message.pairs)
+        this.#held.done(message.metrics.order)
         return
       case "queue":
         this.#queues.poll()
@@ -281,6 +293,7 @@ class Worker {
     if (this.#ready !== null) this.#abandon(this.#ready)
     this.#slots = spec.slots
     const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
+    this.#held.add({ epoch: spec.slots.epoch, held: () => snapshot.held, ownEndpoints: () => !snapshot.served })
     const added: Bound[] = []
     try {
       const failures = this.#wasm.takeFailedStarts()
@@ -302,10 +315,15 @@ class Worker {
   #abandon({ snapshot, added }: Ready): void {
     this.#ready = null
     this.#slots = this.#slotsInForce
-    for (const { listener } of added) listener.destroy()
+    for (const { listener } of added) {
+      listener.destroy()
+      this.#holdListener(snapshot, listener)
+    }
     snapshot.replace()
     this.#services.abandon()
+    this.#holdClosed(snapshot)
     this.#deciders.abandon()
+    this.#held.look()
   }
 
   // Swaps in one step; only then lets go of what is old.
@@ -313,7 +331,9 @@ class Worker {
     this.#ready = null
     const before = this.#snapshot
     this.#snapshot = snapshot
+    snapshot.served = true
     this.#slotsInForce = spec.slots
+    this.#held.endpoints = spec.slots.epoch
     this.#accessLog.use(spec.config.accessLog)
     this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
@@ -324,6 +344,7 @@ class Worker {
         bound.update(snapshot)
       } else {
         this.#bound.delete(name)
+        this.#holdListener(before, bound.listener)
         const left = bound.listener.drain(spec.config.drain.timeout).then(() => {
           this.#leaving.delete(left)
         })
@@ -332,10 +353,23 @@ class Worker {
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
+    this.#holdClosed(before)
     this.#deciders.commit()
     before?.replace()
     this.#post({ kind: "applied", generation: spec.generation })
+    this.#held.look()
     this.#reportFilters()
+  }
+
+  // Connections that have yet to close count in the slots of the listener, or the service, that they belong to.
+  #holdListener(snapshot: Snapshot | null, listener: Bound["listener"]): void {
+    if (snapshot !== null) this.#held.add({ epoch: snapshot.epoch, held: () => listener.sights(0).count > 0 })
+  }
+
+  #holdClosed(snapshot: Snapshot | null): void {
+    const closed = this.#services.takeClosed()
+    if (snapshot !== null && closed.length > 0)
+      this.#held.add({ epoch: snapshot.epoch, held: () => closed.some((endpoint) => endpoint.busy) })
   }
 
   #meansOnce: Plane["means"] | null = null

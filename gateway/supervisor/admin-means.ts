@@ -1,35 +1,35 @@
 // What the admin API tells of the gateway and has it do: each of its functions from the part of the main thread that has the answer.
 
-import type { AdminDeps } from "./admin/app.ts"
-import { type CertificateStatus, certificateStatus } from "./admin/certificate-status.ts"
-import type { ChangeHistory } from "./admin/change-history.ts"
-import { filterStatus } from "./admin/filter-status.ts"
-import { readyState } from "./admin/ready-state.ts"
-import { serviceStatus } from "./admin/service-status.ts"
-import type { FilterStatus } from "./admin/status.ts"
-import type { CanaryChanges } from "./canary/canary-changes.ts"
-import type { ConfigHistory } from "./config/config-history.ts"
-import { isSecretKey } from "./config/secrets.ts"
+import type { AdminDeps } from "../admin/app.ts"
+import { type CertificateStatus, certificateStatus } from "../admin/certificate-status.ts"
+import type { ChangeHistory } from "../admin/change-history.ts"
+import { filterStatus } from "../admin/filter-status.ts"
+import { readyState } from "../admin/ready-state.ts"
+import { serviceStatus } from "../admin/service-status.ts"
+import type { FilterStatus } from "../admin/status.ts"
+import type { CanaryChanges } from "../canary/canary-changes.ts"
+import type { ConfigHistory } from "../config/config-history.ts"
+import { isSecretKey } from "../config/secrets.ts"
+import type { Discovery } from "../discovery/discovery.ts"
+import type { Explainer } from "../explain/explainer.ts"
+import type { Outcome } from "../http/outcome.ts"
+import { runtimeName } from "../runtime/child.ts"
+import type { Steering } from "../steering/steering.ts"
+import type { LogLevels } from "../telemetry/log-levels.ts"
+import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
+import { showState } from "../telemetry/state-instruments.ts"
+import type { TlsChanges } from "../tls/tls-changes.ts"
+import { LimitsMemory } from "../upstream/limits-memory.ts"
+import { packageVersion } from "../version.ts"
+import type { FilterChanges } from "../wasm/filter-changes.ts"
+import type { FilterLogs } from "../wasm/filter-logs.ts"
+import type { FilterStore } from "../wasm/filter-store.ts"
 import type { ConfigChanges } from "./config-changes.ts"
-import type { Discovery } from "./discovery/discovery.ts"
-import type { Explainer } from "./explain/explainer.ts"
-import type { Outcome } from "./http/outcome.ts"
 import { liveFigures } from "./live-sources.ts"
 import { openConnections } from "./open-connections.ts"
 import { Profiling } from "./profiling.ts"
-import { runtimeName } from "./runtime/child.ts"
 import type { SharedMemory } from "./shared-memory.ts"
 import type { Snapshots } from "./snapshots.ts"
-import type { Steering } from "./steering/steering.ts"
-import type { LogLevels } from "./telemetry/log-levels.ts"
-import type { MetricsRegistry } from "./telemetry/metrics-registry.ts"
-import { showState } from "./telemetry/state-instruments.ts"
-import type { TlsChanges } from "./tls/tls-changes.ts"
-import { LimitsMemory } from "./upstream/limits-memory.ts"
-import { packageVersion } from "./version.ts"
-import type { FilterChanges } from "./wasm/filter-changes.ts"
-import type { FilterLogs } from "./wasm/filter-logs.ts"
-import type { FilterStore } from "./wasm/filter-store.ts"
 import type { WorkerPool } from "./worker-pool.ts"
 
 /** Parts of the main thread. */
@@ -112,7 +112,7 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     weights: (route) => steering.weights.status(route),
     setWeights: (...order) => steering.weights.set(...order),
     routes: async (query) => {
-      const [{ planes }, { listRoutes }] = await Promise.all([explaining(), import("./explain/route-list.ts")])
+      const [{ planes }, { listRoutes }] = await Promise.all([explaining(), import("../explain/route-list.ts")])
       const slots = snapshots.current?.slots.routes ?? null
       return planes === null ? null : listRoutes(planes, { slots, read, isSecret: isSecretKey }, query)
     },
@@ -158,7 +158,7 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
 }
 
 async function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
-  const { Explainer } = await import("./explain/explainer.ts")
+  const { Explainer } = await import("../explain/explainer.ts")
   const { limits, workers, overloadSlots } = shared.start
   return new Explainer({
     spec: () => snapshots.current,
