@@ -17,6 +17,7 @@ export function createAdmin(deps: AdminDeps, config: AdminConfig, token: string 
     }),
     scheme: config.tls === undefined ? "http" : "https",
     openMetrics: config.openMetrics,
+    history: deps.history,
     load: async () => {
       const { createApp } = await import("./app.ts")
       const app = createApp(deps)

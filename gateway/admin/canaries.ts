@@ -42,6 +42,7 @@ const canary = z
     figures: z.object({ canary: figures, stable: figures }).describe("Of the last interval"),
     waiting: z.string().describe("What it waits for, beside time; empty: nothing"),
     reason: z.string().describe("Why it was rolled back; empty: it wasn't"),
+    refusals: z.record(z.enum(canaryOrders), z.string()).describe("Why each order can't be carried out as things are; empty: it can"),
   })
   .openapi("Canary")
 

@@ -11,7 +11,7 @@ const FILES: ReadonlyMap<string, readonly [file: string, type: string]> = new Ma
   ["/dashboard/style.css", ["style.css", "text/css; charset=utf-8"]],
   ["/dashboard/icon.svg", ["icon.svg", "image/svg+xml"]],
   ...[
-    ...["api", "app", "chart", "dialog", "dom", "format", "problems", "table", "tree"],
+    ...["api", "app", "chart", "dialog", "dom", "format", "graph", "orders", "problems", "table", "tree"],
     ...["config", "explain", "filters", "graph", "overview", "routes", "services", "tap"].map((view) => `view-${view}`),
   ].map((name): [string, readonly [string, string]] => [`/dashboard/${name}.js`, [`${name}.js`, SCRIPT]]),
 ])

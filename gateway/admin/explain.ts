@@ -2,6 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi"
 import type { ExplainRequest, Explanation, Outcome } from "../explain/explanation.ts"
+import { outcomeLines } from "../explain/outcome-lines.ts"
 import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export interface ExplainDeps {
@@ -56,7 +57,7 @@ const explanation = z
         z.custom<Outcome>().openapi({
           type: "object",
           description:
-            "At one listener: verdict, path (asked, normal, changes), route and match, others (routes not taken: reason, expected, actual), odds, settings, filters, action, service (policy, endpoints, order), sent",
+            "At one listener: verdict, path (asked, normal, changes), route and match, others (routes not taken: reason, expected, actual), odds, settings, filters, action, service (policy, endpoints, order), sent; and `lines`, the same in words",
         }),
       )
       .readonly(),
@@ -78,7 +79,9 @@ export function explain(deps: ExplainDeps): TopicApp {
   const app = topicApp()
   app.openapi(order, async (c) => {
     const said = await deps.explain(c.req.valid("json"))
-    return typeof said === "string" ? c.json({ error: said }, 400) : c.json(said, 200)
+    if (typeof said === "string") return c.json({ error: said }, 400)
+    const outcomes = said.outcomes.map((outcome) => ({ ...outcome, lines: outcomeLines(outcome, said.listeners) }))
+    return c.json({ ...said, outcomes }, 200)
   })
   return app
 }

@@ -51,7 +51,24 @@ const filter = z
     history: past.describe("Seconds of CPU of each second that is kept"),
   })
   .openapi("FilterFigures")
-const edge = z.object({ listener: z.string(), route: z.string(), service: z.string(), requests: z.number(), success }).openapi("Edge")
+const edge = z
+  .object({
+    listener: z.string(),
+    route: z.string(),
+    service: z.string(),
+    asksWho: z.boolean().describe("The listener asks clients for a certificate: those that have shown one are among the callers"),
+    requests: z.number(),
+    success,
+  })
+  .openapi("Edge")
+const caller = z
+  .object({
+    source: z.string().describe("Identity in the client's certificate; `overflow`: of those that have no series of their own"),
+    service: z.string(),
+    requests: z.number(),
+    success: success.describe("As elsewhere, but for gRPC statuses, which don't count as failures here"),
+  })
+  .openapi("Caller")
 const timed = z.array(z.number().nullable()).readonly()
 const figures = z
   .object({
@@ -63,6 +80,7 @@ const figures = z
     endpoints: z.array(traffic).readonly().describe("`name`: service and address"),
     filters: z.array(filter).readonly(),
     edges: z.array(edge).readonly().describe("Of the service graph; `route` is empty for connections, `-` stands for none"),
+    callers: z.array(caller).readonly().describe("Of clients with a certificate: who asks which service"),
     omitted: z.record(z.string(), z.number()).describe("Things with traffic that are not among them, by kind"),
     history: z
       .object({ requests: past, failures: past, sent: past, p50: timed, p99: timed, cpu: past })

@@ -7,7 +7,7 @@ import { type FilterLogLine, type LogFollower, MAX_FOLLOWERS } from "../wasm/fil
 import type { FilterProfileResult } from "../wasm/filter-profiles.ts"
 import type { Recorder } from "./change-history.ts"
 import { streamed } from "./text-stream.ts"
-import { carryOut, json, nameParameter, orderAnswers, orderer, refusal, type TopicApp, timestamp, topicApp } from "./topic.ts"
+import { carryOut, json, nameParameter, note, orderAnswers, refusal, type TopicApp, timestamp, topicApp } from "./topic.ts"
 
 export interface FilterRuntimeDeps {
   readonly history: Recorder
@@ -145,7 +145,7 @@ export function filterRuntime(deps: FilterRuntimeDeps): TopicApp {
     const seconds = Number(c.req.valid("query").seconds ?? DEFAULT_SECONDS)
     const found = await deps.profileFilter(name, seconds)
     const refused = "versions" in found ? null : found.message
-    history.record({ who: orderer(c), kind: "filter profile", what: `${name}, ${seconds} s`, refused })
+    note(c, history, { kind: "filter profile", what: `${name}, ${seconds} s`, refused })
     if ("versions" in found) return c.json(found, 200)
     return c.json({ error: found.message }, found.status === 404 ? 404 : 409)
   })

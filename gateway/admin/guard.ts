@@ -77,12 +77,18 @@ export function pageRefusal(method: string, fields: Fields, scheme: "http" | "ht
   return null
 }
 
-/** What may stand in a user's name of his own making. */
+/** What no text of somebody else's making may have where it is shown. */
 const UNPRINTABLE = /[^\x20-\x7e\u00a0-\uffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, "")
+}
 
 /** Who gives an order, as the history tells: what he says he is, what he has shown, and where he is. `proven` "": nothing. */
 export function describeOrderer(claimed: string | null, proven: string, address: string): string {
-  const name = (claimed ?? "").replace(UNPRINTABLE, "").trim().slice(0, 100)
+  const name = printable(claimed ?? "")
+    .trim()
+    .slice(0, 100)
   const who = [name, proven === "" ? "" : name === "" ? proven : `(${proven})`].filter((part) => part !== "").join(" ")
   return `${who === "" ? "somebody" : who}${address === "" ? "" : ` from ${address}`}`
 }

@@ -3,7 +3,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi"
 import type { Recorder } from "./change-history.ts"
-import { type AdminContext, json, orderer, refusal, type TopicApp, topicApp } from "./topic.ts"
+import { type AdminContext, json, note, refusal, type TopicApp, topicApp } from "./topic.ts"
 
 export type ProfileKind = "cpu" | "allocations" | "heap"
 
@@ -14,8 +14,8 @@ export type ProfileOutcome =
 
 export interface ProfilesDeps {
   readonly history: Recorder
-  /** `worker` null: of the main thread. */
-  profile(kind: ProfileKind, worker: number | null, seconds: number): Promise<ProfileOutcome>
+  /** `worker` null: of the main thread. `signal`: nobody waits for it any more. */
+  profile(kind: ProfileKind, worker: number | null, seconds: number, signal: AbortSignal): Promise<ProfileOutcome>
 }
 
 const seconds = z.coerce.number({ error: "write a whole number from 1 to 60" }).int().min(1).max(60).default(10)
@@ -59,8 +59,8 @@ export function profiles(deps: ProfilesDeps): TopicApp {
   const app = topicApp()
   const take = async (c: AdminContext, kind: ProfileKind, of: string, length: number) => {
     const what = `${of === "main" ? "main thread" : `worker ${of}`}${kind === "heap" ? "" : `, ${length} s`}`
-    const made = await deps.profile(kind, of === "main" ? null : Number(of), length)
-    deps.history.record({ who: orderer(c), kind: `profile ${kind}`, what, refused: made.kind === "none" ? made.why : null })
+    const made = await deps.profile(kind, of === "main" ? null : Number(of), length, c.req.raw.signal)
+    note(c, deps.history, { kind: `profile ${kind}`, what, refused: made.kind === "none" ? made.why : null })
     if (made.kind === "none") return c.json({ error: made.why }, made.status)
     return c.body(made.body, 200, {
       "content-type": "application/octet-stream",

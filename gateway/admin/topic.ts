@@ -7,10 +7,12 @@ import type { Context } from "hono"
 import type { Outcome } from "../http/outcome.ts"
 import type { Recorder } from "./change-history.ts"
 
-/** What is known of who asks. */
+/** What is known of who asks, and of what became of it. */
 export interface Visit {
   /** For the history. */
   readonly who: string
+  /** The history has what was asked for. */
+  noted: boolean
 }
 
 export interface AdminEnv {
@@ -55,16 +57,25 @@ export async function carryOut(
   { kind, what }: { readonly kind: string; readonly what: string },
   order: Promise<Outcome>,
 ) {
-  const who = orderer(c)
   try {
     const outcome = await order
-    history.record({ who, kind, what, refused: outcome.status === 200 ? null : outcome.message })
+    note(c, history, { kind, what, refused: outcome.status === 200 ? null : outcome.message })
     return answer(c, outcome)
   } catch (error) {
     // How much of it was done isn't known: all the more it must be told that it was tried.
-    history.record({ who, kind, what, refused: `failed: ${error instanceof Error ? error.message : String(error)}` })
+    note(c, history, { kind, what, refused: `failed: ${error instanceof Error ? error.message : String(error)}` })
     throw error
   }
+}
+
+/** Takes note of an order; `refused` null: it was carried out. What no topic takes note of, the door does. */
+export function note(
+  c: AdminContext,
+  history: Recorder,
+  change: { readonly kind: string; readonly what: string; readonly refused: string | null },
+): void {
+  c.env.noted = true
+  history.record({ who: orderer(c), ...change })
 }
 
 /** A description of an answer in JSON. */

@@ -57,6 +57,8 @@ export interface CanaryStatus {
   readonly waiting: string
   /** Why it was rolled back; "" = it wasn't. */
   readonly reason: string
+  /** Why each order can't be carried out as things are; "" = it can. */
+  readonly refusals: Readonly<Record<CanaryOrder, string>>
 }
 
 /** ms between two looks. */
@@ -230,6 +232,7 @@ export class CanaryChanges {
         figures: canary.figures,
         waiting: canary.waiting,
         reason,
+        refusals: canary.refusals,
       }
     })
   }

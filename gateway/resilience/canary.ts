@@ -147,6 +147,15 @@ export class Canary {
     }
   }
 
+  /** Why each order makes no sense now; "" = it does. */
+  get refusals(): Readonly<Record<CanaryOrder, string>> {
+    const why = (order: CanaryOrder): string => {
+      const said = this.order(order)
+      return typeof said === "string" ? said : ""
+    }
+    return { pause: why("pause"), resume: why("resume"), promote: why("promote"), abort: why("abort"), restart: why("restart") }
+  }
+
   /** `position` is in force. `sample`: what had been counted right before. */
   take(position: CanaryPosition, sample: CanarySample): void {
     this.#position = position

@@ -16,6 +16,7 @@ import type { Outcome } from "../http/outcome.ts"
 import { runtimeName } from "../runtime/child.ts"
 import type { Steering } from "../steering/steering.ts"
 import type { TapNames } from "../tap/named.ts"
+import type { IdentityInstruments } from "../telemetry/identity-instruments.ts"
 import type { LogLevels } from "../telemetry/log-levels.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
 import { showState } from "../telemetry/state-instruments.ts"
@@ -37,6 +38,7 @@ import type { WorkerPool } from "./worker-pool.ts"
 export interface AdminSources {
   readonly history: ChangeHistory
   readonly registry: MetricsRegistry
+  readonly identities: IdentityInstruments
   readonly shared: SharedMemory
   readonly pool: WorkerPool
   readonly snapshots: Snapshots

@@ -1,6 +1,7 @@
 // Live figures of this gateway: says where the metric slots in force, the counts of endpoints and the CPU time are to be had.
 
 import { formatAddress } from "../config/units.ts"
+import type { IdentityInstruments } from "../telemetry/identity-instruments.ts"
 import { LiveFigures } from "../telemetry/live-figures.ts"
 import type { EndpointCount } from "../telemetry/live-sampler.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
@@ -12,15 +13,21 @@ const MAX_ENDPOINTS = 2000
 
 export interface LiveParts {
   readonly registry: MetricsRegistry
+  readonly identities: IdentityInstruments
   readonly shared: SharedMemory
   readonly snapshots: Snapshots
   readonly unitsPerMs: number
 }
 
-export function liveFigures({ registry, shared, snapshots, unitsPerMs }: LiveParts): LiveFigures {
+export function liveFigures({ registry, identities, shared, snapshots, unitsPerMs }: LiveParts): LiveFigures {
   return new LiveFigures({
     slots: () => snapshots.current?.slots ?? null,
     read: (slot) => registry.read(slot),
+    identities: () => identities.pairs(),
+    asksWho: (name) => {
+      const listener = snapshots.current?.config.listeners.find((each) => each.name === name)
+      return listener !== undefined && "tls" in listener && (listener.tls?.clientCa ?? "") !== ""
+    },
     endpoints: () => countedEndpoints(shared, snapshots),
     unitsPerMs,
     cpu: () => {

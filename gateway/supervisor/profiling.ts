@@ -27,8 +27,8 @@ export class Profiling {
     this.#means = means
   }
 
-  /** `worker` null: of the main thread. */
-  async take(profile: ProfileKind, worker: number | null, seconds: number): Promise<ProfileOutcome> {
+  /** `worker` null: of the main thread. `signal`: nobody waits for it any more. */
+  async take(profile: ProfileKind, worker: number | null, seconds: number, signal: AbortSignal): Promise<ProfileOutcome> {
     const missing = missingProfile(profile)
     if (missing !== null) return { kind: "none", status: 501, why: missing }
     if (worker !== null && worker >= this.#means.workers) {
@@ -46,7 +46,7 @@ export class Profiling {
         const answer = await this.#means.ask(worker, question, seconds * 1000 + PATIENCE)
         if (answer.what === "failed") return { kind: "none", status: 503, why: answer.why }
       }
-      return await passOn(file)
+      return await passOn(file, signal)
     } catch (error) {
       return { kind: "none", status: 503, why: error instanceof Error ? error.message : String(error) }
     } finally {
@@ -57,17 +57,39 @@ export class Profiling {
   }
 }
 
-async function passOn(file: string): Promise<ProfileOutcome> {
+// The file is held open for as long as somebody reads it, and no longer: not when reading fails, nor when he goes before he has begun.
+async function passOn(file: string, signal: AbortSignal): Promise<ProfileOutcome> {
   const handle = await open(file, "r")
-  const { size } = await handle.stat()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(PIECE), 0, PIECE)
-      if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead))
-      await handle.close()
-      controller.close()
-    },
-    cancel: () => handle.close(),
-  })
-  return { kind: "made", octets: size, body }
+  const close = (): Promise<void> => {
+    signal.removeEventListener("abort", gone)
+    return handle.close()
+  }
+  // Whoever reads then hears of the end of his connection.
+  const gone = (): void => void close().catch(() => {})
+  signal.addEventListener("abort", gone, { once: true })
+  try {
+    signal.throwIfAborted()
+    const { size } = await handle.stat()
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          try {
+            const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(PIECE), 0, PIECE)
+            if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead))
+          } catch (error) {
+            await close()
+            throw error
+          }
+          await close()
+          controller.close()
+        },
+        cancel: close,
+      },
+      { highWaterMark: 0 },
+    )
+    return { kind: "made", octets: size, body }
+  } catch (error) {
+    await close()
+    throw error
+  }
 }

@@ -103,9 +103,10 @@ export class Supervisor {
     this.#history = new ChangeHistory({
       now: Date.now,
       generation: () => this.generation,
-      onRecorded: ({ who, kind, what, refused }) => {
+      onRecorded: ({ who, kind, what, refused }, unsaid) => {
         // What the file says is logged where it is taken.
-        if (kind !== "config") log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }) })
+        if (kind === "config") return
+        log("info", "admin order", { kind, what, who, ...(refused === null ? {} : { refused }), ...(unsaid === 0 ? {} : { unsaid }) })
       },
     })
     this.#canaries = new CanaryChanges({
@@ -253,6 +254,7 @@ export class Supervisor {
       ...sources,
       history: this.#history,
       registry: this.#registry,
+      identities: this.#instruments.identities,
       canaries: this.#canaries,
       steering: this.#steering,
       filterLogs: this.#filterLogs,

@@ -28,6 +28,11 @@ export interface IdentityPair {
   readonly service: string
 }
 
+/** One that has been met; `requests`: as in {@link IdentitySlots}. */
+export interface CountedPair extends IdentityPair {
+  readonly requests: number
+}
+
 export class IdentityInstruments {
   readonly #registry: MetricsRegistry
   readonly #slots: Record<keyof IdentitySlots, Metric>
@@ -62,6 +67,11 @@ export class IdentityInstruments {
   /** `tell` has all workers forget pairs; each answers to the registry when it has. */
   onForget(tell: (pairs: readonly IdentityPair[]) => void): void {
     this.#tell = tell
+  }
+
+  /** Pairs that have been met, that of all others last. */
+  *pairs(): Generator<CountedPair> {
+    for (const { labels, slot } of this.#slots.requests.all()) yield { source: labels.source, service: labels.service, requests: slot }
   }
 
   /** Slots of a client's requests to a service; "-" = to none. */

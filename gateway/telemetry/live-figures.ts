@@ -13,6 +13,8 @@ const INTERVAL = 1000
 const UNWATCHED = 60_000
 
 export interface LiveFiguresOptions extends LiveSources {
+  /** Whether a listener asks clients for a certificate. */
+  asksWho(listener: string): boolean
   /** ms; never goes back. */
   now(): number
   /** Calls `tick` every `ms` until what it answers with is called. */
@@ -42,7 +44,7 @@ export class LiveFigures {
       this.#sampler = new LiveSampler(this.#options, this.#looked)
       this.#stop = this.#options.every(INTERVAL, () => this.#sample())
     }
-    return figuresOf(this.#ticks, question)
+    return figuresOf(this.#ticks, question, (listener) => this.#options.asksWho(listener))
   }
 
   close(): void {

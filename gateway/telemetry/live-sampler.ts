@@ -4,8 +4,9 @@
 import type { Buckets } from "./buckets.ts"
 import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "./filter-instruments.ts"
+import type { CountedPair } from "./identity-instruments.ts"
 import { type ListenerSlots, type RouteSlots, type ServiceSlots, statusClasses, type TcpSlots } from "./instruments.ts"
-import { addCount, edgeKey, type FilterCell, LiveTick, type SparseCounts, type TrafficCell } from "./live-tick.ts"
+import { addCount, callerKey, edgeKey, type FilterCell, LiveTick, type SparseCounts, type TrafficCell } from "./live-tick.ts"
 
 /** Metric slots by the names of what they count: a part of those of a snapshot. */
 export interface LiveSlots {
@@ -32,6 +33,8 @@ export interface LiveSources {
   slots(): LiveSlots | null
   /** Value of a slot, over all threads. */
   read(slot: number): number
+  /** Of clients that are known by a certificate: a bounded number of them. */
+  identities(): Iterable<CountedPair>
   /** Of endpoints that are counted one by one: a bounded number of them. */
   endpoints(): Iterable<EndpointCount>
   /** Units of budget that a filter's code uses in a millisecond. */
@@ -93,6 +96,7 @@ export class LiveSampler {
         for (const version in slots.filters[filter]) this.#sampleFilter(tick.filter(filter), slots.filters[filter][version])
       }
     }
+    for (const pair of this.#sources.identities()) this.#sampleCaller(tick, pair)
     this.#sampleEndpoints(tick)
     tick.seal()
     return tick
@@ -168,6 +172,16 @@ export class LiveSampler {
         cells[2].requests += ended
         this.#octets(cells, received, sent)
       }
+    }
+  }
+
+  #sampleCaller(tick: LiveTick, { source, service, requests }: CountedPair): void {
+    for (let i = 0; i < statusClasses.length; i++) {
+      const n = this.#since(requests + i)
+      if (n === 0) continue
+      const cell = tick.cell("callers", callerKey(service, source))
+      cell.requests += n
+      if (i === CLASS_5XX || i === NONE_CLASS) cell.failures += n
     }
   }
 

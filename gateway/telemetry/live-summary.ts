@@ -51,6 +51,17 @@ export interface EdgeFigures {
   readonly listener: string
   readonly route: string
   readonly service: string
+  /** The listener asks clients for a certificate: some of them, or all, are among the callers. */
+  readonly asksWho: boolean
+  readonly requests: number
+  readonly success: number | null
+}
+
+/** From a client that is known by its certificate to a service, "-" where there is none. gRPC statuses don't count as failures here. */
+export interface CallerFigures {
+  /** Its identity; `overflow`: of those that have no series of their own. */
+  readonly source: string
+  readonly service: string
   readonly requests: number
   readonly success: number | null
 }
@@ -77,6 +88,7 @@ export interface Figures {
   readonly endpoints: readonly TrafficFigures[]
   readonly filters: readonly FilterFigures[]
   readonly edges: readonly EdgeFigures[]
+  readonly callers: readonly CallerFigures[]
   /** Things with traffic that are not among them, by kind. */
   readonly omitted: Readonly<Record<TrafficKind, number>>
   readonly history: TrafficHistory
@@ -93,12 +105,16 @@ export interface FiguresQuestion {
   readonly history: boolean
 }
 
-/** @param all the seconds that are kept, oldest first. */
-export function figuresOf(all: readonly LiveTick[], { seconds, limit, search, history }: FiguresQuestion): Figures {
+/** @param all the seconds that are kept, oldest first. @param asksWho whether a listener asks clients for a certificate */
+export function figuresOf(
+  all: readonly LiveTick[],
+  { seconds, limit, search, history }: FiguresQuestion,
+  asksWho: (listener: string) => boolean,
+): Figures {
   const ticks = all.slice(-seconds)
   const length = ticks.reduce((sum, tick) => sum + tick.length, 0) / 1000
   const cpu = ticks.reduce((sum, tick) => sum + tick.cpu, 0)
-  const omitted: Record<TrafficKind, number> = { listeners: 0, routes: 0, services: 0, endpoints: 0, edges: 0 }
+  const omitted: Record<TrafficKind, number> = { listeners: 0, routes: 0, services: 0, endpoints: 0, edges: 0, callers: 0 }
   const window: Window = { past: history ? all : [], ticks, length, limit, cpu }
   const list = (kind: TrafficKind, wanted: string): TrafficFigures[] => {
     const names = namesOf(window, kind, wanted)
@@ -113,7 +129,14 @@ export function figuresOf(all: readonly LiveTick[], { seconds, limit, search, hi
     services: list("services", search),
     endpoints: list("endpoints", search),
     filters: filtersOf(window),
-    edges: edgesOf(window, omitted),
+    edges: edgesOf(window, "edges", omitted, (key) => {
+      const [listener, route, service] = key.split("\n")
+      return { listener, route, service, asksWho: asksWho(listener) }
+    }),
+    callers: edgesOf(window, "callers", omitted, (key) => {
+      const end = key.indexOf("\n")
+      return { source: key.slice(end + 1), service: key.slice(0, end) }
+    }),
     omitted,
     history: historyOf(all),
   }
@@ -206,23 +229,27 @@ function filtersOf({ past, ticks, length, cpu }: Window): FilterFigures[] {
   })
 }
 
+/** Part of a filter's calls, the fastest, that say by the clock what all of them take. */
+const UNDISTURBED = 0.5
+
 /**
- * Seconds of CPU of a filter's calls: what its code used by its budget, or what calls took by the clock, if that is more. By the clock the
- * slowest tenth is left out: of few samples, one that met a pause of the machine would count for all of them.
+ * Seconds of CPU of a filter's calls: what its code used by its budget, or what calls took by the clock, if that is more. By the clock
+ * only the faster half counts: where more wants to run than there are cores, or a container may use no more of them, the others are as
+ * long as they had to wait. What all of a filter's calls need in its own code its budget has.
  */
 function secondsOf({ busy, calls }: FilterCell, counts: Float64Array): number {
   const { bounds } = filterBuckets
   let timed = 0
   for (let i = 0; i <= bounds.length; i++) timed += counts[i]
   if (timed === 0) return busy
-  let left = timed * 0.9
+  let left = timed * UNDISTURBED
   let sum = 0
   for (let i = 0; i < bounds.length && left > 0; i++) {
     const n = Math.min(left, counts[i])
     sum += n * (((i === 0 ? 0 : bounds[i - 1]) + bounds[i]) / 2)
     left -= n
   }
-  return Math.max(busy, (sum / (timed * 0.9 - left)) * calls || 0)
+  return Math.max(busy, (sum / (timed * UNDISTURBED - left)) * calls || 0)
 }
 
 function secondsIn(cell: FilterCell | undefined): number {
@@ -232,18 +259,22 @@ function secondsIn(cell: FilterCell | undefined): number {
   return secondsOf(cell, counts)
 }
 
-function edgesOf(window: Window, omitted: Record<TrafficKind, number>): EdgeFigures[] {
-  const names = namesOf(window, "edges", "")
-  omitted.edges = omittedOf(window, "edges", names.length)
+function edgesOf<Ends>(
+  window: Window,
+  kind: "edges" | "callers",
+  omitted: Record<TrafficKind, number>,
+  endsOf: (key: string) => Ends,
+): (Ends & Pick<EdgeFigures, "requests" | "success">)[] {
+  const names = namesOf(window, kind, "")
+  omitted[kind] = omittedOf(window, kind, names.length)
   return names.slice(0, window.limit).map((key) => {
-    const [listener, route, service] = key.split("\n")
     const sum = { requests: 0, failures: 0 }
     for (const tick of window.ticks) {
-      const cell = tick.cells.edges.get(key)
+      const cell = tick.cells[kind].get(key)
       sum.requests += cell?.requests ?? 0
       sum.failures += cell?.failures ?? 0
     }
-    return { listener, route, service, requests: perSecond(sum.requests, window.length), success: success(sum) }
+    return { ...endsOf(key), requests: perSecond(sum.requests, window.length), success: success(sum) }
   })
 }
 

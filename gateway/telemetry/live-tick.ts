@@ -1,4 +1,4 @@
-// What one second of traffic was, by listener, route, service, endpoint, filter and edge of the service graph: only what did
+// What one second of traffic was, by listener, route, service, endpoint, filter, and edge of the service graph: only what did
 // something in it, and of that no more than {@link KEPT} of a kind. It reads nothing itself, and is on no request's path.
 
 /** Things of one kind a second remembers; those with the most requests are kept. */
@@ -46,7 +46,7 @@ export class FilterCell {
 }
 
 /** Kinds of things that have a {@link TrafficCell} each. */
-export const trafficKinds = ["listeners", "routes", "services", "endpoints", "edges"] as const
+export const trafficKinds = ["listeners", "routes", "services", "endpoints", "edges", "callers"] as const
 export type TrafficKind = (typeof trafficKinds)[number]
 
 export class LiveTick {
@@ -60,6 +60,7 @@ export class LiveTick {
     services: new Map(),
     endpoints: new Map(),
     edges: new Map(),
+    callers: new Map(),
   }
   readonly filters: Map<string, FilterCell> = new Map()
   /** Seconds of CPU the whole process used. */
@@ -107,4 +108,9 @@ export class LiveTick {
 /** Listener, route and service of an edge as one key: none of their names has a line feed. */
 export function edgeKey(listener: string, route: string, service: string): string {
   return `${listener}\n${route}\n${service}`
+}
+
+/** The same of a service and the identity of its client, which may have any sign. */
+export function callerKey(service: string, source: string): string {
+  return `${service}\n${source}`
 }

@@ -28,18 +28,20 @@ function cut(text: string, limit: number): string {
 /**
  * A bounded copy of an event's fields that survives JSON and structured cloning. Errors become `{message, code, stack}`.
  * @param stacks whether errors keep their stack
+ * @param room characters of all values together
  */
-export function plainFields(fields: LogFields, stacks: boolean): LogFields {
-  const plain = new Plain(stacks)
+export function plainFields(fields: LogFields, stacks: boolean, room: number = MAX_EVENT): LogFields {
+  const plain = new Plain(stacks, room)
   return plain.object(fields, 0) as LogFields
 }
 
 class Plain {
   readonly #stacks: boolean
-  #left = MAX_EVENT
+  #left: number
 
-  constructor(stacks: boolean) {
+  constructor(stacks: boolean, room: number) {
     this.#stacks = stacks
+    this.#left = room
   }
 
   #text(text: string, limit: number): string {

@@ -2,9 +2,11 @@
 // asks for one filter. It only sees what the log's level lets through.
 
 import { type LogEvent, type Logger, type LogLevel, severity } from "../telemetry/log.ts"
+import { plainFields } from "../telemetry/log-format.ts"
 
-/** Lines of one filter, and characters of one; filters that have any. */
+/** Lines of one filter, and characters of all of them; of a line's message and its fields; filters that have any. */
 const MAX_LINES = 200
+const MAX_KEPT = 65_536
 const MAX_LENGTH = 2048
 const MAX_FILTERS = 256
 /** Followers at a time, and lines that may wait for one of them. */
@@ -24,9 +26,17 @@ export interface FilterLogLine {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
+/** What is kept of a filter. */
+interface Kept {
+  /** Oldest first, and how many characters each is as JSON. */
+  readonly lines: FilterLogLine[]
+  readonly lengths: number[]
+  length: number
+}
+
 export class FilterLogs {
   /** By filter; the one that has logged nothing for longest comes first. */
-  readonly #lines = new Map<string, FilterLogLine[]>()
+  readonly #kept = new Map<string, Kept>()
   readonly #followers = new Set<LogFollower>()
 
   /** An event of the log, of a worker or of the main thread. */
@@ -35,17 +45,25 @@ export class FilterLogs {
     const names = typeof filter === "string" ? [filter] : Array.isArray(filters) ? filters.filter((name) => typeof name === "string") : []
     if (names.length === 0) return
     const { filter: _, ...rest } = fields
-    const line = { at: new Date(time).toISOString(), level, message: message.slice(0, MAX_LENGTH), fields: rest }
-    for (const name of names) this.#add(name, line)
+    // Events of the main thread come as they were made; a refusal's reason may hold a compiler's whole output.
+    const bounded = plainFields(rest, false, MAX_LENGTH)
+    const line = { at: new Date(time).toISOString(), level, message: message.slice(0, MAX_LENGTH), fields: bounded }
+    const { length } = text(line)
+    for (const name of names) this.#add(name, line, length)
   }
 
-  #add(name: string, line: FilterLogLine): void {
-    const lines = this.#lines.get(name) ?? []
-    this.#lines.delete(name)
-    lines.push(line)
-    if (lines.length > MAX_LINES) lines.shift()
-    this.#lines.set(name, lines)
-    if (this.#lines.size > MAX_FILTERS) this.#lines.delete(this.#lines.keys().next().value as string)
+  #add(name: string, line: FilterLogLine, length: number): void {
+    const kept = this.#kept.get(name) ?? { lines: [], lengths: [], length: 0 }
+    this.#kept.delete(name)
+    kept.lines.push(line)
+    kept.lengths.push(length)
+    kept.length += length
+    while (kept.lines.length > MAX_LINES || kept.length > MAX_KEPT) {
+      kept.lines.shift()
+      kept.length -= kept.lengths.shift() as number
+    }
+    this.#kept.set(name, kept)
+    if (this.#kept.size > MAX_FILTERS) this.#kept.delete(this.#kept.keys().next().value as string)
     for (const follower of this.#followers) follower.hear(name, line)
   }
 
@@ -63,7 +81,7 @@ export class FilterLogs {
   /** Oldest first; those of `level` and above. */
   lines(filter: string, level: LogLevel): FilterLogLine[] {
     const least = severity(level)
-    return (this.#lines.get(filter) ?? []).filter((line) => severity(line.level) >= least)
+    return (this.#kept.get(filter)?.lines ?? []).filter((line) => severity(line.level) >= least)
   }
 
   /** What there is, and then what comes; null: too many follow already. */

@@ -70,6 +70,19 @@ describe("documents", () => {
     expect(named.filter((name) => !sources.some((source) => source.includes(name)))).toEqual([])
   })
 
+  // So that two of them can run at a time.
+  test("of examples name an admin address of their own, and no two have the same", () => {
+    const port = (file: string): string | undefined => /^admin:.*127\.0\.0\.1:(\d+)/m.exec(readRepositoryFile(file))?.[1]
+    const examples = files.filter((path) => /^examples\/[^/]+\/sluice\.yaml$/.test(path))
+    const ports = examples.map(port).filter((each) => each !== undefined)
+    expect(ports.length).toBeGreaterThan(10)
+    expect(ports.filter((each, i) => ports.indexOf(each) !== i)).toEqual([])
+    for (const example of examples) {
+      const readme = readRepositoryFile(example.replace("sluice.yaml", "README.md"))
+      for (const [named] of readme.matchAll(/\b99\d\d\b/g)) expect([example, named]).toEqual([example, port(example)])
+    }
+  })
+
   test("a path that does not exist is noticed", () => {
     expect(namedPaths("`errors.ts`, `http1/` and `proxy/exchange` but not `npm test`, `GET /x` or `config`")).toEqual([
       "errors.ts",

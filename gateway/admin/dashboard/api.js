@@ -3,6 +3,8 @@
 // order carries the field that no other site can send.
 
 const TOKEN = "sluice-admin-token"
+/** ms until a question is given up. One that hangs must not leave figures standing that look like now. */
+const PATIENCE = 10_000
 
 /** What the gateway refused or could not do; `status` 0: it could not be reached. */
 export class Refused extends Error {
@@ -32,10 +34,11 @@ export function onTokenWanted(ask) {
 
 /**
  * @param {string} path
- * @param {{ method?: string, body?: BodyInit, type?: string, signal?: AbortSignal }} [request]
+ * @param {{ method?: string, body?: BodyInit, type?: string, signal?: AbortSignal, patience?: number }} [request] `patience`: ms until
+ *   it is given up, without the time somebody takes to find the token; default: as long as it takes
  * @returns {Promise<Response>}
  */
-export async function call(path, { method = "GET", body, type, signal } = {}) {
+export async function call(path, { method = "GET", body, type, signal, patience } = {}) {
   for (;;) {
     const token = sessionStorage.getItem(TOKEN)
     /** @type {Record<string, string>} */
@@ -45,7 +48,16 @@ export async function call(path, { method = "GET", body, type, signal } = {}) {
     if (type !== undefined) headers["content-type"] = type
     let response
     try {
-      response = await fetch(path, { method, headers, body, signal, cache: "no-store", redirect: "error", credentials: "same-origin" })
+      const limit = patience === undefined ? signal : AbortSignal.timeout(patience)
+      response = await fetch(path, {
+        method,
+        headers,
+        body,
+        signal: limit,
+        cache: "no-store",
+        redirect: "error",
+        credentials: "same-origin",
+      })
     } catch (error) {
       if (signal?.aborted) throw error
       throw new Refused("the gateway doesn't answer", 0)
@@ -73,14 +85,17 @@ export function askAgain() {
 /**
  * What a path answers; null where there is no such thing (404). A readiness that isn't is an answer too.
  * @param {string} path
- * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export async function ask(path, signal) {
-  const response = await call(path, { signal })
+export async function ask(path) {
+  const response = await call(path, { patience: PATIENCE })
   if (response.status === 404) return null
   if (!response.ok && !(path === "/ready" && response.status === 503)) throw await refusal(response)
-  return response.json()
+  try {
+    return await response.json()
+  } catch {
+    throw new Refused("the gateway's answer broke off", 0)
+  }
 }
 
 /**

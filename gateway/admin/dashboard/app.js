@@ -1,9 +1,10 @@
 // @ts-check
-// The page: finds out what the gateway offers, asks it once a second while somebody looks, and shows one view at a time.
+// The page: asks the gateway once a second while somebody looks, and shows one view at a time.
 
 import { ask, askAgain, onTokenWanted, Refused } from "./api.js"
 import { askForToken } from "./dialog.js"
 import { byId, fill, h, say, set } from "./dom.js"
+import { ordersAway } from "./orders.js"
 import { problemsOf } from "./problems.js"
 import { createConfig } from "./view-config.js"
 import { createExplain } from "./view-explain.js"
@@ -27,7 +28,6 @@ import { createTap } from "./view-tap.js"
  * @property {any} history
  * @property {string} search
  * @property {string} handed what another view handed on
- * @property {(path: string) => boolean} has whether the gateway has such an endpoint; `*` stands for a name
  */
 
 /**
@@ -43,30 +43,32 @@ import { createTap } from "./view-tap.js"
 const INTERVAL = 1000
 const SECONDS = 10
 const LIMIT = 100
+/** ms that what a view doesn't show, but the count of problems goes by, is good for. */
+const SELDOM = 10_000
 /** ms to wait after the gateway didn't answer, the first time and at most. */
 const BACKOFF = 1000
 const MAX_BACKOFF = 15_000
 
-/** Views: what each needs, and the endpoint without which there is none. */
+/** Views, and what each needs beside the figures. */
 const VIEWS = [
   { id: "overview", title: "Overview", create: createOverview, needs: ["filters", "services"] },
   { id: "routes", title: "Routes", create: createRoutes, needs: ["routes", "canaries"] },
   { id: "services", title: "Services", create: createServices, needs: ["services"] },
   { id: "graph", title: "Graph", create: createGraph, needs: [] },
   { id: "filters", title: "Filters", create: createFilters, needs: ["filters"] },
-  { id: "tap", title: "Tap", create: createTap, needs: [], endpoint: "/tap" },
+  { id: "tap", title: "Tap", create: createTap, needs: [] },
   { id: "config", title: "Config", create: createConfig, needs: ["configs", "history"] },
-  { id: "explain", title: "Explain", create: createExplain, needs: [], endpoint: "/explain" },
+  { id: "explain", title: "Explain", create: createExplain, needs: [] },
 ]
 
-/** Where each comes from, and how many ms it is good for. */
+/** Where each comes from, how many ms it is good for, and whether problems are found in it whatever is shown. */
 const SOURCES = {
-  filters: { path: "/filters", good: 2000, take: (/** @type {any} */ { filters }) => filters },
-  services: { path: "/services", good: 2000, take: (/** @type {any} */ { services }) => services },
-  canaries: { path: "/canaries", good: 2000, take: (/** @type {any} */ { canaries }) => canaries },
-  routes: { path: "/routes", good: 10_000, take: routesByName },
-  configs: { path: "/config/history", good: 5000, take: (/** @type {any} */ answer) => answer },
-  history: { path: "/history", good: 3000, take: (/** @type {any} */ answer) => answer },
+  filters: { path: "/filters", good: 2000, always: true, take: (/** @type {any} */ { filters }) => filters },
+  services: { path: "/services", good: 2000, always: true, take: (/** @type {any} */ { services }) => services },
+  canaries: { path: "/canaries", good: 2000, always: false, take: (/** @type {any} */ { canaries }) => canaries },
+  routes: { path: "/routes", good: 10_000, always: false, take: routesByName },
+  configs: { path: "/config/history", good: 5000, always: false, take: (/** @type {any} */ answer) => answer },
+  history: { path: "/history", good: 3000, always: false, take: (/** @type {any} */ answer) => answer },
 }
 
 /**
@@ -84,9 +86,6 @@ function routesByName({ routes }) {
   return byName
 }
 
-/** @type {Set<string> | null} */
-let offered = null
-
 /** @type {State} */
 const state = {
   figures: null,
@@ -99,7 +98,6 @@ const state = {
   history: null,
   search: "",
   handed: "",
-  has: (path) => offered?.has(path) === true,
 }
 
 /** @type {Map<string, number>} */
@@ -111,6 +109,11 @@ let failures = 0
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer
 let looking = false
+/** Somebody wanted to look while it was looking. */
+let again = false
+const bannerText = h("span")
+// Read out once, and not at every try.
+const bannerNext = h("span", { "aria-live": "off" })
 const searchField = /** @type {HTMLInputElement} */ (byId("search"))
 
 /** @type {Context} */
@@ -131,14 +134,10 @@ const context = {
 
 async function look() {
   clearTimeout(timer)
+  again = looking
   if (looking) return
   looking = true
   try {
-    if (offered === null) {
-      const description = await ask("/openapi.json")
-      offered = new Set(Object.keys(description?.paths ?? {}).map((path) => path.replace(/\{[^}]*\}/g, "*").replace(/(.)\/$/, "$1")))
-      showTabs()
-    }
     const now = performance.now()
     const { needs } = VIEWS.find(({ id }) => id === current) ?? VIEWS[0]
     const search = ["routes", "services"].includes(current) ? state.search : ""
@@ -151,9 +150,10 @@ async function look() {
         state.ready = ready
       }),
     ]
-    for (const name of /** @type {(keyof typeof SOURCES)[]} */ (needs)) {
-      const { path, good, take } = SOURCES[name]
-      if (!state.has(path) || now - (asked.get(name) ?? Number.NEGATIVE_INFINITY) < good) continue
+    for (const name of /** @type {(keyof typeof SOURCES)[]} */ (Object.keys(SOURCES))) {
+      const { path, good, always, take } = SOURCES[name]
+      const due = needs.includes(name) ? good : always ? SELDOM : Number.POSITIVE_INFINITY
+      if (due === Number.POSITIVE_INFINITY || now - (asked.get(name) ?? Number.NEGATIVE_INFINITY) < due) continue
       asked.set(name, now)
       answers.push(
         ask(path).then((answer) => {
@@ -161,18 +161,18 @@ async function look() {
         }),
       )
     }
-    await Promise.all(answers)
+    // What one question can't be answered is no reason not to show the others.
+    const refused = (await Promise.allSettled(answers)).find((answer) => answer.status === "rejected")
+    show()
+    if (refused !== undefined) throw refused.reason
     failures = 0
     showConnection(0)
-    show()
-    next(INTERVAL)
+    next(again ? 0 : INTERVAL)
   } catch (error) {
     failures++
     asked.clear()
     const wait = Math.min(MAX_BACKOFF, BACKOFF * 2 ** (failures - 1))
     showConnection(wait, error instanceof Refused ? error : new Refused(error instanceof Error ? error.message : String(error), -1))
-    // What it offers may be another thing when it is back.
-    if (error instanceof Refused && error.status === 0) offered = null
     next(wait)
   } finally {
     looking = false
@@ -198,11 +198,14 @@ function showConnection(wait, error) {
   const banner = byId("connection")
   if (error === undefined) {
     banner.hidden = true
+    ordersAway("")
     return
   }
-  const text =
-    error.status === 0 ? "Connection lost: the gateway doesn't answer. What is shown is old." : `The gateway refuses: ${error.message}.`
-  fill(banner, `${text} Next try in ${Math.round(wait / 1000)} s.`, h("button", { type: "button", click: tryNow }, "Try now"))
+  const gone = error.status === 0
+  const text = gone ? "Connection lost: the gateway doesn't answer. What is shown is old." : `The gateway refuses: ${error.message}.`
+  say(bannerText, text)
+  say(bannerNext, `Next try in ${Math.round(wait / 1000)} s.`)
+  ordersAway(gone ? "the gateway doesn't answer" : error.message)
   banner.hidden = false
 }
 
@@ -229,18 +232,22 @@ function show() {
   state.handed = ""
 }
 
-function shownViews() {
-  return VIEWS.filter(({ endpoint }) => endpoint === undefined || state.has(endpoint))
-}
-
 function showTabs() {
   const tabs = byId("tabs")
   fill(
     tabs,
-    ...shownViews().map(({ id, title }) =>
+    ...VIEWS.map(({ id, title }) =>
       h(
         "button",
-        { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": "view", click: () => void (location.hash = id), keydown: moveTab },
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${id}`,
+          "data-title": title,
+          "aria-controls": "view",
+          click: () => void (location.hash = id),
+          keydown: moveTab,
+        },
         title,
       ),
     ),
@@ -250,7 +257,7 @@ function showTabs() {
 
 /** @param {KeyboardEvent} event */
 function moveTab(event) {
-  const ids = shownViews().map(({ id }) => id)
+  const ids = VIEWS.map(({ id }) => id)
   const at = ids.indexOf(current)
   const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: ids.length - 1 }[event.key]
   if (to === undefined) return
@@ -260,11 +267,9 @@ function moveTab(event) {
 }
 
 function route() {
-  // Before the gateway has said what it offers there are no tabs; then they come with the view that is asked for by now.
-  if (offered === null) return
   const wanted = location.hash.slice(1)
-  const view = shownViews().find(({ id }) => id === wanted) ?? VIEWS[0]
-  for (const { id } of shownViews()) {
+  const view = VIEWS.find(({ id }) => id === wanted) ?? VIEWS[0]
+  for (const { id } of VIEWS) {
     set(byId(`tab-${id}`), { "aria-selected": String(id === view.id), tabindex: id === view.id ? 0 : -1 })
   }
   byId(`tab-${view.id}`)?.scrollIntoView({ block: "nearest", inline: "nearest" })
@@ -287,7 +292,7 @@ function route() {
 /** @param {string} text */
 function setSearch(text) {
   searchField.value = text
-  state.search = text
+  state.search = searchField.value.trim()
 }
 
 // ---------------------------------------------------------------------------------------------------------------------- theme
@@ -300,8 +305,9 @@ function showTheme() {
   const theme = chosen === "auto" ? (dark.matches ? "dark" : "light") : chosen
   set(document.documentElement, { "data-theme": theme })
   const button = byId("theme")
-  const looks = { auto: "◐ auto", light: "☀ light", dark: "☾ dark" }
-  say(button, looks[/** @type {keyof typeof looks} */ (chosen)] ?? looks.auto)
+  const signs = { auto: "◐", light: "☀", dark: "☾" }
+  const sign = signs[/** @type {keyof typeof signs} */ (chosen)] ?? signs.auto
+  fill(button, sign, h("span", { class: "word" }, ` ${chosen}`))
   set(button, { "aria-label": `Theme: ${chosen}` })
 }
 
@@ -313,6 +319,7 @@ function nextTheme() {
 
 // ---------------------------------------------------------------------------------------------------------------------- begin
 
+fill(byId("connection"), bannerText, " ", bannerNext, h("button", { type: "button", click: tryNow }, "Try now"))
 onTokenWanted(askForToken)
 showTheme()
 dark.addEventListener("change", showTheme)
@@ -332,4 +339,4 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(timer)
   else void look()
 })
-void look()
+showTabs()

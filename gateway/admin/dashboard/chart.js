@@ -51,6 +51,7 @@ function path(values, top, width, height, area) {
 
 /**
  * @param {{ title: string, series: readonly { name: string, look: string, area?: boolean }[], format: (value: number) => string, top?: number }} options
+ *   `top`: of the scale, where that is the best there is; the worst is told then, else the most
  */
 export function chart({ title, series, format, top }) {
   const lines = series.map(({ look, area }) => ({
@@ -69,7 +70,19 @@ export function chart({ title, series, format, top }) {
     cursor,
   )
   const most = h("span", { class: "most" })
-  const legend = h("span", { class: "legend" })
+  const names = h(
+    "span",
+    { class: "legend" },
+    ...series.map(({ name, look }) =>
+      h(
+        "span",
+        null,
+        svg("svg", { class: "key", viewBox: "0 0 16 4", "aria-hidden": "true" }, svg("path", { class: `line ${look}`, d: "M1 2H15" })),
+        name,
+      ),
+    ),
+  )
+  const told = h("span", { hidden: true })
   /** @type {readonly (readonly (number | null)[])[]} */
   let shown = []
   let at = -1
@@ -81,7 +94,9 @@ export function chart({ title, series, format, top }) {
       ({ name }, i) =>
         `${name} ${shown[i]?.[index] === null || shown[i]?.[index] === undefined ? "–" : format(/** @type {number} */ (shown[i][index]))}`,
     )
-    say(legend, at < 0 ? series.map(({ name }) => name).join(" · ") : `${SPAN - 1 - at} s ago: ${parts.join(" · ")}`)
+    names.hidden = at >= 0
+    told.hidden = at < 0
+    say(told, at < 0 ? "" : `${SPAN - 1 - at} s ago: ${parts.join(" · ")}`)
     cursor.setAttribute("d", at < 0 ? "" : `M${((at * WIDTH) / (SPAN - 1)).toFixed(1)} 0V${HEIGHT}`)
   }
   drawing.addEventListener("pointermove", (event) => {
@@ -95,7 +110,7 @@ export function chart({ title, series, format, top }) {
   })
 
   return {
-    element: h("figure", { class: "chart" }, drawing, h("figcaption", null, legend, most)),
+    element: h("figure", { class: "chart" }, drawing, h("figcaption", null, names, told, most)),
     /** @param {...readonly (number | null)[]} values one list a series, oldest first */
     update(...values) {
       shown = values
@@ -107,8 +122,11 @@ export function chart({ title, series, format, top }) {
         const idle = i > 0 && values[i].every((value) => value === 0 || value === null)
         line.setAttribute("d", idle ? "" : path(values[i], limit, WIDTH, HEIGHT, false))
       }
-      say(most, `max ${format(highest)}`)
-      drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, highest ${format(highest)}`)
+      const known = values.flat().filter((value) => value !== null)
+      const extreme = top === undefined ? highest : known.reduce((/** @type {number} */ min, value) => (value < min ? value : min), top)
+      say(most, known.length === 0 ? "" : `${top === undefined ? "max" : "min"} ${format(extreme)}`)
+      const about = `${top === undefined ? "highest" : "lowest"} ${known.length === 0 ? "unknown" : format(extreme)}`
+      drawing.setAttribute("aria-label", `${title}, last ${values[0].length} seconds, ${about}`)
       tell()
     },
   }

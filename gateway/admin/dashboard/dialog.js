@@ -63,9 +63,13 @@ export async function askForToken(refused) {
   const text =
     "This gateway's admin API wants a token: the one its configuration names in admin.token. It is kept until this tab is closed."
   const wrong = refused ? h("p", { class: "bad" }, "The gateway refused that token.") : ""
-  const answer = await question("Token", [wrong, h("p", null, text), h("label", { for: "token" }, "Token"), input], {
+  // What isn't of these can't be one, nor be sent as one.
+  input.addEventListener("input", () =>
+    input.setCustomValidity(/^\s*[!-~]*\s*$/.test(input.value) ? "" : "a token has only letters, digits and signs of ASCII, and no spaces"),
+  )
+  const answer = await question("This gateway wants a token", [wrong, h("p", null, text), h("label", { for: "token" }, "Token"), input], {
     act: "Continue",
-    value: () => input.value,
+    value: () => input.value.trim(),
   })
   return answer === "" ? null : answer
 }
@@ -85,21 +89,4 @@ export function report(text, kind) {
   alerts.append(alert)
   while (alerts.childElementCount > 4) alerts.firstElementChild?.remove()
   if (kind === "good") setTimeout(() => alert.remove(), STAYS)
-}
-
-/**
- * Gives an order after it was confirmed, and says what became of it.
- * @param {{ title: string, consequence: string, act: string, dangerous?: boolean, give: () => Promise<any>, done?: string }} order
- * @returns {Promise<boolean>} it was done
- */
-export async function confirmed({ title, consequence, act, dangerous, give, done }) {
-  if (!(await sure(title, consequence, { act, dangerous }))) return false
-  try {
-    const answer = await give()
-    report(typeof answer?.done === "string" ? answer.done : (done ?? "Done"), "good")
-    return true
-  } catch (error) {
-    report(error instanceof Error ? error.message : String(error), "bad")
-    return false
-  }
 }

@@ -7,6 +7,13 @@
 
 /** Attributes a caller may set: names are ours, never data. */
 const LINK = "href"
+/** Controls, and signs that turn the direction of what stands around them: as in a terminal, nothing may look like what it isn't. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/gu
+
+/** @param {string} text */
+function printable(text) {
+  return text.replace(UNPRINTABLE, (sign) => (sign === "\n" || sign === "\t" ? sign : "\ufffd"))
+}
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -46,7 +53,7 @@ export function set(element, attributes) {
     if (value === null || value === undefined || value === false) element.removeAttribute(name)
     else if (typeof value === "function") element.addEventListener(name, value)
     else if (name === LINK && !/^[#/]/.test(String(value))) throw new TypeError("links stay on this page")
-    else element.setAttribute(name, value === true ? "" : String(value))
+    else element.setAttribute(name, value === true ? "" : printable(String(value)))
   }
 }
 
@@ -56,7 +63,8 @@ export function set(element, attributes) {
  */
 function append(element, children) {
   for (const child of children) {
-    if (child !== null && child !== undefined && child !== false) element.append(typeof child === "number" ? String(child) : child)
+    if (child === null || child === undefined || child === false) continue
+    element.append(typeof child === "object" ? child : printable(String(child)))
   }
 }
 
@@ -66,7 +74,8 @@ function append(element, children) {
  * @param {string} text
  */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text
+  const shown = printable(text)
+  if (element.textContent !== shown) element.textContent = shown
 }
 
 /**

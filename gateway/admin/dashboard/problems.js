@@ -68,7 +68,10 @@ export function problemsOf({ ready, filters, services, figures }) {
   }
   for (const { name, lastError, state, versions } of filters ?? []) {
     if (state === "running" || lastError === null || versions.length === 0) continue
-    problems.push({ level: "bad", text: `Filter ${name} says: ${lastError.message}`, view: "filters", search: name })
+    const told = problems.find(({ view, search }) => view === "filters" && search === name)
+    // What is wrong with it has been said: this is why.
+    if (told !== undefined) told.text += `. It says: ${lastError.message}`
+    else problems.push({ level: "bad", text: `Filter ${name} says: ${lastError.message}`, view: "filters", search: name })
   }
   return problems.sort((a, b) => Number(b.level === "bad") - Number(a.level === "bad"))
 }

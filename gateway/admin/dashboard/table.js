@@ -1,8 +1,11 @@
 // @ts-check
-// A table that is kept up to date in place: rows stay the elements they are, so that focus and selection survive a second. It shows
-// so many rows and says how many more there are.
+// A table that is kept up to date in place: rows stay the elements they are, so that focus and selection survive a second, and stay
+// where they are while somebody points at them. It shows so many rows and says how many more there are.
 
 import { h, say, set } from "./dom.js"
+
+/** Characters of a text that is shown whole. */
+const LONG = 60
 
 /**
  * @template T
@@ -41,6 +44,8 @@ export function liveTable({
   let items = []
   let hidden = 0
   let picked = ""
+  /** Names of the rows as they stand. */
+  let standing = /** @type {string[]} */ ([])
   /** @type {Map<string, { row: HTMLTableRowElement, item: T, cells: { cell: HTMLTableCellElement, text: Element, made?: { element: Element, update?: (item: T) => void } }[] }>} */
   const rows = new Map()
   const body = h("tbody")
@@ -58,6 +63,7 @@ export function liveTable({
   function sortBy(i) {
     falling = by === i ? !falling : columns[i].head !== true
     by = i
+    standing = []
     show()
   }
 
@@ -102,10 +108,16 @@ export function liveTable({
         const y = order(b)
         return x < y ? -sign : x > y ? sign : 0
       })
+      if (standing.length > 0 && body.matches(":hover, :focus-within")) {
+        const places = new Map(standing.map((name, i) => [name, i]))
+        const place = (/** @type {T} */ item) => places.get(key(item)) ?? standing.length
+        list.sort((a, b) => place(a) - place(b))
+      }
     }
     const over = list.length - limit
     if (over > 0) list = list.slice(0, limit)
-    const wanted = new Set(list.map(key))
+    standing = list.map(key)
+    const wanted = new Set(standing)
     for (const [name, { row }] of rows) {
       if (wanted.has(name)) continue
       row.remove()
@@ -122,7 +134,7 @@ export function liveTable({
       entry.item = item
       for (const [i, column] of columns.entries()) {
         const { cell, text, made } = entry.cells[i]
-        if (made === undefined) say(text, column.text?.(item) ?? "")
+        if (made === undefined) sayShort(text, column.text?.(item) ?? "")
         else made.update?.(item)
         if (column.tone !== undefined) {
           const look = `${classes(column)} ${column.tone(item)}`.trim()
@@ -143,15 +155,29 @@ export function liveTable({
   return {
     element,
     /**
-     * @param {readonly T[]} next
+     * @param {readonly T[] | null} next null: nothing is known yet
      * @param {number} [omitted] how many more there are that nobody has told of
      */
     update(next, omitted = 0) {
+      if (next === null) return say(note, "Loading …")
       items = next
       hidden = omitted
       show()
     },
   }
+}
+
+/**
+ * A text that is long is cut off by its look, and whole for who points at it.
+ * @param {Element} element
+ * @param {string} text
+ */
+function sayShort(element, text) {
+  say(element, text)
+  const long = text.length > LONG
+  if (!long && !element.classList.contains("clip")) return
+  element.classList.toggle("clip", long)
+  set(element, { title: long ? text : null })
 }
 
 /**

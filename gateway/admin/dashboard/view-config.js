@@ -2,9 +2,9 @@
 // The configuration in force, without secrets; those before it, what changed between two of them, and the way back to one.
 
 import { call, order } from "./api.js"
-import { confirmed } from "./dialog.js"
 import { fill, h, say } from "./dom.js"
 import { moment } from "./format.js"
+import { confirmed, orderButton } from "./orders.js"
 import { liveTable } from "./table.js"
 import { card } from "./view-overview.js"
 
@@ -20,13 +20,13 @@ export function createConfig({ refresh }) {
   const from = h("select", { id: "from", change: choose })
   const to = h("select", { id: "to", change: choose })
   const diff = h("pre", { tabindex: 0, "aria-label": "Difference" })
-  const back = h("button", { type: "button", class: "danger", click: rollBack }, "Roll back …")
+  const back = orderButton("Roll back …", { look: "danger", press: rollBack })
   const historyTable = liveTable({
     caption: "Configurations that were in force",
     sortable: false,
     limit: 50,
     key: (/** @type {Configuration} */ { generation }) => String(generation),
-    none: "None but this one.",
+    none: "None.",
     columns: [
       { title: "Generation", head: true, text: ({ generation, inForce }) => (inForce ? `${generation} (in force)` : String(generation)) },
       { title: "When", look: "nowrap", text: ({ at }) => moment(at) },
@@ -57,7 +57,7 @@ export function createConfig({ refresh }) {
     { class: "fields" },
     h("label", { for: "from" }, "From", from),
     h("label", { for: "to" }, "To", to),
-    h("div", { class: "actions" }, back),
+    h("div", { class: "actions" }, back.element),
   )
   const before = card("Configurations", h("div", null, historyTable.element, selectors, diff), "that were in force, newest first")
   const orders = card("Orders", changes.element, "and other changes, newest first")
@@ -65,11 +65,20 @@ export function createConfig({ refresh }) {
   const element = h("section", { "aria-label": "Configuration" }, before, orders, current)
   let generation = -1
   let known = ""
+  /** Generation of the configuration in force, as an option. */
+  let serving = ""
   /** Whether somebody has chosen what to compare; until then it is the newest with the one before. */
   let chosen = false
 
+  function allowBack() {
+    back.allow(
+      from.value === "" ? "there is no other configuration" : from.value === serving ? `generation ${serving} is the one in force` : "",
+    )
+  }
+
   function choose() {
     chosen = true
+    allowBack()
     void showDiff()
   }
 
@@ -111,11 +120,11 @@ export function createConfig({ refresh }) {
     say(yamlNote, `generation ${now}; secrets are left out`)
     /** @type {readonly Configuration[]} */
     const entries = state.configs?.history ?? []
-    before.hidden = state.configs === null
-    historyTable.update(entries)
+    selectors.hidden = diff.hidden = entries.length < 2
+    historyTable.update(state.configs === null ? null : entries)
     const ids = entries.map(({ generation }) => String(generation))
     // Not the generation in force: that also counts changes of filters and weights, which leave the configuration as it is.
-    const serving = String(entries.find(({ inForce }) => inForce)?.generation ?? "")
+    serving = String(entries.find(({ inForce }) => inForce)?.generation ?? "")
     const shown = `${ids.join()} ${serving}`
     if (shown !== known) {
       known = shown
@@ -127,9 +136,8 @@ export function createConfig({ refresh }) {
       }
       void showDiff()
     }
-    back.disabled = from.value === "" || from.value === serving
-    orders.hidden = state.history === null
-    changes.update(state.history?.history ?? [])
+    allowBack()
+    changes.update(state.history?.history ?? null)
   }
   return { element, update }
 }

@@ -1,18 +1,21 @@
 // @ts-check
-// Asks the gateway what it would do with a request, without sending one: which listener, route, filters, service and endpoints, and why
-// not another.
+// Asks the gateway what it would do with a request, without sending one, and shows what it says in the words that `sluice explain` has.
 
-import { order } from "./api.js"
+import { ask, order } from "./api.js"
 import { fill, h } from "./dom.js"
-import { percent } from "./format.js"
 import { tree } from "./tree.js"
 import { card } from "./view-overview.js"
 
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
-/** @typedef {Record<string, any>} Outcome what becomes of the request at one listener, as `/explain` tells it */
+/** @typedef {import("../../explain/outcome-lines.ts").OutcomeLine} OutcomeLine */
+/** @typedef {import("../../explain/explanation.ts").Outcome & { lines: readonly OutcomeLine[] }} Outcome what becomes of the request at one listener */
+/** @typedef {import("../../telemetry/flag-guide.ts").FlagRow} FlagRow */
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+/** Routes not taken that are told of at first, and at most. */
+const OTHERS = 10
+const MAX_OTHERS = 100
 
 /** @param {Context} _context */
 export function createExplain(_context) {
@@ -25,36 +28,42 @@ export function createExplain(_context) {
     autocomplete: "off",
     spellcheck: "false",
   })
-  const headers = h("textarea", { id: "headers", name: "headers", placeholder: "x-api-key: demo", spellcheck: "false" })
+  const headers = h("textarea", { id: "headers", name: "headers", placeholder: "x-api-key: demo", spellcheck: "false", rows: 2 })
   const answer = h("div", { class: "stack wide", "aria-live": "polite" })
   const form = h(
     "form",
     {
       submit: (/** @type {Event} */ event) => {
         event.preventDefault()
-        void explain()
+        void explain(OTHERS)
       },
     },
     h(
       "div",
-      { class: "fields" },
+      { class: "fields request" },
       h("label", { for: "method" }, "Method", method),
-      h("label", { for: "url", class: "wide" }, "URL, or a path alone", url),
+      h("label", { for: "url" }, "URL, or a path alone", url),
       h("label", { for: "headers", class: "wide" }, "Headers, one a line", headers),
     ),
     h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Explain")),
   )
 
-  async function explain() {
+  /** @param {number} others */
+  async function explain(others) {
     const fields = headers.value
       .split("\n")
       .map((line) => [line, line.indexOf(":")])
       .filter((/** @type {any} */ [, colon]) => colon > 0)
       .map((/** @type {any} */ [line, colon]) => [line.slice(0, colon).trim(), line.slice(colon + 1).trim()])
     try {
-      const body = JSON.stringify({ method: method.value, url: url.value.trim(), headers: fields })
+      const body = JSON.stringify({ method: method.value, url: url.value.trim(), headers: fields, others })
       const told = await order("/explain", { body, type: "application/json" })
-      fill(answer, ...told.outcomes.map(outcomeCard), h("div", { class: "card" }, details("Listeners", told.listeners)))
+      /** @type {readonly Outcome[]} */
+      const outcomes = told.outcomes
+      const guides = await Promise.all(outcomes.map(({ verdict }) => guideOf(verdict.code)))
+      const more = others < MAX_OTHERS ? () => void explain(MAX_OTHERS) : null
+      const none = outcomes.length === 0 ? [h("div", { class: "card" }, h("p", { class: "bad" }, told.verdict.text))] : []
+      fill(answer, ...none, ...outcomes.map((outcome, i) => outcomeCard(outcome, guides[i], more)))
     } catch (error) {
       fill(answer, h("div", { class: "card" }, h("p", { class: "bad" }, error instanceof Error ? error.message : String(error))))
     }
@@ -67,100 +76,79 @@ export function createExplain(_context) {
   }
 }
 
-/** @param {Outcome} outcome */
-function outcomeCard(outcome) {
-  const { listener, verdict, path, route, others, othersLeft, filters, action, service, notes } = outcome
-  const way = [
-    fact(
-      "Path",
-      path === null ? null : path.normal === null ? `${path.asked}: refused, ${path.why}` : [path.normal, ...path.changes].join("; "),
-    ),
-    fact("Route", route === null ? "none takes it" : `${route.name}: ${route.text}`),
-    fact(
-      "Filters",
-      filters.length === 0
-        ? "none"
-        : list(
-            filters.map(
-              (/** @type {any} */ step) =>
-                `${step.name} (${step.kind})${step.state === "" ? "" : `, ${step.state}`}${step.text === step.state ? "" : `: ${step.text}`}`,
-            ),
-          ),
-    ),
-    fact("Then", actionText(action)),
-    fact("Endpoints", service === null ? null : endpointList(service)),
-    fact("To know", notes.length === 0 ? null : list(notes)),
-  ]
+/**
+ * What to do about a failure.
+ * @param {string} code row of the table of errors
+ * @returns {Promise<FlagRow | null>}
+ */
+async function guideOf(code) {
+  if (code === "") return null
+  const answer = await ask(`/flags?flag=${encodeURIComponent(code)}`).catch(() => null)
+  return answer?.flags.find((/** @type {FlagRow} */ row) => row.code === code) ?? null
+}
+
+/**
+ * @param {Outcome} outcome
+ * @param {FlagRow | null} guide
+ * @param {(() => void) | null} more tells of more routes that aren't taken
+ */
+function outcomeCard(outcome, guide, more) {
+  const { lines, ...found } = outcome
+  const { listener, verdict, othersLeft } = outcome
+  const { ok, status, flag, text } = verdict
+  const left =
+    othersLeft === 0
+      ? null
+      : h(
+          "div",
+          { class: "soft" },
+          `and ${othersLeft} more `,
+          more === null ? null : h("button", { type: "button", class: "link", click: more }, "show"),
+        )
   return h(
     "div",
     { class: "card stack" },
     h(
       "header",
       null,
-      h("h2", null, `By listener ${listener}`),
-      h(
-        "span",
-        { class: `pill ${verdict.ok ? "good" : "bad"}` },
-        `${verdict.ok ? "✓" : "✕"} ${verdict.status ?? "forwarded"}${verdict.flag === "" ? "" : ` ${verdict.flag}`}`,
-      ),
-      h("span", { class: "note" }, verdict.text),
+      h("h2", null, `At listener ${listener}`),
+      h("span", { class: `pill ${ok ? "good" : "bad"}` }, `${ok ? "✓" : "✕"} ${status ?? "forwarded"}${flag === "" ? "" : ` ${flag}`}`),
     ),
-    h("dl", { class: "facts" }, ...way.flat()),
-    others.length === 0
-      ? null
-      : h(
-          "details",
-          { open: route === null },
-          h("summary", null, "Why not another route"),
-          list(others.map((/** @type {any} */ miss) => `${miss.route}: ${miss.text}`)),
-          othersLeft > 0 ? h("p", { class: "note" }, `${othersLeft} more routes`) : null,
-        ),
-    details("As it would be sent", outcome.sent),
-    details("Everything that was found", outcome),
+    h("p", { class: ok ? "verdict" : "verdict bad" }, text),
+    h(
+      "dl",
+      { class: "facts" },
+      ...lines.flatMap((line) => [h("dt", null, line.label), h("dd", null, rowsOf(line), line.label === "not" ? left : null)]),
+      ...(guide === null
+        ? []
+        : [
+            ...fact("causes", h("ul", { class: "plain" }, ...guide.causes.map((cause) => h("li", null, cause)))),
+            ...fact("look at", guide.look),
+            ...fact("do", guide.act),
+          ]),
+    ),
+    h("details", null, h("summary", null, "Everything that was found"), tree(found)),
   )
 }
 
 /**
  * @param {string} title
- * @param {Node | string | null} value
+ * @param {Node | string} value
  */
 function fact(title, value) {
-  return value === null ? [] : [h("dt", null, title), h("dd", null, value)]
+  return [h("dt", null, title), h("dd", null, value)]
 }
 
-/** @param {readonly string[]} items */
-function list(items) {
-  return h("ul", { class: "plain" }, ...items.map((item) => h("li", null, item)))
-}
-
-/**
- * @param {string} title
- * @param {unknown} value
- */
-function details(title, value) {
-  return value === null || value === undefined ? null : h("details", null, h("summary", null, title), tree(value))
-}
-
-/** @param {any} action */
-function actionText(action) {
-  if (action === null) return null
-  if (action.kind === "redirect") return `redirected (${action.status}) to ${action.location}`
-  if (action.kind === "respond") return `answered here: ${action.status}, ${action.bodyOctets} octets`
-  const backends = action.backends.map(
-    (/** @type {any} */ backend) =>
-      `${backend.service} ${percent(backend.odds)}${backend.exists ? "" : " (doesn't exist)"}${backend.chosen ? " ← this one" : ""}`,
+/** @param {OutcomeLine} line */
+function rowsOf({ label, rows }) {
+  const look = label === "sent" ? "lines mono" : "lines"
+  return h(
+    "div",
+    { class: look },
+    ...rows.map((cells) =>
+      cells.length === 1
+        ? h("div", { class: "whole" }, cells[0])
+        : h("div", { class: "row" }, h("b", null, cells[0]), h("span", null, cells.slice(1).join("  "))),
+    ),
   )
-  return `forwarded: ${backends.join(", ")}${action.why === "" ? "" : `; ${action.why}`}`
-}
-
-/** @param {any} service */
-function endpointList({ name, policy, endpoints, left, order: attempts, failover }) {
-  const lines = endpoints.map(
-    (/** @type {any} */ { address, eligible, share, reasons }) =>
-      `${eligible ? "✓" : "✕"} ${address}${share === null ? "" : `, about ${percent(share)} of such requests`}${reasons.length === 0 ? "" : `: ${reasons.join("; ")}`}`,
-  )
-  if (left > 0) lines.push(`${left} more`)
-  if (attempts.length > 0) lines.push(`attempts in this order: ${attempts.join(", ")}`)
-  if (failover !== null) lines.push(`when it has none: ${failover}`)
-  return h("div", null, `${name}, by ${policy}`, list(lines))
 }

@@ -1,12 +1,13 @@
 // @ts-check
 // The filters: what each costs, how it is, which version serves; what it logs; and the orders it takes.
 
-import { ask, order, part } from "./api.js"
-import { confirmed, report } from "./dialog.js"
+import { ask as look, order, part } from "./api.js"
+import { report } from "./dialog.js"
 import { fill, h, say } from "./dom.js"
 import { clock, microseconds, moment, octets, rate, whole } from "./format.js"
+import { confirmed, orderButton } from "./orders.js"
 import { liveTable } from "./table.js"
-import { card, shareCell, sparkCell } from "./view-overview.js"
+import { card, facts, shareCell, sparkCell } from "./view-overview.js"
 
 /** @typedef {import("./app.js").State} State */
 /** @typedef {import("./app.js").Context} Context */
@@ -20,23 +21,12 @@ const LINES = 200
 /** Octets of a module that can be pushed. */
 const MAX_MODULE = 16 * 1024 * 1024
 
-const ORDERS = [
-  { name: "rollback", act: "Roll back", dangerous: true, consequence: "The version before serves from the next request on." },
-  { name: "release", act: "Release", dangerous: false, consequence: "What was rolled back or quarantined takes part again." },
-  {
-    name: "quarantine",
-    act: "Quarantine",
-    dangerous: true,
-    consequence: "It is not run any more; its onError decides what becomes of requests: deny answers them with a 500, skip leaves it out.",
-  },
-]
-
 /** @param {Context} context */
 export function createFilters({ refresh }) {
   const table = liveTable({
     caption: "Filters",
     key: (/** @type {Row} */ { filter }) => filter.name,
-    none: "No filter is configured, or none has this in its name.",
+    none: "No filter is configured, or none has what is searched for in its name.",
     sort: 4,
     chosen: ({ filter }) => pick(filter.name),
     columns: [
@@ -95,7 +85,12 @@ export function createFilters({ refresh }) {
     ],
   })
   const details = h("div", { class: "card", hidden: true })
-  const element = h("section", { "aria-label": "Filters" }, card("Filters", table.element, "cost and share of the last seconds"), details)
+  const element = h(
+    "section",
+    { "aria-label": "Filters" },
+    card("Filters", table.element, "cost and share of the last seconds; choose one for its versions, its log and its orders"),
+    details,
+  )
   /** @type {State | null} */
   let known = null
   let chosen = ""
@@ -105,7 +100,7 @@ export function createFilters({ refresh }) {
   /** @param {string} name */
   function pick(name) {
     chosen = name
-    shown = known === null ? null : filterDetails(name, known, refresh)
+    shown = known === null ? null : filterDetails(name, refresh)
     fill(details, shown?.element)
     details.hidden = false
     const filter = known?.filters?.find((each) => each.name === name)
@@ -118,7 +113,8 @@ export function createFilters({ refresh }) {
     known = state
     const costs = new Map((state.figures?.filters ?? []).map((each) => [each.name, each]))
     const filters = (state.filters ?? []).filter(({ name }) => name.includes(state.search))
-    table.update(filters.map((filter) => ({ filter, figures: costs.get(filter.name) })))
+    if (state.filters === null) table.update(null)
+    else table.update(filters.map((filter) => ({ filter, figures: costs.get(filter.name) })))
     const exact = filters.find(({ name }) => name === state.search)
     if (exact !== undefined && chosen !== exact.name) pick(exact.name)
     const filter = (state.filters ?? []).find(({ name }) => name === chosen)
@@ -130,12 +126,11 @@ export function createFilters({ refresh }) {
 
 /**
  * @param {string} name
- * @param {State} state
  * @param {() => void} refresh
  */
-function filterDetails(name, state, refresh) {
+function filterDetails(name, refresh) {
   const path = `/filters/${part(name)}`
-  const facts = h("dl", { class: "facts" })
+  const about = h("dl", { class: "facts" })
   const versions = liveTable({
     caption: `Versions of ${name}`,
     sortable: false,
@@ -159,69 +154,102 @@ function filterDetails(name, state, refresh) {
       { title: "Digest", minor: true, look: "mono", text: (version) => version.digest.slice(0, 12) },
     ],
   })
-  /** @type {HTMLElement[]} */
-  const orders = []
-  for (const { name: what, act, dangerous, consequence } of ORDERS) {
-    if (!state.has(`/filters/*/${what}`)) continue
-    const give = () => order(`${path}/${what}`)
-    orders.push(
-      h(
-        "button",
-        {
-          type: "button",
-          class: dangerous ? "danger" : "",
-          click: async () => ((await confirmed({ title: `${act} ${name}?`, consequence, act, dangerous, give })) ? refresh() : undefined),
-        },
-        act,
-      ),
-    )
-  }
   const file = h("input", { type: "file", accept: ".wasm,application/wasm", id: "module", name: "module" })
-  const version = h("select", { id: "version", name: "version" })
-  const push = h("button", { type: "button", class: "primary", click: pushModule }, "Push")
-  const back = h("button", { type: "button", click: takeBack }, "Take back")
+  const version = h("select", { id: "version", name: "version", change: () => current !== null && allow(current) })
+  const push = orderButton("Push", { look: "primary", press: pushModule })
+  const takeBack = orderButton("Take back", {
+    press: () =>
+      ask({
+        title: "Take back what was pushed?",
+        consequence: `The module of the configuration serves again as version ${version.value} of ${name}.`,
+        act: "Take back",
+        give: () => order(`${path}/module?version=${encodeURIComponent(version.value)}`, { method: "DELETE" }),
+      }),
+  })
+  const rollBack = orderButton("Roll back", {
+    look: "danger",
+    press: () =>
+      ask({
+        title: `Roll back ${name}?`,
+        consequence: `The module that version ${version.value} had before serves from the next request on.`,
+        act: "Roll back",
+        dangerous: true,
+        give: () => order(`${path}/rollback?version=${encodeURIComponent(version.value)}`),
+      }),
+  })
+  const release = orderButton("Release", {
+    press: () =>
+      ask({
+        title: `Release ${name}?`,
+        consequence: "What was rolled back or quarantined takes part again.",
+        act: "Release",
+        give: () => order(`${path}/release`),
+      }),
+  })
+  const quarantine = orderButton("Quarantine", {
+    look: "danger",
+    press: () =>
+      ask({
+        title: `Quarantine ${name}?`,
+        consequence: `It is not run any more, in no version, until it changes or is released. ${
+          current?.onError === "skip" ? "Requests pass without it." : "Requests that would pass it are answered with a 500."
+        }`,
+        act: "Quarantine",
+        dangerous: true,
+        give: () => order(`${path}/quarantine`),
+      }),
+  })
   const pushing = h(
     "div",
     { class: "fields" },
     h("label", { for: "module" }, "Module (.wasm)", file),
-    h("label", { for: "version" }, "In the place of version", version),
-    h("div", { class: "actions wide" }, push, back, ...orders),
+    h("label", { for: "version" }, "Version", version),
+    h("div", { class: "actions wide" }, ...[push, takeBack, rollBack, release, quarantine].map(({ element }) => element)),
   )
   const log = h("pre", { tabindex: 0, "aria-label": `Log of ${name}` })
-  const logs = h("div", { hidden: !state.has("/filters/*/logs") }, h("h3", null, "What it logs"), log)
+  const logs = h("div", null, h("h3", null, "What it logs"), log)
   const lastError = h("p", { class: "bad" })
   let names = ""
   let asked = 0
+  /** @type {FilterStatus | null} */
+  let current = null
 
   async function pushModule() {
     const module = file.files?.[0]
     if (module === undefined) return report("choose a module first, a .wasm file", "bad")
     if (module.size > MAX_MODULE) return report("a module of more than 16 MiB can't be pushed", "bad")
-    const done = await confirmed({
+    await ask({
       title: `Push ${module.name}?`,
       consequence: `It serves in the place of version ${version.value} of ${name}, until that one's file changes or the gateway ends. It is tried out first.`,
       act: "Push",
       give: () =>
         order(`${path}/module?version=${encodeURIComponent(version.value)}`, { method: "PUT", body: module, type: "application/wasm" }),
     })
-    if (done) refresh()
   }
 
-  async function takeBack() {
-    const done = await confirmed({
-      title: `Take back what was pushed?`,
-      consequence: `The module of the configuration serves again as version ${version.value} of ${name}.`,
-      act: "Take back",
-      give: () => order(`${path}/module?version=${encodeURIComponent(version.value)}`, { method: "DELETE" }),
-    })
-    if (done) refresh()
+  /** @param {import("./orders.js").Order} what */
+  async function ask(what) {
+    if (await confirmed(what)) refresh()
+  }
+
+  /**
+   * What can be carried out as things are.
+   * @param {FilterStatus} filter
+   */
+  function allow({ versions, held }) {
+    const chosen = versions.find((each) => each.name === version.value)
+    const out = held !== null || versions.some(({ rolledBack, state }) => rolledBack !== null || state === "quarantined")
+    takeBack.allow(chosen?.pushed === true ? "" : `nothing was pushed in the place of version ${version.value} of ${name}`)
+    rollBack.allow((chosen?.earlier.length ?? 0) > 0 ? "" : `version ${version.value} of ${name} has had no other module before`)
+    release.allow(out ? "" : `${name} is not in quarantine, and no version of it is rolled back`)
+    quarantine.allow(held === null ? "" : `${name} is in quarantine by order already`)
   }
 
   async function readLog() {
-    if (logs.hidden || Date.now() - asked < 2000) return
+    if (Date.now() - asked < 2000) return
     asked = Date.now()
     try {
-      const answer = await ask(`${path}/logs`)
+      const answer = await look(`${path}/logs`)
       const lines = answer?.logs ?? []
       say(log, lines.length === 0 ? "Nothing so far." : lines.slice(-LINES).map(logLine).join("\n"))
     } catch (error) {
@@ -235,7 +263,7 @@ function filterDetails(name, state, refresh) {
       { class: "stack" },
       h("header", null, h("h2", null, name)),
       lastError,
-      facts,
+      about,
       versions.element,
       logs,
       h("h3", null, "Change it"),
@@ -253,7 +281,7 @@ function filterDetails(name, state, refresh) {
             : `Last error${error.at === null ? "" : ` (${moment(error.at)})`}: ${error.message}`,
       )
       lastError.hidden = lastError.textContent === ""
-      const text = [
+      facts(about, [
         ["module", filter.module],
         ["instances", `${filter.instances}, ${octets(filter.memory)} in all`],
         [
@@ -266,17 +294,15 @@ function filterDetails(name, state, refresh) {
           `${whole(filter.exchanges)} exchanges, ${whole(filter.failures)} failed, ${whole(filter.errors)} ended with a 5xx; traps: ${trapText(filter)}`,
         ],
         ["time of a call", `p50 ${microseconds(filter.duration.p50 / 1000)}, p99 ${microseconds(filter.duration.p99 / 1000)}`],
-      ]
-      if (facts.childElementCount === 0) for (const [title] of text) facts.append(h("dt", null, title), h("dd"))
-      const values = facts.querySelectorAll("dd")
-      for (const [i, [, value]] of text.entries()) say(values[i], value)
+      ])
       versions.update(filter.versions)
       const now = filter.versions.map((each) => each.name).join("\n")
       if (now !== names) {
         names = now
         fill(version, ...filter.versions.map((each) => h("option", { value: each.name }, each.name)))
       }
-      back.disabled = !filter.versions.some(({ pushed }) => pushed)
+      current = filter
+      allow(filter)
       void readLog()
     },
   }

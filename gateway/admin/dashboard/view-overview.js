@@ -82,14 +82,20 @@ export function createOverview({ open }) {
     })
   }
 
-  const traffic = h("p", { class: "note" })
+  const traffic = h("dl", { class: "facts" })
+  const trafficNote = h("span", { class: "note" })
   const element = h(
     "section",
     { "aria-label": "Overview" },
     h("div", { class: "card" }, h("header", null, h("h2", null, "Problems"), note), h("div", { "aria-live": "polite" }, problems)),
     h("div", { class: "grid" }, requests.element, success.element, latency.element, cpu.element),
     h("div", { class: "halves" }, card("Routes", routes.element), card("Services", services.element)),
-    h("div", { class: "halves" }, card("Filters", filters.element, "by CPU"), card("Traffic", traffic)),
+    h(
+      "div",
+      { class: "halves" },
+      card("Filters", filters.element, "by CPU"),
+      h("div", { class: "card" }, h("header", null, h("h2", null, "Traffic"), trafficNote), traffic),
+    ),
   )
   let before = ""
 
@@ -141,18 +147,27 @@ export function createOverview({ open }) {
     routes.update(figures.routes.slice(0, TOP))
     services.update(figures.services.slice(0, TOP))
     filters.update([...figures.filters].sort((a, b) => b.cpu - a.cpu).slice(0, TOP))
-    const active =
-      state.ready === null
-        ? ""
-        : ` · generation ${state.ready.generation} · ${state.ready.workers.running} of ${state.ready.workers.wanted} workers`
-    say(
-      traffic,
-      seconds === 0
-        ? "Just begun to look: figures come within a second or two."
-        : `Of the last ${seconds} s: p95 ${milliseconds(total.latency?.p95)}, p99.9 ${milliseconds(total.latency?.p999)}, ${rate(total.rejected)}/s answered 4xx, ${octets(total.received)}/s in and ${octets(total.sent)}/s out (bodies)${active}`,
-    )
+    say(trafficNote, seconds === 0 ? "just begun to look: figures come within a second or two" : `of the last ${Math.round(seconds)} s`)
+    facts(traffic, [
+      ["p95, p99.9", `${milliseconds(total.latency?.p95)}, ${milliseconds(total.latency?.p999)}`],
+      ["refused (4xx)", `${rate(total.rejected)} per second`],
+      ["bodies in, out", `${octets(total.received)} and ${octets(total.sent)} per second`],
+      ["workers", ready === null ? "" : `${ready.workers.running} of ${ready.workers.wanted}`],
+      ["configuration", ready === null ? "" : `generation ${ready.generation}`],
+    ])
   }
   return { element, update }
+}
+
+/**
+ * Names and values, changed in place.
+ * @param {HTMLElement} list a `dl`
+ * @param {readonly (readonly [string, string])[]} pairs as many as the last time
+ */
+export function facts(list, pairs) {
+  if (list.childElementCount === 0) for (const [title] of pairs) list.append(h("dt", null, title), h("dd"))
+  const values = list.querySelectorAll("dd")
+  for (const [i, [, value]] of pairs.entries()) say(values[i], value)
 }
 
 /**
@@ -213,5 +228,5 @@ export function shareCell(item) {
     say(text, percent(share))
   }
   show(item)
-  return { element: h("span", { class: "nowrap" }, element, text), update: show }
+  return { element: h("span", { class: "share" }, element, text), update: show }
 }

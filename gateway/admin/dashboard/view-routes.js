@@ -2,9 +2,9 @@
 // The routes: what they match, how much they carry and how well; and the canaries of those that have one.
 
 import { ask, order, part } from "./api.js"
-import { confirmed } from "./dialog.js"
 import { fill, h, say } from "./dom.js"
 import { health, milliseconds, octets, percent, rate } from "./format.js"
+import { confirmed, orderButton } from "./orders.js"
 import { named } from "./problems.js"
 import { liveTable } from "./table.js"
 import { card, sparkCell } from "./view-overview.js"
@@ -22,13 +22,18 @@ import { card, sparkCell } from "./view-overview.js"
 /** Matches of a route that are shown. */
 const MATCHES = 20
 
-const ORDERS = {
-  pause: "It stays in its step until it is resumed.",
-  resume: "It goes on with its steps.",
-  promote: "It gets its last share at once, for good.",
-  abort: "It gets no requests any more.",
-  restart: "It begins with its first step.",
-}
+/** @type {readonly { what: import("../../resilience/canary.ts").CanaryOrder, act: string, dangerous?: boolean, consequence: (canary: CanaryStatus) => string }[]} */
+const ORDERS = [
+  { what: "pause", act: "Pause", consequence: ({ share }) => `It keeps its ${percent(share)} of requests until it is resumed.` },
+  { what: "resume", act: "Resume", consequence: () => "It goes on with its steps." },
+  {
+    what: "promote",
+    act: "Promote",
+    consequence: ({ steps }) => `It gets its last share, ${percent(steps.at(-1))} of requests, at once and for good.`,
+  },
+  { what: "abort", act: "Abort", dangerous: true, consequence: () => "It gets no requests any more, until it is restarted." },
+  { what: "restart", act: "Restart", consequence: ({ steps }) => `It begins with its first step, ${percent(steps[0])} of requests.` },
+]
 
 /** @param {Context} context */
 export function createRoutes({ open, refresh }) {
@@ -87,8 +92,15 @@ export function createRoutes({ open, refresh }) {
     ],
   })
   const title = h("h2")
-  const facts = h("dl", { class: "facts" })
-  const details = h("div", { class: "card", hidden: true }, h("header", null, title), facts)
+  const matching = h("dl", { class: "facts" })
+  const now = h("div")
+  const details = h(
+    "div",
+    { class: "card stack", hidden: true },
+    h("header", null, title, h("button", { type: "button", click: () => open("tap", chosen) }, "Tap it")),
+    matching,
+    h("dl", { class: "facts" }, h("dt", null, "now"), h("dd", null, now)),
+  )
   const canaries = liveTable({
     caption: "Canaries",
     sortable: false,
@@ -104,7 +116,7 @@ export function createRoutes({ open, refresh }) {
       },
       { title: "Share", number: true, text: ({ share }) => percent(share) },
       { title: "Step", number: true, minor: true, text: ({ step, steps }) => `${step} of ${steps.length}` },
-      { title: "Orders", make: ({ route }) => ({ element: canaryOrders(route) }) },
+      { title: "Orders", make: canaryOrders },
     ],
   })
   const canaryCard = card("Canaries", canaries.element)
@@ -116,23 +128,29 @@ export function createRoutes({ open, refresh }) {
   /** @type {readonly Match[]} */
   let more = []
 
-  /** @param {string} route */
-  function canaryOrders(route) {
-    const buttons = Object.entries(ORDERS).map(([what, consequence]) =>
-      h(
-        "button",
-        {
-          type: "button",
-          click: async () => {
-            const give = () => order(`/canaries/${part(route)}/${what}`)
-            if (await confirmed({ title: `${what} the canary of ${route}?`, consequence, act: what, dangerous: what === "abort", give }))
-              refresh()
-          },
+  /** @param {CanaryStatus} canary */
+  function canaryOrders(canary) {
+    const { route } = canary
+    let current = canary
+    const buttons = ORDERS.map(({ what, act, dangerous, consequence }) =>
+      orderButton(act, {
+        name: `${act} the canary of ${route}`,
+        press: async () => {
+          const give = () => order(`/canaries/${part(route)}/${what}`)
+          const title = `${act} the canary of ${route}?`
+          if (await confirmed({ title, consequence: consequence(current), act, dangerous, give })) refresh()
         },
-        what,
-      ),
+      }),
     )
-    return h("span", { class: "actions" }, ...buttons)
+    const update = (/** @type {CanaryStatus} */ next) => {
+      current = next
+      for (const [i, { what }] of ORDERS.entries()) {
+        const why = next.refusals[what]
+        buttons[i].allow(why === "" ? "" : `the canary of ${route} ${why}`)
+      }
+    }
+    update(canary)
+    return { element: h("span", { class: "actions" }, ...buttons.map(({ element }) => element)), update }
   }
 
   /** @param {Row} row */
@@ -149,7 +167,7 @@ export function createRoutes({ open, refresh }) {
    * @param {string} name
    */
   async function lookUp(name) {
-    if (known === null || !known.has("/routes") || known.routes?.has(name)) return
+    if (known === null || known.routes?.has(name)) return
     const answer = await ask(`/routes?route=${encodeURIComponent(name)}`).catch(() => null)
     if (chosen === name && answer !== null) more = answer.routes
     showDetails()
@@ -160,7 +178,6 @@ export function createRoutes({ open, refresh }) {
     if (details.hidden || known === null) return
     say(title, named(chosen))
     const matches = known.routes?.get(chosen) ?? more
-    const edges = (known.figures?.edges ?? []).filter(({ route }) => route === chosen)
     const rows = matches
       .slice(0, MATCHES)
       .flatMap(({ listener, match, action, filters }) => [
@@ -168,18 +185,11 @@ export function createRoutes({ open, refresh }) {
         h("dd", null, h("span", { class: "mono" }, match), ` → ${action}`, filters.length === 0 ? "" : ` · filters: ${filters.join(", ")}`),
       ])
     if (matches.length > MATCHES) rows.push(h("dt"), h("dd", { class: "soft" }, `${matches.length - MATCHES} more matches`))
-    const flows = edges.map(({ listener, service, requests, success }) =>
-      h("div", null, `${listener} → ${named(service)}: ${rate(requests)}/s, ${percent(success)}`),
-    )
-    const links = [h("button", { type: "button", click: () => open("tap", chosen) }, "Tap it")]
-    fill(
-      facts,
-      ...rows,
-      h("dt", null, "now"),
-      h("dd", null, ...(flows.length === 0 ? ["no requests"] : flows)),
-      h("dt"),
-      h("dd", null, ...(known.has("/tap") ? links : [])),
-    )
+    fill(matching, ...rows)
+    const flows = (known.figures?.edges ?? [])
+      .filter(({ route }) => route === chosen)
+      .map(({ listener, service, requests, success }) => `${listener} → ${named(service)}: ${rate(requests)}/s, ${percent(success)}`)
+    fill(now, ...(flows.length === 0 ? ["no requests"] : flows.map((flow) => h("div", null, flow))))
   }
 
   /** @param {State} state */
@@ -193,7 +203,8 @@ export function createRoutes({ open, refresh }) {
       if (!rows.has(name) && (name.includes(state.search) || matchText(about).includes(state.search)))
         rows.set(name, { name, figures: null, about })
     }
-    table.update([...rows.values()], state.figures?.omitted.routes ?? 0)
+    if (state.routes === null) table.update(null)
+    else table.update([...rows.values()], state.figures?.omitted.routes ?? 0)
     canaryCard.hidden = (state.canaries ?? []).length === 0
     canaries.update(state.canaries ?? [])
     showDetails()

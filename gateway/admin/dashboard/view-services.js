@@ -2,9 +2,9 @@
 // The services and their endpoints: who is well, who is left out and until when, what each carries; and the order to drain one.
 
 import { order, part } from "./api.js"
-import { confirmed } from "./dialog.js"
 import { h, say, set } from "./dom.js"
 import { clock, health, milliseconds, percent, rate, whole } from "./format.js"
+import { confirmed, orderButton } from "./orders.js"
 import { liveTable } from "./table.js"
 import { sparkCell } from "./view-overview.js"
 
@@ -32,14 +32,13 @@ export function createServices({ refresh }) {
     const { services, figures, search } = state
     const rates = new Map((figures?.services ?? []).map((each) => [each.name, each]))
     const endpoints = new Map((figures?.endpoints ?? []).map((each) => [each.name, each]))
-    const found = (services ?? []).filter(
+    if (services === null) return say(note, "Loading …")
+    const found = services.filter(
       ({ name, endpoints }) => name.includes(search) || endpoints.some(({ address }) => address.includes(search)),
     )
     const trouble = (/** @type {ServiceStatus} */ { taking, usable }) => taking - usable
-    found.sort(
-      (a, b) =>
-        trouble(b) - trouble(a) || (rates.get(b.name)?.requests ?? 0) - (rates.get(a.name)?.requests ?? 0) || (a.name < b.name ? -1 : 1),
-    )
+    // Not by their rates: those would have them change places all the time.
+    found.sort((a, b) => Number(trouble(b) > 0) - Number(trouble(a) > 0) || (a.name < b.name ? -1 : 1))
     const shown = found.slice(0, SERVICES)
     const names = new Set(shown.map(({ name }) => name))
     for (const [name, { element }] of cards) {
@@ -47,13 +46,17 @@ export function createServices({ refresh }) {
       element.remove()
       cards.delete(name)
     }
+    const held = list.matches(":focus-within")
+    let at = list.firstElementChild
     for (const service of shown) {
       let entry = cards.get(service.name)
       if (entry === undefined) {
-        entry = serviceCard(service.name, state.has("/services/*/endpoints/*/drain"), refresh)
+        entry = serviceCard(service.name, refresh)
         cards.set(service.name, entry)
-        list.append(entry.element)
-      }
+        list.insertBefore(entry.element, at)
+      } else if (at === entry.element) at = at.nextElementSibling
+      // What moves loses the focus.
+      else if (!held) list.insertBefore(entry.element, at)
       entry.update(service, rates.get(service.name), endpoints)
     }
     say(
@@ -70,10 +73,9 @@ export function createServices({ refresh }) {
 
 /**
  * @param {string} name
- * @param {boolean} drains
  * @param {() => void} refresh
  */
-function serviceCard(name, drains, refresh) {
+function serviceCard(name, refresh) {
   const state = h("span", { class: "pill" })
   const facts = h("span", { class: "note" })
   const spark = sparkCell({ history: [] })
@@ -84,7 +86,13 @@ function serviceCard(name, drains, refresh) {
     none: "It has no endpoints.",
     more: "",
     columns: [
-      { title: "Endpoint", head: true, text: ({ endpoint }) => endpoint.address, order: ({ endpoint }) => endpoint.address },
+      {
+        title: "Endpoint",
+        head: true,
+        look: "address",
+        text: ({ endpoint }) => endpoint.address,
+        order: ({ endpoint }) => endpoint.address,
+      },
       { title: "State", text: ({ endpoint }) => stateText(endpoint), tone: ({ endpoint }) => stateTone(endpoint) },
       {
         title: "Weight",
@@ -93,7 +101,7 @@ function serviceCard(name, drains, refresh) {
         text: ({ endpoint }) => String(endpoint.weight),
         order: ({ endpoint }) => endpoint.weight,
       },
-      { title: "Req/s", number: true, text: (row) => requestText(row), order: ({ figures }) => figures?.requests ?? 0 },
+      { title: "Req/s", number: true, minor: true, text: (row) => requestText(row), order: ({ figures }) => figures?.requests ?? 0 },
       {
         title: "Success",
         number: true,
@@ -121,40 +129,31 @@ function serviceCard(name, drains, refresh) {
         text: ({ endpoint }) => (endpoint.requests === null ? "" : whole(endpoint.requests)),
         order: ({ endpoint }) => endpoint.requests ?? 0,
       },
-      ...(drains ? [{ title: "Orders", make: drainCell }] : []),
+      { title: "Orders", make: drainCell },
     ],
   })
 
   /** @param {EndpointRow} row */
   function drainCell(row) {
     let current = row
-    const button = h("button", {
-      type: "button",
-      click: async () => {
-        const { address } = current.endpoint
-        const back = isDrained(current.endpoint)
-        const done = await confirmed({
-          title: back ? `Let ${address} take part again?` : `Drain ${address}?`,
-          consequence: back
-            ? `It gets requests of ${name} again.`
-            : `It gets no new requests of ${name}; those it has are finished. It stays so until it is taken back.`,
-          act: back ? "Take back" : "Drain",
-          dangerous: !back,
-          give: () => order(`/services/${part(name)}/endpoints/${encodeURIComponent(address)}/${back ? "undrain" : "drain"}`),
-        })
-        if (done) refresh()
+    const { element } = orderButton("", {
+      press: async () => {
+        const { endpoint } = current
+        if (await confirmed(isDrained(endpoint) ? takeBack(name, endpoint.address) : drain(name, endpoint.address))) refresh()
       },
     })
     const show = (/** @type {EndpointRow} */ next) => {
       current = next
-      say(button, isDrained(next.endpoint) ? "Take back" : "Drain")
+      const act = isDrained(next.endpoint) ? "Take back" : "Drain"
+      say(element, act)
+      set(element, { "aria-label": `${act} ${next.endpoint.address} of ${name}` })
     }
     show(row)
-    return { element: h("span", { class: "actions" }, button), update: show }
+    return { element: h("span", { class: "actions" }, element), update: show }
   }
 
   return {
-    element: h("div", { class: "card" }, h("header", null, h("h2", null, name), state, facts, spark.element), table.element),
+    element: h("div", { class: "card endpoints" }, h("header", null, h("h2", null, name), state, facts, spark.element), table.element),
     /**
      * @param {ServiceStatus} service
      * @param {TrafficFigures | undefined} figures
@@ -168,13 +167,59 @@ function serviceCard(name, drains, refresh) {
         figures === undefined
           ? "no requests"
           : `${rate(figures.requests)}/s, ${percent(figures.success)}, p50 ${milliseconds(figures.latency?.p50)}, p99 ${milliseconds(figures.latency?.p99)}${figures.retries > 0 ? `, ${rate(figures.retries)}/s sent again` : ""}`
-      say(facts, `${carried} · under way: ${whole(underWay.requests)} requests on ${whole(underWay.connections)} connections`)
+      say(facts, `${carried} · ${count(underWay.requests, "request")} under way on ${count(underWay.connections, "connection")}`)
       spark.update({ history: figures?.history ?? [] })
       table.update(
         service.endpoints.map((endpoint) => ({ endpoint, service: name, figures: endpoints.get(`${name} ${endpoint.address}`) })),
       )
     },
   }
+}
+
+/**
+ * @param {string} service
+ * @param {string} address
+ * @returns {import("./orders.js").Order}
+ */
+function drain(service, address) {
+  const path = `/services/${part(service)}/endpoints/${encodeURIComponent(address)}/drain`
+  return {
+    title: `Drain ${address}?`,
+    consequence: `It gets no new requests of ${service}; those it has are finished. It stays so until it is taken back.`,
+    act: "Drain",
+    dangerous: true,
+    give: () => order(path),
+    otherwise: (why) => ({
+      title: `Nobody else could take its requests. Drain ${address} all the same?`,
+      // What the command line and the API are told to do about it is no use here.
+      consequence: `${why.replace(/; make another one usable first.*$/s, "").replace(/^./, (letter) => letter.toUpperCase())}. Clients notice. It stays so until it is taken back.`,
+      act: "Drain all the same",
+      dangerous: true,
+      give: () => order(`${path}?force=true`),
+    }),
+  }
+}
+
+/**
+ * @param {string} service
+ * @param {string} address
+ * @returns {import("./orders.js").Order}
+ */
+function takeBack(service, address) {
+  return {
+    title: `Let ${address} take part again?`,
+    consequence: `It gets requests of ${service} again.`,
+    act: "Take back",
+    give: () => order(`/services/${part(service)}/endpoints/${encodeURIComponent(address)}/undrain`),
+  }
+}
+
+/**
+ * @param {number} value
+ * @param {string} what
+ */
+function count(value, what) {
+  return `${whole(value)} ${what}${value === 1 ? "" : "s"}`
 }
 
 /** @param {EndpointStatus} endpoint */

@@ -2,7 +2,7 @@
 // Exchanges as they pass, of those that match: their phases, attempts and filters on one scale of time, and their headers.
 
 import { follow } from "./api.js"
-import { h, say, set, svg } from "./dom.js"
+import { fill, h, say, set, svg } from "./dom.js"
 import { clock, milliseconds, whole } from "./format.js"
 import { tree } from "./tree.js"
 import { card } from "./view-overview.js"
@@ -21,6 +21,12 @@ import { card } from "./view-overview.js"
 
 /** Exchanges that are kept. */
 const KEPT = 200
+/** ms that they are gathered for: they may come by the hundred. */
+const GATHER = 250
+/** Characters of a path that isn't repeated among the details. */
+const LONG = 60
+/** Names that are offered in a field. */
+const OFFERED = 200
 const FIELDS = [
   ["route", "Route", ""],
   ["service", "Service", ""],
@@ -36,7 +42,18 @@ export function createTap(_context) {
   /** @type {Map<string, HTMLInputElement>} */
   const inputs = new Map()
   for (const [name, , example] of FIELDS)
-    inputs.set(name, h("input", { id: `tap-${name}`, name, placeholder: example, autocomplete: "off", spellcheck: "false" }))
+    inputs.set(
+      name,
+      h("input", {
+        id: `tap-${name}`,
+        name,
+        placeholder: example || "any",
+        list: `known-${name}`,
+        autocomplete: "off",
+        spellcheck: "false",
+      }),
+    )
+  const known = ["route", "service"].map((name) => h("datalist", { id: `known-${name}` }))
   const start = h("button", { type: "submit", class: "primary" }, "Start")
   const pause = h("button", { type: "button", click: togglePause, disabled: true }, "Pause")
   const clear = h("button", { type: "button", click: empty }, "Clear")
@@ -71,18 +88,26 @@ export function createTap(_context) {
     h("div", { class: "fields" }, ...FIELDS.map(([name, title]) => h("label", { for: `tap-${name}` }, title, inputs.get(name)))),
     h("div", { class: "actions" }, start, pause, clear),
     status,
+    ...known,
   )
+  const shown = h("div", { class: "card", hidden: true }, h("div", { class: "scroll" }, table))
   const element = h(
     "section",
     { "aria-label": "Tap" },
-    card("Tap", form, "live exchanges; secrets in headers are left out"),
-    h("div", { class: "card" }, h("div", { class: "scroll" }, table)),
+    card("Tap", form, "exchanges as they pass, of those that have what the fields say; secrets in headers are left out"),
+    shown,
   )
   /** @type {AbortController | null} */
   let stop = null
+  /** Those that are not shown yet. @type {TapEvent[]} */
+  let waiting = []
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer
   let paused = false
   let seen = 0
   let missed = 0
+  /** What the gateway said of why it ends. */
+  let said = ""
 
   function togglePause() {
     paused = !paused
@@ -92,11 +117,14 @@ export function createTap(_context) {
 
   function empty() {
     list.replaceChildren()
+    waiting = []
+    shown.hidden = true
     seen = missed = 0
     tell()
   }
 
   function end() {
+    flush()
     stop?.abort()
     stop = null
     paused = false
@@ -116,13 +144,14 @@ export function createTap(_context) {
     for (const [name, input] of inputs) if (input.value.trim() !== "") query.set(name, input.value.trim())
     const control = new AbortController()
     stop = control
+    said = ""
     say(start, "Stop")
     pause.disabled = false
     tell()
     try {
       await follow(`/tap?${query}`, control.signal, take)
-      say(status, "The gateway has ended the stream. Start again to go on.")
       if (stop === control) end()
+      say(status, said === "" ? "The gateway has ended the stream. Start again to go on." : said)
     } catch (error) {
       if (control.signal.aborted) return
       if (stop === control) end()
@@ -133,13 +162,28 @@ export function createTap(_context) {
   /** @param {any} event */
   function take(event) {
     if (event === null || typeof event !== "object" || "alive" in event) return
-    if (typeof event.error === "string") return say(status, event.error)
+    if (typeof event.error === "string") {
+      said = event.error
+      return
+    }
     seen++
     if (paused) missed++
     else {
-      list.prepend(...rowOf(event))
-      while (list.childElementCount > KEPT * 2) list.lastElementChild?.remove()
+      waiting.push(event)
+      if (waiting.length > KEPT) waiting.shift()
     }
+    timer ??= setTimeout(flush, GATHER)
+  }
+
+  function flush() {
+    clearTimeout(timer)
+    timer = undefined
+    if (waiting.length > 0) {
+      list.prepend(...waiting.reverse().flatMap(rowOf))
+      waiting = []
+      shown.hidden = false
+    }
+    while (list.childElementCount > KEPT * 2) list.lastElementChild?.remove()
     tell()
   }
 
@@ -149,6 +193,14 @@ export function createTap(_context) {
     update(state) {
       const route = inputs.get("route")
       if (state.handed !== "" && route !== undefined) route.value = state.handed
+      for (const [i, items] of [state.figures?.routes, state.figures?.services].entries()) {
+        const names = (items ?? []).slice(0, OFFERED).map(({ name }) => name)
+        if (
+          [...known[i].children].some((option, at) => option.getAttribute("value") !== names[at]) ||
+          known[i].childElementCount !== names.length
+        )
+          fill(known[i], ...names.map((name) => h("option", { value: name })))
+      }
     },
     leave: end,
   }
@@ -161,7 +213,7 @@ function rowOf(event) {
   const title = tcp
     ? `TCP connection${event.authority ? ` to ${event.authority}` : ""}`
     : `${event.method ?? ""} ${event.authority ?? ""}${event.path ?? ""}`
-  const opener = h("button", { type: "button", class: "link", "aria-expanded": "false" }, title)
+  const opener = h("button", { type: "button", class: "link", "aria-expanded": "false" }, h("span", { class: "clip" }, title))
   opener.addEventListener("click", () => {
     if (details.childElementCount === 0) details.append(h("td", { colspan: 6 }, detailsOf(event)))
     details.hidden = !details.hidden
@@ -192,6 +244,7 @@ function detailsOf(event) {
   return h(
     "div",
     { class: "stack" },
+    event.path === undefined || event.path.length < LONG ? null : h("p", { class: "mono" }, event.path),
     waterfall(event),
     h("div", { class: "halves" }, headers("Request headers", requestHeaders), headers("Response headers", responseHeaders)),
     h("details", null, h("summary", null, "Everything that is known"), tree({ ...others, phases, attempts, filters })),
@@ -202,21 +255,25 @@ function detailsOf(event) {
 function waterfall(event) {
   const bars = barsOf(event)
   const end = Math.max(...bars.map(({ from, took }) => from + took), 0.001)
-  const rows = bars.flatMap(({ title, from, took, look, note }) => [
-    h("span", null, title),
-    svg(
-      "svg",
-      { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", {
-        class: `phase ${look}`,
-        x: Math.min(99.4, (from / end) * 100),
-        width: Math.max(0.6, (took / end) * 100),
-        height: 10,
-        rx: 1,
-      }),
+  const rows = bars.map(({ title, from, took, look, note }) =>
+    h(
+      "div",
+      { class: "row" },
+      h("span", null, title),
+      svg(
+        "svg",
+        { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+        svg("rect", {
+          class: `phase ${look}`,
+          x: Math.min(99.4, (from / end) * 100),
+          width: Math.max(0.6, (took / end) * 100),
+          height: 10,
+          rx: 1,
+        }),
+      ),
+      h("span", null, `${milliseconds(took)}${note === "" ? "" : ` ${note}`}`),
     ),
-    h("span", { class: "nowrap" }, `${milliseconds(took)}${note === "" ? "" : ` ${note}`}`),
-  ])
+  )
   return h("div", { class: "waterfall", role: "group", "aria-label": "Phases, from the first octet of the request" }, ...rows)
 }
 

@@ -47,7 +47,15 @@ describe("who gets in", () => {
 test("probes are answered without anything behind the door, and a door that can't be opened is no end", async () => {
   let tries = 0
   const load = () => (++tries === 1 ? Promise.reject(new Error("broken")) : Promise.resolve(() => new Response("in")))
-  const door = new Door({ probes: adminDeps(), access: access({ address: { socket: "/a" } }), scheme: "http", openMetrics: false, load })
+  const probes = adminDeps()
+  const door = new Door({
+    probes,
+    access: access({ address: { socket: "/a" } }),
+    scheme: "http",
+    openMetrics: false,
+    history: probes.history,
+    load,
+  })
   const ask = (path: string, method = "GET") =>
     door.fetch(new Request(`http://localhost${path}`, { method, headers: { host: "localhost" } }), peer(""))
   for (const path of ["/live", "/ready", "/metrics"])

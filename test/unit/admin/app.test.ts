@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest"
 import { parse } from "yaml"
 import { createAdmin } from "../../../gateway/admin/admin.ts"
 import type { AdminDeps } from "../../../gateway/admin/app.ts"
-import { ChangeHistory } from "../../../gateway/admin/change-history.ts"
+import { type Change, ChangeHistory } from "../../../gateway/admin/change-history.ts"
 import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
 import type { FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
 import { ConfigHistory } from "../../../gateway/config/config-history.ts"
@@ -100,7 +100,7 @@ function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
       ready: () => ready,
       filters: () => [filter],
       services: () => [service],
-      figures: (question) => figuresOf([], question),
+      figures: (question) => figuresOf([], question, () => false),
       push: (name, version, module) => Promise.resolve({ status: 200, message: `${name} ${version} ${module.length}` }),
       unpush: (name, version) => Promise.resolve({ status: 409, message: `${name} ${version}` }),
       tap: () => new TapReader({ now: () => 0, onEnd: () => {} }),
@@ -275,10 +275,45 @@ describe("content", () => {
     const { history } = await (await request("/history")).json()
     const at = "2026-01-02T03:04:05.000Z"
     expect(history).toEqual([
-      { at, who: "somebody from 127.0.0.1", kind: "filter release", what: "auth", generation: 3, refused: "auth" },
-      { at, who: "ann@laptop from 127.0.0.1", kind: "filter push", what: "auth, version a", generation: 3, refused: null },
+      { at, who: "somebody from 127.0.0.1", kind: "filter release", what: "auth", generation: 3, refused: "auth", times: 1 },
+      { at, who: "ann@laptop from 127.0.0.1", kind: "filter push", what: "auth, version a", generation: 3, refused: null, times: 1 },
     ])
   })
+})
+
+test("/history tells of orders that were turned away too: by whom, of what, and why", async () => {
+  const request = admin({}, "0.0.0.0")
+  const order = { "x-sluice-admin": "1", "x-sluice-user": "eve" }
+  const bearer = { ...order, authorization: `Bearer ${TOKEN}` }
+  const json = { ...bearer, "content-type": "application/json" }
+  const give = (path: string, init: RequestInit) => request(path, { method: "POST", ...init })
+  await give("/config/rollback", { headers: order })
+  await give("/config/rollback", { headers: { ...order, authorization: "Bearer wrong-wrong-wrong" } })
+  await give("/config/rollback", { headers: { "x-sluice-user": "eve" } })
+  await give("/config/rollback", { headers: json, body: '{"generation":"1"}' })
+  await give("/config/rollback", { headers: json, body: "{" })
+  await give("/config/rollback", { headers: json, body: `{"x":"${"x".repeat(300_000)}"}` })
+  await request("/filters/auth/module", { method: "PUT", headers: bearer, body: new Uint8Array(16 * 1024 * 1024 + 1) })
+  await give("/config", { headers: bearer })
+  await give("/canaries/a/pause", { headers: bearer })
+  // A question, though it is asked by POST; and what is no order.
+  await give("/explain", { headers: json, body: "{}" })
+  await request("/config?format=xml", { headers: { authorization: `Bearer ${TOKEN}` } })
+  const { history } = await (await request("/history", { headers: { authorization: `Bearer ${TOKEN}` } })).json()
+  const anybody = "eve from 127.0.0.1"
+  const known = "eve (the token) from 127.0.0.1"
+  expect(history.map(({ who, kind, what, refused }: Change) => [who, kind, what, refused?.slice(0, 12) ?? null])).toEqual([
+    [known, "canary pause", "a", null],
+    [known, "order", "POST /config", "405 only GET"],
+    [known, "order", "PUT /filters/auth/module", "413 a module"],
+    [known, "order", "POST /config/rollback", "413 the body"],
+    [known, "order", "POST /config/rollback", "400 Malforme"],
+    [known, "order", "POST /config/rollback", "400 wrong in"],
+    [anybody, "order", "POST /config/rollback", "403 an order"],
+    [anybody, "order", "POST /config/rollback", "401 this tok"],
+    [anybody, "order", "POST /config/rollback", "401 this nee"],
+  ])
+  expect(JSON.stringify(history)).not.toContain("wrong-wrong")
 })
 
 describe("refusals", () => {
@@ -383,7 +418,7 @@ describe("refusals", () => {
     expect(await (await request("/ready")).json()).toEqual({ ready: true, draining: false })
     expect(await (await request("/ready", { headers: { authorization: `Bearer ${TOKEN}` } })).json()).toEqual(ready)
     const { history } = await (await request("/history", { headers: { authorization: `Bearer ${TOKEN}` } })).json()
-    expect(history.map(({ who }: { who: string }) => who)).toEqual(["the token from 127.0.0.1"])
+    expect(history.map(({ who }: { who: string }) => who)).toEqual(["somebody from 127.0.0.1", "the token from 127.0.0.1"])
   })
 
   test("answers and refusals forbid framing, sniffing, caching and reading by other origins", async () => {

@@ -178,7 +178,9 @@ test("orders are carried out, or answered with why not", async () => {
   const { changes } = gateway
   expect(await changes.order("a", "pause")).toEqual({ status: 404, message: "there is no canary of a route a; there are a/b" })
   expect(await changes.order("a/b", "pause")).toEqual({ status: 200, message: "the canary v2 of route a/b is paused at 10%" })
-  expect(await changes.order("a/b", "pause")).toMatchObject({ status: 409 })
+  const { refusals } = changes.status()[0]
+  expect(refusals).toMatchObject({ resume: "", promote: "", abort: "", restart: "" })
+  expect(await changes.order("a/b", "pause")).toEqual({ status: 409, message: `the canary of route a/b ${refusals.pause}` })
   expect(await changes.order("a/b", "promote")).toMatchObject({ status: 200, message: "the canary v2 of route a/b is promoted at 50%" })
   expect(gateway.weights["a/b"]).toEqual([0.5, 0.5])
   expect(await changes.order("a/b", "abort")).toMatchObject({ status: 200, message: "the canary v2 of route a/b is rolled back" })

@@ -15,6 +15,7 @@ const canary: CanaryStatus = {
   figures: { canary: { exchanges: 31, errors: 1, errorRate: 1 / 31, p99: 4.25 }, stable: { ...figures, exchanges: 300, p99: 81.2 } },
   waiting: "it has had 31 of 50 requests",
   reason: "",
+  refusals: { pause: "", resume: "", promote: "", abort: "", restart: "" },
 }
 
 test("canaries are a line each, and what is to be said of them", () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { type TopView, topKinds, topScreen } from "../../../gateway/cli/top-screen.ts"
 import { type Figures, figuresOf, type TrafficFigures } from "../../../gateway/telemetry/live-summary.ts"
 
-const nothing = figuresOf([], { seconds: 10, limit: 10, search: "", history: false })
+const nothing = figuresOf([], { seconds: 10, limit: 10, search: "", history: false }, () => false)
 const traffic = (name: string, requests: number, success: number, p99: number): TrafficFigures => ({
   ...{ name, requests, success, rejected: 0, received: 0, sent: 2048, retries: 0, history: [] },
   latency: { p50: 1.5, p95: 20, p99, p999: 1500 },

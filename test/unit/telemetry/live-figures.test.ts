@@ -25,6 +25,8 @@ class Bench {
       this.reads++
       return this.registry.read(slot)
     },
+    identities: () => this.instruments.identities.pairs(),
+    asksWho: (listener) => listener === "mesh",
     endpoints: () => this.endpoints,
     unitsPerMs: 1000,
     cpu: () => this.cpu,
@@ -102,8 +104,27 @@ describe("live figures", () => {
     expect(services.map(({ name, requests }) => [name, requests])).toEqual([["api", 60]])
     expect(listeners.map(({ name, requests }) => [name, requests])).toEqual([["edge", 60]])
     expect(edges).toEqual([
-      { listener: "edge", route: "shop", service: "api", requests: 50, success: 0.9 },
-      { listener: "edge", route: "blog", service: "api", requests: 10, success: 1 },
+      { listener: "edge", route: "shop", service: "api", asksWho: false, requests: 50, success: 0.9 },
+      { listener: "edge", route: "blog", service: "api", asksWho: false, requests: 10, success: 1 },
+    ])
+  })
+
+  test("tell who asks which service, of clients that have shown a certificate", () => {
+    const alice = "spiffe://mesh/ns/a/sa/alice\n"
+    const count = (source: string, service: string, status: number, times: number) =>
+      bench.writer.add(bench.instruments.identities.slots(source, service).requests + statusIndex(status), times)
+    count(alice, "api", 200, 1000)
+    expect(bench.figures.ask(question).callers).toEqual([])
+    count(alice, "api", 200, 18)
+    count(alice, "api", 503, 2)
+    count("overflow", "api", 200, 4)
+    count("bob", "-", 404, 6)
+    bench.second()
+    bench.second()
+    expect(bench.figures.ask(question).callers).toEqual([
+      { source: alice, service: "api", requests: 10, success: 0.9 },
+      { source: "bob", service: "-", requests: 3, success: 1 },
+      { source: "overflow", service: "overflow", requests: 2, success: 1 },
     ])
   })
 
@@ -159,6 +180,8 @@ describe("live figures", () => {
     bench.writer.observe(slots.duration, 200e-6, filterBuckets, 2000)
     // A pause of the machine in the middle of a call that is counted for sixteen: no CPU of the filter's.
     bench.writer.observe(slots.duration, 0.9, filterBuckets, 16)
+    // Nor that some had to wait for a core.
+    bench.writer.observe(slots.duration, 0.02, filterBuckets, 600)
     bench.writer.add(slots.budget, 400_000)
     bench.cpu = 0.8
     bench.second()

@@ -28,7 +28,7 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     departure: () => null,
     rollback: never,
     filters: () => [],
-    figures: (question) => figuresOf([], question),
+    figures: (question) => figuresOf([], question, () => false),
     services: () => [],
     push: never,
     unpush: never,
