@@ -16,6 +16,8 @@ const MAX_TIMED = 1000
 export interface EndpointSlots {
   /** Counters of attempts; add {@link statusIndex}. */
   readonly requests: number
+  /** Counter of those that failed. */
+  readonly failures: number
   /** Histogram of {@link requestBuckets}. */
   readonly duration: number
 }
@@ -43,6 +45,13 @@ export class EndpointInstruments {
         maxSeries: MAX_ENDPOINTS,
         omitZero: true,
         heldBy: "endpoints",
+      }),
+      failures: registry.counter({
+        name: "sluice_endpoint_failures_total",
+        help: "Attempts at an endpoint that failed: no answer or a part of one, a 5xx, or a gRPC status that blames the server",
+        labels,
+        maxSeries: MAX_ENDPOINTS,
+        omitZero: true,
       }),
       duration: registry.histogram({
         name: "sluice_endpoint_duration_seconds",

@@ -102,9 +102,12 @@ export class EndpointRecorder {
     writer.observeIn(slots.duration, this.#duration, latency / 1000, requestBuckets)
   }
 
-  /** An attempt got no answer. */
-  failed(): void {
+  unanswered(): void {
     this.#writer.add(this.#slots.requests, 1)
+  }
+
+  failed(): void {
+    this.#writer.add(this.#slots.failures, 1)
   }
 }
 

@@ -2,6 +2,7 @@
 // connections.
 
 import type { ErrorCode } from "../errors.ts"
+import { blamesServer } from "../http/grpc-status.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
@@ -10,7 +11,7 @@ import type { EndpointCaps } from "./endpoint-caps.ts"
 import type { EndpointLoad } from "./endpoint-load.ts"
 import type { EndpointHealthView } from "./endpoint-table.ts"
 import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
-import { FAILURES, isServerFault, type OutlierObserver } from "./outlier-observer.ts"
+import { FAILURES, type OutlierObserver } from "./outlier-observer.ts"
 import {
   type ConnectionLimits,
   type ConnectionWaiter,
@@ -28,6 +29,9 @@ export type UpstreamProtocol = "http1" | "h2" | "auto"
 export interface EndpointMeter {
   /** `latency`: ms from the request's having left to the head of its answer. */
   answered(status: number, latency: number): void
+  /** An attempt got no answer. */
+  unanswered(): void
+  /** An attempt failed, by what is the endpoint's doing, with an answer or without. */
   failed(): void
 }
 
@@ -226,12 +230,9 @@ export class Endpoint implements PoolOwner {
    * {@link cutShort}, unless it is given up.
    */
   answered(status: number, grpcStatus: number, latency: number, spare: number): boolean {
-    const { load } = this
-    if (load !== null) {
-      load.answered(latency)
-      if (status >= 500 || isServerFault(grpcStatus)) load.failed()
-    }
+    this.load?.answered(latency)
     this.meter?.answered(status, latency)
+    if (status >= 500 || blamesServer(grpcStatus)) this.#countFailure()
     if (this.latency !== null) {
       if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
         this.latency.penalize(latency, spare, this.#wheel.now)
@@ -243,7 +244,7 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far has come to its end. `grpcStatus`: of its trailers; −1 = none. */
   ended(grpcStatus: number): void {
     this.outlier?.ended(grpcStatus)
-    if (isServerFault(grpcStatus)) this.load?.failed()
+    if (blamesServer(grpcStatus)) this.#countFailure()
     if (this.latency !== null && (grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE))
       this.latency.penalize(0, 0, this.#wheel.now)
   }
@@ -251,13 +252,14 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far was cut short. */
   cutShort(code: ErrorCode): void {
     this.outlier?.cutShort(code)
-    if (FAILURES.has(code)) this.load?.failed()
+    if (FAILURES.has(code)) this.#countFailure()
     if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(0, 0, this.#wheel.now)
   }
 
   /** An attempt ended without an answer, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
-    this.meter?.failed()
+    this.meter?.unanswered()
+    if (FAILURES.has(code)) this.meter?.failed()
     this.#failed(code, latency)
   }
 
@@ -268,6 +270,11 @@ export class Endpoint implements PoolOwner {
     // Who gives up waiting knows how long it has taken at least.
     if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)
     else this.latency.penalize(latency, 0, this.#wheel.now)
+  }
+
+  #countFailure(): void {
+    this.load?.failed()
+    this.meter?.failed()
   }
 
   /** Another attempt was answered first, so that this one was given up: it would have taken `latency` ms at least. */

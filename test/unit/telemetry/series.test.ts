@@ -32,11 +32,15 @@ describe("endpoints", () => {
     const [a, b] = slots.users.map((own) => new EndpointRecorder(writer, own, { duration: whole }))
     a.answered(200, 4)
     a.answered(503, 40)
-    b.failed()
+    a.failed()
+    b.unanswered()
     expect(await lines(registry, "sluice_endpoint_requests_total")).toEqual([
       'sluice_endpoint_requests_total{code="2xx",service="users",endpoint="10.0.0.1:80"} 1',
       'sluice_endpoint_requests_total{code="5xx",service="users",endpoint="10.0.0.1:80"} 1',
       'sluice_endpoint_requests_total{code="none",service="users",endpoint="10.0.0.2:80"} 1',
+    ])
+    expect(await lines(registry, "sluice_endpoint_failures_total")).toEqual([
+      'sluice_endpoint_failures_total{service="users",endpoint="10.0.0.1:80"} 1',
     ])
     expect(await lines(registry, "sluice_endpoint_duration_seconds_count")).toEqual([
       'sluice_endpoint_duration_seconds_count{service="users",endpoint="10.0.0.1:80"} 2',
