@@ -23,6 +23,8 @@ export interface FinishedAttempt {
   readonly endedAt: number
   readonly hedged: boolean
   readonly reused: boolean
+  /** `1.1`, `2`; "" = it had no connection. */
+  readonly version: string
   /** 0 = it wasn't answered. */
   readonly status: number
   /** −1 = none is known. */
@@ -185,6 +187,7 @@ function attemptOf(step: AttemptStep, grpcStatus: number, clock: Clock, ids: Tra
     endedAt: clock.end(step.endedAt),
     hedged: step.hedged,
     reused: step.reused,
+    version: step.version,
     status: step.status,
     grpcStatus,
     code: step.code,

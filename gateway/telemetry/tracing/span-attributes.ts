@@ -105,6 +105,7 @@ export function clientSpan(trace: FinishedTrace, attempt: FinishedAttempt, sent:
   attributes["server.port"] = port
   attributes["network.peer.address"] = host
   attributes["network.peer.port"] = port
+  set(attributes, "network.protocol.version", attempt.version)
   attributes["url.full"] = `${secure ? "https" : "http"}://${attempt.endpoint}${trace.sentPath}`
   if (sent > 0) attributes["http.request.resend_count"] = sent
   answer(attributes, attempt.status, attempt.grpcStatus)
