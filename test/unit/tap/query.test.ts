@@ -85,6 +85,7 @@ describe("what someone wants to see", () => {
       { header: "Authorization=Bearer a*" },
       "header: the value of authorization is a secret; only its presence can be asked for: authorization",
     ],
+    [{ header: "x-session=a*" }, "header: the value of x-session is a secret; only its presence can be asked for: x-session"],
     [{ source: "10.0.0.0/40" }, 'source: "/40" is not the length of such a range; write a number from 0 to 32'],
     [{ method: "GE T" }, 'method: "GE T" is not a method; write one such as GET'],
     [{ path: "api" }, 'path: "api" is not a path; write one that begins with / or *'],
