@@ -53,6 +53,8 @@ export type ToWorker =
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
+  /** Files of the access log are to be opened anew. */
+  | { readonly kind: "reopenLogs" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
   /** Log from this level on, whatever the configuration says; null: as it says. */
@@ -85,7 +87,8 @@ export type FromWorker =
   | { readonly kind: "applied"; readonly generation: number }
   | { readonly kind: "refused"; readonly generation: number; readonly reason: string }
   | { readonly kind: "log"; readonly event: LogEvent }
-  | { readonly kind: "access"; readonly batch: AccessBatch }
+  // Flat: Bun hands strings over without a copy then.
+  | ({ readonly kind: "access" } & AccessBatch)
   /** What a filter did while it was measured. */
   | { readonly kind: "profiled"; readonly filter: string; readonly run: number; readonly reports: readonly ProfileReport[] }
   /** Exchanges that were recorded: a list of so many `FinishedTrace`, as JSON. */

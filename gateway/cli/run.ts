@@ -79,7 +79,7 @@ async function serve(args: Values): Promise<number> {
     process.on("SIGTERM", () => end("SIGTERM"))
     process.on("SIGINT", () => end("SIGINT"))
     // On Node this also keeps the signal from starting the inspector.
-    process.on("SIGUSR1", () => access.reopen())
+    process.on("SIGUSR1", () => supervisor.reopenLogs())
     process.on("SIGHUP", () => void supervisor.reload("SIGHUP"))
   })
   try {

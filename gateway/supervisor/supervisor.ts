@@ -302,6 +302,11 @@ export class Supervisor {
     return refusal
   }
 
+  /** Files of the access log are opened anew, for those who have moved them away. */
+  reopenLogs(): void {
+    this.#pool?.reopenLogs()
+  }
+
   /** Reads the configuration again. A bad one is refused and the one in force stays. */
   reload(why: string): Promise<void> {
     return this.#inTurn(async () => this.#configs?.reload(why))

@@ -210,8 +210,8 @@ export class WorkerPool {
         this.#options.onLog(message.event)
         return
       case "access": {
-        const { length } = message.batch.lines
-        this.#options.onAccess(message.batch, () => this.#post(member, { kind: "written", length }))
+        const { length } = message.lines
+        this.#options.onAccess(message, () => this.#post(member, { kind: "written", length }))
         return
       }
       case "spans":
@@ -323,6 +323,11 @@ export class WorkerPool {
   set logLevel(level: LogLevel | null) {
     this.#logLevel = level
     for (const member of this.#members.values()) this.#post(member, { kind: "logLevel", level })
+  }
+
+  /** Has workers open the files of the access log anew. */
+  reopenLogs(): void {
+    for (const member of this.#members.values()) this.#post(member, { kind: "reopenLogs" })
   }
 
   /** Asks a worker something; `timeout`: ms it may take. */

@@ -1,5 +1,5 @@
-// The access log's side in a worker: one line an exchange, gathered and handed to the main thread in batches. It never waits:
-// when the main thread can't write as fast as lines come, lines are dropped and counted.
+// The access log's side in a worker: one line an exchange, gathered and handed on in batches. It never waits: when lines come faster
+// than they can be written, they are dropped and counted.
 
 import { type AccessLogConfig, destinationKey } from "../config/access-log-model.ts"
 import type { Fields } from "../http/fields.ts"
@@ -14,11 +14,11 @@ import { recordHead } from "./otlp-record.ts"
 export type { AccessEntry, TcpAccessEntry } from "./access-entry.ts"
 
 export interface AccessLogOptions {
-  /** Hands a batch of lines to the main thread, which answers with their length to {@link AccessLog.acknowledge}. */
+  /** Hands on a batch of lines, which is answered with their length to {@link AccessLog.acknowledge}. */
   readonly post: (batch: AccessBatch) => void
   /** [0, 1). */
   readonly random: () => number
-  /** Characters that may wait to be written; default 1 MiB. */
+  /** Characters that may wait to be written; default 4 Mi. */
   readonly capacity?: number
   /** Milliseconds a line may wait for others; default 100. */
   readonly interval?: number
@@ -71,7 +71,7 @@ export class AccessLog {
   constructor(options: AccessLogOptions) {
     this.#post = options.post
     this.#random = options.random
-    this.#capacity = options.capacity ?? 1024 * 1024
+    this.#capacity = options.capacity ?? 4 * 1024 * 1024
     this.#interval = options.interval ?? 100
     this.#onDrop = options.onDrop
     this.#onLines = options.onLines
@@ -162,7 +162,7 @@ export class AccessLog {
     this.#post({ lines, count, to: this.#to })
   }
 
-  /** The main thread has written, or given up on, a batch of this length. */
+  /** A batch of this length was written, or given up on. */
   acknowledge(length: number): void {
     this.#unwritten = Math.max(0, this.#unwritten - length)
   }

@@ -1,17 +1,16 @@
-// The access log's side on the main thread: takes lines of the workers to where the configuration wants them. What can't be taken
-// there is counted, and lets nobody wait.
+// The access log's side on the main thread: takes lines of the workers to where the configuration wants them, but for files, which
+// workers write themselves. What can't be taken there is counted, and lets nobody wait.
 
+import { closeSync } from "node:fs"
 import { type AccessDestination, destinationKey } from "../config/access-log-model.ts"
 import type { Logger } from "./log.ts"
-import { LogFile } from "./log-file.ts"
+import { openLog } from "./log-file.ts"
 import { OtlpLog } from "./otlp-log.ts"
 
 /** Takes lines, each with its newline. Never throws, never blocks. */
 export interface AccessSink {
   /** `count`: of lines. `done` is called once they are written, or lost and counted. */
   write(lines: string, count: number, done: () => void): void
-  /** Opens what it writes to anew. */
-  reopen(): void
   /** Resolves when all is written, or when the time (ms) is over. */
   flush(timeout: number): Promise<void>
   /** Ends it, after what it has. */
@@ -45,14 +44,15 @@ export class AccessOutput {
     this.#options = options
   }
 
-  /** Opens a destination beside those in use. Throws with why it can't be. */
+  /** Opens a destination beside those in use, or looks whether workers can. Throws with why it can't be. */
   prepare(to: AccessDestination): void {
+    if (to.kind === "file") return closeSync(openLog(to.path))
     const key = destinationKey(to)
     if (this.#sinks.has(key)) return
     this.#sinks.set(key, this.#open(to))
   }
 
-  #open(to: AccessDestination): AccessSink {
+  #open(to: Exclude<AccessDestination, { kind: "file" }>): AccessSink {
     const means = { log: this.#options.log, onLost: (lines: number) => this.onLost(lines) }
     switch (to.kind) {
       case "stdout":
@@ -62,12 +62,9 @@ export class AccessOutput {
               if (!written) this.onLost(count)
               done()
             }),
-          reopen: () => {},
           flush: this.#options.flush,
           close: () => {},
         }
-      case "file":
-        return new LogFile(to.path, means)
       case "otlp":
         return new OtlpLog(to, this.#options.environment, means)
     }
@@ -89,11 +86,6 @@ export class AccessOutput {
     if (sink !== undefined) return sink.write(lines, count, done)
     this.onLost(count)
     done()
-  }
-
-  /** Files are opened anew, for those who have moved them away. */
-  reopen(): void {
-    for (const sink of this.#sinks.values()) sink.reopen()
   }
 
   /** Resolves when all is written, or when the time (ms) is over. */

@@ -28,9 +28,14 @@ export function plainText(text: string, limit: number): string {
   return CLEAN.test(kept) ? kept : JSON.stringify(kept).replace(LEFT_BY_JSON, unicodeEscape).slice(1, -1)
 }
 
+/** Microseconds of milliseconds; finite whatever comes. */
+export function thousandths(value: number): number {
+  return value >= 0 && value < 1e12 ? Math.round(value * 1000) : 0
+}
+
 /** Milliseconds with microseconds; finite whatever comes. */
 export function milliseconds(value: number): number {
-  return value >= 0 && value < 1e15 ? Math.round(value * 1000) / 1000 : 0
+  return thousandths(value) / 1000
 }
 
 /** Its number; as a text what has none. */

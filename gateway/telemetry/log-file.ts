@@ -1,4 +1,4 @@
-// A file that lines of the access log are appended to. It is opened anew when it is asked for, and when the file under its name is
+// A file that lines of the access log are appended to, by this thread and others. It is opened anew when it is asked for, and when the file under its name is
 // another one, or none, any more, as after a rotation. A disc that is full costs lines, and nothing else.
 
 import { close, fstatSync, open, openSync, stat, write } from "node:fs"
@@ -41,12 +41,8 @@ export class LogFile implements AccessSink {
     this.#path = path
     this.#now = means.now ?? (() => performance.now())
     this.#notice = new FailureNotice("the access log can't be written", means)
-    try {
-      this.#descriptor = openSync(path, "a", MODE)
-      this.#take(this.#descriptor)
-    } catch (error) {
-      throw new Error(`the access log ${JSON.stringify(path)} can't be opened: ${reason(error)}; its folder has to be there and writable`)
-    }
+    this.#descriptor = openLog(path)
+    this.#take(this.#descriptor)
     this.#looked = this.#now()
     this.#output = new Output({
       descriptor: this.#descriptor,
@@ -153,6 +149,15 @@ export class LogFile implements AccessSink {
       // What fails is given up, so that what comes after it has a chance.
       done(null, error === null ? Math.max(0, written - ahead) : bytes.byteLength)
     })
+  }
+}
+
+/** Descriptor to append to a file. Throws with why it can't be opened. */
+export function openLog(path: string): number {
+  try {
+    return openSync(path, "a", MODE)
+  } catch (error) {
+    throw new Error(`the access log ${JSON.stringify(path)} can't be opened: ${reason(error)}; its folder has to be there and writable`)
   }
 }
 

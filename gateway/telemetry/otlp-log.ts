@@ -71,8 +71,6 @@ export class OtlpLog implements AccessSink {
     done()
   }
 
-  reopen(): void {}
-
   flush(timeout: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeout)

@@ -6,30 +6,39 @@ import { descriptorWriter, type WriteBytes } from "./descriptor.ts"
 export interface OutputOptions {
   /** 1 standard output, 2 standard error. */
   readonly descriptor: number
-  /** Octets that may wait; default 8 MiB. */
+  /** Characters that may wait; default 8 Mi. */
   readonly capacity?: number
   /** Default: {@link descriptorWriter} of the descriptor. */
   readonly writeBytes?: WriteBytes
   /** Told of every piece that is lost. */
-  readonly onDrop?: (octets: number) => void
+  readonly onDrop?: (characters: number) => void
 }
 
 interface Piece {
-  readonly bytes: Buffer
+  readonly text: string
   readonly done: ((written: boolean) => void) | undefined
 }
 
 // ms between tries while the pipe is full: doubled from the first to the last.
 const FIRST_WAIT = 1
 const LAST_WAIT = 32
+// Octets written at once, in a place that is used again and again: on Node a new one for each batch of 64 KiB costs more than writing it.
+const SPACE = 262_144
+// A character takes at most that many octets.
+const WIDEST = 3
+
+function fits(text: string, room: number): boolean {
+  return text.length * WIDEST <= room || (text.length <= room && Buffer.byteLength(text) <= room)
+}
 
 /** A bounded queue in front of a descriptor. */
 export class Output {
   readonly #capacity: number
   readonly #writeBytes: WriteBytes
-  readonly #onDrop: ((octets: number) => void) | undefined
+  readonly #onDrop: ((characters: number) => void) | undefined
   #queue: Piece[] = []
   #waiting = 0
+  #space: Buffer | null = null
   // What is being written: pieces joined, and how far it got.
   #batch: Buffer | null = null
   #pieces: Piece[] = []
@@ -51,14 +60,13 @@ export class Output {
 
   /** Queues text; `done` is called when it was written or dropped, and told which. */
   write(text: string, done?: (written: boolean) => void): void {
-    const bytes = Buffer.from(text, "utf8")
-    if (this.#broken || this.#waiting + bytes.length > this.#capacity) {
-      this.#onDrop?.(bytes.length)
+    if (this.#broken || this.#waiting + text.length > this.#capacity) {
+      this.#onDrop?.(text.length)
       done?.(false)
       return
     }
-    this.#waiting += bytes.length
-    this.#queue.push({ bytes, done })
+    this.#waiting += text.length
+    this.#queue.push({ text, done })
     if (this.#batch === null) this.#next()
   }
 
@@ -82,11 +90,27 @@ export class Output {
       for (const resolve of idle) resolve()
       return
     }
-    this.#pieces = this.#queue
-    this.#queue = []
     this.#offset = 0
-    this.#batch = this.#pieces.length === 1 ? this.#pieces[0].bytes : Buffer.concat(this.#pieces.map((piece) => piece.bytes))
+    this.#batch = this.#take()
     this.#continue()
+  }
+
+  // As many pieces as there is room for, and one at least.
+  #take(): Buffer {
+    const queue = this.#queue
+    if (queue[0].text.length * WIDEST > SPACE) {
+      this.#pieces = queue.splice(0, 1)
+      return Buffer.from(this.#pieces[0].text, "utf8")
+    }
+    this.#space ??= Buffer.allocUnsafeSlow(SPACE)
+    let length = 0
+    let count = 0
+    while (count < queue.length && fits(queue[count].text, SPACE - length)) {
+      const { text } = queue[count++]
+      length += this.#space.write(text, length, "utf8")
+    }
+    this.#pieces = queue.splice(0, count)
+    return this.#space.subarray(0, length)
   }
 
   #continue(): void {
@@ -116,10 +140,12 @@ export class Output {
         this.#continue()
         return
       }
-      this.#waiting -= batch.length
       const pieces = this.#pieces
       this.#pieces = []
-      for (const piece of pieces) piece.done?.(true)
+      for (const { text, done } of pieces) {
+        this.#waiting -= text.length
+        done?.(true)
+      }
       this.#next()
     })
   }

@@ -19,6 +19,7 @@ import { HeldSlots } from "../telemetry/held-slots.ts"
 import { IdentityCounts } from "../telemetry/identity-counts.ts"
 import type { LogLevel } from "../telemetry/log.ts"
 import { MetricsWriter } from "../telemetry/metrics-writer.ts"
+import { OwnFiles } from "../telemetry/own-files.ts"
 import { EndpointRecorder, FilterRecorder, ServiceRecorder } from "../telemetry/recorders.ts"
 import { TraceIds } from "../telemetry/tracing/trace-ids.ts"
 import { TraceOutbox } from "../telemetry/tracing/trace-outbox.ts"
@@ -39,6 +40,8 @@ import { answerQuestion } from "./answers.ts"
 import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
 import { Refusals } from "./refusals.ts"
 
+/** ms that the last lines of a file have to be written. */
+const LAST_LINES = 5000
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
 
@@ -65,6 +68,7 @@ class Worker {
   readonly #held: HeldSlots
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
+  readonly #logFiles: OwnFiles
   readonly #watch: Watch
   readonly #tap: Tap
   readonly #tracing: Tracing
@@ -102,9 +106,16 @@ class Worker {
       post: (event) => post({ kind: "log", event }),
       onDrop: () => this.#metrics.add(slots.logDropped, 1),
     })
+    this.#logFiles = new OwnFiles({
+      log: (...event) => this.#logger.log(...event),
+      onLost: (lines) => this.#metrics.add(slots.accessLogDropped, lines),
+    })
     this.#accessLog = new AccessLog({
       random: Math.random,
-      post: (batch) => post({ kind: "access", batch }),
+      post: (batch) => {
+        const { length } = batch.lines
+        if (!this.#logFiles.write(batch, () => this.#accessLog.acknowledge(length))) post({ kind: "access", ...batch })
+      },
       onDrop: () => this.#metrics.add(slots.accessLogDropped, 1),
       onLines: (count) => this.#metrics.add(slots.accessLogLines, count),
     })
@@ -283,6 +294,9 @@ class Worker {
       case "spansTaken":
         this.#tracing.taken(message.length)
         return
+      case "reopenLogs":
+        this.#logFiles.reopen()
+        return
       case "written":
         this.#accessLog.acknowledge(message.length)
     }
@@ -334,7 +348,9 @@ class Worker {
     snapshot.served = true
     this.#slotsInForce = spec.slots
     this.#held.endpoints = spec.slots.epoch
+    this.#logFiles.prepare(spec.config.accessLog.to)
     this.#accessLog.use(spec.config.accessLog)
+    this.#logFiles.keepOnly(spec.config.accessLog.to)
     this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
     this.#tracing.use(spec.config.tracing)
@@ -411,7 +427,7 @@ class Worker {
     void Promise.all([...drained, ...this.#leaving]).then(() => {
       this.#accessLog.flush()
       this.#tracing.flush()
-      this.#post({ kind: "drained" })
+      void this.#logFiles.flush(LAST_LINES).then(() => this.#post({ kind: "drained" }))
     })
   }
 }

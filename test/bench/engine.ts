@@ -25,6 +25,7 @@ import { IdentityCounts } from "../../gateway/telemetry/identity-counts.ts"
 import { Instruments } from "../../gateway/telemetry/instruments.ts"
 import { MetricsRegistry } from "../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../gateway/telemetry/metrics-writer.ts"
+import { OwnFiles } from "../../gateway/telemetry/own-files.ts"
 import { EndpointRecorder, ServiceRecorder } from "../../gateway/telemetry/recorders.ts"
 import { TraceIds } from "../../gateway/telemetry/tracing/trace-ids.ts"
 import { TraceOutbox } from "../../gateway/telemetry/tracing/trace-outbox.ts"
@@ -164,23 +165,18 @@ const route = new Route(config.routes[0], {
   slots: () => slots,
   filters,
 })
-// A line for each request: `LOG=all`. Batches are copied as they would be for the main thread.
+// A line for each request, to a file: `LOG=/tmp/access.log`.
+const lost = (lines: number): void => console.error(`${lines} lines of the access log are lost`)
+const logFiles = new OwnFiles({ log: (...event) => console.error(event), onLost: lost })
 const accessLog: AccessLog = new AccessLog({
   random: Math.random,
-  post: (batch) => {
-    structuredClone(batch)
-    accessLog.acknowledge(batch.lines.length)
-  },
+  onDrop: () => lost(1),
+  post: (batch) => logFiles.write(batch, () => accessLog.acknowledge(batch.lines.length)),
 })
-if (process.env.LOG === "all") {
-  accessLog.use({
-    when: "all",
-    only: null,
-    to: { kind: "stdout" },
-    format: { kind: "json" },
-    headers: { request: [], response: [] },
-    redact: null,
-  })
+if (process.env.LOG !== undefined) {
+  const to = { kind: "file", path: process.env.LOG } as const
+  logFiles.prepare(to)
+  accessLog.use({ when: "all", only: null, to, format: { kind: "json" }, headers: { request: [], response: [] }, redact: null })
 }
 
 const exchanges = new Exchanges({
@@ -223,12 +219,16 @@ const request = `GET /1k HTTP/1.1\r\n${requestFields("127.0.0.1:8080")
   .join("")}\r\n`
 const response = `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 10:10:49 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\nLast-Modified: Sun, 22 Nov 2026 10:10:49 GMT\r\nConnection: keep-alive\r\nETag: "69218d0a-400"\r\nAccept-Ranges: bytes\r\n\r\n${"x".repeat(1024)}`
 
-function run(count: number): number {
+// Exchanges between two turns of the event loop.
+const TURN = 64
+
+async function run(count: number): Promise<number> {
   const start = process.cpuUsage()
   for (let i = 0; i < count; i++) {
     downstreamSocket.emit("data", Buffer.from(request, "latin1"))
     const bytes = Buffer.from(response, "latin1")
     connection.onRead(bytes, bytes.length)
+    if (i % TURN === 0) await new Promise(setImmediate)
   }
   const used = process.cpuUsage(start)
   return ((used.user + used.system) * 1000) / count
@@ -242,29 +242,31 @@ function feed(count: number): number {
 }
 
 const count = Number(process.argv[2] ?? 100_000)
-run(20_000)
+await run(20_000)
 feed(20_000)
 function median(values: number[]): number {
   return values.sort((a, b) => a - b)[values.length >> 1]
 }
 if (sampling !== undefined) {
   // In turns, so that what else the machine does is in both.
-  const round = (on: boolean): number => {
+  const round = (on: boolean): Promise<number> => {
     tracing.use(on ? config.tracing : undefined)
     return run(count / 10)
   }
   // Short and many, each once the first and once the second: a machine that is busy for a while spoils some, and not their median.
-  const pairs = Array.from({ length: 90 }, (_, i) => {
-    const first = round(i % 2 === 1)
-    const second = round(i % 2 === 0)
-    return i % 2 === 1 ? [second, first] : [first, second]
-  })
+  const pairs: number[][] = []
+  for (let i = 0; i < 90; i++) {
+    const first = await round(i % 2 === 1)
+    const second = await round(i % 2 === 0)
+    pairs.push(i % 2 === 1 ? [second, first] : [first, second])
+  }
   const [off, on] = [0, 1].map((i) => median(pairs.map((pair) => pair[i])))
   const more = Math.round(median(pairs.map(([without, traced]) => traced - without)))
   console.log(`tracing ${sampling}: ${more} ns/exchange more (median of 90 pairs; ${Math.round(off)} without, ${Math.round(on)} with)`)
   process.exit(0)
 }
-const rounds = [1, 2, 3, 4, 5].map(() => run(count) - feed(count))
+const rounds: number[] = []
+for (let i = 0; i < 5; i++) rounds.push((await run(count)) - feed(count))
 rounds.sort((a, b) => a - b)
 console.log(
   `${Math.round(rounds[0])} ns/exchange best, ${Math.round(rounds[2])} median; sent up ${upstreamSocket.written / (20_000 + 5 * count)} octets, down ${downstreamSocket.written / (20_000 + 5 * count)}`,

@@ -156,6 +156,8 @@ test("a TCP connection has a line of its own form", () => {
     requestId: "",
     service: "postgres",
     upstream: "10.0.0.1:5432",
+    sourceAddress: "10.0.0.2",
+    sourcePort: 40000,
     source: "10.0.0.2:40000",
     security: null,
   }
