@@ -1,18 +1,20 @@
 // Who may ask the admin API: whoever reaches it where only this machine or this user can, else who knows the token or has shown a
-// client certificate. It bounds how often an address may be wrong, and never says how wrong it was.
+// client certificate. It bounds how many tokens an address may try, and never says how wrong one was.
 
 import { createHash, timingSafeEqual } from "node:crypto"
+import { parseIp } from "../config/ip-address.ts"
 import { isLoopback } from "../config/loopback.ts"
 import type { Address, SocketPath } from "../config/model.ts"
 import { readCertificate } from "../identity/certificate.ts"
 import type { FetchPeer } from "../runtime/serve.ts"
 import type { Fields } from "./guard.ts"
 
-/** Wrong tokens an address may send in a row, and per second after that. */
+/** Different wrong tokens an address may try in a row, and per second after that. */
 const BURST = 10
 const PER_SECOND = 1
-/** Addresses that are remembered for that. */
+/** Addresses that are remembered for that, and wrong tokens of each. */
 const MAX_ADDRESSES = 1024
+const MAX_KNOWN = 16
 
 export interface AccessOptions {
   readonly address: Address | SocketPath
@@ -32,6 +34,8 @@ export type Admission =
 interface Failures {
   left: number
   at: number
+  /** Digests of wrong tokens that it has tried. To send one again tells nobody anything: a scraper with an old token locks nobody out. */
+  readonly known: Set<string>
 }
 
 export class Access {
@@ -61,10 +65,16 @@ export class Access {
     if (this.#options.certificates && peer.certificate !== null) return { kind: "in", proven: nameOf(peer.certificate) }
     const sent = /^Bearer +([!-~]+)$/i.exec(fields.get("authorization") ?? "")?.[1]
     if (sent === undefined) return this.#out("this needs")
-    const again = this.#wait(peer.address)
-    if (again > 0) return { kind: "out", status: 429, why: `too many wrong tokens; try again in ${again} s`, again }
-    if (this.#token !== null && timingSafeEqual(this.#token, digest(sent))) return { kind: "in", proven: "the token" }
-    this.#failed(peer.address)
+    const from = whereFrom(peer.address)
+    const shown = digest(sent)
+    const failures = this.#failures.get(from)
+    const known = shown.toString("latin1")
+    if (failures?.known.has(known) !== true) {
+      const again = this.#wait(failures)
+      if (again > 0) return { kind: "out", status: 429, why: `too many wrong tokens; try again in ${again} s`, again }
+      if (this.#token !== null && timingSafeEqual(this.#token, shown)) return { kind: "in", proven: "the token" }
+      this.#failed(from, failures, known)
+    }
     return this.#out("this token is not the one; send")
   }
 
@@ -79,8 +89,7 @@ export class Access {
   }
 
   /** Seconds. */
-  #wait(address: string): number {
-    const failures = this.#failures.get(address)
+  #wait(failures: Failures | undefined): number {
     if (failures === undefined) return 0
     const left = this.#left(failures)
     return left >= 1 ? 0 : Math.max(1, Math.ceil((1 - left) / PER_SECOND))
@@ -90,13 +99,22 @@ export class Access {
     return Math.min(BURST, left + ((this.#options.now() - at) / 1000) * PER_SECOND)
   }
 
-  #failed(address: string): void {
-    const before = this.#failures.get(address)
+  #failed(from: string, before: Failures | undefined, token: string): void {
     const left = (before === undefined ? BURST : this.#left(before)) - 1
-    this.#failures.delete(address)
+    const known = before?.known ?? new Set()
+    if (known.size >= MAX_KNOWN) known.delete(known.values().next().value as string)
+    known.add(token)
+    this.#failures.delete(from)
     if (this.#failures.size >= MAX_ADDRESSES) this.#failures.delete(this.#failures.keys().next().value as string)
-    this.#failures.set(address, { left, at: this.#options.now() })
+    this.#failures.set(from, { left, at: this.#options.now(), known })
   }
+}
+
+// Whoever has an IPv6 address has 2⁶⁴ of them. At a socket, and behind a proxy, all are one: who else asks can't be known, for what a
+// proxy says of it anybody may write.
+function whereFrom(address: string): string {
+  const ip = parseIp(address)
+  return ip?.version === 6 ? ip.words.slice(0, 2).join(":") : address
 }
 
 // Of one length, so that comparing takes the same time whatever was sent.

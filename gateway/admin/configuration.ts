@@ -1,30 +1,25 @@
 // The configuration in the admin API: what is in force and what was, without secrets; how they differ; and the order to go back.
 
 import { createRoute, z } from "@hono/zod-openapi"
-import type { ConfigEntry } from "../config/config-history.ts"
-import type { Config } from "../config/model.ts"
+import type { ConfigEntry, KeptConfig } from "../config/config-history.ts"
 import type { Outcome } from "../http/outcome.ts"
 import type { Recorder } from "./change-history.ts"
-import { redactConfig } from "./redact.ts"
+import { type ConfigDiff, diffText } from "./config-diff.ts"
+import { ConfigTexts } from "./config-text.ts"
 import { type AdminContext, carryOut, json, orderAnswers, orderer, refusal, type TopicApp, timestamp, topicApp } from "./topic.ts"
 
 export interface ConfigurationDeps {
   readonly history: Recorder
-  /** The configuration in force; null before the first. */
-  config(): Config | null
   generation(): number
   /** Configurations that were in force, newest first. */
   configs(): readonly ConfigEntry[]
   /** What was in force at a generation; null: that isn't known. */
-  configAt(generation: number): { readonly entry: ConfigEntry; readonly config: Config } | null
+  configAt(generation: number): KeptConfig | null
   /** Why what is in force is not what the file says; null: it is. */
   departure(): string | null
   /** Takes what was in force at a generation. */
   rollback(generation: number, who: string): Promise<Outcome>
 }
-
-/** ms that finding the differences may take the main thread. */
-const DIFF_TIME = 300
 
 const generation = z.coerce.number({ error: "a generation is a whole number" }).int().min(1)
 const query = z.object({ format: z.enum(["json", "yaml"], { error: "write json or yaml" }).optional() })
@@ -34,6 +29,7 @@ const configAnswers = {
     content: { "application/json": { schema: z.record(z.string(), z.unknown()) }, "application/yaml": { schema: z.string() } },
   },
   400: json(refusal, "No such format"),
+  503: json(refusal, "There is none yet, or too many ask for large ones"),
 }
 
 const shown = createRoute({
@@ -41,7 +37,7 @@ const shown = createRoute({
   path: "/",
   summary: "the configuration in force, without secrets (JSON, or YAML with ?format=yaml)",
   request: { query },
-  responses: { ...configAnswers, 503: json(refusal, "There is none yet") },
+  responses: configAnswers,
 })
 
 const past = createRoute({
@@ -80,10 +76,19 @@ const former = createRoute({
   responses: { ...configAnswers, 404: json(refusal, "It is not kept") },
 })
 
+const change = z
+  .object({
+    path: z.string().describe("In what is written, such as routes[orders].timeout; routes and listeners by name, others by their place"),
+    kind: z.enum(["added", "removed", "changed", "moved"]).describe("moved: in another order"),
+    before: z.string().nullable().describe("As YAML; null: there was nothing"),
+    after: z.string().nullable(),
+  })
+  .openapi("ConfigChange")
+
 const differences = createRoute({
   method: "get",
   path: "/diff",
-  summary: "what changed from one generation to another (?from=&to=), as a unified diff of redacted YAML",
+  summary: "what changed from one generation to another (?from=&to=), by its place in what is written; without secrets",
   request: {
     query: z.object({
       from: generation.optional().describe("Default: that before the configuration in force"),
@@ -92,12 +97,18 @@ const differences = createRoute({
   },
   responses: {
     200: json(
-      z.object({ from: z.number(), to: z.number(), diff: z.string().describe("Empty: nothing that may be shown differs") }),
+      z.object({
+        from: z.number(),
+        to: z.number(),
+        diff: z.string().describe("All of it for people: `@@ path @@`, then lines with - and +; empty: nothing differs"),
+        changes: z.array(change).readonly(),
+        omitted: z.number().describe("Changes beyond those"),
+      }),
       "How they differ",
     ),
     400: json(refusal, "No such generations"),
     404: json(refusal, "One of them is not kept"),
-    422: json(refusal, "They differ too much to be compared"),
+    503: json(refusal, "Too many ask for large ones"),
   },
 })
 
@@ -111,10 +122,11 @@ const back = createRoute({
 
 export function configuration(deps: ConfigurationDeps): TopicApp {
   const app = topicApp()
-  app.openapi(shown, async (c) => {
-    const config = deps.config()
-    if (config === null) return c.json({ error: "there is no configuration yet; ask again when /ready answers 200" }, 503)
-    return show(c, config, c.req.valid("query").format)
+  const texts = new ConfigTexts()
+  app.openapi(shown, (c) => {
+    const found = deps.configAt(deps.generation())
+    if (found === null) return c.json({ error: "there is no configuration yet; ask again when /ready answers 200" }, 503)
+    return show(c, texts, found, c.req.valid("query").format)
   })
   app.openapi(past, (c) => {
     const entries = deps.configs()
@@ -123,7 +135,7 @@ export function configuration(deps: ConfigurationDeps): TopicApp {
   })
   app.openapi(former, async (c) => {
     const found = known(deps, c.req.valid("param").generation)
-    return typeof found === "string" ? c.json({ error: found }, 404) : show(c, found.config, c.req.valid("query").format)
+    return typeof found === "string" ? c.json({ error: found }, 404) : show(c, texts, found, c.req.valid("query").format)
   })
   app.openapi(differences, async (c) => {
     const { from, to } = c.req.valid("query")
@@ -131,19 +143,10 @@ export function configuration(deps: ConfigurationDeps): TopicApp {
     if (typeof newer === "string") return c.json({ error: newer }, 404)
     const older = known(deps, from ?? Math.max(1, newer.entry.generation - 1))
     if (typeof older === "string") return c.json({ error: older }, 404)
-    const [{ createTwoFilesPatch }, before, after] = await Promise.all([import("diff"), yaml(older.config), yaml(newer.config)])
-    const names = [older, newer].map(({ entry }) => `generation ${entry.generation}`)
-    const patch =
-      before === after
-        ? ""
-        : createTwoFilesPatch(names[0], names[1], before, after, older.entry.at, newer.entry.at, { context: 3, timeout: DIFF_TIME })
-    if (patch === undefined) {
-      return c.json(
-        { error: "they differ too much to be compared here; take both (/config/history/GENERATION?format=yaml) and compare them" },
-        422,
-      )
-    }
-    return c.json({ from: older.entry.generation, to: newer.entry.generation, diff: patch.replace(/^=+\n/, "") }, 200)
+    const made = await texts.make({ kind: "diff", before: older.packed.document, after: newer.packed.document })
+    if (typeof made === "string") return c.json({ error: made }, 503)
+    const found = JSON.parse(new TextDecoder().decode(made)) as ConfigDiff
+    return c.json({ from: older.entry.generation, to: newer.entry.generation, diff: diffText(found), ...found }, 200)
   })
   app.openapi(back, (c) => {
     const { generation: to } = c.req.valid("json")
@@ -152,18 +155,14 @@ export function configuration(deps: ConfigurationDeps): TopicApp {
   return app
 }
 
-function known(deps: ConfigurationDeps, at: number): NonNullable<ReturnType<ConfigurationDeps["configAt"]>> | string {
+function known(deps: ConfigurationDeps, at: number): KeptConfig | string {
   const found = at > deps.generation() ? null : deps.configAt(at)
   return found ?? `generation ${at} is not kept; /config/history lists those that are`
 }
 
-async function show(c: AdminContext, config: Config, wanted: "json" | "yaml" | undefined) {
-  const format = wanted ?? ((c.req.header("accept") ?? "").includes("yaml") ? "yaml" : "json")
-  if (format === "json") return c.json(redactConfig(config), 200)
-  return c.body(await yaml(config), 200, { "content-type": "application/yaml" })
-}
-
-async function yaml(config: Config): Promise<string> {
-  const { stringify } = await import("yaml")
-  return stringify(redactConfig(config), { aliasDuplicateObjects: false })
+async function show(c: AdminContext, texts: ConfigTexts, { packed: { config } }: KeptConfig, wanted: "json" | "yaml" | undefined) {
+  const kind = wanted ?? ((c.req.header("accept") ?? "").includes("yaml") ? "yaml" : "json")
+  const made = await texts.make({ kind, config })
+  if (typeof made === "string") return c.json({ error: made }, 503)
+  return c.body(made, 200, { "content-type": `application/${kind}` }) as never
 }

@@ -80,8 +80,10 @@ export class Door {
           (await this.#dashboard.answer(path, headers.get("if-none-match")))
         if (probe !== null) return method === "HEAD" ? new Response(null, probe) : probe
       }
+      // What is for everybody has been answered.
+      if (admission.kind === "out") return respond({ error: "no such page" }, 404)
       const app = await (this.#app ??= this.#options.load())
-      return await app(request, enter(admission.kind === "in" ? admission.proven : ""))
+      return await app(request, enter(admission.proven))
     } catch (error) {
       this.#app = null
       return respond({ error: `internal error: ${error instanceof Error ? error.message : String(error)}` }, 500)

@@ -64,7 +64,11 @@ const filter = z
     memory: z.number(),
     lastError: told,
     onError: z.enum(["deny", "skip"]),
-    limits: z.object({ cpu: z.number(), memory: z.number() }),
+    limits: z.object({
+      cpu: z.number().describe("ms of one call"),
+      memory: z.number().describe("Octets of one instance"),
+      body: z.number().describe("Octets it may keep of one body"),
+    }),
     versions: z.array(version).readonly(),
     ...figures,
   })

@@ -21,7 +21,7 @@ export function isAllowedHost(field: string | null, bound: string): boolean {
 }
 
 /** The field every order must carry, with any value. A page of another origin can't send it without being allowed to. */
-export const ORDER_FIELD = "x-sluice-admin"
+const ORDER_FIELD = "x-sluice-admin"
 /** Who gives an order, in his own words. */
 export const USER_FIELD = "x-sluice-user"
 
@@ -46,21 +46,23 @@ export function isPublic(method: string, path: string, openMetrics: boolean): bo
 export type Page = "none" | "own" | "foreign"
 
 /**
- * Which page has a browser send a request. Browsers tell of it in fields that no page can set; both must say that it is ours.
- * `scheme`: of the admin API.
+ * Which page has a browser send a request. Browsers tell of it in fields that no page can set; both must say that it is ours. Over
+ * plain HTTP to another machine they send `Origin` alone (Fetch Metadata §2): there nobody gets in without the token, which no other page
+ * knows. `scheme`: of the admin API.
  */
 export function pageOf(fields: Fields, scheme: "http" | "https"): Page {
   const origin = fields.get("origin")
-  const site = fields.get("sec-fetch-site") ?? "none"
-  if (origin === null && site === "none") return "none"
-  if (site !== "same-origin") return "foreign"
+  const site = fields.get("sec-fetch-site")
+  if (origin === null && (site === null || site === "none")) return "none"
+  const host = fields.get("host") ?? ""
+  if (site !== "same-origin" && (site !== null || scheme === "https" || isLoopback(hostOf(host)))) return "foreign"
   // GET has no `Origin` when a page asks its own.
-  return origin === null || origin.toLowerCase() === `${scheme}://${fields.get("host") ?? ""}`.toLowerCase() ? "own" : "foreign"
+  return origin === null || origin.toLowerCase() === `${scheme}://${host}`.toLowerCase() ? "own" : "foreign"
 }
 
 /**
  * Why a request may not be served because of the page it comes from; null when it may. Orders need a field that no foreign page can
- * send; of what pages do, only ours may do anything, and a link from elsewhere may be followed.
+ * send; of what pages do, only ours may do anything, and a link from elsewhere may be followed, but not into a frame: nobody would see it.
  */
 export function pageRefusal(method: string, fields: Fields, scheme: "http" | "https"): string | null {
   const page = pageOf(fields, scheme)
@@ -71,7 +73,8 @@ export function pageRefusal(method: string, fields: Fields, scheme: "http" | "ht
     }
     return null
   }
-  if (page === "foreign" && fields.get("sec-fetch-mode") !== "navigate") {
+  const followed = fields.get("sec-fetch-mode") === "navigate" && (fields.get("sec-fetch-dest") ?? "document") === "document"
+  if (page === "foreign" && !followed) {
     return "a web page can't read this; only the dashboard of this gateway can, from the address it was loaded from"
   }
   return null

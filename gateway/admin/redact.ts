@@ -1,31 +1,57 @@
-// Takes secrets out of a configuration before it is shown: values of suspicious keys in what filters are configured with,
-// and header values that authenticate.
+// Takes secrets out of a configuration before it is shown: values of suspicious keys in what filters are configured with, header
+// values that authenticate, and what any text holds that lets somebody in.
 
 import type { Config } from "../config/model.ts"
 import type { RateLimitConfig } from "../config/rate-limit-model.ts"
 import type { RateLimitStoreConfig } from "../config/rate-limit-store-model.ts"
-import { isSecretKey, REDACTED } from "../config/secrets.ts"
+import { isSecretKey, maskCredentials, maskText, REDACTED } from "../config/secrets.ts"
 import type { TracingConfig } from "../config/tracing-model.ts"
 
-function hide(value: unknown): unknown {
+/** What is shown in the place of a secret. */
+export function hide(value: unknown): unknown {
   // Whether something is set is no secret.
   return value === null || value === undefined || typeof value === "boolean" ? value : REDACTED
 }
 
-/** A copy of a filter's settings without its secrets. */
+/** A copy of a filter's settings without its secrets. Texts may hold settings of their own. */
 export function redactSettings(value: unknown): unknown {
+  if (typeof value === "string") return redactText(value)
   if (Array.isArray(value)) return value.map(redactSettings)
   if (typeof value !== "object" || value === null) return value
   return copy(value, (key, item) => (isSecretKey(key) ? hide(item) : redactSettings(item)))
 }
 
-function copy(value: object, each: (key: string, item: unknown) => unknown): Record<string, unknown> {
+function redactText(text: string): string {
+  if (!/^\s*[{[]/.test(text)) return maskText(text)
+  try {
+    const value: unknown = JSON.parse(text)
+    const redacted = redactSettings(value)
+    // As it was written, where there is nothing to hide.
+    return JSON.stringify(value) === JSON.stringify(redacted) ? text : JSON.stringify(redacted)
+  } catch {
+    return maskText(text)
+  }
+}
+
+/** `value` with what `each` makes of its items. */
+export function copy(value: object, each: (key: string, item: unknown) => unknown): Record<string, unknown> {
   // From entries, so that a key `__proto__` stays a key.
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, each(key, item)]))
 }
 
 /** A copy of the configuration that may be shown. */
 export function redactConfig(config: Config): Record<string, unknown> {
+  return withoutCredentials(redactParts(config)) as Record<string, unknown>
+}
+
+/** Whatever else a text may hold. */
+export function withoutCredentials(value: unknown): unknown {
+  if (typeof value === "string") return maskCredentials(value)
+  if (Array.isArray(value)) return value.map(withoutCredentials)
+  return typeof value === "object" && value !== null ? copy(value, (_, item) => withoutCredentials(item)) : value
+}
+
+function redactParts(config: Config): Record<string, unknown> {
   return copy(config, (key, part) => {
     if (key === "filters") return copy(part as object, (_, filter) => redactFilter(filter as object))
     if (key === "routes") return (part as readonly object[]).map((route) => redactLimits(redactHeaders(route)))
@@ -100,5 +126,10 @@ function redactHeaders(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value
   if ("use" in value && "with" in value) return withSettings(value, "with")
   if ("name" in value && "value" in value && typeof value.name === "string" && isSecretKey(value.name)) return { ...value, value: REDACTED }
-  return copy(value, (_, item) => redactHeaders(item))
+  return copy(value, (key, item) => (key === "cookies" && Array.isArray(item) ? item.map(redactCookie) : redactHeaders(item)))
+}
+
+// By most names a cookie says who somebody is.
+function redactCookie(cookie: object): object {
+  return { ...cookie, value: REDACTED }
 }

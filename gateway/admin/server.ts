@@ -38,7 +38,7 @@ export async function serveAdmin(
       tls,
       onError: (error) => log.log("error", "admin server failed", { error }),
     })
-    place?.settle()
+    await place?.settle()
     const { port, close: closeServer } = server
     const close = async (): Promise<void> => {
       await closeServer()

@@ -83,7 +83,7 @@ export interface FilterStatus extends FilterFigures {
   readonly memory: number
   readonly lastError: Told | null
   readonly onError: "deny" | "skip"
-  /** `cpu` in ms a call, `memory` in octets. */
-  readonly limits: { readonly cpu: number; readonly memory: number }
+  /** `cpu` in ms a call, `memory` of an instance and `body` in octets. */
+  readonly limits: { readonly cpu: number; readonly memory: number; readonly body: number }
   readonly versions: readonly FilterVersionStatus[]
 }

@@ -2,6 +2,7 @@
 
 import type { ConfigEntry } from "../config/config-history.ts"
 import { adminArgument, answering, jsonOrder, orderAdmin, questionAdmin } from "./admin-client.ts"
+import { type Colour, type Paint, paintFor } from "./colour.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
 import { printable, table } from "./table.ts"
 
@@ -25,7 +26,7 @@ export const configHistory: Command = command({
 })
 
 /** Lines for a person, the newest first. */
-export function historyText(history: readonly Entry[], departure: string | null): string {
+function historyText(history: readonly Entry[], departure: string | null): string {
   const rows = history.map(({ generation, at, who, why, inForce }) => [inForce ? `${generation} *` : String(generation), at, who, why])
   const notes = departure === null ? [] : ["", departure]
   return `${[...table([["GENERATION", "SINCE", "BY", "WHY"], ...rows]), ...notes].map(printable).join("\n")}\n`
@@ -33,7 +34,8 @@ export function historyText(history: readonly Entry[], departure: string | null)
 
 export const configDiff: Command = command({
   name: "diff",
-  description: "Show what changed between two generations of a running gateway's configuration; exit code 0 whether or not something did",
+  description:
+    "Show what changed in what is written between two generations of a running gateway's configuration; exit code 0 whether or not something did",
   args: {
     from: {
       type: "positional",
@@ -51,10 +53,7 @@ export const configDiff: Command = command({
       const query = [part(args, "from"), part(args, "to")].filter((each) => each !== "").join("&")
       const body = await questionAdmin(args, `/config/diff${query === "" ? "" : `?${query}`}`)
       if (args.json === true) process.stdout.write(`${JSON.stringify(body, null, 2)}\n`)
-      else
-        process.stdout.write(
-          body.diff === "" ? "nothing that may be shown differs\n" : `${String(body.diff).split("\n").map(safe).join("\n")}`,
-        )
+      else process.stdout.write(diffLines(String(body.diff), paintFor(process.stdout)))
       return 0
     }),
 })
@@ -77,6 +76,18 @@ function generation(word: string): number {
   return Number(word)
 }
 
-function safe(line: string): string {
-  return printable(line.replace(/\t/g, "  "))
+const MARKS: Readonly<Record<string, Colour>> = { "@": "cyan", "-": "red", "+": "green" }
+
+/** A comparison for a person; `diff` as the gateway tells it. */
+export function diffLines(diff: string, paint: Paint): string {
+  if (diff === "") return "nothing differs\n"
+  const lines = diff
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const colour = MARKS[line[0]]
+      const shown = printable(line.replace(/\t/g, "  "))
+      return colour === undefined ? shown : paint(shown, colour)
+    })
+  return `${lines.join("\n")}\n`
 }

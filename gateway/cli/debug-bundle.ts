@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises"
 import { arch, platform, release } from "node:os"
 import { gzipSync } from "node:zlib"
-import { maskLine } from "../config/secrets.ts"
+import { maskCredentials, maskText } from "../config/secrets.ts"
 import { runtimeName } from "../runtime/child.ts"
 import { packageVersion } from "../version.ts"
 import { adminArgument, answering } from "./admin-client.ts"
@@ -61,7 +61,7 @@ export const debugBundle: Command = command({
 })
 
 /** What the gateway doesn't tell is in a file `NAME.error`. Rejects when it tells nothing. */
-export async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
+async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
   const files: TarFile[] = []
   let told = 0
   let last: unknown = null
@@ -71,7 +71,7 @@ export async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
       const content = await readAll(answer, MAX_PART)
       const status = answer.statusCode ?? 0
       if (status !== 200 && path !== "/ready") throw new Error(`${path} answers ${status}: ${content.toString().slice(0, 1000)}`)
-      files.push({ name, content: name === "log.txt" ? logText(content) : content })
+      files.push({ name, content: name === "metrics.txt" ? content : withoutSecrets(name, content) })
       told++
     } catch (error) {
       last = error
@@ -84,15 +84,9 @@ export async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
   return files
 }
 
-function logText(content: Buffer): Buffer {
+// The gateway has hidden what it knows to be secret; reasons of refusals, and the log, hold texts of others.
+function withoutSecrets(name: string, content: Buffer): Buffer {
+  if (name !== "log.txt") return Buffer.from(maskCredentials(content.toString()))
   const { lines } = JSON.parse(content.toString()) as { lines: string[] }
-  return Buffer.from(lines.map((line) => `${maskSecrets(line)}\n`).join(""))
-}
-
-/** A line of the log without what authenticates. */
-export function maskSecrets(line: string): string {
-  return maskLine(line).replace(
-    /\b(Bearer|Basic)( +|%20)[A-Za-z0-9._~+/=-]+/gi,
-    (_, scheme: string, space: string) => `${scheme}${space}****`,
-  )
+  return Buffer.from(lines.map((line) => `${maskText(line)}\n`).join(""))
 }

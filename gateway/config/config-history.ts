@@ -1,8 +1,7 @@
 // The configurations that were in force since the gateway started, for those who compare them or want an older one back. They are
 // kept in memory, packed, secrets and all: nothing of it is ever written or shown unredacted.
 
-import { deflateSync, inflateSync } from "node:zlib"
-import type { Config } from "./model.ts"
+import type { PackedConfig } from "./packed-config.ts"
 
 export interface ConfigEntry {
   /** It was in force from this generation on. */
@@ -14,20 +13,20 @@ export interface ConfigEntry {
   readonly why: string
 }
 
+export interface KeptConfig {
+  readonly entry: ConfigEntry
+  readonly packed: PackedConfig
+}
+
 /** Configurations kept. */
 const LIMIT = 50
 /** Octets of all of them, packed; the newest is kept whatever it takes. */
 const MAX_OCTETS = 32 * 1024 * 1024
 
-interface Kept {
-  readonly entry: ConfigEntry
-  readonly packed: Buffer
-}
-
 export class ConfigHistory {
   readonly #now: () => number
   /** Oldest first. */
-  readonly #kept: Kept[] = []
+  readonly #kept: KeptConfig[] = []
   #octets = 0
 
   /** `now`: ms since the epoch. */
@@ -35,12 +34,11 @@ export class ConfigHistory {
     this.#now = now
   }
 
-  add(config: Config, generation: number, who: string, why: string): void {
-    const packed = deflateSync(JSON.stringify(config))
+  add(packed: PackedConfig, generation: number, who: string, why: string): void {
     this.#kept.push({ entry: { generation, at: new Date(this.#now()).toISOString(), who, why }, packed })
-    this.#octets += packed.length
+    this.#octets += octetsOf(packed)
     while (this.#kept.length > LIMIT || (this.#octets > MAX_OCTETS && this.#kept.length > 1)) {
-      this.#octets -= (this.#kept.shift() as Kept).packed.length
+      this.#octets -= octetsOf((this.#kept.shift() as KeptConfig).packed)
     }
   }
 
@@ -50,9 +48,11 @@ export class ConfigHistory {
   }
 
   /** What was in force at a generation: changes of filters, weights and certificates are generations of one configuration. Null: not known. */
-  at(generation: number): { readonly entry: ConfigEntry; readonly config: Config } | null {
-    const found = this.#kept.findLast(({ entry }) => entry.generation <= generation)
-    if (found === undefined) return null
-    return { entry: found.entry, config: JSON.parse(inflateSync(found.packed).toString()) as Config }
+  at(generation: number): KeptConfig | null {
+    return this.#kept.findLast(({ entry }) => entry.generation <= generation) ?? null
   }
+}
+
+function octetsOf({ config, document }: PackedConfig): number {
+  return config.length + document.length
 }

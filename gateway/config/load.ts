@@ -12,7 +12,13 @@ import { configSchema, endpoints, type Written } from "./schema.ts"
 import { type Finding, type Source, textSource, valueSource } from "./source.ts"
 
 export type LoadResult =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: true
+      readonly config: Config
+      readonly warnings: readonly Problem[]
+      /** The values as they are written, without defaults. */
+      readonly document: unknown
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 export type EndpointsResult =
@@ -84,7 +90,7 @@ function validate(source: Source, file: string, baseDir: string): LoadResult {
     warnings = checked.warnings
   }
   if (!result.success || errors.length > 0) return { ok: false, problems: toProblems(errors, source, file) }
-  return { ok: true, config: build(result.data, baseDir), warnings: toProblems(warnings, source, file) }
+  return { ok: true, config: build(result.data, baseDir), warnings: toProblems(warnings, source, file), document: source.value }
 }
 
 function toProblems(findings: readonly Finding[], source: Source, file: string): Problem[] {

@@ -1,6 +1,6 @@
 // What is wrong in a configuration, and how it is shown: where, what, and what to write instead.
 
-import { maskLine } from "./secrets.ts"
+import { maskCredentials, maskLine } from "./secrets.ts"
 
 /** One thing wrong (or, as a warning, doubtful). */
 export interface Problem {
@@ -40,7 +40,7 @@ const EXCERPT_WIDTH = 120
 /** `file:line:column: path: message`; with `excerpt`, the source line and a caret below it. */
 export function formatProblem(problem: Problem, options: { excerpt?: boolean } = {}): string {
   const place = problem.line > 0 ? `${problem.file}:${problem.line}:${problem.column}` : problem.file
-  const text = printable(`${place}: ${problem.path === "" ? "" : `${problem.path}: `}${problem.message}`)
+  const text = printable(`${place}: ${problem.path === "" ? "" : `${problem.path}: `}${maskCredentials(problem.message)}`)
   if (options.excerpt !== true || problem.source === undefined) return text
   const from = problem.column > EXCERPT_WIDTH - 20 ? problem.column - 40 : 0
   const line = printable(maskLine(problem.source).slice(from, from + EXCERPT_WIDTH)).replaceAll("\t", " ")

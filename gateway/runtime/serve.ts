@@ -93,8 +93,8 @@ async function serveByBun(bun: BunRuntime, { fetch, at }: FetchOptions): Promise
 
 async function serveByNode({ fetch, at, tls, onError }: FetchOptions): Promise<FetchServer> {
   const { createAdaptorServer } = await import("@hono/node-server")
-  // Requests have no bodies worth waiting for.
-  const limits = { headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: IDLE_TIMEOUT * 1000, maxHeaderSize: 16_384 }
+  // A whole request may be a module of 16 MiB over a slow line.
+  const limits = { headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: IDLE_TIMEOUT * 1000, maxHeaderSize: 16_384 }
   const handler = {
     fetch: (request: Request, { incoming }: { incoming: { socket: unknown } }) =>
       fetch(request, peerOf(incoming.socket as TLSSocket | null)),

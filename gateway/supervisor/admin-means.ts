@@ -95,7 +95,6 @@ export function adminMeans(sources: AdminSources): AdminDeps {
         reasons: [...steering.reasons, ...canaries.reasons, ...tls.reasons, ...discovery.reasons, ...departed(configs)],
       }),
     exposition: (accept) => registry.exposition(accept),
-    config: () => snapshots.written,
     generation: () => snapshots.generation,
     configs: () => configHistory.entries,
     configAt: (generation) => configHistory.at(generation),
@@ -168,7 +167,7 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
   return outcome
 }
 
-async function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
+async function explainerOf({ snapshots, shared, registry, steering }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
   const { Explainer } = await import("../explain/explainer.ts")
   const { limits, workers, overloadSlots } = shared.start
   return new Explainer({
@@ -177,6 +176,7 @@ async function explainerOf({ snapshots, shared, registry }: AdminSources, filter
     filters,
     overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
     isSecret: isSecretKey,
+    isDrained: (...endpoint) => steering.drained.since(...endpoint) !== null,
   })
 }
 

@@ -1,12 +1,12 @@
 // Configurations while the gateway runs: reads the file again, or takes a former one out of the history, and has the workers take it,
 // or refuses it, in which case nothing has changed. What belongs to the process as a whole stays as it was at the start.
 
-import { createHash } from "node:crypto"
 import type { Recorder } from "../admin/change-history.ts"
 import type { ReadyState } from "../admin/status.ts"
 import type { ConfigHistory } from "../config/config-history.ts"
-import { loadConfigInChild } from "../config/load-in-child.ts"
+import { type LoadedConfig, loadConfigInChild, loadDocumentInChild } from "../config/load-in-child.ts"
 import type { Config } from "../config/model.ts"
+import type { PackedConfig } from "../config/packed-config.ts"
 import { formatProblems, type Problem } from "../config/problem.ts"
 import type { Discovery } from "../discovery/discovery.ts"
 import type { Outcome } from "../http/outcome.ts"
@@ -46,9 +46,10 @@ export class ConfigChanges {
   #last: ReadyState["lastReload"] = null
   /** A former configuration is in force instead of the file's; null: it isn't. */
   #departed: { readonly generation: number; readonly who: string; readonly at: string } | null = null
-
   /** Digest of what the file said when it was last looked at; "": it was refused. */
   #filed = ""
+  /** Of what is in force. */
+  #digest = ""
 
   constructor(options: ConfigChangesOptions) {
     this.#options = options
@@ -67,16 +68,17 @@ export class ConfigChanges {
   }
 
   /** The one the gateway started with is in force. */
-  start(): void {
-    this.#filed = digest(this.#options.snapshots.written as Config)
-    this.#taken(FILE, "start")
+  start(packed: PackedConfig): void {
+    this.#filed = packed.digest
+    this.#taken(packed, FILE, "start")
   }
 
-  #taken(who: string, why: string): void {
+  #taken(packed: PackedConfig, who: string, why: string): void {
     const { instruments, configs, snapshots } = this.#options
+    this.#digest = packed.digest
     this.#last = { ok: true, error: null, at: new Date().toISOString() }
     instruments.configTaken(Date.now())
-    configs.add(snapshots.written as Config, snapshots.generation, who, why)
+    configs.add(packed, snapshots.generation, who, why)
   }
 
   /** Takes what the file says. To be called in turn with other changes. */
@@ -86,12 +88,12 @@ export class ConfigChanges {
     let result: Result
     if (loaded.ok) {
       logWarnings(logger, loaded.warnings)
-      result = await this.#take(loaded.config, FILE, why)
+      result = await this.#take(loaded, FILE, why)
     } else result = { refused: formatProblems(loaded.problems) }
     if (typeof result === "object") return this.#refused(result.refused, why)
     if (result === "stopping") return
     this.#departed = null
-    if (loaded.ok) this.#filed = digest(loaded.config)
+    if (loaded.ok) this.#filed = loaded.packed.digest
     if (result === "taken") {
       history.record({ who: FILE, kind: "config", what: why })
       return
@@ -101,9 +103,9 @@ export class ConfigChanges {
     logger.log("info", "configuration is unchanged", { why })
   }
 
-  /** Takes what was in force at a generation. To be called in turn with other changes. */
+  /** Takes what was in force at a generation, if it passes what the file has to pass. To be called in turn with other changes. */
   async rollback(generation: number, who: string): Promise<Outcome> {
-    const { configs, snapshots, logger } = this.#options
+    const { file, configs, snapshots, logger } = this.#options
     const found = generation > snapshots.generation ? null : configs.at(generation)
     if (found === null) {
       const { entries } = configs
@@ -112,9 +114,14 @@ export class ConfigChanges {
         message: `there is no generation ${generation} to go back to; those from ${entries.at(-1)?.generation ?? 0} to ${snapshots.generation} are kept`,
       }
     }
-    const result = await this.#take(found.config, who, `rollback to generation ${generation}`)
+    const same: Outcome = { status: 409, message: `the configuration of generation ${generation} is the one in force` }
+    if (found.packed.digest === this.#digest) return same
+    const loaded = await loadDocumentInChild(found.packed.document, file)
+    const result = loaded.ok
+      ? await this.#take(loaded, who, `rollback to generation ${generation}`)
+      : { refused: formatProblems(loaded.problems) }
     if (result === "stopping") return { status: 503, message: "the gateway is shutting down" }
-    if (result === "unchanged") return { status: 409, message: `the configuration of generation ${generation} is the one in force` }
+    if (result === "unchanged") return same
     if (typeof result === "object") {
       logger.log("error", "rollback refused; the configuration in force stays", { to: generation, who, reason: result.refused })
       return {
@@ -123,14 +130,14 @@ export class ConfigChanges {
       }
     }
     // Back to what the file says is no departure from it.
-    this.#departed = digest(found.config) === this.#filed ? null : { generation, who, at: new Date().toISOString() }
+    this.#departed = this.#digest === this.#filed ? null : { generation, who, at: new Date().toISOString() }
     return {
       status: 200,
       message: `the configuration of generation ${generation} is in force as generation ${snapshots.generation}; the file is as it was, and its next change wins`,
     }
   }
 
-  async #take(config: Config, who: string, why: string): Promise<Result> {
+  async #take({ config, packed }: LoadedConfig, who: string, why: string): Promise<Result> {
     const { logger, store, tls, discovery, snapshots, stopping, onTaken } = this.#options
     const before = snapshots.written as Config
     for (const key of ["workers", "admin"] as const) {
@@ -149,7 +156,7 @@ export class ConfigChanges {
     await discovery.prepare(config)
     const { tls: materialsInForce } = snapshots.current as SnapshotSpec
     const sameFiles = prepared.names.length === 0 && sameTls(materials, materialsInForce)
-    if (sameFiles && JSON.stringify(config) === JSON.stringify(before)) {
+    if (sameFiles && packed.digest === this.#digest) {
       prepared.commit()
       onTaken(config, false)
       return "unchanged"
@@ -161,7 +168,7 @@ export class ConfigChanges {
       return { refused: error instanceof Error ? error.message : String(error) }
     }
     if (stopping()) return "stopping"
-    this.#taken(who, why)
+    this.#taken(packed, who, why)
     prepared.commit()
     onTaken(config, true)
     const { names: filters } = prepared
@@ -179,10 +186,6 @@ export class ConfigChanges {
     history.record({ who: FILE, kind: "config", what: why, refused: reason })
     logger.log("error", "configuration refused; the one in force stays", { reason, generation: snapshots.generation })
   }
-}
-
-function digest(config: Config): string {
-  return createHash("sha256").update(JSON.stringify(config)).digest("hex")
 }
 
 /** What is doubtful in a configuration that is taken. */

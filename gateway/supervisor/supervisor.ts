@@ -225,7 +225,7 @@ export class Supervisor {
     await snapshots.apply(config, prepared.filters, tls)
     if (this.#stopping) return
     this.#configs = this.#configChanges(store, snapshots)
-    this.#configs.start()
+    this.#configs.start(loaded.packed)
     prepared.commit()
     const changes = filters.start({
       snapshots,

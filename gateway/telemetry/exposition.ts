@@ -1,9 +1,8 @@
 // What scrapers are given: every metric in the text format of Prometheus, or in OpenMetrics 1.0 where that is asked for. It reads;
 // it counts nothing.
 
+import { setImmediate as turn } from "node:timers/promises"
 import type { Registry } from "prom-client"
-import type { Buckets } from "./buckets.ts"
-import type { Exemplars } from "./exemplars.ts"
 import type { MetricDescription } from "./metric.ts"
 import { toOpenMetrics } from "./open-metrics.ts"
 
@@ -11,14 +10,16 @@ import { toOpenMetrics } from "./open-metrics.ts"
 export interface Sample {
   readonly value: number
   readonly labels: Readonly<Record<string, string | number>>
-  readonly sharedLabels?: Readonly<Record<string, string>>
-  readonly metricName?: string
-  readonly exemplar?: { readonly labelSet: Readonly<Record<string, string>>; readonly value: number; readonly timestamp: number }
 }
 
 /** A metric whose values are asked for at each scrape. */
 export interface Shown extends MetricDescription {
   samples(): Sample[]
+}
+
+/** A metric that may have very many series: it writes its own lines, some at a time. */
+export interface Written extends MetricDescription {
+  lines(openMetrics: boolean): Iterable<string>
 }
 
 export interface Rendered {
@@ -27,9 +28,12 @@ export interface Rendered {
 }
 
 const EOF_LINE = "# EOF\n"
+/** ms of one go: the main thread has other things to do, and a scrape can wait. */
+const STRETCH = 15
 
 export class Exposition {
   readonly #shown: Shown[] = []
+  readonly #written: Written[] = []
   readonly #texts: (() => string)[] = []
   /** prom-client is loaded when it is first asked for, since it is no small part of the memory. */
   #plain: Registry | null = null
@@ -41,6 +45,10 @@ export class Exposition {
     if (this.#open !== null) register(this.#open, shown, true)
   }
 
+  write(written: Written): void {
+    this.#written.push(written)
+  }
+
   /** Whole families in the text format of Prometheus. */
   include(text: () => string): void {
     this.#texts.push(text)
@@ -48,10 +56,23 @@ export class Exposition {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     const registry = (openMetrics ? this.#open : this.#plain) ?? (await this.#registry(openMetrics))
-    const own = await registry.metrics()
+    const shown = await registry.metrics()
+    const pieces: string[] = []
+    let began = performance.now()
+    for (const { name, help, type, lines } of this.#written) {
+      pieces.push(familyHead({ name: openMetrics ? familyOf(name, type) : name, help, type }))
+      for (const piece of lines(openMetrics)) {
+        pieces.push(piece)
+        if (performance.now() - began < STRETCH) continue
+        await turn()
+        began = performance.now()
+      }
+      if (!openMetrics) pieces.push("\n")
+    }
+    const own = pieces.join("")
     const included = this.#texts.map((text) => text()).join("")
-    if (!openMetrics) return { contentType: registry.contentType, body: own + included }
-    return { contentType: registry.contentType, body: own.slice(0, -EOF_LINE.length) + toOpenMetrics(included) + EOF_LINE }
+    if (!openMetrics) return { contentType: registry.contentType, body: `${shown}\n${own}${included}` }
+    return { contentType: registry.contentType, body: shown.slice(0, -EOF_LINE.length) + own + toOpenMetrics(included) + EOF_LINE }
   }
 
   // Each format has metrics of its own, since prom-client renames those it renders in OpenMetrics.
@@ -70,9 +91,14 @@ export class Exposition {
 }
 
 function register(registry: Registry, { name, help, type, samples }: Shown, openMetrics: boolean): void {
-  const family = openMetrics && type === "counter" ? name.replace(/_total$/, "") : name
+  const family = openMetrics ? familyOf(name, type) : name
   const metric = { name: family, type, get: () => Promise.resolve({ name: family, help, type, values: samples() }) }
   registry.registerMetric(metric as unknown as Parameters<Registry["registerMetric"]>[0])
+}
+
+/** In OpenMetrics a counter's family goes without the suffix its values have. */
+function familyOf(name: string, type: MetricDescription["type"]): string {
+  return type === "counter" ? name.replace(/_total$/, "") : name
 }
 
 /**
@@ -93,35 +119,6 @@ export function wantsOpenMetrics(accept: string): boolean {
 }
 
 /** The first lines of a family that is kept as text. */
-export function familyHead({ name, help, type }: MetricDescription): string {
+export function familyHead({ name, help, type }: Pick<MetricDescription, "name" | "help" | "type">): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
-}
-
-/** The lines of one histogram, at `slot`, whose values are `sums`. `fine`: all of its bounds. */
-export function pushHistogram(
-  out: Sample[],
-  name: string,
-  labels: Readonly<Record<string, string>>,
-  buckets: Buckets,
-  sums: Float64Array,
-  fine: boolean,
-  exemplars: { readonly of: Exemplars; readonly slot: number } | null,
-): void {
-  const metricName = `${name}_bucket`
-  const { bounds } = buckets
-  let count = 0
-  let next = 0
-  const push = (last: number, le: number | "+Inf"): void => {
-    const from = next
-    for (; next <= last; next++) count += sums[next]
-    const newest = exemplars === null ? undefined : exemplars.of.newest(exemplars.slot + from, exemplars.slot + next)
-    const line = { value: count, labels: { le }, sharedLabels: labels, metricName }
-    if (newest === undefined) out.push(line)
-    else out.push({ ...line, exemplar: { labelSet: { trace_id: newest.traceId }, value: newest.value, timestamp: newest.at } })
-  }
-  if (fine) for (let i = 0; i < bounds.length; i++) push(i, bounds[i])
-  else for (const i of buckets.coarse) push(i, bounds[i])
-  push(bounds.length, "+Inf")
-  out.push({ value: sums[buckets.sum], labels: {}, sharedLabels: labels, metricName: `${name}_sum` })
-  out.push({ value: count, labels: {}, sharedLabels: labels, metricName: `${name}_count` })
 }

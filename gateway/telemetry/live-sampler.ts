@@ -34,6 +34,8 @@ export interface LiveSources {
   slots(): LiveSlots | null
   /** Value of a slot, over all threads. */
   read(slot: number): number
+  /** Values of as many slots from this one on as there is room for: all of one series. */
+  readAll(slot: number, into: Float64Array): void
   /** Of clients that are known by a certificate: a bounded number of them. */
   identities(): Iterable<CountedPair>
   /** Of endpoints that are counted one by one: a bounded number of them. */
@@ -62,6 +64,9 @@ export class LiveSampler {
   #requests: RequestRow[] = []
   /** Values of slots at the last look. Those that are zero have none. */
   #before = new Map<number, number>()
+  /** The same of histograms, by their first slot: of thousands of busy ones, looked at as one. */
+  #counts = new Map<number, Float64Array>()
+  readonly #now = new Float64Array(256)
   #endpoints = new Map<string, { requests: number; successes: number }>()
   #cpu: number
   #at: number
@@ -205,8 +210,19 @@ export class LiveSampler {
   }
 
   #sampleDurations(into: readonly SparseCounts[], slot: number, buckets: Buckets): void {
-    for (let i = 0; i <= buckets.bounds.length; i++) {
-      const n = this.#since(slot + i)
+    let before = this.#counts.get(slot)
+    if (before === undefined) {
+      before = new Float64Array(buckets.bounds.length + 1)
+      this.#counts.set(slot, before)
+    }
+    const now = this.#now.subarray(0, before.length)
+    this.#sources.readAll(slot, now)
+    for (let i = 0; i < now.length; i++) {
+      const value = now[i]
+      if (value === before[i]) continue
+      // One that is less than before has begun anew.
+      const n = value > before[i] ? value - before[i] : value
+      before[i] = value
       if (n > 0) for (const counts of into) addCount(counts, i, n)
     }
   }

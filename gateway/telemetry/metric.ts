@@ -45,6 +45,8 @@ export interface Series {
   /** Epochs that asked for it first and last; 0 = before any: it stays. */
   readonly first: number
   last: number
+  /** Its labels as they are exposed; null: they haven't been. */
+  text: string | null
 }
 
 /** Where series get their slots. */
@@ -165,7 +167,7 @@ export class Metric {
     const labels: Record<string, string> = {}
     for (let i = 0; i < values.length; i++) labels[this.labels[i]] = values[i]
     const { epoch } = this.#registry
-    return { slot: this.#registry.allocate(this.width), labels, first: epoch, last: epoch }
+    return { slot: this.#registry.allocate(this.width), labels, first: epoch, last: epoch, text: null }
   }
 
   /** Every series, that of the overflow last. */

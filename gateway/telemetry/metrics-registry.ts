@@ -4,8 +4,9 @@
 
 import type { Buckets } from "./buckets.ts"
 import { Exemplars } from "./exemplars.ts"
-import { Exposition, pushHistogram, type Rendered, type Sample, type Shown, wantsOpenMetrics } from "./exposition.ts"
+import { Exposition, type Rendered, type Shown, type Written, wantsOpenMetrics } from "./exposition.ts"
 import { type HistogramOptions, Metric, type MetricDescription, type MetricOptions, type MetricType } from "./metric.ts"
+import { metricText } from "./metric-text.ts"
 import { type MetricsHandle, MetricsWriter, SEGMENT_BITS, SEGMENT_SLOTS } from "./metrics-writer.ts"
 import { processMetrics } from "./process-metrics.ts"
 import { type HeldBy, type HeldEpochs, SlotHolds } from "./slot-holds.ts"
@@ -31,6 +32,11 @@ export class MetricsRegistry {
   readonly exemplars = new Exemplars()
   /** Scrapers are given all buckets of histograms, not only the coarse ones. */
   fineHistograms = false
+  readonly #means = {
+    sum: (sums: Float64Array, slot: number): boolean => this.readAll(slot, sums),
+    read: (slot: number): number => this.read(slot),
+    exemplars: this.exemplars,
+  }
   #next = 0
   readonly #holds = new SlotHolds()
   /** Epochs that were held when series were last looked for that can be reclaimed. */
@@ -74,7 +80,12 @@ export class MetricsRegistry {
     this.#metrics.set(options.name, metric)
     const { name, help, across } = metric
     const labels = across === null ? metric.labels : [...metric.labels, across.label]
-    this.show({ name, help, type, labels, ...(across === null ? {} : { values: across.values }), samples: () => this.#samples(metric) })
+    const written: Written = {
+      ...{ name, help, type, labels, ...(across === null ? {} : { values: across.values }) },
+      lines: (openMetrics) => metricText(metric, { openMetrics, fine: this.fineHistograms }, this.#means),
+    }
+    this.#described.push(written)
+    this.#exposition.write(written)
     return metric
   }
 
@@ -240,6 +251,15 @@ export class MetricsRegistry {
     return this.#workers.get(worker)?.segments[slot >>> SEGMENT_BITS][slot % SEGMENT_SLOTS] ?? 0
   }
 
+  /** Values of the slots from `slot` on, as many as `into` has room for; whether there is anything but zeros. All are of one series. */
+  readAll(slot: number, into: Float64Array): boolean {
+    const segment = slot >>> SEGMENT_BITS
+    const base = slot % SEGMENT_SLOTS
+    let some = addInto(into, this.#own.segments[segment], base, true)
+    for (const region of this.#workers.values()) some = addInto(into, region.segments[segment], base, false) || some
+    return some
+  }
+
   /** Adds metrics that are kept elsewhere to the exposition: whole families in the text format, asked for at each scrape. */
   include(text: () => string, families: readonly MetricDescription[]): void {
     this.#described.push(...families)
@@ -256,41 +276,15 @@ export class MetricsRegistry {
     for (const look of this.#looks) look()
     return this.#exposition.render(wantsOpenMetrics(accept))
   }
-
-  #samples(metric: Metric): Sample[] {
-    const values: Sample[] = []
-    const { buckets, across, omitZero } = metric
-    const sums = new Float64Array(metric.width)
-    const regions = [this.#own, ...this.#workers.values()]
-    for (const { slot, labels } of metric.all()) {
-      // A histogram is told from an empty one by its number of values alone: most of thousands may be empty.
-      if (omitZero && buckets !== null && this.read(slot + buckets.count) === 0) continue
-      if (!sumInto(sums, regions, slot) && omitZero) continue
-      if (buckets !== null) pushHistogram(values, metric.name, labels, buckets, sums, this.fineHistograms, { of: this.exemplars, slot })
-      else if (across === null) values.push({ value: sums[0], labels })
-      else {
-        for (let i = 0; i < sums.length; i++) {
-          if (sums[i] === 0 && omitZero) continue
-          values.push({ value: sums[i], labels: { [across.label]: across.values[i] }, sharedLabels: labels })
-        }
-      }
-    }
-    return values
-  }
 }
 
-/** What all threads have in the slots from `slot` on; whether there is anything but zeros. */
-function sumInto(sums: Float64Array, regions: readonly Region[], slot: number): boolean {
-  const segment = slot >>> SEGMENT_BITS
-  const base = slot % SEGMENT_SLOTS
+/** `first`: `sums` begin with these; else they are added. Whether any of them isn't zero. */
+function addInto(sums: Float64Array, cells: Float64Array, base: number, first: boolean): boolean {
   let some = false
-  for (let r = 0; r < regions.length; r++) {
-    const cells = regions[r].segments[segment]
-    for (let i = 0; i < sums.length; i++) {
-      const value = cells[base + i]
-      sums[i] = r === 0 ? value : sums[i] + value
-      if (value !== 0) some = true
-    }
+  for (let i = 0; i < sums.length; i++) {
+    const value = cells[base + i]
+    sums[i] = first ? value : sums[i] + value
+    if (value !== 0) some = true
   }
   return some
 }

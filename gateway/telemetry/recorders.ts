@@ -102,10 +102,17 @@ export class EndpointRecorder {
     writer.observeIn(slots.duration, this.#duration, latency / 1000, requestBuckets)
   }
 
+  /** An attempt got no answer. */
   unanswered(): void {
     this.#writer.add(this.#slots.requests, 1)
   }
 
+  /** A connection that isn't of HTTP has ended, or couldn't be made. */
+  carried(): void {
+    this.#writer.add(this.#slots.connections, 1)
+  }
+
+  /** One of these was a failure of the endpoint. */
   failed(): void {
     this.#writer.add(this.#slots.failures, 1)
   }

@@ -71,7 +71,9 @@ describe("configurations that were in force", () => {
     expect(history[0]).toMatchObject({ generation: second, who: "the file", why: "file changed", inForce: true })
     expect(history[1]).toMatchObject({ generation: first, inForce: false })
     const { diff } = await ask<{ diff: string }>(`/config/diff?from=${first}&to=${second}`)
-    expect(diff).toMatch(/-\s+body: first\n(?:.*\n)*?\+\s+body: second\n/)
+    expect(diff).toContain("@@ routes[all].respond.body @@\n-first\n+second\n")
+    expect(diff).toContain(`@@ listeners[spare] @@\n-{ name: spare, address: 127.0.0.1:${sparePort} }\n`)
+    expect(diff).toContain("@@ routes[all].headers.request.set.authorization @@\n")
     expect(diff).not.toContain("s3cr3t")
 
     // What can't be taken any more changes nothing.

@@ -6,6 +6,7 @@ import type { FilterStatus } from "../../gateway/admin/status.ts"
 import type { FilterLogLine } from "../../gateway/wasm/filter-logs.ts"
 import type { FilterProfileResult } from "../../gateway/wasm/filter-profiles.ts"
 import { until } from "../support/deadline.ts"
+import { askDescribed, describedEndpoints, mountedEndpoints, trimmed } from "../support/described-api.ts"
 import { Gateway } from "../support/gateway.ts"
 import { Origin } from "../support/origin.ts"
 import { get } from "../support/raw-client.ts"
@@ -176,4 +177,19 @@ test("is measured: every callback, in all workers, and the slowest exchanges wit
   expect(slowest[0]).toMatchObject({ method: "GET", path: "/measured/path", route: "measured", requestId: expect.stringMatching(/./) })
   expect((await order("POST", "/filters/measured/profile?seconds=61")).status).toBe(400)
   expect((await order("POST", "/filters/nobody/profile?seconds=1")).status).toBe(404)
+})
+
+// At the end, when there are traps, quarantines and logs to be told of.
+test("every path of the admin API answers as it is described, and no other is there", async () => {
+  const [service] = JSON.parse((await get(gateway.adminPort, "/services")).text()).services
+  const asked = await askDescribed(gateway.adminPort, { name: "trapping", route: "back", generation: "1", service: service.name })
+  expect(asked.filter(({ wrong }) => wrong !== null)).toEqual([])
+  // What is read has something to say.
+  expect(asked.filter(({ what, status }) => what.startsWith("GET") && status !== 200)).toEqual([])
+  const described = describedEndpoints().map(({ method, path }) => `${method.toUpperCase()} ${trimmed(path)}`)
+  // The door answers for some that the app only describes.
+  const door = ["GET /live", "GET /ready", "GET /metrics", "GET /dashboard"]
+  const own = ["GET /", "GET /openapi.json"]
+  const plain = (path: string): string => path.replace(/\{(\w+)\}/g, ":$1")
+  expect([...mountedEndpoints(), ...door].sort()).toEqual([...described.map(plain), ...own].sort())
 })

@@ -66,25 +66,42 @@ test("probes are answered without anything behind the door, and a door that can'
 })
 
 describe("wrong tokens", () => {
+  const wrong = (i: number) => bearer(`wrong-wrong-wrong-${i}`)
+
   test("are bounded for each address; the right one is not even looked at then, and works again later", () => {
     let now = 0
     const guarded = access({ token, now: () => now })
-    for (let i = 0; i < 10; i++) expect(guarded.admit(bearer("wrong-wrong-wrong"), peer())).toMatchObject({ status: 401 })
-    expect(guarded.admit(bearer("wrong-wrong-wrong"), peer())).toMatchObject({ status: 429, again: 1 })
+    for (let i = 0; i < 10; i++) expect(guarded.admit(wrong(i), peer())).toMatchObject({ status: 401 })
+    expect(guarded.admit(wrong(10), peer())).toMatchObject({ status: 429, again: 1 })
     expect(guarded.admit(bearer(token), peer())).toMatchObject({ status: 429 })
     expect(guarded.admit(bearer(token), peer("10.0.0.2")).kind).toBe("in")
     expect(guarded.admit(none, peer())).toMatchObject({ status: 401 })
     now = 1001
     expect(guarded.admit(bearer(token), peer()).kind).toBe("in")
-    expect(guarded.admit(bearer("wrong-wrong-wrong"), peer())).toMatchObject({ status: 401 })
-    expect(guarded.admit(bearer("wrong-wrong-wrong"), peer())).toMatchObject({ status: 429 })
+    expect(guarded.admit(wrong(11), peer())).toMatchObject({ status: 401 })
+    expect(guarded.admit(wrong(12), peer())).toMatchObject({ status: 429 })
+  })
+
+  test("sent over and over lock nobody out, at a socket or behind a proxy too", () => {
+    const guarded = access({ token, address: { socket: "/a" } })
+    for (let i = 0; i < 1000; i++) expect(guarded.admit(wrong(i % 2), peer(""))).toMatchObject({ status: 401 })
+    expect(guarded.admit(bearer(token), peer("")).kind).toBe("in")
+    for (let i = 0; i < 20; i++) guarded.admit(wrong(i), peer(""))
+    expect(guarded.admit(bearer(token), peer(""))).toMatchObject({ status: 429 })
+  })
+
+  test("of one network of IPv6 are those of one address", () => {
+    const guarded = access({ token })
+    for (let i = 0; i < 10; i++) guarded.admit(wrong(i), peer(`2001:db8:0:1::${i.toString(16)}`))
+    expect(guarded.admit(bearer(token), peer("2001:db8:0:1:ffff::1"))).toMatchObject({ status: 429 })
+    expect(guarded.admit(bearer(token), peer("2001:db8:0:2::1")).kind).toBe("in")
   })
 
   test("of very many addresses take bounded memory, and those forgotten begin anew", () => {
     const guarded = access({ token })
-    for (let i = 0; i < 11; i++) guarded.admit(bearer("wrong-wrong-wrong"), peer("first"))
+    for (let i = 0; i < 11; i++) guarded.admit(wrong(i), peer("first"))
     expect(guarded.admit(bearer(token), peer("first"))).toMatchObject({ status: 429 })
-    for (let i = 0; i < 1024; i++) guarded.admit(bearer("wrong-wrong-wrong"), peer(`a${i}`))
+    for (let i = 0; i < 1024; i++) guarded.admit(wrong(i), peer(`a${i}`))
     expect(guarded.admit(bearer(token), peer("first")).kind).toBe("in")
   })
 })

@@ -6,6 +6,7 @@ import { type Change, ChangeHistory } from "../../../gateway/admin/change-histor
 import type { ServiceStatus } from "../../../gateway/admin/service-status.ts"
 import type { FilterStatus, ReadyState } from "../../../gateway/admin/status.ts"
 import { ConfigHistory } from "../../../gateway/config/config-history.ts"
+import { packConfig } from "../../../gateway/config/packed-config.ts"
 import { TapReader } from "../../../gateway/tap/reader.ts"
 import { Instruments } from "../../../gateway/telemetry/instruments.ts"
 import { figuresOf } from "../../../gateway/telemetry/live-summary.ts"
@@ -45,7 +46,7 @@ const filter: FilterStatus = {
   refused: null,
   held: null,
   onError: "deny",
-  limits: { cpu: 5, memory: 16777216 },
+  limits: { cpu: 5, memory: 16777216, body: 1048576 },
   versions: [{ ...common, name: "stable", pushed: false, restored: false, earlier: [], weight: 1, rolledBack: null }],
 }
 
@@ -91,8 +92,9 @@ const TOKEN = "a-token-nobody-guesses"
 function admin(deps: Partial<AdminDeps> = {}, host = "127.0.0.1") {
   const history = new ChangeHistory({ now: () => Date.parse("2026-01-02T03:04:05.000Z"), generation: () => 3 })
   const configs = new ConfigHistory(() => Date.parse("2026-01-02T03:04:05.000Z"))
-  configs.add(config, 1, "the file", "start")
-  configs.add({ ...config, zone: "b" }, 3, "ann", "rollback")
+  const written = { zone: "a", routes: [{ name: "api", headers: { request: { set: { authorization: "Basic s3cr3t-8" } } } }] }
+  configs.add(packConfig(config, written), 1, "the file", "start")
+  configs.add(packConfig({ ...config, zone: "b" }, { ...written, zone: "b" }), 3, "ann", "rollback")
   const door = createAdmin(
     adminDeps({
       history,
@@ -167,7 +169,7 @@ describe("content", () => {
       expect(parse(await response.text())).toEqual(value)
     }
     expect((await admin()("/config?format=xml")).status).toBe(400)
-    expect((await admin({ config: () => null })("/config")).status).toBe(503)
+    expect((await admin({ configAt: () => null })("/config")).status).toBe(503)
   })
 
   test("/config shows no secret in either format", async () => {
@@ -201,13 +203,11 @@ describe("content", () => {
     ])
   })
 
-  test("/config/diff is a unified diff without secrets", async () => {
+  test("/config/diff says what differs in what is written", async () => {
     const request = admin()
-    const { from, to, diff } = await (await request("/config/diff")).json()
-    expect([from, to]).toEqual([1, 3])
-    expect(diff).toContain("--- generation 1\t")
-    expect(diff).toContain('-zone: ""\n+zone: b\n')
-    expect(await (await request("/config/diff?from=1&to=2")).json()).toEqual({ from: 1, to: 1, diff: "" })
+    const changes = [{ path: "zone", kind: "changed", before: "a", after: "b" }]
+    expect(await (await request("/config/diff")).json()).toEqual({ from: 1, to: 3, diff: "@@ zone @@\n-a\n+b\n", changes, omitted: 0 })
+    expect(await (await request("/config/diff?from=1&to=2")).json()).toEqual({ from: 1, to: 1, diff: "", changes: [], omitted: 0 })
     expect((await request("/config/diff?from=9")).status).toBe(404)
   })
 
@@ -412,6 +412,8 @@ describe("refusals", () => {
       expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}x` } })).status).toBe(401)
       expect((await request(path, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(path === "/nope" ? 404 : 200)
     }
+    // A page that isn't there is nothing to be let in by.
+    expect(await (await request("/dashboard/nope")).json()).toEqual({ error: "no such page" })
     const orders = { method: "POST", headers: { ...ordered, authorization: `Bearer ${TOKEN}` } }
     expect((await request("/canaries/a/pause", orders)).status).toBe(200)
     expect((await request("/canaries/a/pause", { method: "POST", headers: ordered })).status).toBe(401)

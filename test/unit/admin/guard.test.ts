@@ -18,6 +18,10 @@ describe("pages", () => {
     ["an origin that isn't the host's", { ...own, origin: "http://localhost:9901" }, "foreign"],
     ["another scheme", { ...own, origin: `https://${host}` }, "foreign"],
     ["a sandboxed page", { ...own, origin: "null" }, "foreign"],
+    // Over plain HTTP browsers say no more of a page that isn't of this machine.
+    ["our page at another machine", { host: "10.0.0.7:9901", origin: "http://10.0.0.7:9901" }, "own"],
+    ["another page at another machine", { host: "10.0.0.7:9901", origin: "http://evil.example" }, "foreign"],
+    ["a sandboxed page at another machine", { host: "10.0.0.7:9901", origin: "null" }, "foreign"],
   ])("%s", (_what, values, page) => {
     expect(pageOf(fields(values), "http")).toBe(page)
   })
@@ -31,6 +35,18 @@ describe("pages", () => {
     ["an order of another page", "DELETE", { ...own, "x-sluice-admin": "1", "sec-fetch-site": "cross-site" }, false],
     ["reading by our page", "GET", { host, "sec-fetch-site": "same-origin" }, true],
     ["reading by another page", "GET", { host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors" }, false],
+    [
+      "a frame of another page",
+      "GET",
+      { host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe" },
+      false,
+    ],
+    [
+      "following a link, in a tab",
+      "GET",
+      { host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" },
+      true,
+    ],
     ["following a link", "GET", { host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" }, true],
   ])("%s", (_what, method, values, allowed) => {
     expect(pageRefusal(method, fields(values), "http") === null).toBe(allowed)

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { request as plainRequest } from "node:http"
 import { type RequestOptions, request as secureRequest } from "node:https"
 import { connect, type Socket } from "node:net"
@@ -190,6 +190,39 @@ describe("a socket in the file system", () => {
       `${file} is there already and is no socket; remove`,
     )
     expect(readFileSync(file, "utf8")).toBe("precious")
+  })
+})
+
+describe("several at one socket", () => {
+  /** As one that was killed leaves it. */
+  async function leaveBehind(socket: string): Promise<void> {
+    const script = `require("node:net").createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, "SIGKILL"))`
+    await once(spawn("node", ["-e", script], { stdio: "ignore" }), "exit")
+    expect(existsSync(socket)).toBe(true)
+  }
+
+  test("that begin at the same time where one was left behind: one gets it, and keeps it", async () => {
+    const socket = join(folder, "raced.sock")
+    await leaveBehind(socket)
+    const ended = await Promise.allSettled(Array.from({ length: 4 }, () => serveAt({ address: { socket }, openMetrics: false })))
+    const failed = ended.filter((each) => each.status === "rejected")
+    expect(failed.length).toBe(3)
+    for (const { reason } of failed) expect(String(reason)).toContain(`somebody listens at ${socket} already`)
+    expect((await ask({ socketPath: socket }, "/live")).status).toBe(200)
+    expect((statSync(socket).mode & 0o777).toString(8)).toBe("600")
+    await servers[0].close()
+    expect(readdirSync(folder).filter((name) => name.startsWith("raced") || name.startsWith(".sluice-"))).toEqual([])
+  })
+
+  test("one that ends leaves another's where it is", async () => {
+    const socket = join(folder, "next.sock")
+    const first = await serveAt({ address: { socket }, openMetrics: false })
+    rmSync(socket)
+    const second = await serveAt({ address: { socket }, openMetrics: false })
+    await first.close()
+    expect((await ask({ socketPath: socket }, "/live")).status).toBe(200)
+    await second.close()
+    expect(existsSync(socket)).toBe(false)
   })
 })
 

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest"
-import { maskSecrets } from "../../../gateway/cli/debug-bundle.ts"
 import { tar } from "../../../gateway/cli/tar.ts"
 
 test("an archive has a header of 512 octets a file, its content padded, and an end", () => {
@@ -14,14 +13,4 @@ test("an archive has a header of 512 octets a file, its content padded, and an e
   header.fill(" ", 148, 156)
   expect(Number.parseInt(text(148, 6), 8)).toBe(header.reduce((sum, octet) => sum + octet, 0))
   for (const name of ["", "a".repeat(101), "ä"]) expect(() => tar([{ name, content: new Uint8Array() }], 0)).toThrow("can't be the name")
-})
-
-test.each([
-  ["authorization: Bearer abc.def-ghi", "abc.def"],
-  ['{"authorization":"Basic czNjcjN0"}', "czNjcjN0"],
-  ["redis://user:s3cr3t@host", "s3cr3t"],
-  ["password: s3cr3t", "s3cr3t"],
-  ['{"token":"s3cr3t","x":1}', "s3cr3t"],
-])("%s loses its secret", (line, secret) => {
-  expect(maskSecrets(line)).not.toContain(secret)
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { parseConfig } from "../../../gateway/config/load.ts"
 import { formatProblems } from "../../../gateway/config/problem.ts"
-import { maskLine } from "../../../gateway/config/secrets.ts"
+import { maskLine, maskText } from "../../../gateway/config/secrets.ts"
 
 /** What is said of a configuration with this store of rate limits. */
 function said(redis: string): string {
@@ -32,4 +32,26 @@ describe("errors in a configuration don't show passwords", () => {
     expect(maskLine("password: { env: NAME }, c: d")).toBe("password: { env: NAME }, c: d")
     expect(maskLine("url: https://host/a, user: b@c")).toBe("url: https://host/a, user: b@c")
   })
+})
+
+test.each([
+  ["authorization: Bearer abc.def-ghi", "abc.def"],
+  ['{"authorization":"Basic czNjcjN0"}', "czNjcjN0"],
+  ["redis://user:s3cr3t@host", "s3cr3t"],
+  ["password: s3cr3t", "s3cr3t"],
+  ['{"token":"s3cr3t","x":1}', "s3cr3t"],
+  ['{"token":"a \\" s3cr3t","x":1}', "s3cr3t"],
+  ['{"message":"{\\"password\\":\\"s3cr3t\\"}","x":1}', "s3cr3t"],
+  ['{"path":"/a?access_token=s3cr3t&x=1"}', "s3cr3t"],
+  ["cookie: sid=s3cr3t; b=c", "s3cr3t"],
+  ['"x-api-key": "s3cr3t"', "s3cr3t"],
+  ["-----BEGIN RSA PRIVATE KEY-----\nczNjcjN0\nczNjcjN0\n-----END RSA PRIVATE KEY-----", "czNjcjN0"],
+])("a text loses its secret: %j", (text, secret) => {
+  expect(maskText(text)).not.toContain(secret)
+})
+
+test("a text keeps what is no secret", () => {
+  for (const text of ["GET /a?x=1 by alice@example.com", '{"key":"a","keyId":"b","cookies":3}', "tokens are counted", "https://host/a b@c"])
+    expect(maskText(text)).toBe(text)
+  expect(maskText('{"path":"/a?token=x&y=1","status":200}')).toBe('{"path":"/a?token=[redacted]&y=1","status":200}')
 })

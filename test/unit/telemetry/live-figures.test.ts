@@ -25,6 +25,10 @@ class Bench {
       this.reads++
       return this.registry.read(slot)
     },
+    readAll: (slot, into) => {
+      this.reads++
+      this.registry.readAll(slot, into)
+    },
     identities: () => this.instruments.identities.pairs(),
     asksWho: (listener) => listener === "mesh",
     endpoints: () => this.endpoints,
@@ -189,6 +193,18 @@ describe("live figures", () => {
     expect(filter).toMatchObject({ name: "auth", requests: 1000, calls: 2000, traps: 3, cpu: 0.4, share: 0.5 })
     expect(filter.cost?.mean).toBe(200)
     expect(filter.cost?.p99).toBeGreaterThan(100)
+  })
+
+  test("take a filter's budget for its cost where the clock says more than the process has used", () => {
+    bench.figures.ask(question)
+    const slots = bench.slots.filters.auth.stable
+    bench.writer.add(slots.calls, 100)
+    bench.writer.observe(slots.duration, 0.02, filterBuckets, 100)
+    // 3 ms a call, of which each waited for the others.
+    bench.writer.add(slots.budget, 300_000)
+    bench.cpu = 0.6
+    bench.second()
+    expect(bench.figures.ask(question).filters[0]).toMatchObject({ cost: { mean: 3000 }, cpu: 0.3, share: 0.5 })
   })
 
   test("know endpoints by their counts, not by what they had before they were seen", () => {

@@ -314,18 +314,27 @@ describe("connects that fail", () => {
     expect(counts).toMatchObject({ made: 1, failed: 1, open: 0, waiting: 0 })
   })
 
-  test("beside the pool aren't metered, as those that are made aren't", async () => {
+  test("beside the pool are counted as connections, as those that are made are, and not as attempts", async () => {
     const { pool } = endpoint(await freePort())
-    let metered = 0
-    pool.meter = { answered: () => metered++, unanswered: () => metered++, failed: () => {} }
+    const metered: string[] = []
+    pool.meter = {
+      answered: (status) => metered.push(`${status}`),
+      unanswered: () => metered.push("unanswered"),
+      carried: () => metered.push("carried"),
+      failed: () => metered.push("failed"),
+    }
     pool.begins({})
     pool.begun(1)
     pool.ends()
     pool.begins({})
     pool.beginFailed()
-    expect(metered).toBe(0)
+    expect(metered.splice(0)).toEqual(["carried", "failed", "carried"])
     pool.failed("connectFailure", 0)
-    expect(metered).toBe(1)
+    pool.answered(503, -1, 1, 0)
+    pool.answered(200, 14, 1, 0)
+    pool.answered(200, -1, 1, 0)
+    pool.ended(-1)
+    expect(metered).toEqual(["unanswered", "failed", "503", "failed", "200", "failed", "200"])
   })
 
   test("and whatever else is the endpoint's doing are counted as its failures, in calls too, once each", () => {
@@ -334,6 +343,7 @@ describe("connects that fail", () => {
     pool.meter = {
       answered: () => counted.answered++,
       unanswered: () => counted.unanswered++,
+      carried: () => {},
       failed: () => counted.failed++,
     }
     for (const status of [200, 404, 500]) pool.answered(status, -1, 1, 0)

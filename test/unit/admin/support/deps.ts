@@ -1,8 +1,14 @@
 // What an admin API under test is told by a gateway that has little to tell, and does nothing it is ordered to.
 
 import type { AdminDeps } from "../../../../gateway/admin/app.ts"
+import { packConfig } from "../../../../gateway/config/packed-config.ts"
 import { figuresOf } from "../../../../gateway/telemetry/live-summary.ts"
 import { config } from "./config.ts"
+
+const kept = {
+  entry: { generation: 3, at: "2026-01-02T03:04:05.000Z", who: "the file", why: "start" },
+  packed: packConfig(config, { zone: "" }),
+}
 
 const never = (): Promise<never> => Promise.reject(new Error("not asked for"))
 
@@ -21,10 +27,9 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
       filtersInTrouble: [],
     }),
     exposition: () => Promise.resolve({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
-    config: () => config,
     generation: () => 3,
     configs: () => [],
-    configAt: () => null,
+    configAt: () => kept,
     departure: () => null,
     rollback: never,
     filters: () => [],
