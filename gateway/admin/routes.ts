@@ -22,7 +22,10 @@ const route = z
     action: z.string(),
     filters: z.array(z.string()).readonly(),
     figures: z
-      .object({ requests: z.number(), errors: z.number().describe("Share of them with a 5xx, or without a response") })
+      .object({
+        requests: z.number(),
+        errors: z.number().describe("Share of them with a 5xx, a gRPC status that blames the server, or without a response"),
+      })
       .nullable()
       .describe("Of the whole route at this listener, since the start"),
   })

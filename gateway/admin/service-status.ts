@@ -3,9 +3,10 @@
 import type { Config, EndpointConfig, ServiceConfig } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
-import { type RouteSlots, type ServiceSlots, statusClasses, statusIndex } from "../telemetry/instruments.ts"
+import type { RouteSlots, ServiceSlots } from "../telemetry/instruments.ts"
 import { limitNames } from "../telemetry/limit-instruments.ts"
 import { quantiles, readCounts } from "../telemetry/quantile.ts"
+import { requestCounts } from "../telemetry/request-counts.ts"
 import type { EndpointState } from "../upstream/endpoint-watch.ts"
 
 /** Figures of a service that have a limit. */
@@ -50,7 +51,7 @@ export interface ServiceStatus {
   readonly drained: number
   /** Requests under way at it, and connections to it, over all workers. */
   readonly underWay: { readonly requests: number; readonly connections: number }
-  /** Clients' requests that went to it by a route, and those of them answered with a 5xx or with nothing. */
+  /** Clients' requests that went to it by a route, and those of them answered with a 5xx, a gRPC status that blames the server, or nothing. */
   readonly requests: number
   readonly failures: number
   /** Quantiles of how long these took, ms; null: there were none. */
@@ -143,9 +144,10 @@ function statusOf(name: string, service: ServiceConfig, routes: readonly RouteSl
 function figures(routes: readonly RouteSlots[], read: (slot: number) => number): Pick<ServiceStatus, "requests" | "failures" | "latency"> {
   let requests = 0
   let failures = 0
-  for (const { requests: counters } of routes) {
-    for (let i = 0; i < statusClasses.length; i++) requests += read(counters + i)
-    failures += read(counters + statusIndex(500)) + read(counters + statusIndex(0))
+  for (const slots of routes) {
+    const counted = requestCounts(slots, read)
+    requests += counted.requests
+    failures += counted.failures
   }
   const durations = new Float64Array(requestBuckets.bounds.length + 1)
   // Listeners share histograms.

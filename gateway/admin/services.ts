@@ -39,7 +39,10 @@ const endpoint = z
       .nullable()
       .describe("Under way to it, each retry counting as one request; null: not known"),
     requests: z.number().nullable().describe("Sent to it since it is known, without those given up for another; TCP connections count too"),
-    failures: z.number().nullable().describe("Those of them that failed for its sake, or were answered with a 5xx"),
+    failures: z
+      .number()
+      .nullable()
+      .describe("Those of them that failed for its sake, or were answered with a 5xx or a gRPC status that blames the server"),
     latency: z.number().nullable().describe("ms until it answers, an average of late"),
   })
   .openapi("Endpoint")
@@ -54,7 +57,7 @@ const service = z
     drained: z.number().describe("Endpoints that an order has taken out of traffic"),
     underWay: z.object({ requests: z.number(), connections: z.number() }),
     requests: z.number().describe("Clients' requests that went to it by a route"),
-    failures: z.number().describe("Those of them answered with a 5xx or with nothing"),
+    failures: z.number().describe("Those of them answered with a 5xx, a gRPC status that blames the server, or nothing"),
     latency: z.object({ p50: z.number(), p99: z.number() }).nullable().describe("Of these, ms; null: there were none"),
     limits: z.object(limits).describe("How much of each is used"),
     concurrency: z.number().nullable().describe("Requests at a time that adaptive concurrency has found to be right; null: it isn't used"),

@@ -3,6 +3,7 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import { Wrong } from "../config/units.ts"
 import { MAX_TAPS } from "../tap/hub.ts"
+import { missingName, type TapNames } from "../tap/named.ts"
 import { parseTapQuery, type TapParameter, type TapQuery, tapParameters } from "../tap/query.ts"
 import type { TapReader } from "../tap/reader.ts"
 import { streamed } from "./text-stream.ts"
@@ -11,6 +12,8 @@ import { json, refusal, type TopicApp, topicApp } from "./topic.ts"
 export interface TapDeps {
   /** Null: too many tap already. */
   tap(query: TapQuery): TapReader | null
+  /** Of the configuration in force; null: there is none yet. */
+  tapNames(): TapNames | null
 }
 
 const TYPE = "application/x-ndjson"
@@ -42,11 +45,13 @@ const stream = createRoute({
       slower: several("slower"),
       sample: several("sample"),
       max: several("max"),
-    } satisfies Record<TapParameter, z.ZodType>),
+      wait: z.enum(["true", "false"]).optional().describe("true: a route, service or listener that isn't there yet is waited for"),
+    } satisfies Record<TapParameter | "wait", z.ZodType>),
   },
   responses: {
     200: { description: "Events, one a line", content: { [TYPE]: { schema: z.string() } } },
     400: json(refusal, "Something in the query is not as described"),
+    404: json(refusal, "There is no route, service or listener of that name"),
     429: json(refusal, "Too many tap already"),
   },
 })
@@ -56,6 +61,9 @@ export function tap(deps: TapDeps): TopicApp {
   app.openapi(stream, (c) => {
     const query = parseTapQuery((name) => c.req.queries(name) ?? [])
     if (query instanceof Wrong) return c.json({ error: query.message }, 400)
+    const names = c.req.query("wait") === "true" ? null : deps.tapNames()
+    const missing = names === null ? null : missingName(query, names)
+    if (missing !== null) return c.json({ error: `${missing} (it is waited for with --wait, or wait=true)` }, 404)
     // Of what HEAD asks for nothing would ever be read.
     if (c.req.raw.method === "HEAD") return streamed(null, TYPE, c.req.raw.signal)
     const reader = deps.tap(query)

@@ -1,6 +1,6 @@
 // Reads what the workers have counted of a route's canary and of its other backends. It counts nothing itself.
 
-import { grpcCodes } from "../http/grpc-status.ts"
+import { serverFaults } from "../http/grpc-status.ts"
 import type { CanaryCounts, CanarySample } from "../resilience/canary.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { type RouteSlots, statusClasses, statusIndex } from "../telemetry/instruments.ts"
@@ -8,10 +8,6 @@ import { quantile } from "../telemetry/quantile.ts"
 
 /** Metric slots of exchanges, by listener, route and service. */
 export type SlotsOfRoutes = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, RouteSlots>>>>>>
-
-/** Calls that fail with these fail by the service's fault, although their HTTP status is 200. */
-const SERVER_FAULTS = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"] as const
-const faults = SERVER_FAULTS.map((name) => grpcCodes.indexOf(name))
 
 /** `read`: the value of a slot, over all workers. `others`: services of the backends that are no canary. */
 export function sampleCanary(
@@ -37,7 +33,7 @@ function countsOf(route: string, services: readonly string[], slots: SlotsOfRout
       if (own === undefined) continue
       for (let i = 0; i < statusClasses.length; i++) exchanges += read(own.requests + i)
       errors += read(own.requests + statusIndex(500))
-      for (const fault of faults) errors += read(own.grpc + fault)
+      for (const code of serverFaults) errors += read(own.grpc + code)
       histograms.add(own.duration)
     }
   }

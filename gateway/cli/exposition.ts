@@ -1,5 +1,7 @@
 // Reads metrics in Prometheus' text format, as far as commands want to know of them.
 
+import { grpcCodes, serverFaults } from "../http/grpc-status.ts"
+
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
@@ -31,25 +33,32 @@ export interface TrafficFigures {
   readonly seconds: number
   /** Requests a second that have ended. */
   readonly rate: number
-  /** Share of them that were answered, and not with a 5xx; null: there was none. */
+  /** Share of them that were answered, and not with a 5xx or a gRPC status that blames the server; null: there was none. */
   readonly success: number | null
   /** Milliseconds; null: there was none. */
   readonly p99: number | null
 }
 
-export const TRAFFIC_METRICS = ["sluice_requests_total", "sluice_request_duration_seconds_bucket"] as const
+export const TRAFFIC_METRICS = ["sluice_requests_total", "sluice_grpc_requests_total", "sluice_request_duration_seconds_bucket"] as const
+
+/** Names of the gRPC statuses that blame the server. */
+const faults: ReadonlySet<string> = new Set(serverFaults.map((code) => grpcCodes[code]))
 
 type Samples = ReturnType<typeof readSamples>
 
 export function trafficBetween(before: Samples, after: Samples, seconds: number): TrafficFigures {
-  const count = (samples: Samples, wanted: (code: string) => boolean): number =>
-    (samples.get("sluice_requests_total") ?? []).reduce((sum, { labels, value }) => sum + (wanted(labels.code) ? value : 0), 0)
-  const all = count(after, () => true) - count(before, () => true)
-  const failed = (code: string): boolean => code === "5xx" || code === "none"
-  const failures = count(after, failed) - count(before, failed)
+  const since = (name: (typeof TRAFFIC_METRICS)[number], wanted: (code: string) => boolean): number => {
+    const count = (samples: Samples): number =>
+      (samples.get(name) ?? []).reduce((sum, { labels, value }) => sum + (wanted(labels.code) ? value : 0), 0)
+    return count(after) - count(before)
+  }
+  const all = since("sluice_requests_total", () => true)
+  const failures =
+    since("sluice_requests_total", (code) => code === "5xx" || code === "none") +
+    since("sluice_grpc_requests_total", (code) => faults.has(code))
   // A gateway that has begun anew has counted less.
   if (all <= 0 || seconds <= 0) return { seconds, rate: 0, success: null, p99: null }
-  return { seconds, rate: all / seconds, success: 1 - failures / all, p99: quantileOf(before, after, 0.99) }
+  return { seconds, rate: all / seconds, success: Math.max(0, 1 - failures / all), p99: quantileOf(before, after, 0.99) }
 }
 
 function quantileOf(before: Samples, after: Samples, share: number): number | null {

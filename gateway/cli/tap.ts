@@ -34,6 +34,7 @@ export const tap: Command = command({
       PARAMETERS.map((name) => [name, { type: "string" as const, description: sentence(name), valueHint: HINTS[name] }]),
     ),
     ...adminArgument,
+    wait: { type: "boolean", description: "Also for a route, service or listener that isn't there yet", default: false },
     verbose: { type: "boolean", alias: "v", description: "With headers, the parts of the time, attempts and filters", default: false },
     json: { type: "boolean", description: "A line of JSON each, with everything that is known", default: false },
   },
@@ -54,6 +55,7 @@ function sentence(name: TapParameter): string {
 async function show(args: Values): Promise<number> {
   const query = new URLSearchParams()
   for (const name of PARAMETERS) for (const value of every(args, name)) query.append(name, value)
+  if (args.wait === true) query.set("wait", "true")
   const parsed = parseTapQuery((name) => every(args, name))
   if (parsed instanceof Wrong) throw new UsageError(`--${parsed.message}`)
   const ended = new AbortController()

@@ -4,7 +4,8 @@ import { httpPart } from "../config/listener-parts.ts"
 import type { RouteConfig } from "../config/model.ts"
 import { limitsAround } from "../filter/native/rate-limits.ts"
 import { hostText, pathText } from "../router/ranking.ts"
-import { type RouteSlots, statusClasses } from "../telemetry/instruments.ts"
+import type { RouteSlots } from "../telemetry/instruments.ts"
+import { requestCounts } from "../telemetry/request-counts.ts"
 import { matchText, percent } from "./miss-text.ts"
 import type { ExplainedPlanes } from "./planes.ts"
 import { subsetText } from "./services.ts"
@@ -12,7 +13,7 @@ import { subsetText } from "./services.ts"
 /** What was counted of a route at a listener, since the process began. */
 export interface RouteFigures {
   readonly requests: number
-  /** Share (0–1) of them that ended with a 5xx, or without a response. */
+  /** Share (0–1) of them that ended with a 5xx, a gRPC status that blames the server, or without a response. */
   readonly errors: number
 }
 
@@ -106,11 +107,9 @@ function figuresOf({ read }: RouteListMeans, services: Readonly<Record<string, R
   let requests = 0
   let failed = 0
   for (const slots of Object.values(services)) {
-    for (const [i, code] of statusClasses.entries()) {
-      const count = read(slots.requests + i)
-      requests += count
-      if (code === "5xx" || code === "none") failed += count
-    }
+    const counted = requestCounts(slots, read)
+    requests += counted.requests
+    failed += counted.failures
   }
   return { requests, errors: requests === 0 ? 0 : failed / requests }
 }

@@ -102,6 +102,8 @@ export interface ExchangeFactory {
  * HTTP/2 one.
  */
 export interface UpstreamStream {
+  /** Of HTTP. */
+  readonly version: "1.1" | "2"
   /** Requests its connection has carried before. */
   readonly uses: number
   /** False after writes the peer has not taken yet; `onUpstreamWritable` follows. */

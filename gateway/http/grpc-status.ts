@@ -23,6 +23,18 @@ export const grpcCodes = [
   "UNAUTHENTICATED",
 ] as const
 
+/**
+ * Codes by which a call counts as failed wherever that is counted: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+ * OpenTelemetry's conventions blame the server for them, and the HTTP statuses that stand for them are the 5xx.
+ */
+export const serverFaults: readonly number[] = [2, 4, 12, 13, 14, 15]
+const FAULTS = serverFaults.reduce((bits, code) => bits | (1 << code), 0)
+
+/** Whether the server is to blame for a call that ended with this code; −1 = none is known. */
+export function blamesServer(code: number): boolean {
+  return code > 0 && code < 31 && (FAULTS & (1 << code)) !== 0
+}
+
 /** A value that is none of the codes. */
 export const OTHER_STATUS: number = grpcCodes.length
 /** There was no `grpc-status`. */

@@ -38,6 +38,7 @@ export interface ClientConnectionOwner {
 export class ClientConnection implements UpstreamStream, ChunkSink, DeadlineOwner {
   /** Requests it has carried. */
   uses = 0
+  readonly version = "1.1"
   /** ms of the wheel's clock when it was made. */
   readonly createdAt: number
   /** Seconds its peer keeps it when idle; −1 = not announced. */

@@ -14,6 +14,7 @@ const INFORMATIONAL_LIMIT = 16
 
 export class ClientStream extends Stream implements UpstreamStream {
   readonly uses: number
+  readonly version = "2"
   readonly #connection: ClientSession
   #handler: UpstreamHandler | null = null
   #method = ""

@@ -177,6 +177,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     if (attempt.step !== null) {
       attempt.step.sentAt = attempt.sentAt
       attempt.step.reused = attempt.reused
+      attempt.step.version = connection.version
     }
     // It may have waited for its connection, which leaves it less time.
     this.owner.onAttempt(this.head, attempt.step)

@@ -5,9 +5,9 @@
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { RequestHead } from "../http/message.ts"
 import { REQUEST_TIMEOUT } from "../http/request-timeout.ts"
+import { parseTraceparent } from "../telemetry/tracing/trace-context.ts"
 
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 const NAMES: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"])
 const CLIENT_CERT = "x-forwarded-client-cert"
 const NAMES_WITH_CERT: ReadonlySet<string> = new Set([...NAMES, CLIENT_CERT])
@@ -97,7 +97,7 @@ function revise(head: RequestHead, sourceAddress: string, trusted: boolean, newI
   const parent = fields.get("traceparent")
   if (span === "") {
     // The tracer's.
-  } else if (parent === undefined || !TRACEPARENT.test(parent) || fields.getAll("traceparent").length > 1) {
+  } else if (parent === undefined || parseTraceparent(parent) === null || fields.getAll("traceparent").length > 1) {
     fields.remove("tracestate")
     fields.set("traceparent", `00-${newId}-${span}-00`)
   }

@@ -15,6 +15,7 @@ import type { Explainer } from "../explain/explainer.ts"
 import type { Outcome } from "../http/outcome.ts"
 import { runtimeName } from "../runtime/child.ts"
 import type { Steering } from "../steering/steering.ts"
+import type { TapNames } from "../tap/named.ts"
 import type { IdentityInstruments } from "../telemetry/identity-instruments.ts"
 import type { LogLevels } from "../telemetry/log-levels.ts"
 import type { MetricsRegistry } from "../telemetry/metrics-registry.ts"
@@ -138,7 +139,15 @@ export function adminMeans(sources: AdminSources): AdminDeps {
     canaries: () => canaries.status(),
     steer: (...order) => canaries.order(...order),
     tap: (query) => pool.taps.open(query),
+    tapNames: () => tapNames(snapshots),
   }
+}
+
+function tapNames({ current }: Snapshots): TapNames | null {
+  if (current === null) return null
+  const { routes, services, listeners } = current.config
+  const named = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name)
+  return { routes: named(routes), services: Object.keys(services), listeners: named(listeners) }
 }
 
 function certificates({ current }: Snapshots): CertificateStatus[] {

@@ -2,9 +2,9 @@
 // several times; what is wrong with one is said with what to write instead.
 
 import { formatIpRange, parseIpRange } from "../config/ip-address.ts"
-import { isSecretKey } from "../config/secrets.ts"
 import { parseDuration, parsePercent, quote, Wrong } from "../config/units.ts"
 import { isToken } from "../http/fields.ts"
+import { isSecretField } from "./redact.ts"
 
 /** A header field that has to be there, and what its value has to match; null: any. */
 export interface HeaderWish {
@@ -156,7 +156,7 @@ function parseHeader(text: string): HeaderWish | Wrong {
   const name = (equals < 0 ? rest : rest.slice(0, equals)).trim().toLowerCase()
   if (!isToken(name)) return new Wrong(`${quote(text)} names no header; write name or name=value, such as x-user=42`)
   // Whoever could ask for values would find a secret out, a character at a time.
-  if (equals >= 0 && isSecretKey(name)) return new Wrong(`the value of ${name} is a secret; only its presence can be asked for: ${name}`)
+  if (equals >= 0 && isSecretField(name)) return new Wrong(`the value of ${name} is a secret; only its presence can be asked for: ${name}`)
   return { side: response ? "response" : "request", name, value: equals < 0 ? null : latin1(rest.slice(equals + 1).trim()) }
 }
 

@@ -10,9 +10,17 @@ const URLS: ReadonlySet<string> = new Set(["referer", "location", "content-locat
 // A parameter of a query, or of a fragment, where OAuth 2.0 has put tokens (RFC 6749 §4.2.2).
 const PARAMETER = /([?&#;])([^=&#?;]+)=([^&#;]*)/g
 
+// What signs somebody in under names that may mean something else in a configuration: codes of OAuth 2.0, assertions, sessions, signed URLs.
+const SIGNS_IN = /^(?:code|codeverifier|jwt|t?otp|s?sid|sig|dpop|ticket|samlresponse)$|session|assertion/
+
+/** Whether the value of a field or a parameter of that name is shown to nobody. */
+export function isSecretField(name: string): boolean {
+  return isSecretKey(name) || SIGNS_IN.test(name.toLowerCase().replace(/[^a-z0-9]/g, ""))
+}
+
 /** A field's value, as it may be shown. `name` in lower case. */
 export function shownValue(name: string, value: string): string {
-  if (isSecretKey(name) || CREDENTIALS.test(value)) return REDACTED
+  if (isSecretField(name) || CREDENTIALS.test(value)) return REDACTED
   return URLS.has(name) ? shownTarget(value) : value
 }
 
@@ -20,7 +28,7 @@ export function shownValue(name: string, value: string): string {
 export function shownTarget(target: string): string {
   const text = target.includes("://") ? target.replace(/:\/\/[^/?#@]*@/, `://${REDACTED}@`) : target
   if (!text.includes("=")) return text
-  return text.replace(PARAMETER, (all, mark: string, name: string) => (isSecretKey(plain(name)) ? `${mark}${name}=${REDACTED}` : all))
+  return text.replace(PARAMETER, (all, mark: string, name: string) => (isSecretField(plain(name)) ? `${mark}${name}=${REDACTED}` : all))
 }
 
 // `%74oken` is a token to whoever decodes it.

@@ -1,6 +1,7 @@
 // Reads the metric slots of what is in force and tells how far each has come since the last look. Reading is all it does: workers
 // neither know nor pay. What did nothing costs a few additions.
 
+import { serverFaults } from "../http/grpc-status.ts"
 import type { Buckets } from "./buckets.ts"
 import { filterBuckets, requestBuckets } from "./duration-buckets.ts"
 import { EXCHANGE_ERROR, EXCHANGE_FAILED, EXCHANGE_OK, type FilterSlots, trapReasons } from "./filter-instruments.ts"
@@ -48,8 +49,6 @@ export interface LiveSources {
 const NONE_CLASS: number = statusClasses.indexOf("none")
 const CLASS_4XX: number = statusClasses.indexOf("4xx")
 const CLASS_5XX: number = statusClasses.indexOf("5xx")
-/** gRPC statuses that blame the server: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
-const GRPC_FAILURES: readonly number[] = [2, 4, 12, 13, 14, 15]
 
 /** The exchanges of one listener that took one route to one service. */
 interface RequestRow {
@@ -141,7 +140,7 @@ export class LiveSampler {
     const received = this.#since(slots.requestBytes)
     const sent = this.#since(slots.responseBytes)
     if (requests + received + sent === 0) return
-    if (requests > 0) for (const code of GRPC_FAILURES) failures += this.#since(slots.grpc + code)
+    if (requests > 0) for (const code of serverFaults) failures += this.#since(slots.grpc + code)
     if (failures > requests) failures = requests
     const cells = [
       tick.total,

@@ -22,8 +22,9 @@ export class AttemptStep {
   /** The head of its response came. */
   headAt = 0
   endedAt = 0
-  /** Its connection had served others before. */
+  /** Its connection had served others before, and speaks this version of HTTP; "" = it had none. */
   reused = false
+  version: "" | "1.1" | "2" = ""
   /** 0 = it wasn't answered. */
   status = 0
   /** −1 = none is known. */

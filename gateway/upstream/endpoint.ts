@@ -2,6 +2,7 @@
 // connections.
 
 import type { ErrorCode } from "../errors.ts"
+import { blamesServer } from "../http/grpc-status.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { PeakEwma } from "../resilience/peak-ewma.ts"
 import type { ClientTls } from "../tls/client-context.ts"
@@ -10,7 +11,7 @@ import type { EndpointCaps } from "./endpoint-caps.ts"
 import type { EndpointLoad } from "./endpoint-load.ts"
 import type { EndpointHealthView } from "./endpoint-table.ts"
 import { type EndpointViews, NO_VIEWS } from "./endpoint-views.ts"
-import { FAILURES, isServerFault, type OutlierObserver } from "./outlier-observer.ts"
+import { FAILURES, type OutlierObserver } from "./outlier-observer.ts"
 import {
   type ConnectionLimits,
   type ConnectionWaiter,
@@ -234,7 +235,7 @@ export class Endpoint implements PoolOwner {
   answered(status: number, grpcStatus: number, latency: number, spare: number): boolean {
     this.load?.answered(latency)
     this.meter?.answered(status, latency)
-    if (status >= 500 || isServerFault(grpcStatus)) this.meter?.failed()
+    if (status >= 500 || blamesServer(grpcStatus)) this.meter?.failed()
     if (this.latency !== null) {
       if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
         this.latency.penalize(latency, spare, this.#wheel.now)
@@ -246,7 +247,7 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far has come to its end. `grpcStatus`: of its trailers; −1 = none. */
   ended(grpcStatus: number): void {
     this.outlier?.ended(grpcStatus)
-    if (isServerFault(grpcStatus)) this.meter?.failed()
+    if (blamesServer(grpcStatus)) this.meter?.failed()
     if (this.latency !== null && (grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE))
       this.latency.penalize(0, 0, this.#wheel.now)
   }

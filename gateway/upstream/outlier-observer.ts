@@ -28,17 +28,12 @@ const FAIR_TIME = 1000
 /** ms by which a worker's clocks may differ, since some are read once a tick. */
 const CLOCK_SLACK = 60
 
-// gRPC statuses of which a server is to blame; DEADLINE_EXCEEDED and UNIMPLEMENTED are the client's choice.
+// gRPC statuses by which an endpoint is ejected; DEADLINE_EXCEEDED and UNIMPLEMENTED count as failures, but are the client's choice.
 const UNKNOWN = 2
 const RESOURCE_EXHAUSTED = 8
 const INTERNAL = 13
 const UNAVAILABLE = 14
 const DATA_LOSS = 15
-
-/** Whether a gRPC status is the server's fault. */
-export function isServerFault(grpcStatus: number): boolean {
-  return grpcStatus === UNAVAILABLE || grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS
-}
 
 export interface ObserverSettings {
   readonly service: string
@@ -122,7 +117,7 @@ export class OutlierObserver {
 
   #isFailure(grpcStatus: number): boolean {
     if (grpcStatus === RESOURCE_EXHAUSTED) return this.#settings.count429
-    return isServerFault(grpcStatus)
+    return grpcStatus === UNAVAILABLE || grpcStatus === UNKNOWN || grpcStatus === INTERNAL || grpcStatus === DATA_LOSS
   }
 
   /** A response that was good so far has come to its end, with `grpcStatus`; -1: none. */

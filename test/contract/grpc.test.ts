@@ -6,7 +6,7 @@ import { Gateway } from "../support/gateway.ts"
 import { answer, beginAnswer, call, endAnswer, messagesOf, refuse, statusOf } from "../support/grpc-messages.ts"
 import { readMetrics } from "../support/metrics.ts"
 import { Origin, type OriginConnection, type OriginScript } from "../support/origin.ts"
-import { exchange, RawClient } from "../support/raw-client.ts"
+import { exchange, get, RawClient } from "../support/raw-client.ts"
 
 let origin: Origin
 /** Answers as soon as it has a head. */
@@ -174,6 +174,30 @@ describe("statuses", () => {
       expect([code, metrics.sum("sluice_grpc_requests_total", { ...labels, code })]).toEqual([code, 1])
     }
     expect(metrics.sum("sluice_grpc_requests_total", { ...labels, code: "none" })).toBe(2)
+  })
+
+  test("that blame the server are failures of its endpoint and its service, others aren't", async () => {
+    const figures = async (): Promise<number[]> => {
+      const metrics = await readMetrics(gateway.adminPort)
+      const { services } = JSON.parse((await get(gateway.adminPort, "/services")).text())
+      const own = services.find(({ name }: { name: string }) => name === "origin")
+      return [metrics.sum("sluice_endpoint_failures_total", { service: "origin" }), own.failures, own.endpoints[0].failures]
+    }
+    const before = await figures()
+    const ends: OriginScript[] = [
+      (_, connection) => answer(connection, ["x"], 13),
+      (_, connection) => refuse(connection, 4),
+      (_, connection) => answer(connection, ["x"], 5),
+      (_, connection) => refuse(connection, 16),
+      (_, connection) => answer(connection, ["x"], 0),
+    ]
+    for (const script of ends) {
+      origin.script(script)
+      await send("/counted/blamed")
+    }
+    const grown = async (): Promise<number[]> => (await figures()).map((count, i) => count - before[i])
+    await until(async () => (await grown()).every((count) => count >= 2), "the counts")
+    expect(await grown()).toEqual([2, 2, 2])
   })
 
   test("belong to calls alone", async () => {

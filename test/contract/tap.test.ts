@@ -295,6 +295,11 @@ describe("a tap", () => {
     }
     expect(await refused("status=abc")).toEqual([400, expect.stringContaining("write one (404), a class (5xx)")])
     expect(await refused("header=cookie%3Da*")).toEqual([400, expect.stringContaining("only its presence can be asked for")])
+    expect(await refused("route=plan")).toEqual([
+      404,
+      'there is no route "plan"; did you mean "plain"? (it is waited for with --wait, or wait=true)',
+    ])
+    await TapClient.open("route=plan&wait=true")
     expect(await refused("statsu=200")).toEqual([400, expect.stringContaining('unrecognized key: "statsu"')])
   })
 })
@@ -332,6 +337,10 @@ describe("the commands", () => {
     expect(status.code).toBe(0)
     expect(status.stdout).toMatch(/^Sluice \S+ at 127\.0\.0\.1:\d+: ready, up for \d+[sm]\nconfiguration +generation 1, read \d+[sm] ago\n/)
     expect(status.stdout).toMatch(/^traffic +[\d.]+ requests\/s, [\d.]+% without a failure, p99 [\d.]+m?s over the last /m)
+    expect(await runCommand(["tap", "--admin", admin, "--listener", "htp"])).toMatchObject({
+      code: 1,
+      stderr: 'there is no listener "htp"; did you mean "http"? (it is waited for with --wait, or wait=true)\n',
+    })
     expect(names.stdout).toBe("plain\nretry\ngone\nedited\nbroken\n")
   })
 

@@ -232,6 +232,7 @@ describe("spans of an exchange", () => {
       "server.port": Number(port),
       "network.peer.address": host,
       "network.peer.port": Number(port),
+      "network.protocol.version": "1.1",
       "url.full": `http://${host}:${port}/retried`,
       "http.request.resend_count": 1,
       "http.response.status_code": 200,

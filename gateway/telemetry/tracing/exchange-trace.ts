@@ -12,6 +12,7 @@ export class ExchangeTrace implements TraceContext, Outgoing {
   readonly parentId: string
   readonly state: string
   readonly debug: boolean
+  readonly random: boolean
   readonly sampled = true
   /** The trace of a client that isn't joined; null = there is none. */
   readonly link: RemoteParent | null
@@ -23,7 +24,7 @@ export class ExchangeTrace implements TraceContext, Outgoing {
   constructor(
     propagation: Propagation,
     ids: TraceIds,
-    of: Pick<ExchangeTrace, "traceId" | "parentId" | "state" | "debug" | "link" | "filters">,
+    of: Pick<ExchangeTrace, "traceId" | "parentId" | "state" | "debug" | "random" | "link" | "filters">,
   ) {
     this.#propagation = propagation
     this.#ids = ids
@@ -32,6 +33,7 @@ export class ExchangeTrace implements TraceContext, Outgoing {
     this.parentId = of.parentId
     this.state = of.state
     this.debug = of.debug
+    this.random = of.random
     this.link = of.link
     this.filters = of.filters
   }
@@ -50,6 +52,6 @@ export class ExchangeTrace implements TraceContext, Outgoing {
   }
 
   #outgoing(spanId: string): Omit<Outgoing, "sampled"> {
-    return { traceId: this.traceId, spanId, debug: this.debug, state: this.state }
+    return { traceId: this.traceId, spanId, debug: this.debug, random: this.random, state: this.state }
   }
 }

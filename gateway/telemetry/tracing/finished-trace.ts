@@ -23,6 +23,8 @@ export interface FinishedAttempt {
   readonly endedAt: number
   readonly hedged: boolean
   readonly reused: boolean
+  /** `1.1`, `2`; "" = it had no connection. */
+  readonly version: string
   /** 0 = it wasn't answered. */
   readonly status: number
   /** −1 = none is known. */
@@ -92,6 +94,30 @@ export interface FinishedTrace {
   readonly attempts: readonly FinishedAttempt[]
   /** Empty unless they were asked for. */
   readonly phases: readonly FinishedPhase[]
+}
+
+/** What has no text from outside in it takes so many characters as JSON, at most: of a trace, an attempt, a phase. */
+const BARE_TRACE = 800
+const BARE_ATTEMPT = 320
+const BARE_PHASE = 200
+
+/** Characters of a trace as JSON, about; names of the configuration are taken to be short. */
+export function sizeOf({
+  path,
+  sentPath,
+  authority,
+  details,
+  state,
+  identity,
+  userAgent,
+  requestId,
+  attempts,
+  phases,
+}: FinishedTrace): number {
+  let size = BARE_TRACE + path.length + sentPath.length + authority.length + details.length + state.length + identity.length
+  size += userAgent.length + requestId.length + BARE_PHASE * phases.length
+  for (const attempt of attempts) size += BARE_ATTEMPT + attempt.details.length
+  return size
 }
 
 /** Where the exchange's times are those of its last read, steps may be a moment later: they are put within it. */
@@ -175,6 +201,7 @@ export function finishedAttempt(step: AttemptStep, grpcStatus: number, clock: Tr
     endedAt: clock.end(step.endedAt),
     hedged: step.hedged,
     reused: step.reused,
+    version: step.version,
     status: step.status,
     grpcStatus,
     code: step.code,

@@ -18,6 +18,8 @@ export interface Incoming {
   readonly sampled: boolean | null
   readonly debug: boolean
   readonly state: string
+  /** It is `traceparent` that says so. */
+  readonly w3c: boolean
 }
 
 /** What goes on of a trace. */
@@ -27,10 +29,11 @@ export interface Outgoing {
   /** Null: whoever is asked next decides, where the format can say so. */
   readonly sampled: boolean | null
   readonly debug: boolean
+  readonly random: boolean
   readonly state: string
 }
 
-const NOTHING: Incoming = { parent: null, sampled: null, debug: false, state: "" }
+const NOTHING: Incoming = { parent: null, sampled: null, debug: false, state: "", w3c: false }
 
 export class Propagation {
   readonly #formats: readonly PropagationFormat[]
@@ -60,10 +63,16 @@ export class Propagation {
   }
 
   /** Nothing else of a trace is left in the fields of these formats. */
-  write(fields: Fields, { traceId, spanId, sampled, debug, state }: Outgoing): void {
-    fields.set("traceparent", formatTraceparent(traceId, spanId, sampled === true))
+  write(fields: Fields, outgoing: Outgoing): void {
+    const { traceId, spanId, sampled, random, state } = outgoing
+    fields.set("traceparent", formatTraceparent(traceId, spanId, sampled === true, random))
     if (state === "") fields.remove("tracestate")
     else fields.set("tracestate", state)
+    this.writeB3(fields, outgoing)
+  }
+
+  /** The same for B3 alone: what came in `traceparent` goes on untouched, and so does its state (§3.4). */
+  writeB3(fields: Fields, { traceId, spanId, sampled, debug }: Outgoing): void {
     if (this.#single) fields.set("b3", formatB3(traceId, spanId, sampled, debug))
     if (!this.#multi) return
     fields.set("x-b3-traceid", traceId)
@@ -80,8 +89,8 @@ export class Propagation {
   }
 
   /** Other ids in the fields that are still there: a route may have taken them out, for a service that isn't to see them. */
-  replace(fields: Fields, { traceId, spanId, sampled, debug }: Outgoing): void {
-    if (fields.has("traceparent")) fields.set("traceparent", formatTraceparent(traceId, spanId, sampled === true))
+  replace(fields: Fields, { traceId, spanId, sampled, debug, random }: Outgoing): void {
+    if (fields.has("traceparent")) fields.set("traceparent", formatTraceparent(traceId, spanId, sampled === true, random))
     if (this.#single && fields.has("b3")) fields.set("b3", formatB3(traceId, spanId, sampled, debug))
     if (!this.#multi || !fields.has("x-b3-traceid")) return
     fields.set("x-b3-traceid", traceId)
@@ -90,8 +99,8 @@ export class Propagation {
   }
 
   /** The same for a request that has no fields of a trace: name, value, name, value … */
-  list({ traceId, spanId, sampled, debug, state }: Outgoing): string[] {
-    const list = ["traceparent", formatTraceparent(traceId, spanId, sampled === true)]
+  list({ traceId, spanId, sampled, debug, random, state }: Outgoing): string[] {
+    const list = ["traceparent", formatTraceparent(traceId, spanId, sampled === true, random)]
     if (state !== "") list.push("tracestate", state)
     if (this.#single) list.push("b3", formatB3(traceId, spanId, sampled, debug))
     if (this.#multi) list.push("x-b3-traceid", traceId, "x-b3-spanid", spanId, debug ? "x-b3-flags" : "x-b3-sampled", sampled ? "1" : "0")
@@ -121,7 +130,7 @@ function readW3c(fields: Fields): Incoming | null {
   const parent = parseTraceparent(text)
   if (parent === null) return null
   const state = fields.getCombined("tracestate", ",")
-  return { parent, sampled: parent.sampled, debug: false, state: state === undefined ? "" : parseTracestate(state) }
+  return { parent, sampled: parent.sampled, debug: false, state: state === undefined ? "" : parseTracestate(state), w3c: true }
 }
 
 function readSingle(fields: Fields): B3Context | null {
@@ -138,5 +147,5 @@ function readMulti(fields: Fields): B3Context | null {
 function b3(context: B3Context | null): Incoming | null {
   if (context === null) return null
   const { traceId, sampled, debug } = context
-  return { parent: traceId === "" ? null : context, sampled, debug, state: "" }
+  return { parent: traceId === "" ? null : { ...context, random: false }, sampled, debug, state: "", w3c: false }
 }

@@ -2,7 +2,7 @@
 // names), and Sluice's own under `sluice.`. Nothing of a query or a header but the user agent is in them.
 
 import { type ErrorSource, errors } from "../../errors.ts"
-import { grpcCodes } from "../../http/grpc-status.ts"
+import { blamesServer, grpcCodes } from "../../http/grpc-status.ts"
 import type { FinishedAttempt, FinishedPhase, FinishedTrace } from "./finished-trace.ts"
 
 export type SpanAttributes = Record<string, string | number | boolean>
@@ -18,8 +18,6 @@ const METHODS: ReadonlySet<string> = new Set(["CONNECT", "DELETE", "GET", "HEAD"
 /** What a method may look like that a service knows. */
 const RPC_METHOD = /^\/([A-Za-z0-9_.]{1,255}\/[A-Za-z0-9_]{1,255})$/
 const UNIMPLEMENTED = 12
-/** gRPC statuses that are the server's fault: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
-const SERVER_ERRORS: ReadonlySet<number> = new Set([2, 4, UNIMPLEMENTED, 13, 14, 15])
 const SOURCES: ReadonlyMap<string, ErrorSource> = new Map(Object.values(errors).map(({ flag, source }) => [flag, source]))
 
 /** `host:port`, an IPv6 address in brackets; without a port it is `port`. */
@@ -96,7 +94,7 @@ export function serverError({ status, grpcStatus, flag }: FinishedTrace): string
   if (status >= 500) return String(status)
   const source = SOURCES.get(flag)
   if (source === "upstream" || source === "filter" || (source === "gateway" && status === 0)) return flag
-  return SERVER_ERRORS.has(grpcStatus) ? grpcCodes[grpcStatus] : ""
+  return blamesServer(grpcStatus) ? grpcCodes[grpcStatus] : ""
 }
 
 /** Of an attempt; `sent`: how many were made before it. `secure`: its service is spoken to with TLS. */
@@ -107,6 +105,7 @@ export function clientSpan(trace: FinishedTrace, attempt: FinishedAttempt, sent:
   attributes["server.port"] = port
   attributes["network.peer.address"] = host
   attributes["network.peer.port"] = port
+  set(attributes, "network.protocol.version", attempt.version)
   attributes["url.full"] = `${secure ? "https" : "http"}://${attempt.endpoint}${trace.sentPath}`
   if (sent > 0) attributes["http.request.resend_count"] = sent
   answer(attributes, attempt.status, attempt.grpcStatus)

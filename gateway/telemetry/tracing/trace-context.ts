@@ -11,6 +11,8 @@ const PARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x2
 const MAX_PARENT = 256
 
 const SAMPLED = 1
+/** The trace's id is random (Level 2): stays as it is for as long as the id does. */
+const RANDOM = 2
 
 /** Whom a request was sent by, in its trace. */
 export interface RemoteParent {
@@ -22,6 +24,8 @@ export interface RemoteParent {
   readonly sampled: boolean | null
   /** It is to be recorded whatever anyone thinks of it (B3 alone). */
   readonly debug: boolean
+  /** Its id is said to be random (W3C alone). */
+  readonly random: boolean
 }
 
 export function isTraceId(text: string): boolean {
@@ -40,10 +44,11 @@ export function parseTraceparent(text: string): RemoteParent | null {
   const [, version, traceId, spanId, flags, rest] = match
   if (version === "ff" || (version === "00" && rest !== undefined)) return null
   if (!isTraceId(traceId) || !isSpanId(spanId)) return null
-  return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & SAMPLED) === SAMPLED, debug: false }
+  const bits = Number.parseInt(flags, 16)
+  return { traceId, spanId, sampled: (bits & SAMPLED) !== 0, debug: false, random: (bits & RANDOM) !== 0 }
 }
 
-/** Always of version 00; no flag but `sampled` is set (§3.2.2.5). */
-export function formatTraceparent(traceId: string, spanId: string, sampled: boolean): string {
-  return sampled ? `00-${traceId}-${spanId}-01` : `00-${traceId}-${spanId}-00`
+/** Always of version 00; no flags but these are set (§3.2.2.5). */
+export function formatTraceparent(traceId: string, spanId: string, sampled: boolean, random = false): string {
+  return `00-${traceId}-${spanId}-0${(sampled ? SAMPLED : 0) + (random ? RANDOM : 0)}`
 }

@@ -1,11 +1,11 @@
 // A worker's finished traces on their way to the main thread, in batches. It never waits: when the main thread doesn't keep up, traces
 // are dropped, and counted.
 
-import type { FinishedTrace } from "./finished-trace.ts"
+import { type FinishedTrace, sizeOf } from "./finished-trace.ts"
 
-/** Characters of one message, or little more. */
+/** Characters of one message, about. */
 const BATCH = 65_536
-/** Characters that may wait, or be on their way: a trace has 600 of them or so, and some ten thousand if all goes wrong. */
+/** Characters that may wait, or be on their way: a trace has 1000 of them or so, and 75 000 if all goes wrong. */
 const CAPACITY = 2_097_152
 /** ms a trace may wait for others. */
 const INTERVAL = 200
@@ -23,8 +23,9 @@ export interface TraceOutboxOptions {
 
 export class TraceOutbox {
   readonly #options: TraceOutboxOptions
-  #waiting = ""
-  #count = 0
+  #waiting: FinishedTrace[] = []
+  /** Of those that wait, about. */
+  #size = 0
   /** Characters posted, and not yet taken. */
   #underWay = 0
   #timer: ReturnType<typeof setTimeout> | null = null
@@ -37,15 +38,16 @@ export class TraceOutbox {
   /** Whether a trace that was recorded finds room; otherwise it is lost. To be asked once for each, before it is gathered. */
   admit(): boolean {
     this.#options.onRecorded()
-    if (this.#underWay + this.#waiting.length < CAPACITY) return true
+    if (this.#underWay + this.#size < CAPACITY) return true
     this.#options.onDrop()
     return false
   }
 
   /** One that was admitted. */
   add(trace: FinishedTrace): void {
-    this.#waiting += `${this.#count++ === 0 ? "[" : ","}${JSON.stringify(trace)}`
-    if (this.#waiting.length >= BATCH) return this.flush()
+    this.#waiting.push(trace)
+    this.#size += sizeOf(trace)
+    if (this.#size >= BATCH) return this.flush()
     if (this.#timer !== null) return
     this.#timer = setTimeout(this.#onTimer, INTERVAL)
     this.#timer.unref()
@@ -55,11 +57,12 @@ export class TraceOutbox {
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    const count = this.#count
+    const count = this.#waiting.length
     if (count === 0) return
-    const traces = `${this.#waiting}]`
-    this.#waiting = ""
-    this.#count = 0
+    // One text for all of them costs a third less than one each.
+    const traces = JSON.stringify(this.#waiting)
+    this.#waiting = []
+    this.#size = 0
     this.#underWay += traces.length
     this.#options.post(traces, count)
   }

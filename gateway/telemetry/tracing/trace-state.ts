@@ -1,5 +1,5 @@
 // What others keep of their own in a trace, `tracestate` (W3C Trace Context §3.3): it is passed on as it came, as long as it is well-formed,
-// and cut to what every participant has to pass on.
+// and its length is cut to what every participant has to pass on.
 
 /** §3.3.1.1. */
 const MAX_MEMBERS = 32
@@ -10,12 +10,15 @@ const LONG_MEMBER = 128
 /** Characters that are looked at; a longer one is nobody's. */
 const MAX_READ = 8192
 
-/** §3.3.1.3: a key, or a tenant's key at a system. */
-const KEY = /^(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})$/
+/** §3.3.1.3 of Level 2, which allows all that Level 1 does. */
+const KEY = /^[a-z0-9][_0-9a-z\-*/@]{0,255}$/
 /** Printable, without comma and equals sign, no space at its end. */
 const VALUE = /^[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/
 
-/** `text`: all fields of the name, joined by commas. "" when it isn't well-formed: then all of it is dropped (§3.3.1). */
+/**
+ * `text`: all fields of the name, joined by commas. "" when it isn't well-formed, which it isn't with more members than there may be: then
+ * all of it is dropped (§3.3.1). Of members with the same key the first is kept, which is the newest.
+ */
 export function parseTracestate(text: string): string {
   if (text.length > MAX_READ) return ""
   const members: string[] = []
@@ -26,7 +29,9 @@ export function parseTracestate(text: string): string {
     if (member === "") continue
     const equals = member.indexOf("=")
     const key = member.slice(0, equals)
-    if (equals < 1 || keys.has(key) || !KEY.test(key) || !VALUE.test(member.slice(equals + 1))) return ""
+    if (equals < 1 || !KEY.test(key) || !VALUE.test(member.slice(equals + 1))) return ""
+    if (keys.has(key)) continue
+    if (members.length === MAX_MEMBERS) return ""
     keys.add(key)
     members.push(member)
   }
@@ -34,7 +39,7 @@ export function parseTracestate(text: string): string {
 }
 
 function cut(members: readonly string[]): readonly string[] {
-  let kept = members.slice(0, MAX_MEMBERS)
+  let kept = members
   if (lengthOf(kept) <= MAX_LENGTH) return kept
   for (let i = kept.length - 1; i >= 0 && lengthOf(kept) > MAX_LENGTH; i--) {
     if (kept[i].length > LONG_MEMBER) kept = kept.toSpliced(i, 1)

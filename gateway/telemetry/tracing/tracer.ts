@@ -54,7 +54,7 @@ export class Tracer implements Watcher {
   }
 
   #trace(traceId: string, filters: boolean): ExchangeTrace {
-    const of = { traceId, parentId: "", state: "", debug: false, link: null, filters }
+    const of = { traceId, parentId: "", state: "", debug: false, random: false, link: null, filters }
     return new ExchangeTrace(this.#propagation, this.#means.ids, of)
   }
 
@@ -72,7 +72,7 @@ export class Tracer implements Watcher {
     const traceId = parent?.traceId ?? this.#newId(exchange)
     if (sampler !== null && (forced || (said ?? sampler.samples(traceId)))) {
       const link = believed ? null : incoming.parent
-      const of = { traceId, parentId: parent?.spanId ?? "", state, debug, link, filters }
+      const of = { traceId, parentId: parent?.spanId ?? "", state, debug, random: parent?.random === true, link, filters }
       const trace = new ExchangeTrace(propagation, this.#means.ids, of)
       if (goes) propagation.write(head.fields, trace)
       return trace
@@ -81,7 +81,9 @@ export class Tracer implements Watcher {
     // Whoever sent it is the parent of whoever gets it. A route that isn't traced decides nothing.
     const sampled = sampler === null && parent !== null ? said : false
     const spanId = parent?.spanId ?? this.#means.ids.span()
-    propagation.write(head.fields, { traceId, spanId, sampled, debug: debug && sampled === true, state })
+    const outgoing = { traceId, spanId, sampled, debug: debug && sampled === true, random: false, state }
+    if (parent !== null && incoming.w3c) propagation.writeB3(head.fields, outgoing)
+    else propagation.write(head.fields, outgoing)
     return null
   }
 

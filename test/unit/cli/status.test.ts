@@ -71,13 +71,15 @@ attention      filter auth is in quarantine: it failed too often, and is not sta
 })
 
 describe("figures out of metrics", () => {
-  const look = (ok: number, failed: number, none: number, buckets: readonly number[]) =>
+  const look = (ok: number, failed: number, none: number, buckets: readonly number[], calls = 0) =>
     readSamples(
       `# TYPE sluice_requests_total counter
 sluice_requests_total{listener="a",route="r \\"x\\"",service="s",code="2xx"} ${ok}
 sluice_requests_total{listener="a",route="r",service="s",code="5xx"} ${failed}
 sluice_requests_total{listener="a",route="r",service="s",code="none"} ${none}
 ${["0.01", "0.1", "+Inf"].map((le, i) => `sluice_request_duration_seconds_bucket{le="${le}",route="r"} ${buckets[i]} # {trace_id="x"} 0.1`).join("\n")}
+sluice_grpc_requests_total{listener="a",route="r",service="s",code="UNAVAILABLE"} ${calls}
+sluice_grpc_requests_total{listener="a",route="r",service="s",code="NOT_FOUND"} ${calls}
 other_total{code="5xx"} 7
 `,
       TRAFFIC_METRICS,
@@ -88,6 +90,7 @@ other_total{code="5xx"} 7
     const figures = trafficBetween(before, look(190, 10, 5, [150, 200, 205]), 2)
     expect(figures).toMatchObject({ seconds: 2, rate: 50, success: 0.9 })
     expect(figures.p99).toBeCloseTo(9.9)
+    expect(trafficBetween(before, look(190, 10, 5, [150, 200, 205], 10), 2).success).toBeCloseTo(0.8)
     expect(before.get("sluice_requests_total")?.[0].labels.route).toBe('r "x"')
   })
 

@@ -185,8 +185,10 @@ describe("a trace that a tracer looks after", () => {
 
 describe("traceparent", () => {
   test("is kept when it is well-formed, with its tracestate", () => {
-    const { of } = completed(request(["traceparent", GOOD], ["tracestate", "a=b"]))
-    expect([of("traceparent"), of("tracestate")]).toEqual([GOOD, "a=b"])
+    for (const parent of [GOOD, `cc${GOOD.slice(2)}-more`]) {
+      const { of } = completed(request(["traceparent", parent], ["tracestate", "a=b"]))
+      expect([of("traceparent"), of("tracestate")]).toEqual([parent, "a=b"])
+    }
   })
 
   test.each([

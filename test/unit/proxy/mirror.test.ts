@@ -13,6 +13,7 @@ import { limitsOf } from "../../support/limits.ts"
 
 /** A connection to the mirror's service that keeps what it is sent. */
 class Connection implements UpstreamStream {
+  readonly version = "2"
   readonly uses = 0
   readonly writable = true
   handler: UpstreamHandler | null = null

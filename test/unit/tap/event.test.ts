@@ -111,6 +111,10 @@ describe("an event", () => {
     expect(told.path).toBe("/api?q=1&access_token=[redacted]")
     for (const name of ["authorization", "set-cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrf-token"])
       expect(shownValue(name, "value")).toBe("[redacted]")
+    for (const name of ["jwt", "dpop", "x-session-id", "sid"]) expect(shownValue(name, "value")).toBe("[redacted]")
+    expect(shownTarget("/cb?code=1&state=a&SAMLResponse=b&sig=c&codec=d")).toBe(
+      "/cb?code=[redacted]&state=a&SAMLResponse=[redacted]&sig=[redacted]&codec=d",
+    )
     expect(shownTarget("/a?%74oken=1")).toBe("/a?%74oken=[redacted]")
     expect(shownTarget("/a/token=1?b")).toBe("/a/token=1?b")
   })

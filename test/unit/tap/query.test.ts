@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { Wrong } from "../../../gateway/config/units.ts"
 import { Fields } from "../../../gateway/http/fields.ts"
+import { missingName } from "../../../gateway/tap/named.ts"
 import { Pattern } from "../../../gateway/tap/pattern.ts"
 import { Predicate } from "../../../gateway/tap/predicate.ts"
 import { parseTapQuery, type TapParameter, type TapQuery, tapParameters } from "../../../gateway/tap/query.ts"
@@ -84,6 +85,7 @@ describe("what someone wants to see", () => {
       { header: "Authorization=Bearer a*" },
       "header: the value of authorization is a secret; only its presence can be asked for: authorization",
     ],
+    [{ header: "x-session=a*" }, "header: the value of x-session is a secret; only its presence can be asked for: x-session"],
     [{ source: "10.0.0.0/40" }, 'source: "/40" is not the length of such a range; write a number from 0 to 32'],
     [{ method: "GE T" }, 'method: "GE T" is not a method; write one such as GET'],
     [{ path: "api" }, 'path: "api" is not a path; write one that begins with / or *'],
@@ -135,4 +137,21 @@ test("a pattern matches what a regular expression made of it matches", () => {
     }),
     { numRuns: 3000 },
   )
+})
+
+describe("a name that isn't there", () => {
+  const names = { routes: ["shop", "pay"], services: ["s1", "s2", "s3", "s4", "s5", "s6", "s7"], listeners: [] }
+
+  test.each<[Partial<Record<TapParameter, string>>, string | null]>([
+    [{}, null],
+    [{ route: "shop", service: "s7" }, null],
+    [{ route: "s*,pay", service: "*" }, null],
+    [{ route: "shpo" }, 'there is no route "shpo"; did you mean "shop"?'],
+    [{ route: "shop,nope" }, 'there is no route "nope"; there are shop, pay'],
+    [{ route: "x*" }, 'there is no route whose name matches "x*"; there are shop, pay'],
+    [{ service: "other" }, 'there is no service "other"; there are s1, s2, s3, s4, s5 and 2 more'],
+    [{ listener: "edge" }, 'there is no listener "edge"; there are none'],
+  ])("%j is said with what there is", (given, expected) => {
+    expect(missingName(query(given), names)).toBe(expected)
+  })
 })

@@ -46,6 +46,10 @@ describe("endpoints", () => {
       'sluice_endpoint_requests_total{code="5xx",service="users",endpoint="10.0.0.1:80"} 1',
       'sluice_endpoint_requests_total{code="none",service="users",endpoint="10.0.0.2:80"} 1',
     ])
+    expect(await lines(registry, "sluice_endpoint_failures_total")).toEqual([
+      'sluice_endpoint_failures_total{service="users",endpoint="10.0.0.1:80"} 1',
+      'sluice_endpoint_failures_total{service="users",endpoint="10.0.0.2:80"} 1',
+    ])
     expect(await lines(registry, "sluice_endpoint_duration_seconds_count")).toEqual([
       'sluice_endpoint_duration_seconds_count{service="users",endpoint="10.0.0.1:80"} 2',
     ])

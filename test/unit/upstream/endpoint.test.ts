@@ -337,6 +337,28 @@ describe("connects that fail", () => {
     expect(metered).toEqual(["unanswered", "failed", "503", "failed", "200", "failed", "200"])
   })
 
+  test("and whatever else is the endpoint's doing are counted as its failures, in calls too, once each", () => {
+    const { pool } = endpoint(1)
+    const counted = { answered: 0, unanswered: 0, failed: 0 }
+    pool.meter = {
+      answered: () => counted.answered++,
+      unanswered: () => counted.unanswered++,
+      carried: () => {},
+      failed: () => counted.failed++,
+    }
+    for (const status of [200, 404, 500]) pool.answered(status, -1, 1, 0)
+    expect(counted).toEqual({ answered: 3, unanswered: 0, failed: 1 })
+    // Of trailers alone; then of trailers behind a body.
+    for (const code of [0, 5, 8, 4, 13]) pool.answered(200, code, 1, 0)
+    for (const code of [-1, 0, 7, 2, 12, 14]) pool.ended(code)
+    expect(counted).toEqual({ answered: 8, unanswered: 0, failed: 6 })
+    pool.cutShort("upstreamTruncated")
+    pool.cutShort("clientGone")
+    pool.failed("perTryTimeout", 1)
+    pool.failed("upstreamRefused", 1)
+    expect(counted).toEqual({ answered: 8, unanswered: 2, failed: 8 })
+  })
+
   test("are told to everyone who waited under the cap", async () => {
     const { pool, counts } = endpoint(await freePort(), { maxConnections: 1 })
     const clients = Array.from({ length: 4 }, () => acquire(pool))

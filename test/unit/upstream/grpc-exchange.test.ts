@@ -14,6 +14,7 @@ import { limitsOf } from "../../support/limits.ts"
 
 /** A service of two endpoints whose connections the test plays. */
 class Play implements UpstreamStream {
+  readonly version = "2"
   uses = 0
   writable = true
   readonly endpoints = [0, 1].map((i) => ({

@@ -46,6 +46,7 @@ export function adminDeps(overrides: Partial<AdminDeps> = {}): AdminDeps {
     profile: never,
     canaries: () => [],
     tap: () => null,
+    tapNames: () => null,
     routes: () => Promise.resolve(null),
     explain: () => Promise.resolve("nothing is in force"),
     steer: never,

@@ -85,6 +85,7 @@ describe("the span of an attempt", () => {
     expect(clientSpan(trace, attempt, 0, false).attributes).not.toHaveProperty("http.request.resend_count")
     expect(clientSpan(trace, attempt, 2, true).attributes).toMatchObject({
       "http.request.resend_count": 2,
+      "network.protocol.version": "1.1",
       "url.full": "https://10.0.0.1:9001/a",
     })
   })

@@ -11,6 +11,7 @@ export const attempt: FinishedAttempt = {
   endedAt: 1_000_005.5,
   hedged: false,
   reused: false,
+  version: "1.1",
   status: 200,
   grpcStatus: -1,
   code: "",

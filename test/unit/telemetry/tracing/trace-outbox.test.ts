@@ -68,7 +68,8 @@ describe("a worker's traces", () => {
     const worker = new Worker()
     worker.record(count, what)
     worker.outbox.flush()
-    expect(worker.length).toBeGreaterThan(2_000_000)
+    // What waits is measured by a guess.
+    expect(worker.length).toBeGreaterThan(1_700_000)
     expect(worker.length).toBeLessThan(2_200_000)
     expect(Math.max(...worker.posted.map(({ length }) => length))).toBeLessThan(120_000)
     expect([worker.recorded, worker.counted + worker.dropped]).toEqual([count, count])

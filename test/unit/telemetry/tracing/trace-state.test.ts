@@ -24,32 +24,12 @@ describe("tracestate", () => {
     expect(parseTracestate(text)).toBe(expected)
   })
 
-  test.each(
-    [
-      "a",
-      "=b",
-      "a=",
-      "A=b",
-      "0a=b",
-      "a=b=c",
-      "a=b,a=c",
-      "a=b;c=d",
-      "a b=c",
-      "tenant@0sys=1",
-      "a@b@c=1",
-      `a=${"v".repeat(257)}`,
-      `${"k".repeat(257)}=1`,
-      "a=\u00e9",
-      "a=b\0",
-    ].filter((text) => text !== "a=b;c=d"),
-  )("%j is dropped as a whole", (text) => {
-    expect(parseTracestate(text)).toBe("")
-  })
-
-  test("has 32 members at most, the first ones", () => {
-    const members = Array.from({ length: 40 }, (_, i) => `k${i}=v`)
-    expect(parseTracestate(members.join(","))).toBe(members.slice(0, 32).join(","))
-  })
+  test.each(["a", "=b", "a=", "A=b", "a=b=c", "a b=c", `a=${"v".repeat(257)}`, "a=\u00e9", "a=b\0", "a=1,b"])(
+    "%j is dropped as a whole",
+    (text) => {
+      expect(parseTracestate(text)).toBe("")
+    },
+  )
 
   test("has 512 characters at most, and loses long members first, from the end", () => {
     const long = (name: string): string => `${name}=${"v".repeat(200)}`

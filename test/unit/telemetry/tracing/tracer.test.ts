@@ -153,9 +153,20 @@ describe("a request with a trace", () => {
     expect(no.of("traceparent")).not.toContain(SPAN)
   })
 
-  test("of a later version goes on in this one", () => {
-    const { of } = begin({ fields: { traceparent: `cc-${TRACE}-${SPAN}-00-more` }, trusted: true })
-    expect(of("traceparent")).toBe(`00-${TRACE}-${SPAN}-00`)
+  test("of a later version goes on in this one if it is recorded, with what is said of its id", () => {
+    const fields = { traceparent: `cc-${TRACE}-${SPAN}-03-more`, tracestate: "a=1,a=2" }
+    const { trail, of } = begin({ fields, trusted: true })
+    expect(of("traceparent")).toBe(`00-${TRACE}-${trail?.context?.spanId}-03`)
+    expect(of("tracestate")).toBe("a=1")
+  })
+
+  test("that isn't recorded goes on as it came, in every word", () => {
+    const fields = { traceparent: `cc-${TRACE}-${SPAN}-02-more`, tracestate: `a=1,a=2,${"b".repeat(600)}=3` }
+    for (const sampling of [1, null]) {
+      const { of, traces } = begin({ fields, trusted: true, sampling, config: { propagation: ["w3c", "b3"] } })
+      expect([of("traceparent"), of("tracestate"), traces.length]).toEqual([fields.traceparent, fields.tracestate, 0])
+      expect(of("b3")).toBe(`${TRACE}-${SPAN}-0`)
+    }
   })
 
   test.each([
