@@ -43,7 +43,7 @@ function row(
  * closed, UR it reset or refused the stream, RL refused by a rate limit, RLSE nobody could be asked about one, UPE upstream broke the protocol,
  * SI idle stream. Sluice's own: OL the gateway has too much to do, RT request head or body too slow, CL client over
  * a limit, FD denied because a filter failed, FT filter trapped, FB filter out of budget, FL a body a filter keeps is over
- * its limit, LR reply by a filter, FI and DI a fault on purpose (an abort or reset, a delay), MR a request for another host than its connection's certificate is for. DT a connection outlived the drain time-out.
+ * its limit, LR reply by a filter, FI and DI a fault on purpose (an abort or reset, a delay), MR a request for another host than its connection's certificate is for. DT it outlived the drain time-out.
  */
 export const errors = {
   badRequest: row("downstream", "no", 400, 3, "DPE", true, "bad request"),

@@ -53,6 +53,8 @@ export type ToWorker =
   | { readonly kind: "announce" }
   /** Stop accepting; finish what runs. */
   | { readonly kind: "drain" }
+  /** The time for that is over: end what still runs. */
+  | { readonly kind: "cut" }
   /** That many characters of the access log were written. */
   | { readonly kind: "written"; readonly length: number }
   /** Log from this level on, whatever the configuration says; null: as it says. */

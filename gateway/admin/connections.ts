@@ -1,7 +1,7 @@
 // Open connections in the admin API, as the workers tell when they are asked.
 
 import { createRoute, z } from "@hono/zod-openapi"
-import type { ConnectionSight } from "../http/connection-sight.ts"
+import { type ConnectionSight, MAX_CARRIED } from "../http/connection-sight.ts"
 import { json, type TopicApp, topicApp } from "./topic.ts"
 
 export interface ConnectionStatus extends Omit<ConnectionSight, "began"> {
@@ -27,6 +27,20 @@ export interface ConnectionsDeps {
 /** Connections that are listed. */
 const MAX = 1000
 
+const carried = z
+  .object({
+    method: z.string().describe("Empty: of a TCP connection"),
+    path: z.string().describe("Without its query"),
+    route: z.string(),
+    service: z.string(),
+    endpoint: z.string(),
+    status: z.number().describe("Of the response; 0: none has come"),
+    age: z.number().describe("ms"),
+    received: z.number().describe("Octets of bodies so far, from the client"),
+    sent: z.number(),
+  })
+  .openapi("Carried")
+
 const connection = z
   .object({
     worker: z.number(),
@@ -40,6 +54,7 @@ const connection = z
     age: z.number().describe("ms"),
     requests: z.number().describe("So far"),
     underWay: z.number(),
+    carries: z.array(carried).readonly().describe(`What is under way, the oldest first, at most ${MAX_CARRIED}`),
     received: z.number().nullable().describe("Octets on the socket"),
     sent: z.number().nullable(),
   })

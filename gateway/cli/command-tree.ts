@@ -1,5 +1,6 @@
 // All commands with their options and arguments, for those who have to know them all.
 
+import { logLevels } from "../telemetry/log.ts"
 import type { Command } from "./command.ts"
 
 /** What stands in the place of an option's value, or of an argument. `names`: of something in a running gateway's configuration. */
@@ -66,6 +67,7 @@ export async function describeCommands(command: Command, path: readonly string[]
 function kindOf({ valueHint = "", options }: Argument, path: readonly string[]): ValueKind {
   if (options !== undefined) return options
   if (/^(?:FILE|DIR|PATH)(?:\.\.\.)?$/.test(valueHint) && path[0] !== "tap") return "file"
+  if (valueHint === "LEVEL") return logLevels
   if (valueHint === "ROUTE") return "routes"
   if (valueHint === "SERVICE") return "services"
   if (valueHint === "LISTENER") return "listeners"

@@ -138,7 +138,8 @@ function zsh(commands: readonly DescribedCommand[]): string {
 # Of what a running gateway's configuration names.
 _sluice_names() {
   local -a names
-  names=("\${(@f)$(sluice completion names $1 2>/dev/null)}")
+  # Quoted as a whole, no name at all would be one without a letter, and complete to a space.
+  names=(\${(f)"$(sluice completion names $1 2>/dev/null)"})
   compadd -a names
 }
 
@@ -169,7 +170,13 @@ ${below.join("\n")}
   esac
 }
 
-if [[ \${funcstack[1]} == _sluice ]]; then _sluice "$@"; else compdef _sluice sluice; fi
+if [[ \${funcstack[1]} == _sluice ]]; then
+  _sluice "$@"
+else
+  # Sourced by a shell that completes nothing yet.
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+  compdef _sluice sluice
+fi
 `
 }
 

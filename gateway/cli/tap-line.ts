@@ -15,10 +15,12 @@ function summary(event: TapEvent, paint: Paint): string {
   const parts = [paint(event.time.slice(11, 23), "grey"), safe(what)]
   if (event.status !== undefined) parts.push(status(event.status, paint))
   if (event.grpcStatus !== undefined) parts.push(`grpc ${event.grpcStatus}`)
+  if (event.open === true) parts.push(paint("open", "yellow"))
   if (event.flag !== "") parts.push(paint(safe(event.flag), "red"))
   parts.push(time(event.duration), way(event, paint))
   const { attempts = [], filters = [] } = event
-  if (attempts.length > 1) parts.push(paint(`${attempts.length} attempts (${attempts.map(outcome).join(", ")})`, "yellow"))
+  if (attempts.length > 1)
+    parts.push(paint(`${attempts.length} attempts (${attempts.map((each) => outcome(each, event.protocol)).join(", ")})`, "yellow"))
   if (filters.length > 0) parts.push(paint(`[${filtersIn(filters)}]`, "cyan"))
   return parts.join(" ")
 }
@@ -29,8 +31,10 @@ function way({ listener, route, service, endpoint }: TapEvent, paint: Paint): st
   return names.map(safe).join(paint(" → ", "grey"))
 }
 
-function outcome({ status: answered, failed }: TapAttempt): string {
-  return failed !== "" ? failed : answered > 0 ? String(answered) : "given up"
+function outcome({ status: answered, failed, connection }: TapAttempt, protocol: string): string {
+  if (failed !== "") return failed
+  if (protocol === "TCP" && connection >= 0) return "connected"
+  return answered > 0 ? String(answered) : "given up"
 }
 
 /** Each filter once: the time of all its phases, and what it did but let it go on. */
@@ -59,12 +63,13 @@ function details(event: TapEvent, paint: Paint): string[] {
       .map(safe)
       .join("  ")}`,
   )
+  lines.push(`${label("octets")}${event.requestBytes} from the client, ${event.responseBytes} to it`)
   if (event.flagDetails !== "") lines.push(`${label("why")}${paint(safe(event.flagDetails), "red")}`)
   if (event.phases !== undefined) {
     const phases = Object.entries(event.phases).map(([name, took]) => `${PHASES[name] ?? name} ${time(took as number)}`)
     lines.push(`${label("time")}${phases.join(", ")}`)
   }
-  for (const attempt of event.attempts ?? []) lines.push(`${label("attempt")}${attemptText(attempt)}`)
+  for (const attempt of event.attempts ?? []) lines.push(`${label("attempt")}${attemptText(attempt, event.protocol)}`)
   for (const filter of event.filters ?? []) lines.push(`${label("filter")}${filterText(filter)}`)
   for (const [name, value] of event.requestHeaders ?? []) lines.push(`    ${paint(">", "blue")} ${safe(`${name}: ${value}`)}`)
   for (const [name, value] of event.responseHeaders ?? []) lines.push(`    ${paint("<", "green")} ${safe(`${name}: ${value}`)}`)
@@ -74,9 +79,9 @@ function details(event: TapEvent, paint: Paint): string[] {
 
 const PHASES: Readonly<Record<string, string>> = { clientHead: "head of the request" }
 
-function attemptText(attempt: TapAttempt): string {
+function attemptText(attempt: TapAttempt, protocol: string): string {
   const { endpoint, start, connection, upstream, took, reused, hedged, details: why } = attempt
-  const parts = [safe(endpoint), outcome(attempt), ...(why === undefined ? [] : [safe(why)]), `began after ${time(start)}`]
+  const parts = [safe(endpoint), outcome(attempt, protocol), ...(why === undefined ? [] : [safe(why)]), `began after ${time(start)}`]
   if (connection >= 0) parts.push(reused ? "kept connection" : `connection in ${time(connection)}`)
   if (upstream >= 0) parts.push(`head after ${time(upstream)}`)
   parts.push(`took ${time(took)}`)

@@ -7,6 +7,8 @@ export interface AccessLogConfig {
   readonly when: "off" | "errors" | "all"
   /** What narrows that down; null = nothing. */
   readonly only: AccessLogOnly | null
+  /** ms between two lines of an exchange or a connection that isn't over; undefined = they have one at their end alone. */
+  readonly openEvery?: number
   readonly to: AccessDestination
   readonly format: AccessFormatConfig
   /** Fields shown beside the usual ones of `json`; lower case. */

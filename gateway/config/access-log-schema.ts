@@ -127,6 +127,10 @@ export const accessLog = wordOr(
         .optional()
         .describe("Which exchanges get a line: errors (those with a response flag), all. Default errors, with only: all."),
       only: only.optional().describe("Conditions that exchanges have to meet."),
+      openEvery: duration()
+        .refine((ms) => ms >= 1000, { error: "is shorter than a second; write 1s or longer, such as 10m" })
+        .optional()
+        .describe("What isn't over after this long has a line, and another one each time. Default: a line at the end alone."),
       to: destination.default("stdout").describe("Where lines go. Default stdout."),
       format: format.default("json").describe("What a line looks like. Default json."),
       headers: object(
@@ -150,6 +154,10 @@ export const accessLog = wordOr(
       path: ["headers"],
       error: 'belongs to format: json; write "%REQ(x-user)%" or "%RESP(x-cache)%" in the format',
     })
+    .refine((given) => given.openEvery === undefined || given.when === "all" || (given.when === undefined && given.only !== undefined), {
+      path: ["openEvery"],
+      error: "changes nothing, for what isn't over has not failed; write when: all, too",
+    })
     .refine((given) => given.when !== "errors" || given.only?.keepErrors !== true, {
       path: ["only"],
       error: "changes nothing, for when: errors has only exchanges that are kept in any case; write when: all, or keepErrors: false",
@@ -170,13 +178,14 @@ export function buildAccessLog(written: WrittenAccessLog, baseDir: string): Acce
       headers: { request: [], response: [] },
       redact: null,
     }
-  const { when, only, to, format, headers = { request: [], response: [] }, redact = null } = written
+  const { when, only, openEvery, to, format, headers = { request: [], response: [] }, redact = null } = written
   return {
     when: when ?? (only === undefined ? "errors" : "all"),
     only:
       only === undefined
         ? null
         : { status: only.status ?? [], slowerThan: only.slowerThan ?? 0, sample: only.sample ?? 1, keepErrors: only.keepErrors },
+    ...(openEvery === undefined ? {} : { openEvery }),
     to: buildDestination(to, baseDir),
     format: buildFormat(format),
     headers,

@@ -23,7 +23,7 @@ import type {
 import { buildRateLimits } from "./rate-limit-schema.ts"
 import { buildRateLimitStore } from "./rate-limit-store-schema.ts"
 import type { Written, WrittenFilter, WrittenListener, WrittenRoute, WrittenService } from "./schema.ts"
-import { buildRouteTracing, buildTracing } from "./tracing-schema.ts"
+import { buildConnectionTracing, buildRouteTracing, buildTracing } from "./tracing-schema.ts"
 import { isUrl } from "./units.ts"
 
 const NO_EDITS: HeaderEdits = { remove: [], set: [], add: [] }
@@ -79,23 +79,23 @@ export function build(written: Written, baseDir: string): Config {
       ? {}
       : { rateLimitStore: buildRateLimitStore(written.rateLimitStore, (tls) => serviceTls(tls, baseDir)) }),
     ...(written.rateLimitService === undefined ? {} : { rateLimitService: written.rateLimitService }),
-    listeners: written.listeners.map((each, i) => listener(each, i, baseDir)),
+    listeners: written.listeners.map((each, i) => listener(each, i, baseDir, written.tracing)),
     services,
     filters,
     routes: written.routes.map((each, i) => route(each, i, written.tracing)),
   }
 }
 
-function listener(written: WrittenListener, i: number, baseDir: string): ListenerConfig {
+function listener(written: WrittenListener, i: number, baseDir: string, tracing: Written["tracing"]): ListenerConfig {
   const { address, limits, timeouts } = written
   const name = listenerName(written.name, i)
   const { protocol } = written
   const proxyProtocol = written.proxyProtocol ?? null
   if (protocol === "auto") {
     const { tls: _, ...plain } = written
-    const http = listener({ ...plain, protocol: "http", name }, i, baseDir) as HttpListenerConfig
+    const http = listener({ ...plain, protocol: "http", name }, i, baseDir, tracing) as HttpListenerConfig
     const idle = { ...timeouts, idle: timeouts.tunnelIdle }
-    const tcp = listener({ ...plain, protocol: "tls", name, timeouts: idle }, i, baseDir) as TcpListenerConfig
+    const tcp = listener({ ...plain, protocol: "tls", name, timeouts: idle }, i, baseDir, tracing) as TcpListenerConfig
     return {
       name,
       address,
@@ -119,6 +119,7 @@ function listener(written: WrittenListener, i: number, baseDir: string): Listene
       serverNames: written.serverNames ?? [],
       backends: written.backends ?? [],
       filters: written.filters ?? [],
+      ...(tracing === undefined ? {} : { tracing: buildConnectionTracing(tracing, written.tracing) }),
       limits: { connections: limits.connections },
       timeouts: { idle: timeouts.idle ?? 3_600_000, detect: timeouts.detect ?? 10_000 },
     }

@@ -1,4 +1,4 @@
-// What no single value of tracing shows: settings of routes without any tracing, a header nobody may use, variables that aren't there.
+// What no single value of tracing shows: settings of routes and listeners without any tracing, a header nobody may use, variables that aren't there.
 
 import type { Reporter } from "./check-tls.ts"
 import { FAILED, isKnown, type Salvaged } from "./issues.ts"
@@ -12,15 +12,17 @@ function trusts(hops: Salvaged<number>): boolean {
 export function checkTracing(written: Written, environment: NodeJS.ProcessEnv, reporter: Reporter): void {
   const { tracing, routes, listeners } = written
   if (tracing === undefined) {
-    if (!isKnown(routes)) return
-    routes.forEach((route, i) => {
-      if (isKnown(route) && isKnown(route.tracing) && route.tracing !== undefined && route.tracing !== false)
-        reporter.error(
-          ["routes", i, "tracing"],
-          "needs to know where spans go; write tracing: { otlp: http://127.0.0.1:4318 } at the top",
-          "key",
-        )
-    })
+    for (const [key, given] of [["listeners", listeners] as const, ["routes", routes] as const]) {
+      if (!isKnown(given)) continue
+      given.forEach((each, i) => {
+        if (isKnown(each) && isKnown(each.tracing) && each.tracing !== undefined && each.tracing !== false)
+          reporter.error(
+            [key, i, "tracing"],
+            "needs to know where spans go; write tracing: { otlp: http://127.0.0.1:4318 } at the top",
+            "key",
+          )
+      })
+    }
     return
   }
   if (!isKnown(tracing)) return

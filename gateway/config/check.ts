@@ -125,7 +125,7 @@ class Checker implements Checked, Reporter {
       )
     if (isKnown(listener.timeouts) && listener.timeouts.detect !== undefined)
       this.error(["listeners", i, "timeouts", "detect"], ONLY_DETECTING, "key")
-    for (const key of ["backends", "filters"] as const) {
+    for (const key of ["backends", "filters", "tracing"] as const) {
       if (listener[key] === undefined) continue
       this.error(
         ["listeners", i, key],

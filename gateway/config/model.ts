@@ -12,7 +12,7 @@ import type { MetricsConfig } from "./metrics-model.ts"
 import type { RateLimitConfig } from "./rate-limit-model.ts"
 import type { RateLimitServiceConfig, RateLimitStoreConfig } from "./rate-limit-store-model.ts"
 import type { RouteConfig, RouteFilterConfig } from "./route-model.ts"
-import type { TracingConfig } from "./tracing-model.ts"
+import type { RouteTracingConfig, TracingConfig } from "./tracing-model.ts"
 
 export type { Address, ServiceTlsConfig } from "./address-model.ts"
 export type { AdminConfig, SocketPath } from "./admin-model.ts"
@@ -168,6 +168,8 @@ export interface TcpListenerConfig {
   /** Services by weight, for connections that no server name has. May name one that does not exist: its share of connections is closed. */
   readonly backends: readonly ConnectionBackendConfig[]
   readonly filters: readonly RouteFilterConfig[]
+  /** Undefined: there is no tracing. */
+  readonly tracing?: RouteTracingConfig | undefined
   readonly limits: {
     /** Open connections, process-wide share per worker; default 65536. Over it: closed at once. */
     readonly connections: number

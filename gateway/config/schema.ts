@@ -33,7 +33,7 @@ import {
   string,
 } from "./schema-kit.ts"
 import { listenerTls, serviceTls } from "./tls-schema.ts"
-import { tracing } from "./tracing-schema.ts"
+import { connectionTracing, tracing } from "./tracing-schema.ts"
 import { quote, Wrong } from "./units.ts"
 
 const mebibyte = 1024 * 1024
@@ -61,6 +61,9 @@ export const listenerSchema = object(
         "tcp, tls and auto: services the listener's connections go to, by weight; where there are serverNames, those without one of them.",
       ),
     filters: filterUses.optional().describe("tcp, tls and auto: filters its connections pass, in order."),
+    tracing: connectionTracing
+      .optional()
+      .describe("tcp, tls and auto: how the connections it carries as they are are traced; false = not at all. Default: as in tracing."),
     limits: object(
       {
         requestLine: size(64, mebibyte).optional().describe("http: octets of the request line; over it: 414. Default 8KiB."),

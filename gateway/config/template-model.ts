@@ -16,6 +16,7 @@ export type TimeUnit = (typeof timeUnits)[number]
 
 /** Values of an exchange: Envoy's operators without an argument, then the names of our own JSON. */
 export const valueNames = [
+  "ACCESS_LOG_TYPE",
   "BYTES_RECEIVED",
   "BYTES_SENT",
   "CONNECTION_ID",
@@ -67,6 +68,7 @@ export const valueNames = [
   "grpcStatus",
   "listener",
   "method",
+  "open",
   "path",
   "peer",
   "protocol",

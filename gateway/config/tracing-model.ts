@@ -19,9 +19,9 @@ export interface TracingConfig {
   readonly serviceName: string
 }
 
-/** Of one route; undefined in a route = nothing is traced at all. */
+/** Of one route, or of the connections of a listener that carries them as they are; undefined = nothing is traced at all. */
 export interface RouteTracingConfig {
-  /** Null: nothing of this route is recorded; traces go through it as they came. */
+  /** Null: nothing of it is recorded; traces go through a route as they came. */
   readonly sampling: number | null
   /** Every phase of a filter gets a span. */
   readonly filters: boolean

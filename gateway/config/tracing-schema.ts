@@ -57,6 +57,18 @@ export const routeTracing = either(
   "{ sampling: 100%, filters: true } or false",
 )
 
+export const connectionTracing = either(
+  [
+    z.literal(false),
+    object(
+      { sampling: percent().optional().describe("Share of the listener's connections which are recorded. Default: that of tracing.") },
+      "{ sampling: 100% } or false",
+    ),
+  ],
+  "false or an object",
+  "{ sampling: 100% } or false",
+)
+
 export type WrittenTracing = z.output<typeof tracing>
 export type WrittenRouteTracing = z.output<typeof routeTracing>
 
@@ -68,4 +80,9 @@ export function buildTracing({ filters: _, force = "", ...rest }: WrittenTracing
 export function buildRouteTracing(whole: WrittenTracing, written: WrittenRouteTracing | undefined): RouteTracingConfig {
   if (written === false) return { sampling: null, filters: false }
   return { sampling: written?.sampling ?? whole.sampling, filters: written?.filters ?? whole.filters }
+}
+
+/** Phases of filters of connections get no spans. */
+export function buildConnectionTracing(whole: WrittenTracing, written: z.output<typeof connectionTracing> | undefined): RouteTracingConfig {
+  return buildRouteTracing({ ...whole, filters: false }, written)
 }

@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from "../errors.ts"
 import type { ConnectionSecurity } from "./connection-security.ts"
+import type { CarriedSight } from "./connection-sight.ts"
 import type { Fields } from "./fields.ts"
 import type { BodyKind, RequestHead, ResponseHead } from "./message.ts"
 import type { Deadline } from "./timer-wheel.ts"
@@ -84,6 +85,11 @@ export interface DownstreamHandler {
   onDownstreamWritable(): void
   /** Its deadline is due. */
   onDeadline(): void
+  /** The gateway ends, and the time to drain is over. */
+  onCut(): void
+  sight(): CarriedSight
+  /** A line for the access log, if it has been there for `ms`. */
+  logOpen(ms: number): void
 }
 
 /** Makes an exchange of a request head; `stream` and `head` are its own until it ends. */

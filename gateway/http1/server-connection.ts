@@ -146,7 +146,8 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
 
   sight(): ConnectionSight {
     const began = this.#began
-    return { ...sightOf(this, this.#socket), protocol: "HTTP/1.1", began, requests: this.#requests, underWay: this.#over ? 0 : 1 }
+    const carries = this.#exchange === null ? [] : [this.#exchange.sight()]
+    return { ...sightOf(this, this.#socket), protocol: "HTTP/1.1", began, requests: this.#requests, underWay: this.#over ? 0 : 1, carries }
   }
 
   get takesChunks(): boolean {
@@ -566,6 +567,17 @@ export class ServerConnection implements DownstreamStream, ChunkSink, DeadlineOw
     this.#draining = true
     this.#announced = true
     if (this.#exchange === null && this.#state === HEAD) this.deadline.set(this.#wheel.now + DRAIN_GRACE)
+  }
+
+  /** Lines of the access log for what has been under way for `ms`. */
+  logOpen(ms: number): void {
+    this.#exchange?.logOpen(ms)
+  }
+
+  /** Ends what runs because its time to drain is over, and closes. */
+  cut(): void {
+    if (this.#exchange === null) this.#destroy()
+    else this.#exchange.onCut()
   }
 
   /** Closes at once, whatever runs. */

@@ -4,7 +4,7 @@
 import type { Socket } from "node:net"
 import { type ErrorCode, errors } from "../errors.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
-import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
+import { type CarriedSight, type ConnectionSight, MAX_CARRIED, sightOf } from "../http/connection-sight.ts"
 import type { ExchangeFactory } from "../http/exchange.ts"
 import { RequestHead, ResponseHead } from "../http/message.ts"
 import { addressesOf, type SocketAddresses } from "../http/socket-addresses.ts"
@@ -104,7 +104,14 @@ export class ServerSession extends Session {
   sight(): ConnectionSight {
     const began = this.#began
     // Clients' streams have odd numbers, without gaps but by those who mean ill.
-    return { ...sightOf(this, this.socket), protocol: "HTTP/2", began, requests: (this.#newest + 1) >> 1, underWay: this.streams.size }
+    const requests = (this.#newest + 1) >> 1
+    const carries: CarriedSight[] = []
+    for (const stream of this.streams.values()) {
+      const sight = (stream as ServerStream).sight()
+      if (sight !== null) carries.push(sight)
+      if (carries.length === MAX_CARRIED) break
+    }
+    return { ...sightOf(this, this.socket), protocol: "HTTP/2", began, requests, underWay: this.streams.size, carries }
   }
 
   get bodyLimit(): number {
@@ -302,6 +309,17 @@ export class ServerSession extends Session {
     this.#refuseAt = this.wheel.refresh() + DRAIN_GRACE
     this.sendGoaway(h2.MAX_STREAM_ID, h2.NO_ERROR, "draining")
     this.#arm()
+  }
+
+  /** Lines of the access log for what has been under way for `ms`. */
+  logOpen(ms: number): void {
+    for (const stream of this.streams.values()) (stream as ServerStream).logOpen(ms)
+  }
+
+  /** Ends what runs because its time to drain is over; a connection that drains closes behind it. */
+  cut(): void {
+    if (this.streams.size === 0) return this.destroy()
+    for (const stream of [...this.streams.values()]) (stream as ServerStream).cut()
   }
 
   #refuseMore(): void {

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from "../errors.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import type { CarriedSight } from "../http/connection-sight.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { type BodyKind, RequestHead, type ResponseHead } from "../http/message.ts"
@@ -226,6 +227,21 @@ export class ServerStream extends Stream implements DownstreamStream, DeadlineOw
     const exchange = this.#exchange
     this.#end()
     exchange?.onDownstreamGone()
+  }
+
+  /** Null: its exchange has ended. */
+  sight(): CarriedSight | null {
+    return this.#exchange === null ? null : this.#exchange.sight()
+  }
+
+  logOpen(ms: number): void {
+    this.#exchange?.logOpen(ms)
+  }
+
+  /** The time to drain is over. */
+  cut(): void {
+    if (this.#exchange !== null) this.#exchange.onCut()
+    else if (!this.closed) this.#connection.giveUp(this, CANCEL)
   }
 
   onDeadline(): void {

@@ -97,15 +97,15 @@ export class AutoListener
     for (const connection of this.#requests) connection.announce()
   }
 
-  /** Stops accepting, and lets requests finish; connections that are carried are cut off after `limit` ms; 0 = never. */
-  async drain(limit: number): Promise<void> {
+  /** Stops accepting, and lets requests finish; connections that are carried are cut off after `limit` ms; null: by {@link cut}. */
+  async drain(limit: number | null): Promise<void> {
     this.close()
     for (const connection of this.#requests) connection.drain()
     const emptied = this.emptied()
-    if (limit === 0) return emptied
+    if (limit === null) return emptied
     const timer = setTimeout(() => {
       this.breakOff()
-      for (const connection of [...this.open]) if ("cut" in connection) connection.cut()
+      for (const connection of [...this.open]) if (!this.#requests.has(connection as HttpConnection)) connection.cut()
     }, limit)
     await emptied
     clearTimeout(timer)

@@ -45,6 +45,10 @@ export interface ListenerTls {
 /** One that says nothing of itself is about to become another one. */
 interface OpenConnection {
   destroy(): void
+  /** Ends because its time to drain is over. */
+  cut?(): void
+  readonly connectionId?: number
+  logOpen?(ms: number): void
   sight?(): ConnectionSight
 }
 
@@ -251,6 +255,23 @@ export abstract class BoundAddress<Config extends ListenerConfig, Connection ext
     this.close()
     this.breakOff()
     for (const connection of [...this.open]) connection.destroy()
+  }
+
+  /** Lines of the access log for what has been there for `ms`, in one of `parts` of the connections. */
+  logOpen(ms: number, part: number, parts: number): void {
+    for (const connection of this.open) {
+      if (connection.connectionId !== undefined && connection.connectionId % parts === part) connection.logOpen?.(ms)
+    }
+  }
+
+  /** Ends everything because the time to drain is over: it is told of like whatever has ended. */
+  cut(): void {
+    this.close()
+    this.breakOff()
+    for (const connection of [...this.open]) {
+      if (connection.cut === undefined) connection.destroy()
+      else connection.cut()
+    }
   }
 
   /** Closes those that aren't open yet. */

@@ -53,12 +53,12 @@ export class TcpListener extends BoundAddress<TcpListenerConfig, TcpConnection> 
 
   /**
    * Stops accepting; resolves when the last connection has ended. Nothing asks a client to leave, so that what is left
-   * after `limit` ms is cut off; 0 = never.
+   * after `limit` ms is cut off; null: by {@link cut}.
    */
-  async drain(limit: number): Promise<void> {
+  async drain(limit: number | null): Promise<void> {
     this.close()
     const emptied = this.emptied()
-    if (limit === 0) return emptied
+    if (limit === null) return emptied
     const timer = setTimeout(() => {
       this.breakOff()
       this.#late = true

@@ -2,11 +2,12 @@
 
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
+import type { CarriedSight } from "../http/connection-sight.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import { traceIdOf } from "../http/trace-id.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
-import { flagIndex, statusIndex } from "../telemetry/instruments.ts"
+import { flagIndex, type RouteSlots, statusIndex } from "../telemetry/instruments.ts"
 import type { NotedFields } from "../telemetry/noted-fields.ts"
 import { traceFieldsOf } from "../telemetry/tracing/propagation.ts"
 import type { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
@@ -19,6 +20,8 @@ import type { Plane } from "./plane.ts"
 import type { Backend, Route } from "./route.ts"
 
 const NO_FIELDS: readonly string[] = []
+/** Characters of a method or a path that are shown of an exchange under way. */
+const MAX_SHOWN = 256
 
 /** The state of an exchange that others may look at. */
 export class ExchangeRecord implements StreamInfo, WatchedExchange {
@@ -41,6 +44,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
   flagDetails = ""
   timeToFirstByte = -1
   duration = 0
+  /** Octets of bodies that metrics know of. */
+  #requestCounted = 0
+  #responseCounted = 0
   /** Milliseconds the whole exchange took; −1 while it runs. */
   elapsed = -1
   requestBytes = 0
@@ -64,11 +70,55 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     this.flagDetails = details
   }
 
+  /** Octets count as they come, once it is known for which service: a stream may last for days. */
+  protected countOctets(): void {
+    const received = this.requestBytes - this.#requestCounted
+    const sent = this.responseBytes - this.#responseCounted
+    if (received <= 0 && sent <= 0) return
+    const { metrics } = this.plane.means
+    const slots = this.#slots
+    if (received > 0) {
+      this.#requestCounted = this.requestBytes
+      metrics.add(slots.requestBytes, received)
+    }
+    if (sent > 0) {
+      this.#responseCounted = this.responseBytes
+      metrics.add(slots.responseBytes, sent)
+    }
+  }
+
+  get #slots(): RouteSlots {
+    return this.backend?.slots ?? this.matched?.slots ?? this.plane.noRouteSlots
+  }
+
+  sight(): CarriedSight {
+    const query = this.path.indexOf("?")
+    return {
+      method: this.method.slice(0, MAX_SHOWN),
+      path: this.path.slice(0, query === -1 ? MAX_SHOWN : Math.min(query, MAX_SHOWN)),
+      route: this.routeName,
+      service: this.serviceName,
+      endpoint: this.upstreamAddress,
+      status: this.status,
+      age: this.plane.means.wheel.refresh() - this.started,
+      received: this.requestBytes,
+      sent: this.responseBytes,
+    }
+  }
+
+  logOpen(ms: number): void {
+    const { wheel, accessLog } = this.plane.means
+    const age = wheel.now - this.started
+    if (age < ms || !accessLog.wants("", this.status, age)) return
+    this.duration = age
+    accessLog.record(this)
+  }
+
   /** It has ended, and {@link duration} is known: metrics and access log. */
   protected publish(): void {
-    const { means, listenerSlots, noRouteSlots } = this.plane
+    const { means, listenerSlots } = this.plane
     const { metrics } = means
-    const slots = this.backend?.slots ?? this.matched?.slots ?? noRouteSlots
+    const slots = this.#slots
     metrics.add(listenerSlots.requestsActive, -1)
     metrics.add(slots.requests + statusIndex(this.status), 1)
     metrics.add(this.#protocolSlots + statusIndex(this.status), 1)
@@ -78,8 +128,7 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const { security } = this.stream
     if (security !== null && security.peerIdentity !== "")
       means.identities.count(security.peerIdentity, this.serviceName || "-", this.status, seconds)
-    if (this.requestBytes > 0) metrics.add(slots.requestBytes, this.requestBytes)
-    if (this.responseBytes > 0) metrics.add(slots.responseBytes, this.responseBytes)
+    this.countOctets()
     if (this.flag !== "") metrics.add(slots.flags + flagIndex(this.flag), 1)
     if (this.grpc !== null) metrics.add(slots.grpc + this.grpc.status, 1)
     // A filter that answers, or delays on purpose, is at work, not at fault.
@@ -94,6 +143,9 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     return this.head.major === 2 ? http2 : this.head.minor === 1 ? http11 : http10
   }
 
+  get open(): boolean {
+    return this.elapsed < 0
+  }
   get startTime(): number {
     return this.plane.means.epoch + this.started
   }

@@ -18,7 +18,7 @@ import type { Plane } from "./plane.ts"
 import { editRequest } from "./request-edits.ts"
 import { RespondingExchange } from "./responding-exchange.ts"
 import type { Route } from "./route.ts"
-import { FILTERING, RESPONDING, SENDING, TUNNEL } from "./timed-exchange.ts"
+import { ENDED, FILTERING, RESPONDING, SENDING, TUNNEL } from "./timed-exchange.ts"
 
 /** Begins exchanges of one listener; the plane is replaced when a snapshot comes into force. */
 export class Exchanges implements ExchangeFactory {
@@ -254,6 +254,8 @@ class Exchange extends RespondingExchange implements DownstreamHandler, Attempts
   onRequestFlush(): void {
     if (this.requestBody !== null) this.chain?.flushRequest()
     else this.sending?.flush()
+    // Filters may yet choose another service.
+    if (this.phase >= SENDING && this.phase < ENDED) this.countOctets()
   }
 
   onRequestEnd(trailers: Fields | null): void {

@@ -3,6 +3,7 @@
 
 import type { Buffer } from "node:buffer"
 import type { ErrorCode } from "../errors.ts"
+import type { CarriedSight } from "../http/connection-sight.ts"
 import type { BodyTransfer, DownstreamHandler, DownstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import { isGrpcType } from "../http/grpc.ts"
@@ -193,6 +194,15 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
     this.#handler.onDownstreamWritable()
   }
 
+  onCut(): void {
+    this.#handler.onCut()
+  }
+  logOpen(ms: number): void {
+    this.#handler.logOpen(ms)
+  }
+  sight(): CarriedSight {
+    return this.#handler.sight()
+  }
   onDeadline(): void {
     this.#handler.onDeadline()
   }

@@ -30,7 +30,7 @@ export interface WorkerMeans {
   readonly forwarded: ForwardedFields
   readonly mirrors: MirrorSender
   readonly overload: Pick<OverloadGuard, "sheds">
-  readonly watch: Pick<Watch, "active" | "begin" | "end" | "endConnection">
+  readonly watch: Pick<Watch, "active" | "begin" | "end" | "beginConnection" | "endConnection">
 }
 
 /** Counts the exchanges that use a snapshot, so that it can be freed when the last one ends. */

@@ -158,6 +158,7 @@ export abstract class RespondingExchange extends TimedExchange {
     this.#clockRead = false
     if (this.#responseBody !== null) this.chain?.flushResponse()
     else if (this.phase >= RESPONDING) this.stream.flush()
+    if (this.phase < ENDED) this.countOctets()
   }
 
   onDownstreamWritable(): void {
@@ -363,6 +364,13 @@ export abstract class RespondingExchange extends TimedExchange {
     this.setFlag(errors.clientGone.flag, "half-closed")
     this.sending?.cancel()
     this.abort()
+  }
+
+  /** The gateway ends, and doesn't wait any longer. */
+  onCut(): void {
+    if (this.phase === ENDED) return
+    this.sending?.cancel()
+    this.#cutOff("drainTimeout", "")
   }
 
   // A response that has begun can't be completed: a call's says so in its trailers, any other is cut off.

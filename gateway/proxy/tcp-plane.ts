@@ -5,6 +5,7 @@ import type { NetworkFilter } from "../filter/network-filter.ts"
 import { ServerNames } from "../router/server-names.ts"
 import { WeightedSplit } from "../router/split.ts"
 import type { ListenerSlots, ServiceSlots, TcpSlots } from "../telemetry/instruments.ts"
+import { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
 import type { ServerMaterial } from "../tls/tls-server.ts"
 import type { Service } from "../upstream/services.ts"
 import type { SnapshotPin, WorkerMeans } from "./plane.ts"
@@ -58,6 +59,8 @@ export class TcpPlane {
   readonly snapshot: SnapshotPin
   readonly listenerSlots: ListenerSlots
   readonly filters: readonly NetworkFilter[]
+  /** Null: there is no tracing. */
+  readonly tracing: RouteTracing | null
   /** Metrics of connections that reached no service. */
   readonly noServiceSlots: TcpSlots
   readonly #names: ServerNames<Share>
@@ -75,6 +78,7 @@ export class TcpPlane {
     this.snapshot = parts.snapshot
     this.listenerSlots = parts.listenerSlots
     this.filters = parts.filters
+    this.tracing = config.tracing === undefined ? null : new RouteTracing(config.tracing)
     this.#service = parts.service
     this.#serviceSlots = parts.serviceSlots
     this.#slots = parts.slots

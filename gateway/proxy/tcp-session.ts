@@ -1,4 +1,4 @@
-// One TCP connection carried to a service: filters, choice of an endpoint, octets both ways as fast as the slower side
+// One TCP connection carried to a service: filters, a connection to an endpoint, octets both ways as fast as the slower side
 // takes them, each side's end passed on to the other. A reset on one side is a reset on the other.
 
 import type { Socket } from "node:net"
@@ -9,16 +9,12 @@ import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts"
 import { NORMAL } from "../resilience/overload.ts"
 import type { TcpConnection, TcpConnectionOwner } from "../tcp/connection.ts"
 import type { Opened } from "../tcp/opened.ts"
-import { Peer, type PeerOwner } from "../tcp/peer.ts"
+import { Peer } from "../tcp/peer.ts"
 import { proxyHeader } from "../tcp/proxy-header.ts"
-import { flagIndex } from "../telemetry/instruments.ts"
-import type { Endpoint } from "../upstream/endpoint.ts"
-import type { Service } from "../upstream/services.ts"
+import { TcpAttempts, type TcpAttemptsOwner } from "./tcp-attempts.ts"
 import type { TcpPlane } from "./tcp-plane.ts"
 import { TcpRecord } from "./tcp-record.ts"
 
-/** Endpoints that are tried before the connection fails. */
-const CONNECT_ATTEMPTS = 3
 /** ms that what was written last has to leave once the connection is being closed. */
 const LINGER = 2000
 
@@ -35,15 +31,13 @@ const BACKED_UP = 1
 const HELD = 2
 const NOT_CONNECTED = 4
 
-export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, NetworkChainOwner, DeadlineOwner {
+export class TcpSession extends TcpRecord implements TcpConnection, TcpAttemptsOwner, NetworkChainOwner, DeadlineOwner {
   readonly #owner: TcpConnectionOwner
   readonly #downstream: Peer
   readonly #chain: NetworkChain | null
   readonly #deadline: Deadline
   readonly #idle: number
-  #upstream: Peer | null = null
   #state = NEW
-  #tried: Endpoint[] | null = null
   #downstreamWaits = NOT_CONNECTED
   #upstreamWaits = 0
   /** What the client sent, and that it ended its side, before there was a service to tell: a runtime may have read ahead. */
@@ -77,7 +71,9 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
       this.#early = [opened]
       this.receivedBytes = opened.length
     }
-    if (this.plane.means.overload.sheds(NORMAL)) return this.#fail("overloaded", "")
+    const { watch, overload } = this.plane.means
+    if (watch.active) this.trail = watch.beginConnection(this)
+    if (overload.sheds(NORMAL)) return this.#fail("overloaded", "")
     if (this.#chain === null) this.onAccepted()
     else this.#chain.run()
   }
@@ -92,7 +88,11 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     if (this.#state !== NEW) return
     this.#state = CONNECTING
     this.backend ??= this.plane.pick(this.requestedServerName)
-    this.#connect()
+    const { backend } = this
+    if (backend === null) return this.#fail("noRoute", "no backend")
+    this.#upstreamGone = false
+    this.reaching = new TcpAttempts(this, this.plane, backend, this.#deadline)
+    this.reaching.start()
   }
 
   chooseService(name: string): boolean {
@@ -101,57 +101,30 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     return backend !== null
   }
 
-  #connect(): void {
-    const { backend } = this
-    if (backend === null) return this.#fail("noRoute", "no backend")
-    const { service } = backend
-    if (service === null) return this.#fail("noService", "")
-    const endpoint = this.#nextEndpoint(service)
-    if (endpoint === null) return
-    this.attempts++
-    this.endpoint = endpoint
-    this.#upstreamGone = false
-    this.#deadline.set(this.plane.means.wheel.refresh() + endpoint.connectTimeout)
-    this.#upstream = Peer.connect(endpoint.target, this)
-  }
-
-  // One that has room for another connection; null when there is none, which has been dealt with.
-  #nextEndpoint(service: Service): Endpoint | null {
-    let full = false
-    for (;;) {
-      const endpoint = service.balancer.next(this.#tried, service.hashKey?.ofClient(this.addresses) ?? -1)
-      if (endpoint === null || (full && this.#tried?.includes(endpoint))) {
-        if (full) this.plane.countOverflow(this.backend?.name ?? "")
-        this.#fail(full ? "overflow" : "noEndpoint", full ? "connections" : "")
-        return null
-      }
-      if (endpoint.begins(this)) return endpoint
-      full = true
-      if (service.limits.connectionsFull) {
-        // Of the whole service, so that others needn't be asked.
-        this.plane.countOverflow(this.backend?.name ?? "")
-        this.#fail("overflow", "connections")
-        return null
-      }
-      this.#tried ??= []
-      this.#tried.push(endpoint)
-    }
-  }
-
   onPeerConnected(peer: Peer): void {
-    if (this.#state !== CONNECTING || peer !== this.#upstream) return
+    if (this.#state === CONNECTING && peer === this.#upstream) this.reaching?.connected()
+  }
+
+  onUpstream(peer: Peer): void {
     this.#state = OPEN
-    this.connectTime = this.plane.means.wheel.refresh() - this.started
-    const { endpoint } = this
-    endpoint?.begun(endpoint.connectTimeout - (this.#deadline.at - this.plane.means.wheel.now))
+    this.connectTime = this.plane.means.wheel.now - this.started
     this.#moved()
     this.#introduce(peer)
-    this.plane.means.metrics.add(this.#slots.received, this.receivedBytes)
+    this.countOctets()
     const early = this.#early
     this.#early = null
     if (early !== null) for (const bytes of early) this.#pass(false, bytes, 0, bytes.length)
     if (this.#endedEarly) this.#ended(false)
     this.#wait(false, NOT_CONNECTED, false)
+  }
+
+  onNoUpstream(code: ErrorCode, details: string): void {
+    this.#upstreamGone = true
+    this.#fail(code, details)
+  }
+
+  get #upstream(): Peer | null {
+    return this.reaching === null ? null : this.reaching.peer
   }
 
   // Says whose connection it is, if the service wants to know.
@@ -164,34 +137,16 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     peer.write(header, 0, header.length)
   }
 
-  #connectFailed(code: ErrorCode, details: string): void {
-    const endpoint = this.endpoint as Endpoint
-    endpoint.beginFailed()
-    this.#upstream = null
-    this.#upstreamGone = true
-    this.endpoint = null
-    this.lastUpstream = endpoint.address
-    this.#tried ??= []
-    this.#tried.push(endpoint)
-    if (this.backend?.service?.balancer.hasOthers(this.#tried) && this.attempts < CONNECT_ATTEMPTS) this.#connect()
-    else this.#fail(code, details)
-  }
-
   // -------------------------------------------------------------------------------------------------------------- octets
 
   onPeerBytes(peer: Peer, buffer: Buffer, from: number, to: number): void {
     // What comes while the connection is closed is read and dropped, so that the end is seen.
     if (this.#state >= CLOSING) return
-    const { metrics } = this.plane.means
     const upstream = peer === this.#upstream
-    if (upstream) {
-      this.sentBytes += to - from
-      metrics.add(this.#slots.sent, to - from)
-    } else {
-      this.receivedBytes += to - from
-      // What comes early is counted once it is known for which service.
-      if (this.#state === OPEN) metrics.add(this.#slots.received, to - from)
-    }
+    if (upstream) this.sentBytes += to - from
+    else this.receivedBytes += to - from
+    // What comes early is counted once it is known for which service.
+    if (this.#state === OPEN) this.countOctets()
     this.#moved()
     if (this.#state === OPEN) this.#pass(upstream, buffer, from, to)
     else {
@@ -263,12 +218,14 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
 
   onPeerGone(peer: Peer, failure: string): void {
     if (peer === this.#upstream && this.#state === CONNECTING) {
-      this.#connectFailed("connectFailure", failure)
+      this.reaching?.failed("connectFailure", failure)
       return
     }
     const downstream = peer === this.#downstream
+    const broken = failure !== "" && this.#state < CLOSING
+    if (broken && !downstream) this.reaching?.broken("upstreamClosed", failure)
     this.#gone(downstream)
-    if (failure === "" || this.#state >= CLOSING) return
+    if (!broken) return
     this.#note(downstream ? "clientGone" : "upstreamClosed", failure)
     this.#chain?.stop()
     this.#state = CLOSING
@@ -290,18 +247,10 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     if (downstream) this.#downstreamGone = true
     else {
       this.#upstreamGone = true
-      this.#leaveEndpoint()
+      this.reaching?.end()
     }
     if (downstream || this.connectTime >= 0) this.#chain?.closed(!downstream, peer?.endedFirst ? CLOSED_BY_PEER : CLOSED_HERE)
     if (this.#downstreamGone && this.#upstreamGone) this.#finish()
-  }
-
-  #leaveEndpoint(): void {
-    const { endpoint } = this
-    if (endpoint === null) return
-    endpoint.ends()
-    this.endpoint = null
-    this.lastUpstream = endpoint.address
   }
 
   onFilterClose(): void {
@@ -348,8 +297,7 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
 
   onDeadline(): void {
     if (this.#state === CONNECTING) {
-      this.#upstream?.destroy()
-      this.#connectFailed("connectTimeout", "")
+      this.reaching?.expire()
     } else if (this.#state < CLOSING) {
       this.#fail(this.#held > 0 ? "filterHold" : "streamIdle", "")
     } else {
@@ -364,12 +312,10 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
 
   destroy(): void {
     if (this.#state === CLOSED) return
-    const connecting = this.#state === CONNECTING
     this.#state = CLOSING
     this.#chain?.stop()
     this.#downstream.destroy()
     this.#upstream?.destroy()
-    if (connecting) this.connectTime = -1
     this.#gone(false)
     this.#gone(true)
   }
@@ -379,25 +325,15 @@ export class TcpSession extends TcpRecord implements TcpConnection, PeerOwner, N
     this.destroy()
   }
 
-  get #slots(): TcpPlane["noServiceSlots"] {
-    return this.backend === null ? this.plane.noServiceSlots : this.backend.slots
-  }
-
   #finish(): void {
     if (this.#state === CLOSED) return
     this.#state = CLOSED
     this.#deadline.release()
-    const { means, snapshot } = this.plane
-    this.duration = means.wheel.refresh() - this.started
+    this.duration = this.plane.means.wheel.refresh() - this.started
     this.elapsed = this.duration
     this.#chain?.done()
-    const slots = this.#slots
-    if (this.connectTime < 0) means.metrics.add(slots.received, this.receivedBytes)
-    means.metrics.add(slots.ended, 1)
-    if (this.flag !== "") means.metrics.add(slots.flags + flagIndex(this.flag), 1)
-    if (means.accessLog.wants(this.flag, 0, this.duration)) means.accessLog.recordConnection(this)
-    if (means.watch.active) means.watch.endConnection(this)
-    snapshot.unpin()
+    this.publish()
+    this.plane.snapshot.unpin()
     this.#owner.onClosed(this)
   }
 }

@@ -21,6 +21,8 @@ import { WorkerRestarts } from "./worker-restarts.ts"
 
 /** ms a worker has to start or to take a snapshot. */
 const APPLY_TIMEOUT = 30_000
+/** ms they have to end what is cut off. */
+const CUT_TIME = 1000
 export interface WorkerPoolOptions {
   readonly size: number
   readonly registry: MetricsRegistry
@@ -363,14 +365,16 @@ export class WorkerPool {
     })
   }
 
-  /** Lets all workers finish what runs, at most `timeout` ms; then ends them. Resolves to whether all had finished. */
+  /** Lets all workers finish what runs, at most `timeout` ms; then has them cut it off, and ends them. Resolves to whether all had finished. */
   async drain(timeout: number): Promise<boolean> {
     this.#ending = true
     let inTime = true
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
+      let timer = setTimeout(() => {
         inTime = false
-        resolve()
+        // What is cut off has its line in the log, and counts, like everything else.
+        for (const member of this.#members.values()) this.#post(member, { kind: "cut" })
+        timer = setTimeout(resolve, CUT_TIME)
       }, timeout)
       this.#onDrained = () => {
         clearTimeout(timer)

@@ -58,11 +58,13 @@ export interface TapFilter {
 }
 
 export interface TapEvent {
+  /** It isn't over, and is told of because it has lasted for a while; another event tells of its end. */
+  readonly open?: true
   /** Start, ISO 8601. */
   readonly time: string
   readonly worker: number
   readonly listener: string
-  /** `TCP`: a connection. It has no method, path, status, headers and attempts. */
+  /** `TCP`: a connection. It has no method, path, status and headers. */
   readonly protocol: string
   readonly method?: string
   /** The target, as the client sent it. */
@@ -82,7 +84,7 @@ export interface TapEvent {
   readonly grpcStatus?: number
   readonly flag: string
   readonly flagDetails: string
-  /** Milliseconds. */
+  /** Milliseconds; of one that is open, so far, as everything that can be counted. */
   readonly duration: number
   readonly requestBytes: number
   readonly responseBytes: number
@@ -121,18 +123,27 @@ export interface Tapped {
   readonly requestFields: readonly string[]
 }
 
-/** The line of an exchange, with its newline. */
-export function exchangeLine(entry: AccessEntry, tapped: Tapped): string {
-  const event = eventOf(entry, tapped)
+/** In place of an age. */
+export const ENDED = -1
+
+/** The line of an exchange, with its newline. `age`: ms so far, if it isn't over; else {@link ENDED}. */
+export function exchangeLine(entry: AccessEntry, tapped: Tapped, age = ENDED): string {
+  const event = eventOf(entry, tapped, age)
   const line = lineOf(event)
   if (line.length <= MAX_EVENT) return line
   const { requestHeaders: _, responseHeaders: __, ...rest } = event
   return lineOf({ ...rest, filters: rest.filters?.map(({ added: _, changed: __, removed: ___, ...filter }) => filter), cut: true })
 }
 
-/** The line of a TCP connection that has ended. */
-export function connectionLine(entry: TcpAccessEntry, worker: number): string {
+/** The line of a TCP connection. `age`: as in {@link exchangeLine}. */
+export function connectionLine(
+  entry: TcpAccessEntry,
+  { worker, epoch, trail }: Pick<Tapped, "worker" | "epoch" | "trail">,
+  age = ENDED,
+): string {
+  const duration = age === ENDED ? entry.duration : age
   const event: TapEvent = {
+    ...(age === ENDED ? {} : { open: true }),
     time: isoTime(entry.startTime),
     worker,
     listener: text(entry.listener),
@@ -146,24 +157,36 @@ export function connectionLine(entry: TcpAccessEntry, worker: number): string {
     endpoint: entry.upstream,
     flag: entry.flag,
     flagDetails: text(entry.flagDetails),
-    duration: ms(entry.duration),
+    duration: ms(duration),
     requestBytes: entry.receivedBytes,
     responseBytes: entry.sentBytes,
-    ...(entry.connectTime < 0 ? {} : { phases: { filters: 0, connection: ms(entry.connectTime), total: ms(entry.duration) } }),
+    ...(trail === null || trail.context === null ? {} : { trace: trail.context.traceId }),
+    ...connectionPhases(entry, trail, epoch, duration),
   }
   return lineOf(event)
+}
+
+function connectionPhases({ startTime, connectTime }: TcpAccessEntry, trail: Trail | null, epoch: number, duration: number): object {
+  const began = startTime - epoch
+  if (trail !== null) {
+    const phases = phasesOf(trail.attempts, began, duration, 0)
+    return { phases, attempts: trail.attempts.slice(0, MAX_ATTEMPTS).map((step) => attemptOf(step, began, duration)) }
+  }
+  return connectTime < 0 ? {} : { phases: { filters: 0, connection: ms(connectTime), total: ms(duration) } }
 }
 
 function lineOf(event: TapEvent): string {
   return `${JSON.stringify(event).replace(LEFT_BY_JSON, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`
 }
 
-function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, requestFields }: Tapped): TapEvent {
+function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, requestFields }: Tapped, age: number): TapEvent {
+  const duration = age === ENDED ? entry.duration : age
   const began = entry.startTime - epoch
   const request = headersOf(requestFields)
   const response = trail === null || trail.responseFields === null ? null : headersOf(fieldPairs(trail.responseFields))
   const cut = request.cut || (response?.cut ?? false) || (trail !== null && trail.filters.length > MAX_FILTERS)
   return {
+    ...(age === ENDED ? {} : { open: true }),
     time: isoTime(entry.startTime),
     worker,
     listener: text(entry.listener),
@@ -178,18 +201,19 @@ function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, request
     route: text(entry.route),
     service: text(entry.service),
     endpoint: entry.upstream,
-    status: entry.status,
+    // Of one that is open it may yet come.
+    ...(age !== ENDED && entry.status === 0 ? {} : { status: entry.status }),
     ...(entry.grpcStatus < 0 ? {} : { grpcStatus: entry.grpcStatus }),
     flag: entry.flag,
     flagDetails: text(entry.flagDetails),
-    duration: ms(entry.duration),
+    duration: ms(duration),
     requestBytes: entry.requestBytes,
     responseBytes: entry.responseBytes,
     ...(trail === null
       ? {}
       : {
-          phases: phasesOf(trail.attempts, began, entry.duration, clientHead),
-          attempts: trail.attempts.slice(0, MAX_ATTEMPTS).map((step) => attemptOf(step, began, entry.duration)),
+          phases: phasesOf(trail.attempts, began, duration, clientHead),
+          attempts: trail.attempts.slice(0, MAX_ATTEMPTS).map((step) => attemptOf(step, began, duration)),
           filters: trail.filters.slice(0, MAX_FILTERS).map((step) => filterOf(step, began)),
         }),
     requestHeaders: request.headers,

@@ -1,10 +1,10 @@
 // A worker's side of the tap: looks which exchanges somebody wants to see, and tells the main thread of them in batches. While nobody
 // taps it is told of none; while someone does it never waits: what is too much is dropped and counted.
 
-import type { TcpAccessEntry } from "../telemetry/access-log.ts"
+import { isConnection, type TcpAccessEntry } from "../telemetry/access-entry.ts"
 import { Trail } from "../telemetry/trail.ts"
-import type { Watch, WatchedExchange, Watcher } from "../telemetry/watch.ts"
-import { connectionLine, exchangeLine } from "./event.ts"
+import type { Watch, WatchedConnection, WatchedExchange, Watcher } from "../telemetry/watch.ts"
+import { connectionLine, exchangeLine, type Tapped } from "./event.ts"
 import { fieldPairs } from "./field-pairs.ts"
 import type { TapCount, TapLine, TapOrder, TapReport, TapSubscription } from "./messages.ts"
 import { Predicate, type TappedEnd, type TappedRequest } from "./predicate.ts"
@@ -12,6 +12,9 @@ import { Predicate, type TappedEnd, type TappedRequest } from "./predicate.ts"
 /** Events a second that one subscription gets of one worker. */
 export const MAX_RATE = 100
 const SECOND = 1000
+/** ms after which an exchange or a connection that isn't over is told of as open, and between two looks for such. */
+export const OPEN_AFTER = 2000
+const LOOK_TIME = 500
 /** ms an event may wait for others. */
 const BATCH_TIME = 50
 /** Characters of a batch, and those that the main thread may have to deal with at once. */
@@ -33,13 +36,16 @@ class Wanted {
   readonly id: number
   readonly predicate: Predicate
   readonly sample: number
+  /** ms, monotonic: what began before it has no note. */
+  readonly since: number
   matched = 0
   dropped = 0
   #second = Number.NEGATIVE_INFINITY
   #used = 0
 
-  constructor({ id, query }: TapSubscription) {
+  constructor({ id, query }: TapSubscription, now: number) {
     this.id = id
+    this.since = now
     this.predicate = new Predicate(query)
     this.sample = query.sample
   }
@@ -62,13 +68,17 @@ class Wanted {
 }
 
 const NOBODY: Wanted[] = []
+/** A status that is neither any nor none. */
+const UNKNOWN = -1
 
-/** What is kept of an exchange between its beginning and its end. Its fields stay text until it is told of. */
+/** What is kept of an exchange or a connection between its beginning and its end. Its fields stay text until it is told of. */
 class Note {
+  readonly of: WatchedExchange | WatchedConnection
   readonly wanted: readonly Wanted[]
   readonly fields: string
 
-  constructor(wanted: readonly Wanted[], fields: string) {
+  constructor(of: Note["of"], wanted: readonly Wanted[], fields: string) {
+    this.of = of
     this.wanted = wanted
     this.fields = fields
   }
@@ -79,6 +89,9 @@ export class Tap implements Watcher {
   readonly #options: TapOptions
   #version = 0
   #wanted: readonly Wanted[] = []
+  /** What is under way, and nobody was told of yet, the oldest first. */
+  readonly #young = new Set<Note>()
+  #looks: ReturnType<typeof setInterval> | null = null
   #lines: TapLine[] = []
   #length = 0
   #unread = 0
@@ -101,53 +114,121 @@ export class Tap implements Watcher {
     this.#flush()
     const before = new Map(this.#wanted.map((each) => [each.id, each]))
     this.#version = order.version
-    this.#wanted = order.subscriptions.map((each) => before.get(each.id) ?? new Wanted(each))
-    if (this.#wanted.length > 0) this.#options.watch.add(this)
-    else this.#options.watch.remove(this)
+    this.#wanted = order.subscriptions.map((each) => before.get(each.id) ?? new Wanted(each, this.#options.now()))
+    if (this.#wanted.length > 0) this.#begin()
+    else this.#end()
     this.#options.post({ version: this.#version, lines: [], counts: [] })
   }
 
+  #begin(): void {
+    this.#options.watch.add(this)
+    this.#looks ??= setInterval(() => this.look(), LOOK_TIME)
+    this.#looks.unref()
+  }
+
+  #end(): void {
+    this.#options.watch.remove(this)
+    this.#young.clear()
+    if (this.#looks !== null) clearInterval(this.#looks)
+    this.#looks = null
+  }
+
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null {
-    const wanted = this.#askedFor(requestOf(exchange))
+    const wanted = this.#askedFor(this.#wanted, requestOf(exchange))
     if (wanted.length === 0) return trail
-    const kept = trail ?? new Trail()
+    const kept = this.#note(new Note(exchange, wanted, exchange.head.fields.serialize()), trail)
     kept.keepsResponse = true
     kept.keepsEdits = true
-    kept.tapped = new Note(wanted, exchange.head.fields.serialize())
     return kept
+  }
+
+  #note(note: Note, trail: Trail | null): Trail {
+    const kept = trail ?? new Trail()
+    kept.tapped = note
+    this.#young.add(note)
+    return kept
+  }
+
+  // It is over.
+  #noteOf(trail: Trail | null): Note | null {
+    const note = trail !== null && trail.tapped instanceof Note ? trail.tapped : null
+    if (note !== null) this.#young.delete(note)
+    return note
   }
 
   end(exchange: WatchedExchange): void {
     const { trail } = exchange
-    const note = trail !== null && trail.tapped instanceof Note ? trail.tapped : null
+    const note = this.#noteOf(trail)
     // One that has a route has begun, and nobody wanted it then.
     if (note === null && exchange.route !== "") return
-    const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(requestOf(exchange)), trail?.responseFields ?? null)
+    const ids = this.#endOf(exchange, note?.wanted ?? this.#askedFor(this.#wanted, requestOf(exchange)), trail?.responseFields ?? null)
     if (ids.length === 0) return
     this.#add(
       ids,
       exchangeLine(exchange, {
-        worker: this.#options.worker,
-        epoch: performance.timeOrigin,
+        ...this.#whereabouts(note === null ? null : trail),
         clientHead: exchange.headTook,
-        trail: note === null ? null : trail,
         requestFields: note === null ? exchange.head.fields.entries() : fieldPairs(note.fields),
       }),
     )
   }
 
-  endConnection(entry: TcpAccessEntry): void {
-    const { flag, duration, service } = entry
-    const request = { method: "", path: "", fields: null, sourceAddress: entry.sourceAddress, listener: entry.listener }
-    // It is neither any status nor none.
-    const ids = this.#endOf({ route: "", service, status: -1, flag, duration }, this.#askedFor(request), null)
-    if (ids.length > 0) this.#add(ids, connectionLine(entry, this.#options.worker))
+  beginConnection(connection: WatchedConnection, trail: Trail | null): Trail | null {
+    const wanted = this.#askedFor(this.#wanted, clientOf(connection))
+    return wanted.length === 0 ? trail : this.#note(new Note(connection, wanted, ""), trail)
   }
 
-  /** Who wants to see an exchange, as far as its request tells. */
-  #askedFor(request: TappedRequest): readonly Wanted[] {
+  // One that has been there for longer than somebody taps is told of too: it may have been there for months.
+  endConnection(connection: WatchedConnection): void {
+    const note = this.#noteOf(connection.trail)
+    if (note !== null) return this.#tellConnection(connection, note.wanted, connection.trail)
+    const began = connection.startTime - performance.timeOrigin
+    const late = this.#wanted.filter(({ since }) => since > began)
+    this.#tellConnection(connection, this.#askedFor(late, clientOf(connection)), null)
+  }
+
+  refusedConnection(entry: TcpAccessEntry): void {
+    this.#tellConnection(entry, this.#askedFor(this.#wanted, clientOf(entry)), null)
+  }
+
+  #tellConnection(entry: TcpAccessEntry, asked: readonly Wanted[], trail: Trail | null): void {
+    const ids = this.#endOf(connectionEnd(entry, entry.duration), asked, null)
+    if (ids.length > 0) this.#add(ids, connectionLine(entry, this.#whereabouts(trail)))
+  }
+
+  #whereabouts(trail: Trail | null): Pick<Tapped, "worker" | "epoch" | "trail"> {
+    return { worker: this.#options.worker, epoch: performance.timeOrigin, trail }
+  }
+
+  /** Tells of what has lasted for a while: it may go on for hours. @internal */
+  look(): void {
+    const now = performance.timeOrigin + this.#options.now()
+    for (const note of this.#young) {
+      const age = now - note.of.startTime
+      if (age < OPEN_AFTER) return
+      this.#young.delete(note)
+      this.#tellOpen(note, age)
+    }
+  }
+
+  #tellOpen({ of, wanted, fields }: Note, age: number): void {
+    const whereabouts = this.#whereabouts(of.trail)
+    if (isConnection(of)) {
+      const ids = this.#endOf(connectionEnd(of, age), wanted, null)
+      if (ids.length > 0) this.#add(ids, connectionLine(of, whereabouts, age))
+      return
+    }
+    const { route, service, flag, headTook: clientHead } = of
+    // Whether it gets a response isn't known.
+    const status = of.status === 0 ? UNKNOWN : of.status
+    const ids = this.#endOf({ route, service, status, flag, duration: age }, wanted, of.trail?.responseFields ?? null)
+    if (ids.length > 0) this.#add(ids, exchangeLine(of, { ...whereabouts, clientHead, requestFields: fieldPairs(fields) }, age))
+  }
+
+  /** Who of `wanted` wants to see an exchange, as far as its request tells. */
+  #askedFor(wanted: readonly Wanted[], request: TappedRequest): readonly Wanted[] {
     let asked: Wanted[] = NOBODY
-    for (const each of this.#wanted) {
+    for (const each of wanted) {
       if (each.sample < 1 && this.#options.random() >= each.sample) continue
       if (!each.predicate.matchesRequest(request)) continue
       // There is no use in following it.
@@ -218,4 +299,12 @@ export class Tap implements Watcher {
 
 function requestOf({ head, listener, sourceAddress }: WatchedExchange): TappedRequest {
   return { method: head.method, path: head.path, fields: head.fields, sourceAddress, listener }
+}
+
+function clientOf({ sourceAddress, listener }: TcpAccessEntry): TappedRequest {
+  return { method: "", path: "", fields: null, sourceAddress, listener }
+}
+
+function connectionEnd({ service, flag }: TcpAccessEntry, duration: number): TappedEnd {
+  return { route: "", service, status: UNKNOWN, flag, duration }
 }

@@ -8,7 +8,10 @@ import type { Opened } from "./opened.ts"
 export interface TcpConnection {
   /** Begins. */
   start(): void
+  readonly connectionId: number
   sight(): ConnectionSight
+  /** A line for the access log, if it has been there for `ms`. */
+  logOpen(ms: number): void
   /** Closes both sides at once. */
   destroy(): void
   /** Closes both sides because its time to drain is over. */

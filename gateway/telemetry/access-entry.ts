@@ -1,10 +1,12 @@
-// What the access log reads of an exchange or a TCP connection that has ended.
+// What the access log reads of an exchange or a TCP connection, which as a rule has ended.
 
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { NotedFields } from "./noted-fields.ts"
 
-/** One finished exchange. The exchange itself may have this shape: nothing is kept of it. */
+/** One exchange. The exchange itself may have this shape: nothing is kept of it. */
 export interface AccessEntry {
+  /** It isn't over: everything that is counted is so far. */
+  readonly open: boolean
   /** Start, milliseconds since the epoch. */
   readonly startTime: number
   readonly method: string
@@ -58,7 +60,7 @@ export interface AccessEntry {
   readonly trailerFields: NotedFields | null
 }
 
-/** One finished TCP connection. What only exchanges have is "", 0 or −1. */
+/** One TCP connection. What only exchanges have is "", 0 or −1. */
 export interface TcpAccessEntry extends AccessEntry {
   /** Milliseconds until the service was connected to; −1 when it never was. */
   readonly connectTime: number

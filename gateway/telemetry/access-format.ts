@@ -74,6 +74,7 @@ export class AccessFormat implements LineFormat {
   /** The line of an exchange, with its newline. Fields that have no value are left out, but for the main ones. */
   line(entry: AccessEntry): string {
     let line = `{"time":"${this.#time(entry.startTime)}","method":${jsonText(entry.method, MAX_TEXT)},"path":${jsonText(entry.path, MAX_PATH)},"authority":${jsonText(entry.authority, MAX_TEXT)},"protocol":${jsonText(entry.protocol, MAX_TEXT)},"status":${entry.status}`
+    if (entry.open) line += ',"open":true'
     if (entry.grpcStatus >= 0) line += `,"grpcStatus":${grpcStatus(entry.grpcStatus)}`
     if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
     if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
@@ -96,6 +97,7 @@ export class AccessFormat implements LineFormat {
   /** The line of a TCP connection, with its newline. */
   connection(entry: TcpAccessEntry): string {
     let line = `{"time":"${this.#time(entry.startTime)}","protocol":"TCP"`
+    if (entry.open) line += ',"open":true'
     if (entry.flag !== "") line += `,"flag":${jsonText(entry.flag, MAX_TEXT)}`
     if (entry.flagDetails !== "") line += `,"flagDetails":${jsonText(entry.flagDetails, MAX_TEXT)}`
     line += `,"durationMs":${milliseconds(entry.duration)}`

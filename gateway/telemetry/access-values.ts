@@ -61,6 +61,9 @@ const tlsVersion = text((entry) => entry.security?.version ?? "")
 const attempts = number((entry) => String(entry.attempts))
 
 export const accessValues: Readonly<Record<ValueName, AccessValue>> = {
+  ACCESS_LOG_TYPE: text((entry) =>
+    entry.open ? (isConnection(entry) ? "TcpPeriodic" : "DownstreamPeriodic") : isConnection(entry) ? "TcpConnectionEnd" : "DownstreamEnd",
+  ),
   BYTES_RECEIVED: requestBytes,
   BYTES_SENT: responseBytes,
   CONNECTION_ID: number((entry) => String(entry.connectionId)),
@@ -113,6 +116,7 @@ export const accessValues: Readonly<Record<ValueName, AccessValue>> = {
   grpcStatus: number((entry) => (entry.grpcStatus < 0 ? "" : grpcStatusText(entry.grpcStatus))),
   listener: text((entry) => entry.listener),
   method: text((entry) => entry.method),
+  open: text((entry) => (entry.open ? "true" : "")),
   path: text((entry) => entry.path),
   peer: text((entry) => entry.security?.peerIdentity ?? ""),
   protocol,

@@ -243,8 +243,8 @@ export const flagGuides: Readonly<Record<ErrorCode, Guide>> = {
     "take `fault` out of the route when the test is over",
   ),
   drainTimeout: guide(
-    "a connection outlived `drain.timeout` while the gateway shut down",
-    ["long streams"],
+    "it outlived `drain.timeout` while the gateway shut down, or its listener was taken away, and was cut off",
+    ["long streams, WebSockets, connections to a database"],
     "when the gateway was stopped",
     "a longer `drain.timeout`; clients that reconnect",
   ),

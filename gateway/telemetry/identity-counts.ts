@@ -1,6 +1,6 @@
-// Counts a worker's requests by the identity of their client and the service they went to. The first request of a pair asks the main
-// thread for slots; until they come, what is counted waits here. Slots that the main thread wants back are used no more. Exchanges of
-// clients without an identity don't come by.
+// Counts a worker's requests and TCP connections by the identity of their client and the service they went to. The first of a pair asks
+// the main thread for slots; until they come, what is counted waits here. Slots that the main thread wants back are used no more. Those
+// of clients without an identity don't come by.
 
 import { type IdentityPair, type IdentitySlots, MAX_IDENTITY_LENGTH, MAX_IDENTITY_SERIES } from "./identity-instruments.ts"
 import type { MetricsWriter } from "./metrics-writer.ts"
@@ -13,6 +13,9 @@ interface Cell {
   /** By class of the status, what has been counted until then. */
   readonly waiting: number[]
   seconds: number
+  connections: number
+  received: number
+  sent: number
 }
 
 export class IdentityCounts {
@@ -32,7 +35,7 @@ export class IdentityCounts {
 
   /** A request has ended. `service`: "-" = it went to none. */
   count(source: string, service: string, status: number, seconds: number): void {
-    const cell = this.#cells.get(source)?.get(service) ?? this.#meet(source, service)
+    const cell = this.#cell(source, service)
     const slots = cell === null ? this.#overflow : cell.slots
     if (slots === null) {
       const { waiting } = cell as Cell
@@ -44,11 +47,36 @@ export class IdentityCounts {
     this.#metrics.add(slots.seconds, seconds)
   }
 
+  /** A TCP connection has ended. */
+  countConnection(source: string, service: string): void {
+    const cell = this.#cell(source, service)
+    const slots = cell === null ? this.#overflow : cell.slots
+    if (slots === null) (cell as Cell).connections++
+    else this.#metrics.add(slots.connections, 1)
+  }
+
+  /** Octets have come from a TCP client, or went to it. */
+  countOctets(source: string, service: string, received: number, sent: number): void {
+    const cell = this.#cell(source, service)
+    const slots = cell === null ? this.#overflow : cell.slots
+    if (slots === null) {
+      ;(cell as Cell).received += received
+      ;(cell as Cell).sent += sent
+      return
+    }
+    this.#metrics.add(slots.received, received)
+    this.#metrics.add(slots.sent, sent)
+  }
+
+  #cell(source: string, service: string): Cell | null {
+    return this.#cells.get(source)?.get(service) ?? this.#meet(source, service)
+  }
+
   // Null: there are as many pairs as may be.
   #meet(source: string, service: string): Cell | null {
     if (this.#size >= MAX_IDENTITY_SERIES || source.length > MAX_IDENTITY_LENGTH) return null
     this.#size++
-    const cell: Cell = { slots: null, waiting: statusClasses.map(() => 0), seconds: 0 }
+    const cell: Cell = { slots: null, waiting: statusClasses.map(() => 0), seconds: 0, connections: 0, received: 0, sent: 0 }
     const own = this.#cells.get(source)
     if (own === undefined) this.#cells.set(source, new Map([[service, cell]]))
     else own.set(service, cell)
@@ -63,6 +91,9 @@ export class IdentityCounts {
     cell.slots = slots
     for (const [i, count] of cell.waiting.entries()) if (count > 0) this.#metrics.add(slots.requests + i, count)
     this.#metrics.add(slots.seconds, cell.seconds)
+    this.#metrics.add(slots.connections, cell.connections)
+    this.#metrics.add(slots.received, cell.received)
+    this.#metrics.add(slots.sent, cell.sent)
   }
 
   /**

@@ -1,4 +1,4 @@
-// Requests by who sent them and which service they went to. Who clients are is known from their certificates, which workers meet while
+// Requests and TCP connections by who sent them and which service they went to. Who clients are is known from their certificates, which workers meet while
 // they serve: a worker asks for the slots of a pair it meets for the first time, and the main thread gives out so many at most. Those of
 // a service that is gone, and when room is short those that send nothing, are given back once no worker has them any more.
 
@@ -10,7 +10,7 @@ import { statusClasses } from "./status-classes.ts"
 export const MAX_IDENTITY_SERIES = 1000
 /** Characters of an identity; a longer one counts among those that have no series of their own. */
 export const MAX_IDENTITY_LENGTH = 256
-/** ms without a request after which a pair makes room, where more than half is taken, and where all is. */
+/** ms in which nothing moves after which a pair makes room, where more than half is taken, and where all is. */
 const IDLE = 3_600_000
 const IDLE_WHEN_FULL = 300_000
 
@@ -20,6 +20,11 @@ export interface IdentitySlots {
   readonly requests: number
   /** Counter: seconds. */
   readonly seconds: number
+  /** Counter: TCP connections that have ended. */
+  readonly connections: number
+  /** Counters of their octets. */
+  readonly received: number
+  readonly sent: number
 }
 
 /** Who sends requests to which service; "-" = to none. */
@@ -38,8 +43,8 @@ export class IdentityInstruments {
   readonly #slots: Record<keyof IdentitySlots, Metric>
   /** Pairs that workers are told to forget, until all have. */
   readonly #leaving = new Map<string, IdentityPair>()
-  /** Requests of a pair when that was last looked at, and since when it has been so many, ms. */
-  #seen = new Map<string, { readonly requests: number; readonly since: number }>()
+  /** What was counted of a pair when that was last looked at, and since when it has been so much, ms. */
+  #seen = new Map<string, { readonly counted: number; readonly since: number }>()
   #tell: (pairs: readonly IdentityPair[]) => void = () => {}
   /** Those that found no place. */
   readonly overflow: IdentitySlots
@@ -59,6 +64,21 @@ export class IdentityInstruments {
         help: "Time of finished requests of clients with a certificate, by the identity in it",
         ...bounded,
       }),
+      connections: registry.counter({
+        name: "sluice_identity_tcp_connections_total",
+        help: "TCP connections that have ended of clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
+      received: registry.counter({
+        name: "sluice_identity_tcp_received_bytes_total",
+        help: "Bytes received from TCP clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
+      sent: registry.counter({
+        name: "sluice_identity_tcp_sent_bytes_total",
+        help: "Bytes sent to TCP clients with a certificate, by the identity in it",
+        ...bounded,
+      }),
     }
     this.overflow = slotsOf(this.#slots, (metric) => metric.shared())
     registry.onKnown(() => this.#release())
@@ -74,7 +94,7 @@ export class IdentityInstruments {
     for (const { labels, slot } of this.#slots.requests.all()) yield { source: labels.source, service: labels.service, requests: slot }
   }
 
-  /** Slots of a client's requests to a service; "-" = to none. */
+  /** Slots of a client's requests and connections to a service; "-" = to none. */
   slots(source: string, service: string): IdentitySlots {
     // Nobody can call himself what stands for all others.
     if (source.length > MAX_IDENTITY_LENGTH || source === "overflow") return this.overflow
@@ -96,9 +116,9 @@ export class IdentityInstruments {
     this.#seen = new Map()
     const pairs = this.#pairs().filter((pair) => {
       const key = keyOf(pair)
-      const requests = this.#requests(pair)
+      const counted = this.#counted(pair)
       const known = before.get(key)
-      const seen = known?.requests === requests ? known : { requests, since: now }
+      const seen = known?.counted === counted ? known : { counted, since: now }
       this.#seen.set(key, seen)
       return now - seen.since >= idle
     })
@@ -109,11 +129,13 @@ export class IdentityInstruments {
     return [...this.#slots.requests.series.values()].map(({ labels: { source, service } }) => ({ source, service }))
   }
 
-  #requests({ source, service }: IdentityPair): number {
-    const slot = this.#slots.requests.find(source, service)
-    let requests = 0
-    for (let i = 0; i < statusClasses.length; i++) requests += this.#registry.read(slot + i)
-    return requests
+  #counted({ source, service }: IdentityPair): number {
+    let counted = 0
+    for (const metric of Object.values(this.#slots)) {
+      const slot = metric.find(source, service)
+      for (let i = 0; i < metric.width; i++) counted += this.#registry.read(slot + i)
+    }
+    return counted
   }
 
   #forget(pairs: readonly IdentityPair[]): void {

@@ -132,8 +132,11 @@ export class LiveSampler {
       if (i === CLASS_5XX || i === NONE_CLASS) failures += n
       else if (i === CLASS_4XX) rejected += n
     }
-    if (requests === 0) return
-    for (const code of GRPC_FAILURES) failures += this.#since(slots.grpc + code)
+    // Octets of what lasts come before its end.
+    const received = this.#since(slots.requestBytes)
+    const sent = this.#since(slots.responseBytes)
+    if (requests + received + sent === 0) return
+    if (requests > 0) for (const code of GRPC_FAILURES) failures += this.#since(slots.grpc + code)
     if (failures > requests) failures = requests
     const cells = [
       tick.total,
@@ -147,7 +150,8 @@ export class LiveSampler {
       cell.failures += failures
       cell.rejected += rejected
     }
-    this.#octets(cells, this.#since(slots.requestBytes), this.#since(slots.responseBytes))
+    this.#octets(cells, received, sent)
+    if (requests === 0) return
     // Listeners share the histogram of a route and a service: it tells nothing of one of them.
     const timed = [tick.total, tick.cell("routes", route)]
     if (service !== "-") timed.push(tick.cell("services", service))

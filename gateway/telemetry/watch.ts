@@ -23,6 +23,14 @@ export interface WatchedExchange extends AccessEntry {
   readonly tracing: RouteTracing | null
 }
 
+/** A TCP connection as they see it. */
+export interface WatchedConnection extends TcpAccessEntry {
+  /** Null: nobody wants its steps. */
+  readonly trail: Trail | null
+  /** Of its listener; null = nothing is traced. */
+  readonly tracing: RouteTracing | null
+}
+
 /** Someone who watches. Called on the path of requests: must not wait. What it throws is reported, and the exchange goes on. */
 export interface Watcher {
   /** It is told before all others, whenever it was added: it wants to see a request before they write something into it. */
@@ -34,8 +42,12 @@ export interface Watcher {
   begin(exchange: WatchedExchange, trail: Trail | null): Trail | null
   /** It is over. Told of those that have a trail, and of those that failed before they had a route, which never began. */
   end(exchange: WatchedExchange): void
-  /** A TCP connection is over, or was refused. */
-  endConnection?(connection: TcpAccessEntry): void
+  /** The same of a TCP connection that is to be carried. */
+  beginConnection?(connection: WatchedConnection, trail: Trail | null): Trail | null
+  /** It is over. Told of all of them. */
+  endConnection?(connection: WatchedConnection): void
+  /** A connection was refused before it could be carried. */
+  refusedConnection?(connection: TcpAccessEntry): void
 }
 
 function raise(error: unknown): never {
@@ -86,10 +98,33 @@ export class Watch {
     }
   }
 
-  endConnection(connection: TcpAccessEntry): void {
+  beginConnection(connection: WatchedConnection): Trail | null {
+    let trail: Trail | null = null
+    for (const watcher of this.#watchers) {
+      if (watcher.beginConnection === undefined) continue
+      try {
+        trail = watcher.beginConnection(connection, trail)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
+    return trail
+  }
+
+  endConnection(connection: WatchedConnection): void {
     for (const watcher of this.#watchers) {
       try {
         watcher.endConnection?.(connection)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
+  }
+
+  refusedConnection(connection: TcpAccessEntry): void {
+    for (const watcher of this.#watchers) {
+      try {
+        watcher.refusedConnection?.(connection)
       } catch (error) {
         this.#onFault(error)
       }

@@ -16,9 +16,9 @@ export class Refusals {
   readonly #metrics: MetricsWriter
   readonly #accessLog: AccessLog
   readonly #wheel: TimerWheel
-  readonly #watch: Pick<Watch, "active" | "end" | "endConnection">
+  readonly #watch: Pick<Watch, "active" | "end" | "refusedConnection">
 
-  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel, watch: Pick<Watch, "active" | "end" | "endConnection">) {
+  constructor(metrics: MetricsWriter, accessLog: AccessLog, wheel: TimerWheel, watch: Pick<Watch, "active" | "end" | "refusedConnection">) {
     this.#metrics = metrics
     this.#accessLog = accessLog
     this.#wheel = wheel
@@ -85,12 +85,13 @@ export class Refusals {
       ...addresses(from),
     }
     if (logged) this.#accessLog.recordConnection(entry)
-    if (this.#watch.active) this.#watch.endConnection(entry)
+    if (this.#watch.active) this.#watch.refusedConnection(entry)
   }
 }
 
 /** What there is none of. */
 const NONE = {
+  open: false,
   method: "",
   path: "",
   authority: "",

@@ -37,17 +37,20 @@ import { systemClock } from "../wasm/system-clock.ts"
 import type { FromWorker, ToWorker, WorkerStart } from "../worker-messages.ts"
 import { answerQuestion } from "./answers.ts"
 import { addressOf, type Bound, bindListener } from "./bound-listener.ts"
+import { OpenLines } from "./open-lines.ts"
 import { Refusals } from "./refusals.ts"
 
 /** ms between two looks at the filters' state. */
 const STATUS_INTERVAL = 500
-
 /** ms between two looks at the thread's memory. */
 const HEAP_INTERVAL = 5000
 
 function randomHex(octets: number): string {
   return randomBytes(octets).toString("hex")
 }
+
+/** ms in which what was cut off may still say so to its peers. */
+const CUT_GRACE = 200
 
 /** A snapshot that could be used at once. */
 interface Ready {
@@ -65,6 +68,7 @@ class Worker {
   readonly #held: HeldSlots
   readonly #logger: WorkerLogger
   readonly #accessLog: AccessLog
+  readonly #openLines = new OpenLines(() => this.#listening(), this.#wheel)
   readonly #watch: Watch
   readonly #tap: Tap
   readonly #tracing: Tracing
@@ -75,8 +79,8 @@ class Worker {
   readonly #deciders: Deciders
   readonly #listenerMeans: ListenerMeans
   readonly #bound = new Map<string, Bound>()
-  /** Listeners a reload has removed, until their last connection ends. */
-  readonly #leaving = new Set<Promise<void>>()
+  /** Listeners a reload has removed, and the end of their last connection. */
+  readonly #leaving = new Map<Bound, Promise<void>>()
   #snapshot: Snapshot | null = null
   #ready: Ready | null = null
   /** Of the snapshot being made, else of the one in force: a name's slots stay the same from one to the next. */
@@ -247,6 +251,10 @@ class Worker {
       case "drain":
         this.#drain()
         return
+      case "cut":
+        for (const { listener } of this.#listening()) listener.cut()
+        setTimeout(() => this.#drained(), CUT_GRACE)
+        return
       case "identity":
         this.#metrics.update(message.metrics)
         this.#identities.settle(message.source, message.service, message.slots)
@@ -269,7 +277,7 @@ class Worker {
         this.#logger.level = message.level ?? this.#snapshot?.config.log.level ?? this.#logger.level
         return
       case "question":
-        void answerQuestion(message.question, this.#bound.values(), this.#wheel.refresh()).then((answer) =>
+        void answerQuestion(message.question, this.#listening(), this.#wheel.refresh()).then((answer) =>
           this.#post({ kind: "answer", id: message.id, answer }),
         )
         return
@@ -335,6 +343,7 @@ class Worker {
     this.#slotsInForce = spec.slots
     this.#held.endpoints = spec.slots.epoch
     this.#accessLog.use(spec.config.accessLog)
+    this.#openLines.use(spec.config.accessLog)
     this.#logger.level = this.#logLevel ?? spec.config.log.level
     this.#overload.use(spec.config.overload)
     this.#tracing.use(spec.config.tracing)
@@ -346,9 +355,9 @@ class Worker {
         this.#bound.delete(name)
         this.#holdListener(before, bound.listener)
         const left = bound.listener.drain(spec.config.drain.timeout).then(() => {
-          this.#leaving.delete(left)
+          this.#leaving.delete(bound)
         })
-        this.#leaving.add(left)
+        this.#leaving.set(bound, left)
       }
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
@@ -406,13 +415,20 @@ class Worker {
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
-    // At the end of the time-out the main thread ends this thread.
-    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(0))
-    void Promise.all([...drained, ...this.#leaving]).then(() => {
-      this.#accessLog.flush()
-      this.#tracing.flush()
-      this.#post({ kind: "drained" })
-    })
+    // At the end of the time-out the main thread has what is left cut off.
+    const drained = [...this.#bound.values()].map(({ listener }) => listener.drain(null))
+    void Promise.all([...drained, ...this.#leaving.values()]).then(() => this.#drained())
+  }
+
+  #drained(): void {
+    this.#accessLog.flush()
+    this.#tracing.flush()
+    this.#post({ kind: "drained" })
+  }
+
+  /** All listeners with connections, those too that a reload has removed. */
+  #listening(): Bound[] {
+    return [...this.#bound.values(), ...this.#leaving.keys()]
   }
 }
 

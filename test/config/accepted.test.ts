@@ -159,7 +159,7 @@ describe("a document", () => {
     ],
     [
       "with an access log of lines of text, some of them, in a file",
-      `${listeners}accessLog: { only: { status: [404, 5xx], slowerThan: 1s, sample: 10% }, to: { file: logs/access.log }, format: { template: "%REQ(X-A?:PATH):9%%% %START_TIME(%s)%" } }\n`,
+      `${listeners}accessLog: { only: { status: [404, 5xx], slowerThan: 1s, sample: 10% }, openEvery: 10m, to: { file: logs/access.log }, format: { template: "%REQ(X-A?:PATH):9%%% %START_TIME(%s)%" } }\n`,
       {
         accessLog: {
           when: "all",
@@ -172,6 +172,7 @@ describe("a document", () => {
             sample: 0.1,
             keepErrors: true,
           },
+          openEvery: 600_000,
           to: { kind: "file", path: join(baseDir, "logs/access.log") },
           format: {
             kind: "template",

@@ -1,6 +1,7 @@
 // Golden pairs of tracing: what a person writes, and what it comes out as.
 
 import { expect, test } from "vitest"
+import { tcpPart } from "../../gateway/config/listener-parts.ts"
 import { parseConfig } from "../../gateway/config/load.ts"
 import type { Config } from "../../gateway/config/model.ts"
 import { formatProblems } from "../../gateway/config/problem.ts"
@@ -44,6 +45,24 @@ test("routes have what they say, else what tracing says", () => {
     { sampling: 0.05, filters: true },
     { sampling: null, filters: false },
   ])
+})
+
+test("listeners have it for the connections they carry as they are, without phases of filters", () => {
+  const text = `listeners:
+  - { address: 127.0.0.1:1, protocol: tcp, backends: a }
+  - { address: 127.0.0.1:2, protocol: tls, backends: a, tracing: { sampling: 100% } }
+  - { address: 127.0.0.1:3, protocol: auto, backends: a, tracing: false }
+services: { a: { endpoints: [127.0.0.1:4] } }
+tracing: { otlp: http://a.b, sampling: 5%, filters: true }
+`
+  const { config } = load(text)
+  expect(config.listeners.map((listener) => tcpPart(listener)?.tracing)).toEqual([
+    { sampling: 0.05, filters: false },
+    { sampling: 1, filters: false },
+    { sampling: null, filters: false },
+  ])
+  const without = "listeners: [{ address: 127.0.0.1:1, protocol: tcp, backends: a }]\nservices: { a: { endpoints: [127.0.0.1:4] } }\n"
+  expect(tcpPart(load(without).config.listeners[0])).not.toHaveProperty("tracing")
 })
 
 test.each([

@@ -102,7 +102,7 @@ beforeAll(async () => {
     if (request.target.startsWith("/retry") && !seen.has(id)) {
       seen.add(id)
       connection.reply(503, "not yet")
-    } else connection.reply(200, "hello", { "set-cookie": "session=s3cret", "x-cache": "HIT" })
+    } else if (request.target !== "/plain/hangs") connection.reply(200, "hello", { "set-cookie": "session=s3cret", "x-cache": "HIT" })
   })
   const { command, args } = runtimeCommand(killable)
   gateway = await Gateway.start({
@@ -210,6 +210,30 @@ describe("a tap", () => {
     const connections = await TapClient.open("listener=tcp")
     await exchange(gateway.port("tcp"), "GET /tcp HTTP/1.1\r\nhost: a\r\n\r\n").catch(() => null)
     expect(await connections.next()).toMatchObject({ protocol: "TCP", service: "origin", endpoint: origin.address })
+  })
+
+  test("shows what lasts as open, while it does, and then its end", async () => {
+    const [connections, exchanges] = [await TapClient.open("listener=tcp"), await TapClient.open("path=/plain/hangs")]
+    const tcp = await RawClient.connect(gateway.port("tcp"))
+    const http = await RawClient.connect(gateway.port("http"))
+    http.send("GET /plain/hangs HTTP/1.1\r\nhost: a\r\n\r\n")
+    const open = await connections.next()
+    expect(open).toMatchObject({ open: true, protocol: "TCP", service: "origin", endpoint: origin.address, flag: "" })
+    expect(open.attempts).toMatchObject([{ endpoint: origin.address, failed: "" }])
+    const hanging = await exchanges.next()
+    expect(hanging).toMatchObject({
+      open: true,
+      path: "/plain/hangs",
+      route: "plain",
+      endpoint: origin.address,
+      attempts: [{ upstream: -1 }],
+    })
+    expect(hanging.status).toBeUndefined()
+    tcp.destroy()
+    http.destroy()
+    const [over, given] = [await connections.next(), await exchanges.next()]
+    expect([over.open, given.open, given.flag]).toEqual([undefined, undefined, "DC"])
+    expect(over.duration >= open.duration).toBe(true)
   })
 
   test("goes on with a worker that takes the place of one that died", async () => {

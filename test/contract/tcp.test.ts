@@ -374,6 +374,12 @@ describe("connections of a tcp listener", () => {
       await expect(RawClient.connect(port)).rejects.toThrow()
       await client.closed()
       expect(await gateway.accessLine((line) => line.flag === "DT", "the cut")).toMatchObject({ receivedBytes: 2 })
+      // Without any time to drain it is cut off at once.
+      const next = await RawClient.connect(other)
+      next.send("c")
+      await next.readBytes(1)
+      gateway.writeConfig(config(services, [{ ...listener, address: `127.0.0.1:${port}` }], "0s"))
+      await next.closed()
     } finally {
       await gateway.stop()
       await echo.stop()

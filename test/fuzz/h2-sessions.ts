@@ -141,6 +141,13 @@ class RandomExchange implements DownstreamHandler {
     if (this.#over) this.#tally.fault("writable for an exchange that is over")
     if (this.#headSent) this.#end()
   }
+  onCut(): void {
+    this.#stream.abort()
+  }
+  logOpen(): void {}
+  sight(): never {
+    throw new Error("nobody looks")
+  }
   onDeadline(): void {}
 }
 

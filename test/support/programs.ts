@@ -20,9 +20,10 @@ export function program(name: string): string | null {
 export async function runProgram(
   path: string,
   args: readonly string[],
-  options: { limit?: number; input?: Uint8Array } = {},
+  options: { limit?: number; input?: Uint8Array; env?: NodeJS.ProcessEnv; cwd?: string } = {},
 ): Promise<Output> {
-  const child = spawn(path, args, { stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"] })
+  const { env, cwd } = options
+  const child = spawn(path, args, { env, cwd, stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"] })
   const stdout: Buffer[] = []
   let stderr = ""
   child.stdout?.on("data", (bytes: Buffer) => stdout.push(bytes))

@@ -14,7 +14,7 @@ import { card } from "./view-overview.js"
 /** @typedef {{ endpoint: string, start: number, connection: number, upstream: number, took: number, reused: boolean, hedged: boolean, status: number, failed: string }} AttemptStep */
 /**
  * A line of `/tap`.
- * @typedef {{ time: string, protocol: string, method?: string, path?: string, authority?: string, route: string, service: string, endpoint: string,
+ * @typedef {{ open?: true, time: string, protocol: string, method?: string, path?: string, authority?: string, route: string, service: string, endpoint: string,
  *   status?: number, grpcStatus?: number, flag: string, duration: number, phases?: object, filters?: FilterStep[], attempts?: AttemptStep[],
  *   requestHeaders?: [string, string][], responseHeaders?: [string, string][] }} TapEvent
  */
@@ -222,6 +222,7 @@ function rowOf(event) {
   const failed = event.flag !== "" || (event.status ?? 200) >= 500 || event.status === 0
   const words = [
     tcp ? "" : event.status === 0 ? "none" : String(event.status ?? ""),
+    event.open === true ? "open" : "",
     event.flag,
     event.grpcStatus === undefined ? "" : `grpc ${event.grpcStatus}`,
   ]

@@ -8,8 +8,8 @@ import type { ExchangeTrace } from "./exchange-trace.ts"
 import type { TraceIds } from "./trace-ids.ts"
 
 /** Characters of a text from outside that are kept; of a user agent. */
-const MAX_TEXT = 1024
-const MAX_AGENT = 256
+export const MAX_TEXT = 1024
+export const MAX_AGENT = 256
 const MAX_METHOD = 64
 
 export interface FinishedAttempt {
@@ -38,6 +38,17 @@ export interface FinishedPhase {
   readonly began: number
   readonly endedAt: number
   readonly outcome: string
+}
+
+export interface FinishedConnection {
+  /** Octets. */
+  readonly received: number
+  readonly sent: number
+  /** "" = none. */
+  readonly serverName: string
+  /** Where the client connected to. */
+  readonly localAddress: string
+  readonly localPort: number
 }
 
 export interface FinishedTrace {
@@ -76,13 +87,15 @@ export interface FinishedTrace {
   readonly identity: string
   readonly userAgent: string
   readonly requestId: string
+  /** Of a TCP connection, which has nothing of a request; absent = it is a request. */
+  readonly connection?: FinishedConnection
   readonly attempts: readonly FinishedAttempt[]
   /** Empty unless they were asked for. */
   readonly phases: readonly FinishedPhase[]
 }
 
 /** Where the exchange's times are those of its last read, steps may be a moment later: they are put within it. */
-class Clock {
+export class TraceClock {
   readonly began: number
   readonly ended: number
   readonly #epoch: number
@@ -110,7 +123,7 @@ class Clock {
 /** `epoch`: zero of the steps' clock, in milliseconds since the epoch. */
 export function finishedTrace(exchange: WatchedExchange, trace: ExchangeTrace, epoch: number, ids: TraceIds): FinishedTrace {
   const { trail } = exchange
-  const clock = new Clock(exchange.startTime, exchange.duration, epoch)
+  const clock = new TraceClock(exchange.startTime, exchange.duration, epoch)
   const query = exchange.path.indexOf("?")
   return {
     traceId: trace.traceId,
@@ -145,13 +158,14 @@ export function finishedTrace(exchange: WatchedExchange, trace: ExchangeTrace, e
   }
 }
 
-function attemptsOf({ attempts }: Trail, { grpcStatus }: WatchedExchange, clock: Clock, ids: TraceIds): FinishedAttempt[] {
+function attemptsOf({ attempts }: Trail, { grpcStatus }: WatchedExchange, clock: TraceClock, ids: TraceIds): FinishedAttempt[] {
   // A call's status is in its trailers, and those of one attempt alone are taken.
   const chosen = grpcStatus >= 0 && grpcStatus < NO_STATUS ? attempts.findLast(({ status }) => status > 0) : undefined
-  return attempts.map((step) => attemptOf(step, step === chosen && step.grpcStatus === -1 ? grpcStatus : step.grpcStatus, clock, ids))
+  return attempts.map((step) => finishedAttempt(step, step === chosen && step.grpcStatus === -1 ? grpcStatus : step.grpcStatus, clock, ids))
 }
 
-function attemptOf(step: AttemptStep, grpcStatus: number, clock: Clock, ids: TraceIds): FinishedAttempt {
+/** One attempt, as it is told. */
+export function finishedAttempt(step: AttemptStep, grpcStatus: number, clock: TraceClock, ids: TraceIds): FinishedAttempt {
   return {
     spanId: step.spanId === "" ? ids.span() : step.spanId,
     endpoint: step.endpoint,
@@ -169,7 +183,7 @@ function attemptOf(step: AttemptStep, grpcStatus: number, clock: Clock, ids: Tra
 }
 
 // A phase that was paused lasts until it let go, or to the end.
-function phaseOf({ name, phase, began, took, outcome, resumedAt }: FilterStep, clock: Clock): FinishedPhase {
+function phaseOf({ name, phase, began, took, outcome, resumedAt }: FilterStep, clock: TraceClock): FinishedPhase {
   const endedAt = outcome === "pause" ? clock.end(resumedAt) : clock.at(began + took)
   return { name, phase, began: clock.at(began), endedAt, outcome }
 }

@@ -23,7 +23,7 @@ const SERVER_ERRORS: ReadonlySet<number> = new Set([2, 4, UNIMPLEMENTED, 13, 14,
 const SOURCES: ReadonlyMap<string, ErrorSource> = new Map(Object.values(errors).map(({ flag, source }) => [flag, source]))
 
 /** `host:port`, an IPv6 address in brackets; without a port it is `port`. */
-function place(address: string, port: number): { host: string; port: number } {
+export function place(address: string, port: number): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(address)
   if (match === null) return { host: address, port }
   return { host: match[1] ?? match[2], port: match[3] === undefined ? port : Number(match[3]) }
@@ -52,7 +52,7 @@ function answer(attributes: SpanAttributes, status: number, grpcStatus: number):
   if (grpcStatus >= 0 && grpcStatus < grpcCodes.length) attributes["rpc.status_code"] = grpcCodes[grpcStatus]
 }
 
-function set(attributes: SpanAttributes, name: string, value: string): void {
+export function set(attributes: SpanAttributes, name: string, value: string): void {
   if (value !== "") attributes[name] = value
 }
 
@@ -92,7 +92,7 @@ export function serverSpan(trace: FinishedTrace): SpanContent {
 }
 
 // What the client did, or was told that it did, is no error of ours. A response that was cut short is, whatever its head said.
-function serverError({ status, grpcStatus, flag }: FinishedTrace): string {
+export function serverError({ status, grpcStatus, flag }: FinishedTrace): string {
   if (status >= 500) return String(status)
   const source = SOURCES.get(flag)
   if (source === "upstream" || source === "filter" || (source === "gateway" && status === 0)) return flag

@@ -1,8 +1,9 @@
-// Makes OpenTelemetry's spans of what workers recorded: one of the exchange, one of each attempt, one of each phase of a filter.
+// Makes OpenTelemetry's spans of what workers recorded: one of the exchange or connection, one of each attempt, one of each phase of a filter.
 
 import type { HrTime, Link, SpanContext, SpanStatus, TraceState } from "@opentelemetry/api"
 import type { Resource } from "@opentelemetry/resources"
 import type { ReadableSpan, TimedEvent } from "@opentelemetry/sdk-trace-base"
+import { connectionSpan, connectSpan } from "./connection-attributes.ts"
 import type { FinishedTrace } from "./finished-trace.ts"
 import { clientSpan, filterSpan, type SpanContent, serverSpan } from "./span-attributes.ts"
 
@@ -31,12 +32,16 @@ export function spansOf(trace: FinishedTrace, origin: SpanOrigin, randomId: () =
   const parent = trace.parentId === "" ? undefined : { ...contextOf(trace, trace.parentId), isRemote: true }
   const links = trace.linkTraceId === "" ? [] : [linkTo(trace)]
   const ended = trace.began + trace.duration
-  const spans = [span(serverSpan(trace), SERVER, context, parent, trace.began, ended, [], links, origin)]
+  const { connection, attempts } = trace
+  const whole = connection === undefined ? serverSpan(trace) : connectionSpan(trace, connection)
+  const spans = [span(whole, SERVER, context, parent, trace.began, ended, [], links, origin)]
   const secure = origin.secure(trace.service)
-  for (const [i, attempt] of trace.attempts.entries()) {
-    const events = [event("sluice.request_sent", attempt.sentAt), event("sluice.response_head", attempt.headAt)].flat()
+  for (const [i, attempt] of attempts.entries()) {
+    const sent = connection === undefined ? "sluice.request_sent" : "sluice.connected"
+    const events = [event(sent, attempt.sentAt), event("sluice.response_head", attempt.headAt)].flat()
     const own = contextOf(trace, attempt.spanId)
-    const content = clientSpan(trace, attempt, i, secure)
+    const content =
+      connection === undefined ? clientSpan(trace, attempt, i, secure) : connectSpan(trace, connection, attempt, i === attempts.length - 1)
     spans.push(span(content, CLIENT, own, context, attempt.began, attempt.endedAt, events, [], origin))
   }
   for (const phase of trace.phases) {

@@ -94,7 +94,7 @@ export class TraceExports {
 
   take(traces: readonly FinishedTrace[]): void {
     for (const trace of traces) {
-      this.#options.onTrace?.(trace)
+      if (trace.connection === undefined) this.#options.onTrace?.(trace)
       const count = spanCount(trace)
       if (this.#ended || this.#spans + count > CAPACITY) {
         this.#lose("dropped", 1)

@@ -1,10 +1,11 @@
-// Decides for each exchange whether it is recorded, as the trace it belongs to says, else by a share of them; sees to it that what goes on
+// Decides for each exchange, and each TCP connection, whether it is recorded, as the trace it belongs to says, else by a share of them; sees to it that what goes on
 // of its trace is right, recorded or not; and hands what was recorded to the main thread. Most exchanges cost a look at their id.
 
 import type { TracingConfig } from "../../config/tracing-model.ts"
 import { Trail } from "../trail.ts"
-import type { WatchedExchange, Watcher } from "../watch.ts"
+import type { WatchedConnection, WatchedExchange, Watcher } from "../watch.ts"
 import { ExchangeTrace } from "./exchange-trace.ts"
+import { finishedConnection } from "./finished-connection.ts"
 import { finishedTrace } from "./finished-trace.ts"
 import { Propagation } from "./propagation.ts"
 import type { RouteTracing } from "./route-tracing.ts"
@@ -102,9 +103,22 @@ export class Tracer implements Watcher {
 
   end(exchange: WatchedExchange): void {
     const { outbox, epoch, ids } = this.#means
-    const trace = traceOf(exchange) ?? this.#unrouted(exchange)
+    const trace = traceOf(exchange.trail) ?? this.#unrouted(exchange)
     if (trace === null) return
     if (outbox.admit()) outbox.add(finishedTrace(exchange, trace, epoch, ids))
+  }
+
+  beginConnection({ tracing }: WatchedConnection, trail: Trail | null): Trail | null {
+    if (tracing === null || tracing.sampler === null) return trail
+    const traceId = this.#means.ids.trace()
+    return tracing.sampler.samples(traceId) ? recorded(trail, this.#trace(traceId, false)) : trail
+  }
+
+  endConnection(connection: WatchedConnection): void {
+    const { outbox, epoch, ids } = this.#means
+    const trace = traceOf(connection.trail)
+    if (trace === null) return
+    if (outbox.admit()) outbox.add(finishedConnection(connection, trace, epoch, ids))
   }
 
   // One that failed before it had a route was never asked about.
@@ -122,6 +136,6 @@ function recorded(trail: Trail | null, trace: ExchangeTrace): Trail {
   return kept
 }
 
-function traceOf({ trail }: WatchedExchange): ExchangeTrace | null {
+function traceOf(trail: Trail | null): ExchangeTrace | null {
   return trail !== null && trail.context instanceof ExchangeTrace ? trail.context : null
 }

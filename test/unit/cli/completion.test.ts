@@ -116,19 +116,3 @@ test("scripts of all shells have all commands, and texts that end no quotation",
     expect([shell, spawnSync(shell, ["-n", join(folder, shell)], { encoding: "utf8" }).stderr]).toEqual([shell, ""])
   }
 })
-
-test("every command of ours is completed", async () => {
-  const { main } = await import("../../../gateway/cli/main.ts")
-  let text = ""
-  const write = process.stdout.write
-  process.stdout.write = ((piece: string) => {
-    text += piece
-    return true
-  }) as typeof write
-  try {
-    expect(await main(["completion", "bash"])).toBe(0)
-  } finally {
-    process.stdout.write = write
-  }
-  for (const known of ["' tap'", "' filter push'", "' completion bash'", "'--slower'", "' tap --route'"]) expect(text).toContain(known)
-})

@@ -57,6 +57,13 @@ class Exchange implements DownstreamHandler {
   onDownstreamWritable(): void {
     this.writable++
   }
+  onCut(): void {
+    this.stream.abort()
+  }
+  logOpen(): void {}
+  sight(): never {
+    throw new Error("nobody looks")
+  }
   onDeadline(): void {}
 }
 

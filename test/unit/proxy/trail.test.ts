@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { ResponseHead } from "../../../gateway/http/message.ts"
-import type { TcpAccessEntry } from "../../../gateway/telemetry/access-entry.ts"
 import { Trail } from "../../../gateway/telemetry/trail.ts"
-import { Watch, type WatchedExchange, type Watcher } from "../../../gateway/telemetry/watch.ts"
+import { Watch, type WatchedConnection, type WatchedExchange, type Watcher } from "../../../gateway/telemetry/watch.ts"
 
 describe("the trail of an exchange", () => {
   it("keeps the first reason of an attempt's failure", () => {
@@ -117,7 +116,7 @@ describe("who watches exchanges", () => {
     watch.add({ begin: (_, trail) => trail, end: () => told.push("end"), endConnection: () => told.push("connection") })
     expect(watch.begin({} as WatchedExchange)).toBeInstanceOf(Trail)
     watch.end({} as WatchedExchange)
-    watch.endConnection({} as TcpAccessEntry)
+    watch.endConnection({} as WatchedConnection)
     expect(told).toEqual(["end", "end", "connection", "connection"])
     expect(faults).toEqual([fault, fault, fault])
   })

@@ -161,7 +161,7 @@ describe("an event", () => {
         source: "127.0.0.1:5",
         security: null,
       },
-      0,
+      { worker: 0, epoch: EPOCH, trail: null },
     )
     expect(JSON.parse(line)).toMatchObject({
       protocol: "TCP",
@@ -173,5 +173,15 @@ describe("an event", () => {
       responseBytes: 4,
       phases: { connection: 2, total: 5 },
     })
+  })
+
+  test("of what isn't over says so, and how long it has lasted", () => {
+    const trail = new Trail()
+    Object.assign(trail.attempt("10.0.0.1:80", false), { began: 1002, sentAt: 1003 })
+    const line = exchangeLine({ ...entry, status: 0, duration: 0 }, tapped(trail), 5000)
+    const open = JSON.parse(line) as TapEvent
+    expect(open).toMatchObject({ open: true, duration: 5000, phases: { connection: 1, upstream: 4997, total: 5000 } })
+    expect(open.status).toBeUndefined()
+    expect(event({}, tapped()).open).toBeUndefined()
   })
 })

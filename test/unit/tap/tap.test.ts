@@ -4,8 +4,8 @@ import { RequestHead } from "../../../gateway/http/message.ts"
 import { MAX_TAPS, TapHub } from "../../../gateway/tap/hub.ts"
 import type { TapOrder, TapReport } from "../../../gateway/tap/messages.ts"
 import { parseTapQuery, type TapParameter, type TapQuery } from "../../../gateway/tap/query.ts"
-import { MAX_RATE, Tap } from "../../../gateway/tap/tap.ts"
-import { Watch, type WatchedExchange } from "../../../gateway/telemetry/watch.ts"
+import { MAX_RATE, OPEN_AFTER, Tap } from "../../../gateway/tap/tap.ts"
+import { Watch, type WatchedConnection, type WatchedExchange } from "../../../gateway/telemetry/watch.ts"
 import { accessEntry } from "../telemetry/support/access-entry.ts"
 
 function query(given: Partial<Record<TapParameter, string>>): TapQuery {
@@ -127,6 +127,49 @@ describe("a worker's tap", () => {
     expect(ids.filter((id) => id === 2)).toHaveLength(MAX_RATE + 1)
     expect(matched).toBe(2 * (MAX_RATE + 51) + 1)
     expect(dropped).toBe(101)
+  })
+
+  test("tells once of what has lasted for a while, as far as it matches by then", () => {
+    const { tap, watch, reports, clock } = worker()
+    tap.receive(subscribe(query({}), query({ status: "none" }), query({ slower: "1s" }), query({ slower: "1h" })))
+    const lasting = exchange({ startTime: performance.timeOrigin, status: 0, duration: 0 })
+    lasting.trail = watch.begin(lasting)
+    const over = exchange({ startTime: performance.timeOrigin })
+    carry(watch, over)
+    clock.now = OPEN_AFTER - 1
+    tap.look()
+    clock.now++
+    lasting.responseBytes = 7
+    tap.look()
+    tap.look()
+    const open = (): unknown[] => reports.flatMap((report) => report.lines).filter(({ line }) => JSON.parse(line).open === true)
+    tap.receive(subscribe(query({})))
+    expect(open()).toMatchObject([{ ids: [1, 3] }])
+    expect(JSON.parse((open() as { line: string }[])[0].line)).toMatchObject({ duration: OPEN_AFTER, responseBytes: 7 })
+    watch.end(lasting)
+    expect(told(tap, reports).ids.filter((id) => id === 1)).toHaveLength(3)
+  })
+
+  test("tells of a connection that was there before anybody tapped, and draws once for each", () => {
+    const { tap, watch, reports, draw, clock } = worker()
+    clock.now = 1000
+    tap.receive(subscribe(query({ sample: "10%" })))
+    const connection = (began: number): WatchedConnection & { trail: WatchedConnection["trail"] } => ({
+      ...accessEntry({ protocol: "TCP", startTime: performance.timeOrigin + began }),
+      connectTime: 1,
+      receivedBytes: 0,
+      sentBytes: 0,
+      trail: null,
+      tracing: null,
+    })
+    draw.next = 0.5
+    const drawn = connection(2000)
+    const trail = watch.beginConnection(drawn)
+    draw.next = 0
+    watch.endConnection({ ...drawn, trail })
+    expect(reports.flatMap((report) => report.lines)).toEqual([])
+    watch.endConnection(connection(0))
+    expect(told(tap, reports).ids).toEqual([1])
   })
 
   test("looks at a share of the exchanges", () => {

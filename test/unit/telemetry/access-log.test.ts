@@ -42,7 +42,8 @@ describe("line", () => {
     }
     const line = JSON.parse(new AccessFormat().line(failed))
     expect(line).toMatchObject({ flag: "UF,CT", flagDetails: "after 5 s" })
-    for (const name of ["ttfbMs", "service", "upstream", "userAgent", "requestId", "route"]) expect(line).not.toHaveProperty(name)
+    for (const name of ["open", "ttfbMs", "service", "upstream", "userAgent", "requestId", "route"]) expect(line).not.toHaveProperty(name)
+    expect(JSON.parse(new AccessFormat().line({ ...entry, open: true })).open).toBe(true)
   })
 
   test("times are right over seconds, before the epoch and when they are none", () => {

@@ -128,6 +128,8 @@ describe("identities", () => {
     expect(identities.slots("late", "users")).toEqual(identities.overflow)
     identities.sweep(0)
     counts[0].count("client-1", "users", 200, 0)
+    // A TCP connection that lasts is no request.
+    counts[0].countOctets("client-4", "users", 0, 10)
     identities.sweep(299_000)
     expect(orders).toEqual([])
     identities.sweep(300_000)
@@ -139,7 +141,7 @@ describe("identities", () => {
     heard()
     counts[1].count("late", "users", 200, 0)
     answer()
-    expect([total("client-1"), total("client-2"), total("late"), total("client-3")]).toEqual([2, 2, 1, 0])
+    expect([total("client-1"), total("client-2"), total("late"), total("client-3"), total("client-4")]).toEqual([2, 2, 1, 0, 1])
     identities.use({ services: {} })
     heard()
     counts[0].count("client-1", "users", 200, 0)

@@ -4,6 +4,7 @@ import type { AccessEntry } from "../../../../gateway/telemetry/access-entry.ts"
 
 export function accessEntry(more: Partial<AccessEntry> = {}): AccessEntry {
   return {
+    open: false,
     startTime: Date.UTC(2026, 0, 2, 3, 4, 5) + 7.25,
     method: "GET",
     path: "/a",
