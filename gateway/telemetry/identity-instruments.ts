@@ -33,10 +33,8 @@ export interface IdentityPair {
   readonly service: string
 }
 
-/** One that has been met; `requests`: as in {@link IdentitySlots}. */
-export interface CountedPair extends IdentityPair {
-  readonly requests: number
-}
+/** One that has been met, with the first slots of what is counted of it, as in {@link IdentitySlots}. */
+export type CountedPair = IdentityPair & Pick<IdentitySlots, "requests" | "connections">
 
 export class IdentityInstruments {
   readonly #registry: MetricsRegistry
@@ -91,7 +89,12 @@ export class IdentityInstruments {
 
   /** Pairs that have been met, that of all others last. */
   *pairs(): Generator<CountedPair> {
-    for (const { labels, slot } of this.#slots.requests.all()) yield { source: labels.source, service: labels.service, requests: slot }
+    const { requests, connections } = this.#slots
+    for (const { labels, slot } of requests.series.values()) {
+      const { source, service } = labels
+      yield { source, service, requests: slot, connections: connections.find(source, service) }
+    }
+    yield { source: "overflow", service: "overflow", ...this.overflow }
   }
 
   /** Slots of a client's requests and connections to a service; "-" = to none. */

@@ -183,7 +183,11 @@ export class LiveSampler {
     }
   }
 
-  #sampleCaller(tick: LiveTick, { source, service, requests }: CountedPair): void {
+  #sampleCaller(tick: LiveTick, { source, service, requests, connections }: CountedPair): void {
+    // As on edges, connections that have ended take part in number.
+    const ended = connections < 0 ? 0 : this.#since(connections)
+    if (ended > 0) tick.cell("callers", callerKey(service, source)).requests += ended
+
     for (let i = 0; i < statusClasses.length; i++) {
       const n = this.#since(requests + i)
       if (n === 0) continue

@@ -122,7 +122,8 @@ describe("live figures", () => {
     count(alice, "api", 200, 18)
     count(alice, "api", 503, 2)
     count("overflow", "api", 200, 4)
-    count("bob", "-", 404, 6)
+    count("bob", "-", 404, 4)
+    bench.writer.add(bench.instruments.identities.slots("bob", "-").connections, 2)
     bench.second()
     bench.second()
     expect(bench.figures.ask(question).callers).toEqual([
