@@ -189,7 +189,10 @@ export class Snapshot implements SnapshotPin {
 
   /** Something of it may still count in its slots. */
   get held(): boolean {
-    return !this.#freed || this.#filters.some((filter) => this.#wasm.isLeaving(filter))
+    if (!this.#freed || this.#filters.some((filter) => this.#wasm.isLeaving(filter))) return true
+    // What its exchanges have opened at endpoints that are gone closes a little later than they end.
+    for (const endpoint of this.endpoints.values()) if (endpoint.leaving) return true
+    return false
   }
 
   #free(): void {

@@ -1,8 +1,7 @@
 // What the main thread asks a worker now and then, and waits for: each question is answered once, or is given up.
 
 import type { ConnectionSight } from "./http/connection-sight.ts"
-
-export type ProfileKind = "cpu" | "allocations" | "heap"
+import type { ProfileKind } from "./runtime/profile.ts"
 
 export type Question =
   /** Which connections are open; at most `limit`, the oldest first. */

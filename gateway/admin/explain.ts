@@ -37,6 +37,7 @@ const verdict = z
   .object({
     ok: z.boolean().describe("It would be forwarded, or answered as it is configured"),
     status: z.number().nullable().describe("null: what the service answers"),
+    grpcStatus: z.number().nullable().describe("Of a call that is refused; else null"),
     code: z.string().describe("Row of the table of errors"),
     flag: z.string().describe("Response flag"),
     text: z.string(),

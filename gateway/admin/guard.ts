@@ -21,7 +21,7 @@ export function isAllowedHost(field: string | null, bound: string): boolean {
 }
 
 /** The field every order must carry, with any value. A page of another origin can't send it without being allowed to. */
-export const ORDER_FIELD = "x-sluice-admin"
+const ORDER_FIELD = "x-sluice-admin"
 /** Who gives an order, in his own words. */
 export const USER_FIELD = "x-sluice-user"
 

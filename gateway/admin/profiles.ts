@@ -2,10 +2,9 @@
 // the file is made by the thread itself and passed on piece by piece.
 
 import { createRoute, z } from "@hono/zod-openapi"
+import type { ProfileKind } from "../runtime/profile.ts"
 import type { Recorder } from "./change-history.ts"
 import { type AdminContext, json, note, refusal, type TopicApp, topicApp } from "./topic.ts"
-
-export type ProfileKind = "cpu" | "allocations" | "heap"
 
 /** What became of a profile. `none`: this runtime can't make it, or another is under way, or the thread didn't. */
 export type ProfileOutcome =

@@ -158,7 +158,7 @@ function figures(routes: readonly RouteSlots[], read: (slot: number) => number):
 function endpointStatus(
   { weight, zone, priority }: EndpointConfig,
   address: string,
-  { healthy, ejection, load }: EndpointState,
+  { healthy, ejection, load, counts }: EndpointState,
   drained: number | null,
 ): EndpointStatus {
   let ejected: EndpointStatus["ejected"] = null
@@ -178,8 +178,8 @@ function endpointStatus(
     consecutive,
     drained: drained === null ? null : new Date(drained).toISOString(),
     active: load === null ? null : { requests: load.active, connections: load.connections },
-    requests: load?.requests ?? null,
-    failures: load?.failures ?? null,
+    requests: counts === null ? null : counts.requests + (load?.active ?? 0),
+    failures: counts?.failures ?? null,
     latency: load?.latency ?? null,
   }
 }

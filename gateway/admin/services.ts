@@ -38,8 +38,8 @@ const endpoint = z
       .object({ requests: z.number(), connections: z.number() })
       .nullable()
       .describe("Under way to it, each retry counting as one request; null: not known"),
-    requests: z.number().nullable().describe("Sent to it since it is known"),
-    failures: z.number().nullable().describe("Those of them that failed, or were answered with a 5xx"),
+    requests: z.number().nullable().describe("Sent to it since it is known, without those given up for another; TCP connections count too"),
+    failures: z.number().nullable().describe("Those of them that failed for its sake, or were answered with a 5xx"),
     latency: z.number().nullable().describe("ms until it answers, an average of late"),
   })
   .openapi("Endpoint")

@@ -26,7 +26,7 @@ export const configHistory: Command = command({
 })
 
 /** Lines for a person, the newest first. */
-export function historyText(history: readonly Entry[], departure: string | null): string {
+function historyText(history: readonly Entry[], departure: string | null): string {
   const rows = history.map(({ generation, at, who, why, inForce }) => [inForce ? `${generation} *` : String(generation), at, who, why])
   const notes = departure === null ? [] : ["", departure]
   return `${[...table([["GENERATION", "SINCE", "BY", "WHY"], ...rows]), ...notes].map(printable).join("\n")}\n`

@@ -15,7 +15,7 @@ export const filterLs: Command = adminList<FilterStatus>({
 })
 
 /** Lines for a person: one a version, then what needs attention. */
-export function filterTable(filters: readonly FilterStatus[]): string {
+function filterTable(filters: readonly FilterStatus[]): string {
   if (filters.length === 0) return "no filters\n"
   const rows: string[][] = [HEAD]
   const notes: string[] = []

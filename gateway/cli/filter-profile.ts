@@ -37,7 +37,7 @@ export const filterProfile: Command = command({
 })
 
 /** Lines for a person: a table of callbacks for each version, then the slowest exchanges. */
-export function profileText({ filter, seconds, workers, versions }: FilterProfileResult): string {
+function profileText({ filter, seconds, workers, versions }: FilterProfileResult): string {
   const lines = [`${filter}: ${seconds} s in ${workers.answered} of ${workers.asked} workers`]
   if (versions.every(({ callbacks }) => callbacks.length === 0)) return `${printable(lines[0])}: it was not called\n`
   for (const { version, callbacks, slowest } of versions) {

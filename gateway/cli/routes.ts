@@ -40,7 +40,7 @@ export const routes: Command = command({
 })
 
 /** Lines for a person: one a match. */
-export function routesText({ routes: list, left }: Listed): string {
+function routesText({ routes: list, left }: Listed): string {
   if (list.length === 0) return "no routes\n"
   const counted = list.some(({ figures }) => figures !== null)
   const rows = list.map(({ listener, host, path, route, match, action, filters, figures }) => [

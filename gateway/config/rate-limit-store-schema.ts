@@ -135,7 +135,6 @@ export const rateLimitService = object(
 )
 
 export type WrittenRateLimitStore = z.output<typeof rateLimitStore>
-export type WrittenRateLimitService = z.output<typeof rateLimitService>
 
 /** `tls`: makes of what was written what is used. */
 export function buildRateLimitStore(

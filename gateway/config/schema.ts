@@ -41,7 +41,7 @@ const maxTransfer = 2 ** 53 - 1
 
 // What a listener of one protocol has and others don't carries no default here, so that check.ts sees whether it was written;
 // build.ts has them.
-export const listenerSchema = object(
+const listenerSchema = object(
   {
     name: listenerName.optional().describe("Unique; appears in metrics and logs. Default listener-<index>."),
     address: address(0).describe("host:port to listen on; IPv6 in brackets; port 0 lets the system choose."),
@@ -125,7 +125,7 @@ export const listenerSchema = object(
 /** Also what a file of endpoints holds. */
 export const endpoints = list(endpoint, "a list, such as [127.0.0.1:9001]")
 
-export const serviceSchema = object(
+const serviceSchema = object(
   {
     endpoints: endpoints.optional().describe("Addresses of the service: host:port or { address, weight, zone, priority, labels }."),
     discovery: discovery.optional().describe("Where its endpoints come from, instead of endpoints: DNS or a file."),
@@ -238,7 +238,7 @@ const variableValue = checked("a text", "a text", (text) => {
   return text.includes("\0") ? new Wrong("holds a NUL, which ends a variable; leave it out") : undefined
 })
 
-export const filterSchema = object(
+const filterSchema = object(
   {
     module: moduleSource.optional(),
     sha256: sha256.optional(),

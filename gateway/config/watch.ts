@@ -34,11 +34,6 @@ export function watchFiles(paths: readonly string[], onChange: (path: string) =>
   return new Watch(paths, onChange, options)
 }
 
-/** {@link watchFiles} for one file, with a pause long enough for editors that write in several steps. */
-export function watchConfig(file: string, onChange: () => void, options: WatchOptions = {}): { close(): void } {
-  return watchFiles([file], () => onChange(), { settle: 25, ...options })
-}
-
 interface Watched {
   readonly given: string
   readonly path: string

@@ -1,11 +1,13 @@
 // Answers what the gateway would do with a request, and why: follows it through the steps of an exchange (proxy/exchange.ts) with the
 // data plane's own parts, up to where it would be sent. It sends nothing.
 
+import { tcpPart } from "../config/listener-parts.ts"
 import type { RouteConfig } from "../config/model.ts"
 import { hostOf } from "../http/authority.ts"
 import type { LimitsMemory } from "../upstream/limits-memory.ts"
+import { carriedVerdict } from "./carried.ts"
 import type { ExplainRequest, Explanation, ListenerChoice, Outcome, Verdict } from "./explanation.ts"
-import { chooseListeners } from "./listeners.ts"
+import { carriesAsIs, chooseListeners } from "./listeners.ts"
 import { explainOutcome } from "./outcome.ts"
 import { type ExplainedPlane, ExplainedPlanes, type ExplainedSpec } from "./planes.ts"
 import { type UrlParts, urlParts } from "./request-octets.ts"
@@ -18,6 +20,8 @@ export interface ExplainerMeans {
   readonly memory: LimitsMemory | null
   /** How filters are; empty: that isn't known. */
   filters(): readonly FilterCondition[]
+  /** An operator has taken an endpoint out of traffic; absent: none has. */
+  isDrained?(service: string, address: string): boolean
   /** From 0 to 3. */
   overloadLevel(): number
   /** Whether the value of a header, cookie or parameter of that name is not to be shown. */
@@ -36,7 +40,7 @@ export class Explainer {
   get planes(): ExplainedPlanes | null {
     const spec = this.#means.spec()
     if (spec === null) return null
-    if (this.#planes?.spec !== spec) this.#planes = new ExplainedPlanes(spec, this.#means.memory)
+    if (this.#planes?.spec !== spec) this.#planes = new ExplainedPlanes(spec, this.#means.memory, this.#means.isDrained ?? (() => false))
     this.#planes.refresh()
     return this.#planes
   }
@@ -55,13 +59,27 @@ export class Explainer {
     const filters = new Map(this.#means.filters().map((each) => [each.name, each]))
     const outcomes: Outcome[] = []
     for (const [i, { chosen }] of listeners.entries()) {
-      const plane = chosen ? planes.plane(config.listeners[i]) : null
+      const plane = chosen && !carriesAsIs(config.listeners[i], url) ? planes.plane(config.listeners[i]) : null
       if (plane === null) continue
       const elsewhere = config.routes.filter((route) => route.listeners.length > 0 && !route.listeners.includes(plane.listener.name))
       outcomes.push(this.#outcome(planes, plane, request, url, filters, elsewhere))
     }
-    const verdict = outcomes[0]?.verdict ?? unreachable(listeners)
+    const verdict = outcomes[0]?.verdict ?? this.#carried(planes, listeners, request, url) ?? unreachable(listeners)
     return { generation, method: request.method, url: request.url, verdict, listeners, outcomes }
+  }
+
+  /** Null: it comes by no listener that carries connections. */
+  #carried(
+    { spec: { config } }: ExplainedPlanes,
+    listeners: readonly ListenerChoice[],
+    request: ExplainRequest,
+    url: UrlParts,
+  ): Verdict | null {
+    const listener = config.listeners.find((each, i) => listeners[i].chosen && carriesAsIs(each, url))
+    const connections = listener === undefined ? null : tcpPart(listener)
+    if (connections === null) return null
+    const secure = url.scheme === "https" || request.serverName !== undefined
+    return carriedVerdict(connections, config.services, secure, secure ? (request.serverName ?? serverNameOf(url.authority)) : "")
   }
 
   #outcome(
@@ -99,5 +117,5 @@ function serverNameOf(authority: string): string {
 
 function unreachable(listeners: readonly ListenerChoice[]): Verdict {
   const why = listeners.map(({ name, why }) => `${name}: ${why}`).join("; ")
-  return { ok: false, status: null, code: "", flag: "", text: `would reach no listener (${why})` }
+  return { ok: false, status: null, grpcStatus: null, code: "", flag: "", text: `would reach no listener (${why})` }
 }

@@ -25,6 +25,8 @@ export interface Verdict {
   readonly ok: boolean
   /** What the client would get from the gateway; null: what the service answers. */
   readonly status: number | null
+  /** The same of gRPC; null: what the service answers, or it is no call. */
+  readonly grpcStatus: number | null
   /** Row of errors.ts; "" = none. */
   readonly code: ErrorCode | ""
   /** Response flag; "" = none. */

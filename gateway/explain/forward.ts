@@ -24,6 +24,8 @@ export interface ForwardMeans {
   readonly head: RequestHead
   readonly source: string
   readonly secure: boolean
+  /** Fields in which its service is told how long an answer is wanted. */
+  readonly left: readonly string[]
   readonly memory: LimitsMemory | null
   isSecret(name: string): boolean
 }
@@ -44,6 +46,9 @@ export interface Forward {
 
 /** Ids made of {@link NO_DIGITS}. */
 const MADE = /^(?:00-)?0{32}(?:-0{16}-00)?$/
+
+/** Stands for a time that runs. */
+const LEFT = "(what is left)"
 
 const NOTHING = { service: null, sent: null, limits: [], notes: [], code: "" } as const
 
@@ -92,6 +97,7 @@ function sending(
   const { target: route, route: config, matchedPrefix } = match
   const backend = route.backends[chosen]
   const authority = editRequest(head, route, backend, matchedPrefix)
+  for (const name of means.left) head.fields.set(name, LEFT)
   const explained = explainService(planes, service, subset, head, { sourceAddress: source }, memory)
   const { protocol, tls, rateLimits = [], discovery } = planes.spec.config.services[service.name]
   const backendConfig = config.action.kind === "forward" ? config.action.backends[chosen] : undefined
@@ -138,12 +144,12 @@ function sending(
     return { ...parts, code: "overflow", status: 503, text: `all endpoints of ${what} are full` }
   }
   const line = `${sent.method} ${tls === null ? "http" : "https"}://${authority || "ENDPOINT"}${sent.path}`
-  const eligible = explained.endpoints.filter((each) => each.eligible).length + explained.left
+  const takers = explained.endpoints.filter(({ share }) => share !== null && share > 0).length + explained.left
   const where = unknown
     ? "one of the endpoints that are discovered"
     : explained.order.length > 0
       ? `endpoint ${explained.order[0]}`
-      : `one of ${eligible > 0 ? eligible : taking.length} endpoint${(eligible > 0 ? eligible : taking.length) === 1 ? "" : "s"}`
+      : `one of ${takers} endpoint${takers === 1 ? "" : "s"}`
   return { ...parts, code: "", status: null, text: `would be sent by route \`${config.name}\` to ${what}, ${where}, as ${line}` }
 }
 
@@ -193,5 +199,7 @@ function pairs(head: RequestHead): [string, string][] {
   head.fields.forEach((name, value) => {
     list.push([name, value])
   })
+  if (head.expectContinue) list.push(["expect", "100-continue"])
+  if (head.acceptsTrailers && head.upgrade === "") list.push(["te", "trailers"])
   return list
 }

@@ -9,6 +9,7 @@ import { normalizePath, pathRefusal } from "../http/path.ts"
 import { parseRequestTimeout, REQUEST_TIMEOUT } from "../http/request-timeout.ts"
 import { clientAddress, ForwardedFields } from "../proxy/forwarded.ts"
 import { GrpcCall } from "../proxy/grpc-call.ts"
+import { callOfWeb } from "../proxy/grpc-web-stream.ts"
 import { isShed, type Priority } from "../resilience/overload.ts"
 import type { LimitsMemory } from "../upstream/limits-memory.ts"
 import type { ExplainRequest, Outcome, RouteMiss, SettingsExplanation, Verdict } from "./explanation.ts"
@@ -51,23 +52,29 @@ export function explainOutcome(means: OutcomeMeans): Outcome {
   const known = empty(plane.listener.name)
   const head = requestHead(request, url, authority, plane.http.limits)
   if (typeof head === "string") return refused(known, head, refusalText(head, request))
-  head.scheme = plane.listener.tls === null ? "http" : "https"
+  // A listener that tells protocols apart takes requests without TLS too.
+  const plain = plane.listener.tls === null || (plane.listener.protocol === "auto" && url.scheme === "http")
+  head.scheme = plain ? "http" : "https"
   known.host = head.host
+  const { body } = plane.http.limits
+  if (body > 0 && head.contentLength > body)
+    return refused(known, "bodyTooLarge", `its content-length is above the listener's limits.body, ${body} octets`)
   const grpc = head.method === "POST" ? GrpcCall.of(head) : null
+  const call = grpc !== null
   const { target } = head
   const mark = target.indexOf("?")
   const asked = mark === -1 ? target : target.slice(0, mark)
   const path = normalizePath(asked, plane.http.path)
   known.path = { asked, normal: path, changes: path === null ? [] : pathChanges(asked, path), why: pathRefusal(asked, plane.http.path) }
-  if (path === null) return refused(known, "badRequest", `its path is refused: ${known.path.why}`)
+  if (path === null) return refused(known, "badRequest", `its path is refused: ${known.path.why}`, call)
   head.path = path
   head.query = mark === -1 ? undefined : target.slice(mark + 1)
-  const security = securityOf(plane, means.serverName, request.identity ?? "")
+  const security = plain ? null : securityOf(plane, means.serverName, request.identity ?? "")
   const peer = request.source ?? LOCAL
   const memo = { authority: "", text: "" }
   new ForwardedFields(NO_DIGITS).complete(head, { sourceAddress: peer, security, memo }, plane.http.trustedHops)
   if (security !== null && isMisdirected(security, head.host)) {
-    return refused(known, "misdirected", `the certificate for ${security.serverName} isn't for host ${head.host}`)
+    return refused(known, "misdirected", `the certificate for ${security.serverName} isn't for host ${head.host}`, call)
   }
   const choice = chooseRoute(
     plane,
@@ -79,7 +86,7 @@ export function explainOutcome(means: OutcomeMeans): Outcome {
   known.odds = choice.odds
   known.others = choice.others
   known.othersLeft = choice.left
-  if (choice.match === null || choice.judged === null) return refused(known, "noRoute", `no route matches${closest(choice.others)}`)
+  if (choice.match === null || choice.judged === null) return refused(known, "noRoute", `no route matches${closest(choice.closest)}`, call)
   const match = matchText(choice.judged, (name) => means.isSecret(name))
   known.route = { name: choice.match.route.name, match, text: taking(choice) }
   return routed(known, means, head, choice, grpc, clientAddress(head, peer, plane.http.trustedHops))
@@ -90,24 +97,27 @@ function routed(known: Known, means: OutcomeMeans, head: RequestHead, choice: Ro
   const { planes, plane, filters } = means
   const { route: config, target: route } = choice.match as NonNullable<RouteChoice["match"]>
   const named = `route \`${config.name}\``
+  if (route.grpcWeb && head.method === "POST" && callOfWeb(head) !== null) grpc = GrpcCall.of(head)
+  const call = grpc !== null
   const shed = shedShare(means.overloadLevel, route.priority)
-  known.settings = settingsOf(config, head, grpc, shed)
+  const wait = head.saysForwarded ? head.fields.getCombined(REQUEST_TIMEOUT, ",") : undefined
+  const asked = wait === undefined ? null : parseRequestTimeout(wait)
+  const settings = settingsOf(config, head, grpc, asked, shed)
+  known.settings = settings
   known.filters = stepsOf(plane.http, config, filters)
   if (head.method === "TRACE" && !route.allowsTrace) return refused(known, "methodNotAllowed", `no match of ${named} names TRACE`)
-  if (shed >= 1) return refused(known, "overloaded", `the gateway has too much to do for ${config.priority} priority`)
+  if (shed >= 1) return refused(known, "overloaded", `the gateway has too much to do for ${config.priority} priority`, call)
   if (shed > 0) known.notes = [...known.notes, `${percent(shed)} of such requests are refused now (503 OL): the gateway has too much to do`]
   if (grpc !== null && grpc.timeout <= 0) {
     return grpc.timeout === 0
-      ? refused(known, "responseTimeout", "its grpc-timeout is 0")
-      : refused(known, "badRequest", "its grpc-timeout is malformed")
+      ? refused(known, "responseTimeout", "its grpc-timeout is 0", call)
+      : refused(known, "badRequest", "its grpc-timeout is malformed", call)
   }
-  const wait = head.saysForwarded ? head.fields.getCombined(REQUEST_TIMEOUT, ",") : undefined
-  const asked = wait === undefined ? 1 : parseRequestTimeout(wait)
-  if (asked === 0) return refused(known, "responseTimeout", `its ${REQUEST_TIMEOUT} is 0`)
-  if (asked < 0) return refused(known, "badRequest", `its ${REQUEST_TIMEOUT} is malformed`)
+  if (asked === 0) return refused(known, "responseTimeout", `its ${REQUEST_TIMEOUT} is 0`, call)
+  if (asked !== null && asked < 0) return refused(known, "badRequest", `its ${REQUEST_TIMEOUT} is malformed`, call)
   const blocking = blockingFilter(config, filters)
   if (blocking !== null)
-    return refused(known, "filterUnavailable", `filter ${blocking} of ${named} can't run (${filters.get(blocking)?.state})`)
+    return refused(known, "filterUnavailable", `filter ${blocking} of ${named} can't run (${filters.get(blocking)?.state})`, call)
   const forward: Forward = explainForward({
     planes,
     port: plane.port,
@@ -115,6 +125,10 @@ function routed(known: Known, means: OutcomeMeans, head: RequestHead, choice: Ro
     head,
     source,
     secure: head.scheme === "https",
+    left: [
+      ...(call && settings.timeout.request > 0 ? ["grpc-timeout"] : []),
+      ...(settings.timeout.request > 0 && (asked !== null || route.propagatesTimeout) ? [REQUEST_TIMEOUT] : []),
+    ],
     memory: means.memory,
     isSecret: (name) => means.isSecret(name),
   })
@@ -123,22 +137,25 @@ function routed(known: Known, means: OutcomeMeans, head: RequestHead, choice: Ro
   known.sent = forward.sent
   known.filters = [...known.filters, ...forward.limits]
   known.notes = [...known.notes, ...forward.notes]
-  if (forward.code !== "") return refused(known, forward.code, forward.text)
+  if (forward.code !== "") return refused(known, forward.code, forward.text, call)
   const may = known.filters.filter(({ kind }) => kind !== "rate limit").map(({ name }) => name)
   const unless = may.length === 0 ? "" : `, unless ${may.join(", ")} ${may.length === 1 ? "answers" : "answer"} first`
-  known.verdict = { ok: true, status: forward.status, code: "", flag: "", text: `${forward.text}${unless}` }
+  known.verdict = { ok: true, status: forward.status, grpcStatus: null, code: "", flag: "", text: `${forward.text}${unless}` }
   return known
 }
 
 function empty(listener: string): Known {
-  const verdict: Verdict = { ok: false, status: null, code: "", flag: "", text: "" }
+  const verdict: Verdict = { ok: false, status: null, grpcStatus: null, code: "", flag: "", text: "" }
   const nothing = { path: null, route: null, settings: null, action: null, service: null, sent: null }
   return { listener, verdict, host: "", ...nothing, odds: [], others: [], othersLeft: 0, filters: [], notes: [] }
 }
 
-function refused(known: Known, code: ErrorCode, why: string): Outcome {
-  const { status, flag } = errors[code]
-  known.verdict = { ok: false, status, code, flag, text: `would be answered ${status} ${flag}: ${why}` }
+/** `call`: by whoever asks for it in gRPC, where a refusal is HTTP's 200 with a status of gRPC. */
+function refused(known: Known, code: ErrorCode, why: string, call = false): Outcome {
+  const { status, grpcStatus, flag } = errors[code]
+  const answered = call ? `grpc-status ${grpcStatus}` : status
+  const text = `would be answered ${answered} ${flag}: ${why}`
+  known.verdict = { ok: false, status: call ? 200 : status, grpcStatus: call ? grpcStatus : null, code, flag, text }
   return known
 }
 
@@ -156,8 +173,8 @@ function refusalText(code: ErrorCode, { method, headers = [] }: ExplainRequest):
   return "it is no valid request of HTTP/1.1: its method, target or host, or the name or value of a header, breaks the grammar"
 }
 
-function closest([nearest]: readonly RouteMiss[]): string {
-  if (nearest === undefined) return ": there are no routes"
+function closest(nearest: RouteMiss | null): string {
+  if (nearest === null) return ": there are no routes"
   const { route, reason, text, match, failures } = nearest
   const path = /(?:^|, )path ([^,]*)/.exec(match)?.[1] ?? ""
   const fits = failures === 1 && reason !== "path" && reason !== "listener" ? `path ${path} matches but ` : ""
@@ -177,16 +194,25 @@ function shedShare(level: number, priority: Priority): number {
   return refused / 100
 }
 
-function settingsOf(config: RouteConfig, head: RequestHead, grpc: GrpcCall | null, shed: number): SettingsExplanation {
+/** `asked`: ms that a proxy in front gives it; null: it doesn't say. */
+function settingsOf(
+  config: RouteConfig,
+  head: RequestHead,
+  grpc: GrpcCall | null,
+  asked: number | null,
+  shed: number,
+): SettingsExplanation {
   const { timeout, retry, hedge, priority, mirrors = [] } = config
+  const limit = asked !== null && asked > 0 ? asked : grpc === null ? timeout.request : timeout.grpc
+  const ends = grpc === null ? limit : grpc.endsAt(0, limit)
   return {
-    timeout: { request: grpc === null ? timeout.request : timeout.grpc, perTry: timeout.perTry, idle: timeout.idle },
+    timeout: { request: Number.isFinite(ends) ? Math.max(0, ends) : 0, perTry: timeout.perTry, idle: timeout.idle },
     retry: retry === null ? null : { attempts: retry.attempts, on: retry.on },
     hedge,
     priority,
     shed,
     mirrors,
-    grpc: grpc !== null || config.grpcWeb,
+    grpc: grpc !== null,
     upgrade: head.upgrade,
   }
 }

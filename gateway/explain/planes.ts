@@ -61,13 +61,16 @@ const NO_SLOTS: RouteSlots = { requests: 0, duration: 0, flags: 0, grpc: 0, requ
 /** Of one configuration in force; made when it is first asked about. */
 export class ExplainedPlanes {
   readonly spec: ExplainedSpec
+  /** An operator has taken the endpoint out of traffic. */
+  readonly isDrained: (service: string, address: string) => boolean
   readonly #wheel = new TimerWheel()
   readonly #built: BuiltServices
   readonly #planes = new Map<string, ExplainedPlane | null>()
 
   /** `memory` null: nothing is known of what is under way. */
-  constructor(spec: ExplainedSpec, memory: LimitsMemory | null) {
+  constructor(spec: ExplainedSpec, memory: LimitsMemory | null, isDrained: (service: string, address: string) => boolean) {
     this.spec = spec
+    this.isDrained = isDrained
     const services = new Services({
       wheel: this.#wheel,
       random: Math.random,

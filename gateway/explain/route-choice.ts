@@ -18,6 +18,8 @@ export interface RouteChoice {
   readonly judged: Judged<RouteConfig> | null
   readonly odds: readonly RouteOdds[]
   readonly others: readonly RouteMiss[]
+  /** The first of all others, listed or not; null: there are none. */
+  readonly closest: RouteMiss | null
   /** Others there are beyond those listed. */
   readonly left: number
 }
@@ -53,6 +55,12 @@ export function chooseRoute(
     judged: taken,
     odds: odds.length < 2 ? [] : odds.map(({ judged, odds }) => ({ ...named(judged, secret), odds: rounded(odds) })),
     others: [...listed, ...away],
+    closest:
+      nearest.length > 0
+        ? missOf(nearest[0], taken, secret)
+        : elsewhere.length > 0
+          ? otherListener(elsewhere[0], plane.listener.name)
+          : null,
     left: nearest.length + elsewhere.length - listed.length - away.length,
   }
 }

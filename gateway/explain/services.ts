@@ -41,7 +41,7 @@ export function explainService(
     if (whole === null) break
     for (const [i, endpoint] of config.services[name].endpoints.entries()) {
       if (count++ >= MAX_ENDPOINTS) continue
-      endpoints.push(explainEndpoint(config, name, endpoint, whole.endpoints[i], part, name !== service.name, shares))
+      endpoints.push(explainEndpoint(planes, name, endpoint, whole.endpoints[i], part, name !== service.name, shares))
     }
   }
   const cell = limits[service.name]?.service
@@ -65,7 +65,7 @@ function hashText(by: NonNullable<Config["services"][string]["loadBalancing"]["b
 }
 
 function explainEndpoint(
-  config: Config,
+  planes: ExplainedPlanes,
   service: string,
   { address, weight, zone = "", priority = 0, labels }: EndpointConfig,
   endpoint: Endpoint,
@@ -73,12 +73,14 @@ function explainEndpoint(
   failover: boolean,
   shares: ReadonlyMap<Endpoint, number> | null,
 ): EndpointExplanation {
+  const { config } = planes.spec
   const part = subset === undefined || hasLabels({ address, weight, labels }, subset)
   const takes = weight > 0 && part
   const eligible = takes && isEligible(endpoint, null, false)
   const own = config.services[service]
   const reasons: string[] = []
-  if (weight === 0) reasons.push("weight 0: it takes no traffic")
+  if (planes.isDrained(service, formatAddress(address))) reasons.push("drained: an operator has taken it out of traffic")
+  else if (weight === 0) reasons.push("weight 0: it takes no traffic")
   if (!part) reasons.push(`not of subset ${subsetText(subset)}`)
   if (endpoint.unwell) reasons.push("unwell: its health checks fail")
   if (endpoint.ejected) reasons.push("ejected: it failed too often")
@@ -115,7 +117,8 @@ function sharesOf({ balancer }: Service): Map<Endpoint, number> {
     if (endpoint === null) break
     counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1)
   }
-  return new Map([...counts].map(([endpoint, count]) => [endpoint, Math.round((count / DRAWS) * 100) / 100]))
+  // One that is drawn at all has a share.
+  return new Map([...counts].map(([endpoint, count]) => [endpoint, Math.max(0.01, Math.round((count / DRAWS) * 100) / 100)]))
 }
 
 function orderOf({ balancer }: Service, key: number): string[] {

@@ -18,7 +18,7 @@ import {
   type StreamFilter,
   type StreamInfo,
 } from "./filter.ts"
-import { FilterTurns } from "./filter-turns.ts"
+import { FilterTurns, NOTHING } from "./filter-turns.ts"
 import { StoredProperties } from "./stored-properties.ts"
 
 /** The exchange, as its chain reports to it. */
@@ -46,7 +46,6 @@ export interface ChainOwner {
   clearRoute(): void
 }
 
-const NOTHING = 0
 const REPLY = 1
 const FAIL = 2
 const RESET = 3
@@ -74,7 +73,6 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   /** Where heads wait. */
   #pausedRequest: StreamFilter | null = null
   #pausedResponse: StreamFilter | null = null
-  #asked = NOTHING
   #reply: LocalReply | null = null
   #code: ErrorCode = "filterTrap"
   #details = ""
@@ -288,46 +286,36 @@ export class ChainRun extends FilterTurns<StreamFilter> implements FilterStream,
   }
 
   endCall(): boolean {
-    this.current = null
-    this.#trail?.filterEnded(OUTCOMES[this.#asked], this.backwards ? this.response : this.request)
-    return this.#asked !== NOTHING && this.#takeAsked()
+    this.#trail?.filterEnded(OUTCOMES[this.asked], this.backwards ? this.response : this.request)
+    return this.endTurn()
   }
 
-  // Does what a filter asked for: the phase is over by it.
-  #takeAsked(): boolean {
-    const asked = this.#asked
-    this.#asked = NOTHING
-    this.work()
+  protected carryOut(asked: number): void {
     if (asked === RESET) this.#owner.onFilterReset(this.#resetFlag)
     else if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterReply(this.#reply as LocalReply)
-    this.settle()
-    return true
   }
 
   sendLocalReply(reply: LocalReply): void {
     if (this.#answered || this.#done) return
     this.#answered = true
     this.#reply = reply
-    this.#asked = REPLY
-    if (this.current === null) this.#takeAsked()
+    this.ask(REPLY)
   }
 
   fail(code: ErrorCode, details: string): void {
-    if (this.#asked !== NOTHING || this.#done) return
+    if (this.asked !== NOTHING || this.#done) return
     this.#answered = true
     this.#code = code
     this.#details = details
-    this.#asked = FAIL
-    if (this.current === null) this.#takeAsked()
+    this.ask(FAIL)
   }
 
   reset(flag = "LR"): void {
     if (this.#done) return
     this.#answered = true
     this.#resetFlag = flag
-    this.#asked = RESET
-    if (this.current === null) this.#takeAsked()
+    this.ask(RESET)
   }
 
   continueRequest(filter: StreamFilter): void {

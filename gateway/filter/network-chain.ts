@@ -5,7 +5,7 @@ import type { ErrorCode } from "../errors.ts"
 import type { BodyBuffer } from "./body-buffer.ts"
 import { type BodyFilter, BodyPipeline, type PipelineOwner } from "./body-pipeline.ts"
 import { type BodyAction, CONTINUE, type FilterAction, HOLD, PAUSE, type StreamInfo } from "./filter.ts"
-import { FilterTurns } from "./filter-turns.ts"
+import { FilterTurns, NOTHING } from "./filter-turns.ts"
 import {
   type CloseType,
   type ConnectionFilter,
@@ -30,7 +30,6 @@ export interface NetworkChainOwner {
   chooseService(name: string): boolean
 }
 
-const NOTHING = 0
 const CLOSE = 1
 const FAIL = 2
 
@@ -75,7 +74,6 @@ export class NetworkChain extends FilterTurns<ConnectionFilter> implements Conne
   #upstream: BodyPipeline | null = null
   /** Where the new connection waits. */
   #paused: Part | null = null
-  #asked = NOTHING
   #code: ErrorCode = "filterTrap"
   #details = ""
   /** The connection is being closed: no octets move any more. */
@@ -180,37 +178,24 @@ export class NetworkChain extends FilterTurns<ConnectionFilter> implements Conne
   }
 
   endCall(): boolean {
-    this.current = null
-    return (this.#asked !== NOTHING && this.#takeAsked()) || this.#stopped
+    return this.endTurn() || this.#stopped
   }
 
-  // Does what a filter asked for.
-  #takeAsked(): boolean {
-    const asked = this.#asked
-    this.#asked = NOTHING
+  protected carryOut(asked: number): void {
     this.stop()
-    this.work()
     if (asked === FAIL) this.#owner.onFilterFailed(this.#code, this.#details)
     else this.#owner.onFilterClose()
-    this.settle()
-    return true
   }
 
   close(): void {
-    this.#ask(CLOSE)
+    if (this.asked === NOTHING && !this.#stopped) this.ask(CLOSE)
   }
 
   fail(code: ErrorCode, details: string): void {
-    if (this.#asked !== NOTHING || this.#stopped) return
+    if (this.asked !== NOTHING || this.#stopped) return
     this.#code = code
     this.#details = details
-    this.#ask(FAIL)
-  }
-
-  #ask(what: number): void {
-    if (this.#asked !== NOTHING || this.#stopped) return
-    this.#asked = what
-    if (this.current === null) this.#takeAsked()
+    this.ask(FAIL)
   }
 
   continueDownstream(filter: ConnectionFilter): void {

@@ -81,6 +81,6 @@ function nextPair(header: string, end: number): number {
 const VALUE = /^(?:[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*|"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")$/
 
 /** Whether a text can be a cookie's value as it stands. */
-export function isCookieValue(text: string): boolean {
+function isCookieValue(text: string): boolean {
   return VALUE.test(text)
 }

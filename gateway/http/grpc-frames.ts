@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer"
 /** Octets before a message. */
 export const FRAME_HEAD = 5
 /** The message is compressed. */
-export const COMPRESSED = 1
+const COMPRESSED = 1
 /** gRPC-Web: the message is the trailers. */
 export const TRAILERS = 0x80
 

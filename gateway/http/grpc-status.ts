@@ -41,6 +41,11 @@ export function parseGrpcStatus(text: string | undefined): number {
   return code < OTHER_STATUS && (text.length === 1 || code > 9) ? code : OTHER_STATUS
 }
 
+/** As {@link parseGrpcStatus}, but −1 when there is none. */
+export function knownGrpcStatus(text: string | undefined): number {
+  return text === undefined ? -1 : parseGrpcStatus(text)
+}
+
 /** The code that clients themselves derive from an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping"). */
 export function grpcStatusOfHttp(status: number): number {
   switch (status) {

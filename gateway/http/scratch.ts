@@ -13,7 +13,7 @@ export const readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_SIZE)
 const SPARES = 16
 
 /** Hands out buffers to write from, again and again: to the next as soon as the system has taken what the last wrote. */
-export class WriteBuffers {
+class WriteBuffers {
   readonly #spares: Buffer[] = []
 
   /** A buffer of at least `size` octets; {@link giveBack} it when they have left. One whose octets wait is left to its writer. */

@@ -7,11 +7,11 @@ export const CONTENT_LENGTH = 2
 export const TRANSFER_ENCODING = 3
 export const CONNECTION = 4
 export const KEEP_ALIVE = 5
-export const PROXY_CONNECTION = 6
+const PROXY_CONNECTION = 6
 export const TE = 7
 export const UPGRADE = 8
 export const EXPECT = 9
-export const HTTP2_SETTINGS = 10
+const HTTP2_SETTINGS = 10
 /**
  * Any field that only proxies in front may write: x-forwarded-for, -proto, -host, -client-cert, x-request-id, x-request-timeout,
  * traceparent, tracestate.

@@ -36,11 +36,6 @@ export class FrameReader {
     this.#sink = sink
   }
 
-  /** Whether part of a frame has come. */
-  get midFrame(): boolean {
-    return this.#inData || this.#keptLength > 0
-  }
-
   /** Reads the first `length` octets of `buffer`. */
   read(buffer: Buffer, length: number): void {
     let i = 0

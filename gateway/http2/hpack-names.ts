@@ -7,7 +7,7 @@ import { STATIC_NAMES, STATIC_VALUES } from "./hpack-static.ts"
 /** Values are few and repeat: into the table at first sight. */
 export const INDEX = 0
 /** Values may repeat or not: into the table at second sight, so that random ones don't drive out the others. */
-export const INDEX_SECOND = 1
+const INDEX_SECOND = 1
 /** Values rarely repeat: never into the table. */
 export const PLAIN = 2
 /** Values are secrets that are worth guessing: never into any table, here or further on (RFC 7541 §7.1.3). */

@@ -4,24 +4,23 @@
 import { type ErrorCode, errors } from "../errors.ts"
 import type { UpstreamStream } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
-import { NO_STATUS, parseGrpcStatus } from "../http/grpc-status.ts"
+import { knownGrpcStatus } from "../http/grpc-status.ts"
 import type { RequestHead, ResponseHead } from "../http/message.ts"
+import { isIdempotent } from "../http/method.ts"
 import { parseRetryAfter } from "../http/retry-after.ts"
 import { hashText } from "../http/text-hash.ts"
 import { ONLY_REFUSED } from "../resilience/retry.ts"
 import { Admission } from "../upstream/admission.ts"
-import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
+import { CONNECT_ATTEMPTS, EndpointChoice } from "../upstream/endpoint-choice.ts"
 import { type HashKey, NO_KEY } from "../upstream/load-balancing/hash-key.ts"
 import type { Service } from "../upstream/services.ts"
 import { Attempt, type AttemptOwner, type AttemptsOwner } from "./attempt.ts"
 import type { Plane } from "./plane.ts"
-import { isIdempotent, RetryRun } from "./retry-run.ts"
+import { RetryRun } from "./retry-run.ts"
 import type { Backend, Route } from "./route.ts"
 import { RunningAttempts } from "./running-attempts.ts"
 
-/** Connects that may fail before the request does: each on another endpoint. */
-const CONNECT_ATTEMPTS = 3
 const NEVER = Number.POSITIVE_INFINITY
 
 export class Attempts extends RunningAttempts implements AttemptOwner {
@@ -40,11 +39,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
   readonly #service: Service
   /** "" = the endpoint's. */
   readonly #authority: string
-  /** What its service hashes it by. */
-  #key = NO_KEY
-  #tried: Endpoint[] | null = null
-  /** All endpoints had as much under way as they may, the last time one was looked for. */
-  #full = false
+  readonly #choice: EndpointChoice
   /** Why the last attempt failed, if it did: what its client hears when a limit keeps it from being sent again. */
   #failure: ErrorCode | null = null
   #failureDetails = ""
@@ -66,7 +61,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     this.#service = service
     this.#admission = new Admission(service.limits, plane.means.wheel)
     this.#authority = authority
-    if (service.hashKey !== null) this.#place(service.hashKey)
+    this.#choice = new EndpointChoice(service, service.hashKey === null ? NO_KEY : this.#place(service.hashKey))
     const refusable = grpc ? service.callsMayBeHttp2 : service.mayBeHttp2
     // A call is its body, so that its status would be nothing to retry on without that.
     if (head.body !== "none" && (refusable || route.keepsBodies || (grpc && route.retry !== null))) {
@@ -74,14 +69,14 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     }
   }
 
-  // Where the request belongs.
-  #place(hashKey: HashKey): void {
+  // What the request is hashed by. A client that has no place yet gets one.
+  #place(hashKey: HashKey): number {
     const { cookie } = hashKey
-    this.#key = hashKey.of(this.head, this.owner)
-    if (this.#key !== NO_KEY || cookie === null) return
+    const key = hashKey.of(this.head, this.owner)
+    if (key !== NO_KEY || cookie === null) return key
     const value = cookie.value(this.#plane.means.random)
-    this.#key = hashText(value)
     this.setCookie = cookie.field(value, this.head.scheme === "https")
+    return hashText(value)
   }
 
   /** Begins with the first attempt, if its service may have one request more. */
@@ -115,7 +110,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
 
   onEnd({ well, endpoint }: Attempt, trailers: Fields | null): void {
     if (this.needsHttp2) {
-      const status = trailers === null ? -1 : knownStatus(trailers)
+      const status = trailers === null ? -1 : knownGrpcStatus(trailers.get("grpc-status"))
       if (well) endpoint.ended(status)
       this.#admission.ended(status)
     }
@@ -151,23 +146,16 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
   // ---------------------------------------------------------------------------------------------------- one attempt
 
   #attempt(fresh: boolean): void {
-    const attempt = this.#launch(fresh)
-    if (attempt !== null) return
-    if (!this.#full) return this.#unanswered("noEndpoint", "")
+    if (this.#launch(fresh, this.#choice.next()) !== null) return
+    if (!this.#choice.full) return this.#unanswered("noEndpoint", "")
     this.#count("overflows")
     this.#unanswered("overflow", "endpoint")
   }
 
   // Null when there is no endpoint, or all are full.
-  #launch(fresh: boolean, chosen: Endpoint | null = null): Attempt | null {
-    let endpoint = chosen ?? this.#service.balancer.next(this.#tried, this.#key)
-    this.#full = false
+  #launch(fresh: boolean, chosen: Endpoint | null): Attempt | null {
+    const endpoint = this.#choice.begin(chosen)
     if (endpoint === null) return null
-    if (!endpoint.begin()) {
-      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, this.#key)
-      this.#full = endpoint === null
-      if (endpoint === null) return null
-    }
     const { perTryTimeout } = this.#route
     this.count++
     this.address = endpoint.address
@@ -213,14 +201,9 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     if (!this.answered && this.rival === null) this.owner.onInformational(head)
   }
 
-  #markTried(endpoint: Endpoint): void {
-    this.#tried ??= []
-    if (this.#tried.at(-1) !== endpoint) this.#tried.push(endpoint)
-  }
-
   /** `attempt` is over; whether another one still runs. */
   #gone(attempt: Attempt): boolean {
-    this.#markTried(attempt.endpoint)
+    this.#choice.pass(attempt.endpoint)
     this.#admission.endRetry()
     if (attempt === this.current) {
       this.current = this.rival
@@ -248,18 +231,12 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     if (failed) this.#note(code, `${endpoint.address} ${details}`)
     endpoint.untold(attempt)
     if (racing) return
-    if (failed && this.count < CONNECT_ATTEMPTS && this.#hasUntried()) {
+    if (failed && this.count < CONNECT_ATTEMPTS && this.#choice.hasOthers) {
       // Nothing was sent: another endpoint may do.
       this.#count("retries")
       return this.#attempt(false)
     }
-    const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, true, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
-    this.#unanswered(code, `${endpoint.address} ${details}`)
-  }
-
-  #hasUntried(): boolean {
-    return this.#service.balancer.hasOthers(this.#tried)
+    this.#retryOrEnd(code, true, code, `${endpoint.address} ${details}`)
   }
 
   onFailed(attempt: Attempt, code: ErrorCode, details: string, unanswered: boolean): void {
@@ -291,9 +268,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
       this.#count("retries")
       return this.#attempt(true)
     }
-    const retry = this.#retries()
-    if (retry?.takeAfterFailure(code, unanswered, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
-    this.#unanswered(failure, `${endpoint.address} ${details}`)
+    this.#retryOrEnd(code, unanswered, failure, `${endpoint.address} ${details}`)
   }
 
   // Whether its service can stand the request once more. `free`: the request was not looked at, or its connection had
@@ -322,11 +297,11 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
         this.#gone(attempt)
         return false
       }
-      this.#markTried(attempt.endpoint)
+      this.#choice.pass(attempt.endpoint)
       this.#failure = null
       const retry = this.#retries()
       // Whoever asks to be spared is, unless there is another to turn to.
-      const pause = spare > 0 && !this.#hasUntried() ? spare : 0
+      const pause = spare > 0 && !this.#choice.hasOthers ? spare : 0
       if (retry?.takeAfterAnswer(this.whole, pause, this.owner.endsAt - now) === true) {
         if (head.body === "none") {
           attempt.discarded = true
@@ -363,11 +338,6 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
 
   // --------------------------------------------------------------------------------------------------------- retries
 
-  /** ms the exchange has. */
-  get #left(): number {
-    return this.owner.endsAt - this.#plane.means.wheel.refresh()
-  }
-
   get #idempotent(): boolean {
     return isIdempotent(this.head.method)
   }
@@ -378,6 +348,14 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     const policy = retry ?? (hedge === null ? null : ONLY_REFUSED)
     this.#retry ??= RetryRun.of(policy, this.#service, this.head, this.#idempotent, this.needsHttp2, this.#plane.means.random)
     return this.#retry
+  }
+
+  // The last attempt has failed by `code`, which its client hears of as `failure` if nothing follows.
+  #retryOrEnd(code: ErrorCode, unanswered: boolean, failure: ErrorCode, details: string): void {
+    const retry = this.#retries()
+    const left = this.owner.endsAt - this.#plane.means.wheel.refresh()
+    if (retry?.takeAfterFailure(code, unanswered, this.whole, this.#choice.hasOthers, left)) this.#retryLater(retry)
+    else this.#unanswered(failure, details)
   }
 
   // Another attempt, on another endpoint if there is one.
@@ -409,10 +387,10 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     this.#rivalAt = NEVER
     const first = this.current
     if (first === null || !this.complete) return
-    this.#markTried(first.endpoint)
-    if (!this.#hasUntried()) return
+    this.#choice.pass(first.endpoint)
+    if (!this.#choice.hasOthers) return
     // The others may be ejected, or unwell: then there is nobody to run against, and nothing is to be spent on it.
-    const endpoint = this.#service.balancer.next(this.#tried, this.#key)
+    const endpoint = this.#choice.next()
     const retry = this.#retries()
     if (endpoint === null || endpoint === first.endpoint || retry?.takeForRival() !== true) return
     if (this.#launch(false, endpoint) === null) retry.giveBack()
@@ -450,9 +428,7 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
     endpoint.failed("perTryTimeout", attempt.sentAt === 0 ? 0 : now - attempt.sentAt)
     this.#note("perTryTimeout", endpoint.address)
     if (this.#gone(attempt)) return
-    const retry = this.#retries()
-    if (retry?.takeAfterFailure("perTryTimeout", true, this.whole, this.#hasUntried(), this.#left)) return this.#retryLater(retry)
-    this.#unanswered("perTryTimeout", endpoint.address)
+    this.#retryOrEnd("perTryTimeout", true, "perTryTimeout", endpoint.address)
   }
 
   /** The exchange is out of time: so are the attempts that have sent all they had to. */
@@ -477,11 +453,5 @@ export class Attempts extends RunningAttempts implements AttemptOwner {
 
 /** The gRPC status of an answer that is nothing but its head; −1 = it has none, or more is to come. */
 function wholeStatus(head: ResponseHead): number {
-  return head.body === "none" ? knownStatus(head.fields) : -1
-}
-
-/** −1 = there is none. */
-function knownStatus(fields: Fields): number {
-  const status = parseGrpcStatus(fields.get("grpc-status"))
-  return status === NO_STATUS ? -1 : status
+  return head.body === "none" ? knownGrpcStatus(head.fields.get("grpc-status")) : -1
 }

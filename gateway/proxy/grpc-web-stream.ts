@@ -10,6 +10,20 @@ import { answersInText, parseWebType, WebRequestBody, WebResponseBody, webRespon
 import type { BodyKind, RequestHead, ResponseHead } from "../http/message.ts"
 import type { Deadline } from "../http/timer-wheel.ts"
 
+/** Makes a gRPC request of `head`: whether its body, and the answer's, are base64; null when it is none of gRPC-Web. */
+export function callOfWeb(head: RequestHead): { readonly requestText: boolean; readonly responseText: boolean } | null {
+  const { fields } = head
+  const type = parseWebType(fields.get("content-type"))
+  if (type === null) return null
+  const responseText = answersInText(fields.get("accept"), type)
+  fields.set("content-type", type.grpcType)
+  fields.remove("accept")
+  fields.remove("content-length")
+  if (head.body !== "none") head.body = "close"
+  head.acceptsTrailers = true
+  return { requestText: type.text, responseText }
+}
+
 export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
   readonly takesChunks = false
   readonly #stream: DownstreamStream
@@ -30,16 +44,8 @@ export class GrpcWebStream implements DownstreamStream, DownstreamHandler {
 
   /** Makes a gRPC request of `head`; null when it is none of gRPC-Web. */
   static open(stream: DownstreamStream, handler: DownstreamHandler, head: RequestHead): GrpcWebStream | null {
-    const { fields } = head
-    const type = parseWebType(fields.get("content-type"))
-    if (type === null) return null
-    const text = answersInText(fields.get("accept"), type)
-    fields.set("content-type", type.grpcType)
-    fields.remove("accept")
-    fields.remove("content-length")
-    if (head.body !== "none") head.body = "close"
-    head.acceptsTrailers = true
-    return new GrpcWebStream(stream, handler, type.text, text)
+    const web = callOfWeb(head)
+    return web === null ? null : new GrpcWebStream(stream, handler, web.requestText, web.responseText)
   }
 
   // The codec's stream, as the exchange sees it.

@@ -7,8 +7,8 @@ import type { ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import type { MirrorResult } from "../telemetry/shaping-instruments.ts"
 import { Admission } from "../upstream/admission.ts"
-import { beginElsewhere } from "../upstream/begin-elsewhere.ts"
 import type { Endpoint } from "../upstream/endpoint.ts"
+import { EndpointChoice } from "../upstream/endpoint-choice.ts"
 import { NO_KEY, NOBODY } from "../upstream/load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "../upstream/pool.ts"
 import type { Service } from "../upstream/services.ts"
@@ -98,12 +98,9 @@ class MirrorAttempt implements ConnectionWaiter, UpstreamHandler, DeadlineOwner 
     const { service } = this.#target
     if (!this.#admission.begin()) return this.#end("overflow")
     const key = service.hashKey?.of(this.#copy.head, NOBODY) ?? NO_KEY
-    let endpoint = service.balancer.next(null, key)
-    if (endpoint === null) return this.#end("failed")
-    if (!endpoint.begin()) {
-      endpoint = beginElsewhere(service, endpoint, null, key)
-      if (endpoint === null) return this.#end("overflow")
-    }
+    const choice = new EndpointChoice(service, key)
+    const endpoint = choice.begin(choice.next())
+    if (endpoint === null) return this.#end(choice.full ? "overflow" : "failed")
     this.#deadline.set(this.#sender.wheel.refresh() + this.#copy.timeout)
     this.#endpoint = endpoint
     endpoint.acquire(this, false)

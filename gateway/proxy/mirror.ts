@@ -11,7 +11,7 @@ import type { SnapshotPin } from "./plane.ts"
 import { ReplayBuffer } from "./replay-buffer.ts"
 
 /** The field that tells a copy from a request. */
-export const MIRRORED = "x-sluice-mirrored"
+const MIRRORED = "x-sluice-mirrored"
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const EXPECTS_BODY = /^(?:POST|PUT|PATCH)$/
 

@@ -7,6 +7,7 @@ import type { LocalReply } from "../filter/filter.ts"
 import type { BodyTransfer } from "../http/exchange.ts"
 import type { Fields } from "../http/fields.ts"
 import type { BodyKind, ResponseHead } from "../http/message.ts"
+import { frameEdited, frameReply, framingFault, isBodyless } from "./edited-framing.ts"
 import { FilteredBody } from "./filtered-body.ts"
 import type { Reply } from "./local-reply.ts"
 import type { Backend } from "./route.ts"
@@ -126,20 +127,10 @@ export abstract class RespondingExchange extends TimedExchange {
 
   // Whether what filters made of an upstream response can be framed as they left it; otherwise it has been answered.
   #framesStill(head: ResponseHead): boolean {
-    const bodyless = head.status < 200 || head.status === 204 || head.status === 304
-    const upgrade = this.head.upgrade !== "" && head.upgrade !== ""
-    if (bodyless && head.body !== "none") {
-      this.onFilterFailed("filterEdit", `status ${head.status} for a response with a body`)
-      return false
-    }
-    if (head.status < 200 && !(head.status === 101 && upgrade)) {
-      this.onFilterFailed("filterEdit", `status ${head.status}`)
-      return false
-    }
-    // It was a 204 or 304, perhaps with the length of another body, and the client must not wait for one.
-    const empty = !bodyless && head.body === "none" && !this.isHead
-    if (empty && head.fields.get("content-length") !== "0") head.fields.set("content-length", "0")
-    return true
+    const fault = framingFault(head, this.head)
+    if (fault !== "") this.onFilterFailed("filterEdit", fault)
+    else frameEdited(head, this.isHead)
+    return fault === ""
   }
 
   onResponseBytes(buffer: Buffer, from: number, to: number): void {
@@ -334,11 +325,8 @@ export abstract class RespondingExchange extends TimedExchange {
     const stream = this.stream
     this.phase = RESPONDING
     const close = this.#closeAfter || (!stream.requestComplete && !stream.requestSkippable)
-    const noBody = head.status === 204 || head.status === 304
-    const bodyless = this.isHead || body.length === 0 || noBody
-    // Filters may have changed the status, or taken the length away.
-    if (this.chain !== null && noBody) head.fields.remove("content-length")
-    else if (this.chain !== null && !this.isHead) head.fields.set("content-length", String(body.length))
+    const bodyless = this.isHead || body.length === 0 || isBodyless(head.status)
+    if (this.chain !== null) frameReply(head, body.length, this.isHead)
     this.#sendHead(head, bodyless ? "none" : "length", close)
     this.grpc?.onHead(head)
     if (!bodyless) {

@@ -6,14 +6,6 @@ import type { RequestHead } from "../http/message.ts"
 import { ONLY_REFUSED, type RetryPolicy } from "../resilience/retry.ts"
 import type { Service } from "../upstream/services.ts"
 
-/** Methods that may be sent twice (RFC 9110 §9.2.2). */
-const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
-
-/** Whether requests with this method may be sent twice. */
-export function isIdempotent(method: string): boolean {
-  return IDEMPOTENT.test(method)
-}
-
 export class RetryRun {
   /** ms before the retry that was taken. */
   pause = 0

@@ -17,7 +17,7 @@
 export const ejectionReasons = ["5xx", "gatewayErrors", "localFailures", "successRate", "failurePercentage", "latency", "probe"] as const
 export type EjectionReason = (typeof ejectionReasons)[number]
 
-/** Failures in a row that eject; 0 = any number is put up with. At most {@link MOST_IN_A_ROW}. */
+/** Failures in a row that eject; 0 = any number is put up with. At most 1000. */
 export interface EjectionLimits {
   readonly consecutive5xx: number
   readonly consecutiveGatewayErrors: number
@@ -30,7 +30,6 @@ export interface EjectionLimits {
   readonly allowed: number
 }
 
-export const MOST_IN_A_ROW = 1000
 /** Part of its time by which an ejection may be longer, so that endpoints ejected together don't return together. */
 const JITTER = 0.1
 /** ms after which another request may probe, when what became of the last is not known. */

@@ -5,7 +5,7 @@
 // comes in with every call, in ms.
 
 /** ms in which a sample's weight falls to 1/e. */
-export const EWMA_DECAY = 10_000
+const EWMA_DECAY = 10_000
 /** ms taken for the latency of an endpoint nothing is known of. */
 export const EWMA_INITIAL = 30
 /** ms a failure, or an answer that says the endpoint is overloaded, counts as. */

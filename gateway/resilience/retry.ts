@@ -40,7 +40,7 @@ export interface RetrySettings {
   readonly backoff?: RetryBackoff
 }
 
-export const DEFAULT_BACKOFF: RetryBackoff = { base: 25, max: 250 }
+const DEFAULT_BACKOFF: RetryBackoff = { base: 25, max: 250 }
 
 export class RetryPolicy {
   /** Times a request may be sent again. */

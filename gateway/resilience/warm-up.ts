@@ -3,7 +3,7 @@
 // Contract: a tenth at the beginning, then in proportion to the time that has passed, all of it at the end of the window.
 
 /** Share an endpoint begins with. */
-export const WARM_UP_LEAST = 0.1
+const WARM_UP_LEAST = 0.1
 
 /** Share of its weight, above 0 to 1, `elapsed` ms after it began, of a `window` in ms. */
 export function warmth(elapsed: number, window: number): number {

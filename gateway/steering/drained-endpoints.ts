@@ -145,21 +145,27 @@ export class DrainedEndpoints {
     const target = endpoints.filter((endpoint) => formatAddress(endpoint.address) === address)
     // It takes no requests as it is.
     if (target.every(({ weight }) => weight === 0)) return null
+    const usable = this.#options.isUsable(service, address)
     const others = endpoints.filter((endpoint) => {
       const other = formatAddress(endpoint.address)
-      return other !== address && endpoint.weight > 0 && this.since(service, other) === null && this.#options.isUsable(service, other)
+      if (other === address || endpoint.weight === 0 || this.since(service, other) !== null) return false
+      // One that is unwell or ejected has to do only where all are: then any other has to as well.
+      return !usable || this.#options.isUsable(service, other)
     })
-    const endpoint = `endpoint ${address} of service ${service}`
+    const last = usable
+      ? `endpoint ${address} of service ${service} is the last that is usable`
+      : `endpoint ${address} of service ${service} is unwell or ejected, but the last that takes requests`
+    const instead = "make another one usable first, or force it (--force; ?force=true)"
     if (others.length === 0) {
       const where = failover === undefined ? "its requests would be answered with 503" : `its requests would go to service ${failover}`
-      return `${endpoint} is the last that is usable: without it ${where}; make another one usable first, or force it (--force; ?force=true)`
+      return `${last}: without it ${where}; ${instead}`
     }
     for (const { name, action } of routes) {
       for (const { service: used, subset } of action.kind === "forward" ? action.backends : []) {
         if (used !== service || subset === undefined || !target.some((each) => isIn(each, subset))) continue
         if (others.some((other) => isIn(other, subset))) continue
         const labels = Object.entries(subset).map(([label, value]) => `${label}: ${value}`)
-        return `${endpoint} is the last that is usable of those with { ${labels.join(", ")} }, which route ${name} sends requests to; make another one usable first, or force it (--force; ?force=true)`
+        return `${last} of those with { ${labels.join(", ")} }, which route ${name} sends requests to; ${instead}`
       }
     }
     return null

@@ -158,7 +158,7 @@ async function inTurn(sources: AdminSources, order: () => Promise<Outcome>): Pro
   return outcome
 }
 
-async function explainerOf({ snapshots, shared, registry }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
+async function explainerOf({ snapshots, shared, registry, steering }: AdminSources, filters: () => FilterStatus[]): Promise<Explainer> {
   const { Explainer } = await import("../explain/explainer.ts")
   const { limits, workers, overloadSlots } = shared.start
   return new Explainer({
@@ -167,6 +167,7 @@ async function explainerOf({ snapshots, shared, registry }: AdminSources, filter
     filters,
     overloadLevel: () => Math.max(...Array.from({ length: workers }, (_, worker) => registry.read(overloadSlots.level + worker))),
     isSecret: isSecretKey,
+    isDrained: (...endpoint) => steering.drained.since(...endpoint) !== null,
   })
 }
 

@@ -52,8 +52,8 @@ function* countedEndpoints(shared: SharedMemory, snapshots: Snapshots): Generato
     for (const endpoint of services[service].endpoints) {
       if (left-- === 0) return
       const address = formatAddress(endpoint.address)
-      const { load } = shared.endpoint(service, address)
-      if (load !== null) yield { service, address, requests: load.requests, successes: load.requests - load.failures }
+      const { counts } = shared.endpoint(service, address)
+      if (counts !== null) yield { service, address, requests: counts.requests, successes: counts.requests - counts.failures }
     }
   }
 }

@@ -4,9 +4,8 @@
 import { mkdtemp, open, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { ProfileKind, ProfileOutcome } from "../admin/profiles.ts"
-import { missingProfile } from "../runtime/profile.ts"
-import { writeProfile } from "../worker/answers.ts"
+import type { ProfileOutcome } from "../admin/profiles.ts"
+import { missingProfile, type ProfileKind, writeProfile } from "../runtime/profile.ts"
 import type { Answer, Question } from "../worker-questions.ts"
 
 /** ms beside the time of the profile itself: a snapshot of much memory takes long. */

@@ -16,8 +16,19 @@ const MAX_TIMED = 1000
 export interface EndpointSlots {
   /** Counters of attempts; add {@link statusIndex}. */
   readonly requests: number
+  /** Counter: connections that aren't of HTTP. */
+  readonly connections: number
+  /** Counter: those of both that failed, as far as the endpoint is to blame. */
+  readonly failures: number
   /** Histogram of {@link requestBuckets}. */
   readonly duration: number
+}
+
+export interface EndpointCounts {
+  /** Attempts and TCP connections that have ended; those that were given up for others aren't in it. */
+  readonly requests: number
+  /** Those of them that failed, as far as the endpoint is to blame. */
+  readonly failures: number
 }
 
 /** Of each endpoint of a service, in the order of its configuration. */
@@ -40,6 +51,22 @@ export class EndpointInstruments {
         help: "Attempts at an endpoint by class of the status; none: it gave no answer",
         labels,
         across: { label: "code", values: statusClasses },
+        maxSeries: MAX_ENDPOINTS,
+        omitZero: true,
+        heldBy: "endpoints",
+      }),
+      connections: registry.counter({
+        name: "sluice_endpoint_connections_total",
+        help: "TCP connections to an endpoint that have ended or couldn't be made",
+        labels,
+        maxSeries: MAX_ENDPOINTS,
+        omitZero: true,
+        heldBy: "endpoints",
+      }),
+      failures: registry.counter({
+        name: "sluice_endpoint_failures_total",
+        help: "Attempts at an endpoint that failed for its sake: no answer, a 5xx, a gRPC status that blames the server, an answer cut short",
+        labels,
         maxSeries: MAX_ENDPOINTS,
         omitZero: true,
         heldBy: "endpoints",
@@ -86,6 +113,17 @@ export class EndpointInstruments {
       slots[name] = endpoints.map(({ address }) => slotsOf(this.#slots, (metric) => metric.slot(name, formatAddress(address))))
     }
     return slots
+  }
+
+  /** What all workers have counted of an endpoint since it is known; null: it has no series of its own. */
+  counts(service: string, endpoint: string): EndpointCounts | null {
+    const [requests, connections, failures] = [this.#slots.requests, this.#slots.connections, this.#slots.failures].map((metric) =>
+      metric.find(service, endpoint),
+    )
+    if (requests < 0 || connections < 0 || failures < 0) return null
+    let ended = this.#registry.read(connections)
+    for (let i = 0; i < statusClasses.length; i++) ended += this.#registry.read(requests + i)
+    return { requests: ended, failures: this.#registry.read(failures) }
   }
 
   /** What health checks say of an endpoint. */

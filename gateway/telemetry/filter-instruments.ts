@@ -4,7 +4,7 @@ import { filterBuckets } from "./duration-buckets.ts"
 import { type Metric, type MetricsRegistry, slotsOf } from "./metrics-registry.ts"
 
 /** Phases whose time is told apart; trailers count as their body. */
-export const filterPhases = ["requestHeaders", "requestBody", "responseHeaders", "responseBody", "connection", "own"] as const
+const filterPhases = ["requestHeaders", "requestBody", "responseHeaders", "responseBody", "connection", "own"] as const
 /** One of {@link filterPhases}. `connection`: of a filter of TCP. `own`: outside of exchanges, such as ticks. */
 export type FilterPhase = 0 | 1 | 2 | 3 | 4 | 5
 export const PHASE_REQUEST_HEADERS: FilterPhase = 0

@@ -33,7 +33,7 @@ function guide(meaning: string, causes: readonly string[], look: string, act: st
 const CLIENT = "`source` and `userAgent` in the access log: one client or all of them?"
 const EXPLAIN = "`sluice explain METHOD URL`"
 
-export const flagGuides: Readonly<Record<ErrorCode, Guide>> = {
+const flagGuides: Readonly<Record<ErrorCode, Guide>> = {
   badRequest: guide(
     "the request breaks the grammar of HTTP, or two parsers could read it differently",
     ["a client that writes HTTP by hand", "an attack (smuggling, `..` in paths)", "a path the listener's `path` refuses"],

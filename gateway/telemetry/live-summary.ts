@@ -211,7 +211,7 @@ function filtersOf({ past, ticks, length, cpu }: Window): FilterFigures[] {
       sum.busy += cell.busy
       addSparse(counts, cell.durations)
     }
-    const busy = secondsOf(sum, counts)
+    const busy = secondsOf(sum, counts, cpu)
     let timed = 0
     for (let i = 0; i <= filterBuckets.bounds.length; i++) timed += counts[i]
     const [p50, p99] = quantiles(filterBuckets, counts, [0.5, 0.99]).map((seconds) => round(seconds * 1e6))
@@ -224,7 +224,7 @@ function filtersOf({ past, ticks, length, cpu }: Window): FilterFigures[] {
       cost: timed === 0 || sum.calls === 0 ? null : { mean: round((busy / sum.calls) * 1e6), p50, p99 },
       cpu: perSecond(busy, length),
       share: cpu === 0 ? 0 : round(Math.min(1, busy / cpu)),
-      history: past.map((tick) => perSecond(secondsIn(tick.filters.get(name)), tick.length / 1000)),
+      history: past.map((tick) => perSecond(secondsIn(tick, name), tick.length / 1000)),
     }
   })
 }
@@ -235,9 +235,10 @@ const UNDISTURBED = 0.5
 /**
  * Seconds of CPU of a filter's calls: what its code used by its budget, or what calls took by the clock, if that is more. By the clock
  * only the faster half counts: where more wants to run than there are cores, or a container may use no more of them, the others are as
- * long as they had to wait. What all of a filter's calls need in its own code its budget has.
+ * long as they had to wait. What all of a filter's calls need in its own code its budget has, which is left alone where the clock says
+ * more than `cpu`, what the whole process used: then most had to wait.
  */
-function secondsOf({ busy, calls }: FilterCell, counts: Float64Array): number {
+function secondsOf({ busy, calls }: FilterCell, counts: Float64Array, cpu: number): number {
   const { bounds } = filterBuckets
   let timed = 0
   for (let i = 0; i <= bounds.length; i++) timed += counts[i]
@@ -249,14 +250,16 @@ function secondsOf({ busy, calls }: FilterCell, counts: Float64Array): number {
     sum += n * (((i === 0 ? 0 : bounds[i - 1]) + bounds[i]) / 2)
     left -= n
   }
-  return Math.max(busy, (sum / (timed * UNDISTURBED - left)) * calls || 0)
+  const byClock = (sum / (timed * UNDISTURBED - left)) * calls || 0
+  return byClock > cpu ? busy : Math.max(busy, byClock)
 }
 
-function secondsIn(cell: FilterCell | undefined): number {
+function secondsIn({ filters, cpu }: LiveTick, name: string): number {
+  const cell = filters.get(name)
   if (cell === undefined) return 0
   const counts = new Float64Array(filterBuckets.width)
   addSparse(counts, cell.durations)
-  return secondsOf(cell, counts)
+  return secondsOf(cell, counts, cpu)
 }
 
 function edgesOf<Ends>(

@@ -46,7 +46,7 @@ export class FilterCell {
 }
 
 /** Kinds of things that have a {@link TrafficCell} each. */
-export const trafficKinds = ["listeners", "routes", "services", "endpoints", "edges", "callers"] as const
+const trafficKinds = ["listeners", "routes", "services", "endpoints", "edges", "callers"] as const
 export type TrafficKind = (typeof trafficKinds)[number]
 
 export class LiveTick {

@@ -124,11 +124,3 @@ export class StructuredLogger implements Logger {
 export function createLogger(options: LoggerOptions): StructuredLogger {
   return new StructuredLogger(options)
 }
-
-/** A logger that adds the same fields to every event; an event's own fields win. */
-export function withFields(logger: Logger, fields: LogFields): Logger {
-  return {
-    enabled: (level) => logger.enabled(level),
-    log: (level, message, more) => logger.log(level, message, more === undefined ? fields : { ...fields, ...more }),
-  }
-}

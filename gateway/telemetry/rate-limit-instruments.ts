@@ -6,7 +6,7 @@ import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
  * What became of a request under a limit. `shadow`: it would have been refused. `unavailable`: whoever decides could not be
  * asked, and the configuration says what then.
  */
-export const rateLimitOutcomes = ["allowed", "limited", "shadow", "unavailable"] as const
+const rateLimitOutcomes = ["allowed", "limited", "shadow", "unavailable"] as const
 
 /** Offsets in the slots of a limit. */
 export const RATE_ALLOWED = 0

@@ -103,8 +103,18 @@ export class EndpointRecorder {
   }
 
   /** An attempt got no answer. */
-  failed(): void {
+  unanswered(): void {
     this.#writer.add(this.#slots.requests, 1)
+  }
+
+  /** A connection that isn't of HTTP has ended, or couldn't be made. */
+  carried(): void {
+    this.#writer.add(this.#slots.connections, 1)
+  }
+
+  /** One of these was a failure of the endpoint. */
+  failed(): void {
+    this.#writer.add(this.#slots.failures, 1)
   }
 }
 

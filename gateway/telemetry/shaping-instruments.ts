@@ -4,7 +4,7 @@ import type { RouteConfig } from "../config/model.ts"
 import type { Metric, MetricsRegistry } from "./metrics-registry.ts"
 
 /** Kinds of faults, in the order of their slots. */
-export const faultKinds = ["delay", "abort", "reset", "bandwidth"] as const
+const faultKinds = ["delay", "abort", "reset", "bandwidth"] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 /**
@@ -12,7 +12,7 @@ export type FaultKind = (typeof faultKinds)[number]
  * `overflow`: not sent, since too many were under way, or the service's limits were reached. `tooLarge`: not sent, for its
  * body is. `incomplete`: not sent, for the request ended before its body did.
  */
-export const mirrorResults = ["ok", "error", "failed", "timeout", "overflow", "tooLarge", "incomplete"] as const
+const mirrorResults = ["ok", "error", "failed", "timeout", "overflow", "tooLarge", "incomplete"] as const
 export type MirrorResult = (typeof mirrorResults)[number]
 
 /** Slots of one route, for what it has of this. */

@@ -26,7 +26,7 @@ export interface StateSources {
   readonly version: string
 }
 
-export const breakerLimits = ["requests", "connections", "pending", "retries"] as const
+const breakerLimits = ["requests", "connections", "pending", "retries"] as const
 export type BreakerLimit = (typeof breakerLimits)[number]
 
 type Breaker = ServiceConfig["circuitBreaker"]

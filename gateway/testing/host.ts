@@ -48,7 +48,7 @@ const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", 
 const MAX_LINES = 100_000
 
 /** What the host counts of one filter. */
-export class FilterCounts implements FilterMetrics {
+class FilterCounts implements FilterMetrics {
   readonly traps: TrapReason[] = []
   calls(): void {}
   budget(): void {}

@@ -54,7 +54,7 @@ export function contentOf(message: MessageContent): Content {
 }
 
 /** Name, value, name, value … of what a test wrote. Throws for what no message can carry. */
-export function fieldList(values: HeaderValues): string[] {
+function fieldList(values: HeaderValues): string[] {
   const list: string[] = []
   for (const [name, value] of Object.entries(values)) {
     const lower = name.toLowerCase()
@@ -68,7 +68,7 @@ export function fieldList(values: HeaderValues): string[] {
   return list
 }
 
-export function bytesOf(value: string | Uint8Array): Buffer {
+function bytesOf(value: string | Uint8Array): Buffer {
   // Computed values may be numbers.
   return value instanceof Uint8Array ? Buffer.from(value) : Buffer.from(String(value), "utf8")
 }

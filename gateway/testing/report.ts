@@ -69,7 +69,7 @@ function formatFailure(result: CaseResult, colours: Paint, width: number): strin
 }
 
 /** `- expected` and `+ actual`; of texts with several lines, only what differs is marked. */
-export function formatDifference({ expected, actual }: Pick<Difference, "expected" | "actual">, { good, bad }: Paint): string {
+function formatDifference({ expected, actual }: Pick<Difference, "expected" | "actual">, { good, bad }: Paint): string {
   const before = printable(expected).split("\n")
   const after = printable(actual).split("\n")
   if (before.length === 1 || after.length === 1 || before.length > MAX_DIFF_LINES || after.length > MAX_DIFF_LINES) {

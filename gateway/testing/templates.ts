@@ -52,10 +52,9 @@ export const templateNames = [
   "$jwks",
   "$pem",
 ] as const
-export type TemplateName = (typeof templateNames)[number]
 
 /** The name of the template that `value` is; undefined when it is an ordinary value. */
-export function templateName(value: unknown): string | undefined {
+function templateName(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined
   const keys = Object.keys(value)
   return keys.length === 1 && keys[0].startsWith("$") && keys[0] !== "$schema" ? keys[0] : undefined

@@ -35,7 +35,7 @@ const RSA_PKCS1_PADDING = 1
 /** Salt as long as the digest. */
 const PSS_SALT_DIGEST = -1
 
-export class TestKey {
+class TestKey {
   readonly alg: KeyAlgorithm
   readonly kid: string
   readonly #secret: string

@@ -8,10 +8,11 @@ import type { Callout, CalloutHandler, CalloutResponse } from "../filter/filter.
 import type { UpstreamHandler, UpstreamStream } from "../http/exchange.ts"
 import { Fields } from "../http/fields.ts"
 import { RequestHead, type ResponseHead } from "../http/message.ts"
+import { isIdempotent } from "../http/method.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import { Admission } from "./admission.ts"
-import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { Endpoint } from "./endpoint.ts"
+import { CONNECT_ATTEMPTS, EndpointChoice } from "./endpoint-choice.ts"
 import { NO_KEY, NOBODY } from "./load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
@@ -20,10 +21,6 @@ import type { Service } from "./services.ts"
 const DEFAULT_TIMEOUT = 15_000
 /** Octets of a response's body; over it the callout fails. */
 const MAX_RESPONSE = 1024 * 1024
-/** Connects that may fail before the callout does: each on another endpoint. */
-const CONNECT_ATTEMPTS = 3
-/** Methods that may be sent twice (RFC 9110 §9.2.2). */
-const IDEMPOTENT = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|TRACE)$/
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const EXPECTS_BODY = /^(?:POST|PUT|PATCH)$/
 
@@ -54,7 +51,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   #retried = false
   /** Its connection had served others before. */
   #reused = false
-  #tried: Endpoint[] | null = null
+  readonly #choice: EndpointChoice
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
   /** When its request left, on the wheel's clock; 0 = it hasn't. */
@@ -75,6 +72,7 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     this.#callout = callout
     this.#handler = handler
     this.#head = requestHead(callout)
+    this.#choice = new EndpointChoice(service, service.hashKey?.of(this.#head, NOBODY) ?? NO_KEY)
     this.#held = callout.body.length
     this.#deadline = new Deadline(owner.wheel, this)
   }
@@ -103,18 +101,13 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   }
 
   #attempt(fresh: boolean): void {
-    const { balancer, hashKey } = this.#service
-    const key = hashKey?.of(this.#head, NOBODY) ?? NO_KEY
-    let endpoint = balancer.next(this.#tried, key)
-    if (endpoint === null) return this.#fail("noEndpoint", "")
-    this.#attempts++
-    if (!endpoint.begin()) {
-      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, key)
-      if (endpoint === null) {
-        this.#owner.count(this.#service.name, "overflows")
-        return this.#fail("overflow", "endpoint")
-      }
+    const endpoint = this.#choice.begin(this.#choice.next())
+    if (endpoint === null) {
+      if (!this.#choice.full) return this.#fail("noEndpoint", "")
+      this.#owner.count(this.#service.name, "overflows")
+      return this.#fail("overflow", "endpoint")
     }
+    this.#attempts++
     this.#endpoint = endpoint
     this.#sentAt = 0
     endpoint.acquire(this, fresh)
@@ -140,16 +133,15 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
   onNoConnection(code: ErrorCode, details: string): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
-    const { name, balancer } = this.#service
+    const { name } = this.#service
     // The gateway's own limits are no fault of the endpoint.
     const failed = errors[code].source === "upstream"
     if (failed) endpoint.failed(code, 0)
     else if (code === "overflow") this.#owner.count(name, "overflows")
     endpoint.untold(this)
     if (failed && this.#attempts < CONNECT_ATTEMPTS) {
-      this.#tried ??= []
-      this.#tried.push(endpoint)
-      if (balancer.hasOthers(this.#tried)) {
+      this.#choice.pass(endpoint)
+      if (this.#choice.hasOthers) {
         this.#owner.count(name, "retries")
         return this.#attempt(false)
       }
@@ -210,11 +202,10 @@ export class CalloutExchange implements ConnectionWaiter, UpstreamHandler, Deadl
     // As in an exchange: a pooled connection may have been closing, and only what may be repeated is, once; so is whatever
     // was refused unseen.
     const { retryable } = errors[code]
-    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && IDEMPOTENT.test(this.#callout.method))
+    const repeatable = retryable === "yes" || (retryable === "if-idempotent" && unanswered && isIdempotent(this.#callout.method))
     if (repeatable && !this.#retried && (retryable === "yes" || this.#reused || this.#admission.takeRetry())) {
       this.#retried = true
-      this.#tried ??= []
-      this.#tried.push(endpoint)
+      this.#choice.pass(endpoint)
       this.#owner.count(this.#service.name, "retries")
       return this.#attempt(true)
     }

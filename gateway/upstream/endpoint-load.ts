@@ -1,7 +1,8 @@
-// What a worker tells all threads of one endpoint: what is under way there, what was begun and failed, and how long answers take.
-// Nothing goes by it: it is there to be looked at. Each worker writes to a column of its own, so that it costs a few plain stores.
+// What a worker tells all threads of one endpoint: what is under way there, and how long answers take of late. What has ended is
+// counted in metrics. Nothing goes by it: it is there to be looked at. Each worker writes to a column of its own, so that it costs a
+// few plain stores.
 
-import { ACTIVE, AVERAGE, BEGUN, CONNECTIONS, FAILURES } from "./endpoint-table.ts"
+import { ACTIVE, AVERAGE, CONNECTIONS } from "./endpoint-table.ts"
 
 /** Part of a new answer in the average: about the last 30 count. */
 const SHARE = 1 / 16
@@ -18,15 +19,10 @@ export class EndpointLoad {
 
   begins(): void {
     this.#column[this.#at + ACTIVE]++
-    this.#column[this.#at + BEGUN]++
   }
 
   ends(): void {
     this.#column[this.#at + ACTIVE]--
-  }
-
-  failed(): void {
-    this.#column[this.#at + FAILURES]++
   }
 
   /** `latency`: ms. */
@@ -43,6 +39,8 @@ export class EndpointLoad {
 
   /** It shows an endpoint that has so much under way. */
   enter(active: number, connections: number): void {
+    // Another thread may only have a look, by endpoints of its own: it must not write where this worker counts.
+    if (active === 0 && connections === 0) return
     this.#column[this.#at + ACTIVE] += active
     this.#column[this.#at + CONNECTIONS] += connections
   }

@@ -10,18 +10,16 @@ const RECORD = 8
 /** 1: probes find it unwell; of a service: all of its endpoints, so that any will have to do. */
 const UNWELL = EJECTION_WORDS
 /** Doubles of a record in a worker's column, which only that worker writes. One that replaces it goes on. */
-const COLUMN = 9
+const COLUMN = 7
 /** Of those that may be ejected: requests that ended, those of them that went well, ms until the answers there were, and how many. */
 export const REQUESTS = 0
 export const SUCCESSES = 1
 export const LATENCY = 2
 export const ANSWERS = 3
-/** Of all: attempts and connections under way, attempts begun and failed, and ms until an answer, an average of late. */
+/** Of all: attempts and connections under way, and ms until an answer, an average of late. */
 export const ACTIVE = 4
 export const CONNECTIONS = 5
-export const BEGUN = 6
-export const FAILURES = 7
-export const AVERAGE = 8
+export const AVERAGE = 6
 /** What a worker that dies leaves behind of these is under way no more. */
 const GAUGES = [ACTIVE, CONNECTIONS, AVERAGE]
 /** Records of a segment, and segments there may be. Endpoints beyond are taken for well, and never ejected. */
@@ -196,7 +194,7 @@ export class EndpointTable {
     }
   }
 
-  /** ms until an answer of late, over all workers, each by what it has sent there; null: nothing is known. */
+  /** ms until an answer of late, over all workers, each by the answers it has had (if those are counted); null: nothing is known. */
   average(service: string, address: string): number | null {
     const record = this.#records.get(service)?.get(address) ?? NONE
     if (record === NONE) return null
@@ -206,7 +204,7 @@ export class EndpointTable {
       const { column, at } = this.#memory.column(record, worker)
       const average = column[at + AVERAGE]
       if (average === 0) continue
-      const weight = Math.max(1, column[at + BEGUN])
+      const weight = Math.max(1, column[at + ANSWERS])
       sum += average * weight
       weights += weight
     }

@@ -4,10 +4,10 @@
 import type { Config } from "../config/model.ts"
 import { formatAddress } from "../config/units.ts"
 import type { EjectionReason, EjectionState } from "../resilience/ejection.ts"
-import type { EndpointInstruments, SlotsOfEndpoints } from "../telemetry/endpoint-instruments.ts"
+import type { EndpointCounts, EndpointInstruments, SlotsOfEndpoints } from "../telemetry/endpoint-instruments.ts"
 import type { Logger } from "../telemetry/log.ts"
 import type { ClientMaterial } from "../tls/client-context.ts"
-import { ACTIVE, BEGUN, CONNECTIONS, type EndpointRecords, EndpointTable, FAILURES } from "./endpoint-table.ts"
+import { ACTIVE, CONNECTIONS, type EndpointRecords, EndpointTable } from "./endpoint-table.ts"
 import { HealthChecker } from "./health-checker.ts"
 import { OutlierSweep } from "./outlier-sweep.ts"
 
@@ -25,18 +25,16 @@ export interface EndpointState {
   readonly healthy: boolean | null
   /** Null: it is never ejected. */
   readonly ejection: EjectionState | null
-  /** Null: there are so many endpoints that nothing is known of this one. */
+  /** Both null: there are so many endpoints that nothing is known of this one. */
   readonly load: EndpointLoadState | null
+  readonly counts: EndpointCounts | null
 }
 
-/** What is under way at an endpoint over all workers, and what was since it is known. */
+/** What is under way at an endpoint over all workers. */
 export interface EndpointLoadState {
   /** Requests, retries of one counting each, that are under way; TCP connections carried as they are count too. */
   readonly active: number
   readonly connections: number
-  /** Requests that were sent to it, those that are under way included, and those of them that failed. */
-  readonly requests: number
-  readonly failures: number
   /** ms until an answer, an average of late; null: there was none. */
   readonly latency: number | null
 }
@@ -127,6 +125,7 @@ export class EndpointWatch {
       healthy: this.#health.healthy(service, address),
       ejection: this.#sweep.ejection(service, address)?.state ?? null,
       load: this.#load(service, address),
+      counts: this.#instruments.counts(service, address),
     }
   }
 
@@ -136,8 +135,6 @@ export class EndpointWatch {
     return {
       active: counts[ACTIVE],
       connections: counts[CONNECTIONS],
-      requests: counts[BEGUN],
-      failures: counts[FAILURES],
       latency: this.#table.average(service, address),
     }
   }

@@ -28,6 +28,11 @@ export type UpstreamProtocol = "http1" | "h2" | "auto"
 export interface EndpointMeter {
   /** `latency`: ms from the request's having left to the head of its answer. */
   answered(status: number, latency: number): void
+  /** An attempt got no answer. */
+  unanswered(): void
+  /** A connection that isn't of HTTP has ended, or couldn't be made. */
+  carried(): void
+  /** One of these was a failure of the endpoint. */
   failed(): void
 }
 
@@ -70,6 +75,7 @@ export class Endpoint implements PoolOwner {
   /** Connections beside the pools. */
   #beside = 0
   #avoidUntil = 0
+  #closed = false
 
   constructor(
     host: string,
@@ -124,9 +130,9 @@ export class Endpoint implements PoolOwner {
     this.load = load
   }
 
-  /** Something is under way, or a connection open. */
-  get busy(): boolean {
-    return this.active > 0 || this.connections > 0
+  /** It is no longer part of the configuration, and has something under way, or a connection open. */
+  get leaving(): boolean {
+    return this.#closed && (this.active > 0 || this.connections > 0)
   }
 
   get connections(): number {
@@ -167,7 +173,6 @@ export class Endpoint implements PoolOwner {
 
   beginFailed(): void {
     this.#avoidUntil = this.#wheel.now + AVOID
-    // Those that are made aren't metered, which have no answers: failures alone would look as if all failed.
     this.#failed("connectFailure", 0)
     this.#counters.connectFailures(1)
     this.ends()
@@ -178,6 +183,7 @@ export class Endpoint implements PoolOwner {
     this.#beside--
     this.active--
     this.load?.ends()
+    this.meter?.carried()
     this.#counters.active(-1)
     this.releaseConnection()
     this.#limits.releaseConnection()
@@ -226,12 +232,9 @@ export class Endpoint implements PoolOwner {
    * {@link cutShort}, unless it is given up.
    */
   answered(status: number, grpcStatus: number, latency: number, spare: number): boolean {
-    const { load } = this
-    if (load !== null) {
-      load.answered(latency)
-      if (status >= 500 || isServerFault(grpcStatus)) load.failed()
-    }
+    this.load?.answered(latency)
     this.meter?.answered(status, latency)
+    if (status >= 500 || isServerFault(grpcStatus)) this.meter?.failed()
     if (this.latency !== null) {
       if (status === 429 || status === 503 || grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE)
         this.latency.penalize(latency, spare, this.#wheel.now)
@@ -243,7 +246,7 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far has come to its end. `grpcStatus`: of its trailers; −1 = none. */
   ended(grpcStatus: number): void {
     this.outlier?.ended(grpcStatus)
-    if (isServerFault(grpcStatus)) this.load?.failed()
+    if (isServerFault(grpcStatus)) this.meter?.failed()
     if (this.latency !== null && (grpcStatus === GRPC_RESOURCE_EXHAUSTED || grpcStatus === GRPC_UNAVAILABLE))
       this.latency.penalize(0, 0, this.#wheel.now)
   }
@@ -251,19 +254,19 @@ export class Endpoint implements PoolOwner {
   /** An answer that was good so far was cut short. */
   cutShort(code: ErrorCode): void {
     this.outlier?.cutShort(code)
-    if (FAILURES.has(code)) this.load?.failed()
+    if (FAILURES.has(code)) this.meter?.failed()
     if (this.latency !== null && !ENDED.has(code)) this.latency.penalize(0, 0, this.#wheel.now)
   }
 
   /** An attempt ended without an answer, `latency` ms after its request had left; 0 = it never did. */
   failed(code: ErrorCode, latency: number): void {
-    this.meter?.failed()
+    this.meter?.unanswered()
     this.#failed(code, latency)
   }
 
   #failed(code: ErrorCode, latency: number): void {
     this.outlier?.failed(code, latency)
-    if (FAILURES.has(code)) this.load?.failed()
+    if (FAILURES.has(code)) this.meter?.failed()
     if (this.latency === null || ENDED.has(code)) return
     // Who gives up waiting knows how long it has taken at least.
     if (LATE.has(code)) this.latency.atLeast(latency, this.#wheel.now)
@@ -300,6 +303,7 @@ export class Endpoint implements PoolOwner {
 
   /** No longer part of the configuration: idle connections end now, busy ones after what they carry. */
   close(): void {
+    this.#closed = true
     // Its records may soon be another endpoint's.
     this.show(NO_VIEWS)
     this.meter = null

@@ -12,9 +12,9 @@ import { decodeGrpcMessage, grpcStatusOfHttp, NO_STATUS, OTHER_STATUS, parseGrpc
 import { RequestHead, type ResponseHead } from "../http/message.ts"
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts"
 import { Admission } from "./admission.ts"
-import { beginElsewhere } from "./begin-elsewhere.ts"
 import type { CalloutCount } from "./callout.ts"
 import type { Endpoint } from "./endpoint.ts"
+import { CONNECT_ATTEMPTS, EndpointChoice } from "./endpoint-choice.ts"
 import { NO_KEY, NOBODY } from "./load-balancing/hash-key.ts"
 import type { ConnectionWaiter } from "./pool.ts"
 import type { Service } from "./services.ts"
@@ -27,8 +27,6 @@ const MAX_UNSENT = 2 * 1024 * 1024
 const MAX_UNTAKEN = 64 * 1024
 /** Octets that a message costs beside its own, roughly: empty ones take memory too. */
 const MESSAGE_COST = 256
-/** Connects that may fail before the call does: each on another endpoint. */
-const CONNECT_ATTEMPTS = 3
 
 const UNKNOWN = 2
 const RESOURCE_EXHAUSTED = 8
@@ -59,7 +57,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   #attempts = 0
   /** It was refused unseen, and sent again. */
   #retried = false
-  #tried: Endpoint[] | null = null
+  readonly #choice: EndpointChoice
   #endpoint: Endpoint | null = null
   #connection: UpstreamStream | null = null
   /** When its head left, on the wheel's clock; 0 = it hasn't. */
@@ -100,6 +98,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
     this.#timeout = callout.timeout
     this.#unary = callout.unary
     this.#head = requestHead(callout)
+    this.#choice = new EndpointChoice(service, service.hashKey?.of(this.#head, NOBODY) ?? NO_KEY)
     this.#deadline = new Deadline(owner.wheel, this)
   }
 
@@ -118,18 +117,13 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   }
 
   #attempt(fresh: boolean): void {
-    const { balancer, hashKey } = this.#service
-    const key = hashKey?.of(this.#head, NOBODY) ?? NO_KEY
-    let endpoint = balancer.next(this.#tried, key)
-    if (endpoint === null) return this.#fail("noEndpoint")
-    this.#attempts++
-    if (!endpoint.begin()) {
-      endpoint = beginElsewhere(this.#service, endpoint, this.#tried, key)
-      if (endpoint === null) {
-        this.#owner.count(this.#service.name, "overflows")
-        return this.#fail("overflow")
-      }
+    const endpoint = this.#choice.begin(this.#choice.next())
+    if (endpoint === null) {
+      if (!this.#choice.full) return this.#fail("noEndpoint")
+      this.#owner.count(this.#service.name, "overflows")
+      return this.#fail("overflow")
     }
+    this.#attempts++
     this.#endpoint = endpoint
     this.#sentAt = 0
     endpoint.acquire(this, fresh)
@@ -151,16 +145,15 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   onNoConnection(code: ErrorCode): void {
     const endpoint = this.#endpoint as Endpoint
     this.#leaveEndpoint()
-    const { name, balancer } = this.#service
+    const { name } = this.#service
     // The gateway's own limits are no fault of the endpoint.
     const failed = errors[code].source === "upstream"
     if (failed) endpoint.failed(code, 0)
     else if (code === "overflow") this.#owner.count(name, "overflows")
     endpoint.untold(this)
     if (failed && this.#attempts < CONNECT_ATTEMPTS) {
-      this.#tried ??= []
-      this.#tried.push(endpoint)
-      if (balancer.hasOthers(this.#tried)) {
+      this.#choice.pass(endpoint)
+      if (this.#choice.hasOthers) {
         this.#owner.count(name, "retries")
         return this.#attempt(false)
       }
@@ -329,8 +322,7 @@ export class GrpcExchange implements GrpcStream, ConnectionWaiter, UpstreamHandl
   // Refused unseen: a call with one message goes to another endpoint if there is one, on a connection of its own kind.
   #sendAgain(endpoint: Endpoint): void {
     this.#retried = true
-    this.#tried ??= []
-    this.#tried.push(endpoint)
+    this.#choice.pass(endpoint)
     const kept = this.#kept
     if (kept !== null) {
       this.#kept = null

@@ -101,7 +101,7 @@ export class Services {
   #nextEndpoints = new Map<string, Endpoint>()
   /** What it says of endpoints that are in use already. */
   #nextStates = new Map<Endpoint, EndpointState>()
-  /** Endpoints that were closed since they were last asked for. */
+  /** Endpoints that changes have closed since they were last asked for. */
   #closed: Endpoint[] = []
   readonly #tables = new TableCache()
   /** By name of the service, over all snapshots. What is under way at one that is gone has hold of its own. */
@@ -213,15 +213,13 @@ export class Services {
     }
     for (const [key, endpoint] of this.#endpoints) if (gone.has(endpoint)) this.#endpoints.delete(key)
     for (const [key, endpoint] of endpoints) this.#endpoints.set(key, endpoint)
-    for (const endpoint of gone) this.#close(endpoint)
+    for (const endpoint of gone) {
+      endpoint.close()
+      if (endpoint.leaving) this.#closed.push(endpoint)
+    }
   }
 
-  #close(endpoint: Endpoint): void {
-    endpoint.close()
-    if (endpoint.busy) this.#closed.push(endpoint)
-  }
-
-  /** Endpoints that were closed since the last call and had something under way then, whose service counts it. */
+  /** Endpoints that {@link change} has closed since the last call and that had something under way then, which their service counts. */
   takeClosed(): Endpoint[] {
     return this.#closed.splice(0)
   }
@@ -260,7 +258,7 @@ export class Services {
   /** The snapshot being made never came into force. */
   abandon(): void {
     for (const name of this.#next.keys()) if (!this.#current.has(name)) this.#limits.delete(name)
-    for (const [key, endpoint] of this.#nextEndpoints) if (this.#endpoints.get(key) !== endpoint) this.#close(endpoint)
+    for (const [key, endpoint] of this.#nextEndpoints) if (this.#endpoints.get(key) !== endpoint) endpoint.close()
     this.#nextEndpoints = new Map()
     this.#next = NO_SERVICES
     this.#nextStates = new Map()
@@ -268,7 +266,7 @@ export class Services {
 
   /** Takes the endpoints of the snapshot now in force; the others close. */
   retire(endpoints: Map<string, Endpoint>): void {
-    for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) this.#close(endpoint)
+    for (const [key, endpoint] of this.#endpoints) if (endpoints.get(key) !== endpoint) endpoint.close()
     this.#nextEndpoints = new Map()
     for (const [endpoint, state] of this.#nextStates) setState(endpoint, state)
     this.#nextStates = new Map()

@@ -4,7 +4,7 @@
 import { REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_BODY, RESPONSE_TRAILERS } from "../filter/filter.ts"
 import { DOWNSTREAM_DATA, UPSTREAM_DATA } from "../filter/network-filter.ts"
 
-type Callback = (...args: number[]) => number
+export type GuestCallback = (...args: number[]) => number
 
 const REQUEST_BODY_EXPORT = "proxy_on_request_body"
 const REQUEST_TRAILERS_EXPORT = "proxy_on_request_trailers"
@@ -47,41 +47,41 @@ export function guestPhases(module: WebAssembly.Module): GuestPhases {
 
 export interface GuestExports {
   /** Runs before everything else, in this order; empty for modules that start in their start section. */
-  readonly start: readonly Callback[]
-  readonly allocate: Callback | null
-  readonly contextCreate: Callback | null
-  readonly vmStart: Callback | null
-  readonly configure: Callback | null
-  readonly requestHeaders: Callback | null
-  readonly requestBody: Callback | null
-  readonly requestTrailers: Callback | null
-  readonly responseHeaders: Callback | null
-  readonly responseBody: Callback | null
-  readonly responseTrailers: Callback | null
-  readonly newConnection: Callback | null
-  readonly downstreamData: Callback | null
-  readonly upstreamData: Callback | null
-  readonly downstreamClose: Callback | null
-  readonly upstreamClose: Callback | null
-  readonly tick: Callback | null
-  readonly queueReady: Callback | null
-  readonly httpCallResponse: Callback | null
-  readonly grpcInitialMetadata: Callback | null
-  readonly grpcReceive: Callback | null
-  readonly grpcTrailingMetadata: Callback | null
-  readonly grpcClose: Callback | null
-  readonly foreignFunction: Callback | null
-  readonly done: Callback | null
-  readonly log: Callback | null
-  readonly delete: Callback | null
+  readonly start: readonly GuestCallback[]
+  readonly allocate: GuestCallback | null
+  readonly contextCreate: GuestCallback | null
+  readonly vmStart: GuestCallback | null
+  readonly configure: GuestCallback | null
+  readonly requestHeaders: GuestCallback | null
+  readonly requestBody: GuestCallback | null
+  readonly requestTrailers: GuestCallback | null
+  readonly responseHeaders: GuestCallback | null
+  readonly responseBody: GuestCallback | null
+  readonly responseTrailers: GuestCallback | null
+  readonly newConnection: GuestCallback | null
+  readonly downstreamData: GuestCallback | null
+  readonly upstreamData: GuestCallback | null
+  readonly downstreamClose: GuestCallback | null
+  readonly upstreamClose: GuestCallback | null
+  readonly tick: GuestCallback | null
+  readonly queueReady: GuestCallback | null
+  readonly httpCallResponse: GuestCallback | null
+  readonly grpcInitialMetadata: GuestCallback | null
+  readonly grpcReceive: GuestCallback | null
+  readonly grpcTrailingMetadata: GuestCallback | null
+  readonly grpcClose: GuestCallback | null
+  readonly foreignFunction: GuestCallback | null
+  readonly done: GuestCallback | null
+  readonly log: GuestCallback | null
+  readonly delete: GuestCallback | null
 }
 
 export function guestExports(exports: WebAssembly.Exports): GuestExports {
-  const find = (name: string): Callback | null => {
+  const find = (name: string): GuestCallback | null => {
     const value = exports[name]
-    return typeof value === "function" ? (value as Callback) : null
+    return typeof value === "function" ? (value as GuestCallback) : null
   }
-  const start: Callback[] = []
+  const start: GuestCallback[] = []
   const initialize = find("_initialize")
   if (initialize !== null) {
     start.push(initialize)

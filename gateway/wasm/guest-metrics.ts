@@ -11,9 +11,9 @@ import { hashName, randomSeed, SharedLock, sameOctets, writeOctets } from "./sha
 
 const { COUNTER, GAUGE, HISTOGRAM } = MetricType
 
-export const DEFAULT_SERIES = 2048
+const DEFAULT_SERIES = 2048
 /** Of the series, so many histograms at most: each takes as much room, and lines of the exposition, as forty others. */
-export const DEFAULT_HISTOGRAMS = 256
+const DEFAULT_HISTOGRAMS = 256
 /** Octets of one name; labels that filters pack into names make them long. */
 export const MAX_METRIC_NAME = 2048
 /** Octets of names there is room for, per series. */

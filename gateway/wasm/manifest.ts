@@ -109,8 +109,3 @@ function refused(file: string, message: string): ManifestResult {
 export function grantsOf({ permissions }: Manifest): Grants {
   return toGrants(permissions)
 }
-
-/** JSON Schema of a manifest, for editors. */
-export function manifestJsonSchema(): Record<string, unknown> {
-  return { title: "Sluice filter manifest", ...z.toJSONSchema(manifestSchema, { io: "input" }) }
-}

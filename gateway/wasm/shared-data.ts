@@ -11,7 +11,7 @@ import { hashName, PooledCopies, randomSeed, SharedLock, sameOctets, writeOctets
 /** Octets. */
 export const MAX_SHARED_KEY = 1024
 export const MAX_SHARED_VALUE = 64 * 1024
-export const DEFAULT_SHARED_BYTES = 4 * 1024 * 1024
+const DEFAULT_SHARED_BYTES = 4 * 1024 * 1024
 /** Each stripe holds a few of the largest values. */
 const STRIPE_BYTES = 256 * 1024
 const MAX_STRIPES = 256

@@ -15,9 +15,9 @@ import { ringWords, SharedRings } from "./shared-ring.ts"
 export const MAX_QUEUE_ITEM = 64 * 1024
 /** Octets of a queue's name and its namespace together. */
 export const MAX_QUEUE_NAMES = 1024
-export const DEFAULT_QUEUES = 128
+const DEFAULT_QUEUES = 128
 /** Octets of the ring of one queue; each item takes its length and up to 7 octets of it. Memory never used is never mapped. */
-export const DEFAULT_QUEUE_BYTES = 256 * 1024
+const DEFAULT_QUEUE_BYTES = 256 * 1024
 /** Calls one queue makes of its receiver before others have their turn. */
 const BATCH = 32
 

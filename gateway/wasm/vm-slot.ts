@@ -5,7 +5,7 @@ import { Backoff } from "../resilience/backoff.ts"
 import type { Logger, LogLevel } from "../telemetry/log.ts"
 import { refusalText } from "./grants.ts"
 import { LogLimit } from "./log-limit.ts"
-import { MAX_BUDGET } from "./meter/instrument.ts"
+import { budgetFor } from "./meter/calibrate.ts"
 import type { WorkAccount } from "./own-work.ts"
 import type { Plugin, PluginSpec } from "./plugin.ts"
 import type { Grants, HostEnvironment, RefusalKind } from "./proxy-wasm/host.ts"
@@ -45,11 +45,6 @@ export interface VmEnvironment {
   readonly work?: WorkAccount
 }
 
-/** Budget units of `ms` milliseconds. */
-export function budgetOf(ms: number, unitsPerMs: number): number {
-  return Math.max(1, Math.min(MAX_BUDGET, Math.round(ms * unitsPerMs)))
-}
-
 export function vmOptions(
   spec: PluginSpec,
   environment: VmEnvironment,
@@ -62,8 +57,8 @@ export function vmOptions(
     id: spec.vmKey ?? spec.digest,
     vmConfig: new TextEncoder().encode(spec.vmConfig ?? ""),
     variables: Object.entries(spec.env ?? {}).map(([name, value]) => new TextEncoder().encode(`${name}=${value}\0`)),
-    budget: budgetOf(spec.cpuMs, unitsPerMs),
-    startBudget: budgetOf(Math.max(spec.cpuMs, START_CPU_MS), unitsPerMs),
+    budget: budgetFor(spec.cpuMs, unitsPerMs),
+    startBudget: budgetFor(Math.max(spec.cpuMs, START_CPU_MS), unitsPerMs),
     environment: environment.environment,
     work: environment.work ?? null,
     grants: spec.grants ?? null,

@@ -6,17 +6,14 @@ import { CONTINUE, type FilterAction, type FilterStream, type LocalReply, PAUSE 
 import type { CloseType, ConnectionFilter, ConnectionStream } from "../filter/network-filter.ts"
 import { PHASE_CONNECTION } from "../telemetry/filter-instruments.ts"
 import { ConnectionExchange } from "./connection-exchange.ts"
+import { FAILED, GuestCalls, SKIPPED, verdict } from "./guest-calls.ts"
+import type { GuestCallback } from "./guest-exports.ts"
 import type { Plugin } from "./plugin.ts"
 import { CLOSE, CONTINUE_REQUEST, CONTINUE_RESPONSE } from "./proxy-wasm/host.ts"
 import type { RootContext } from "./root-context.ts"
+import { ShownMessage } from "./shown-message.ts"
 import type { Trap } from "./trap.ts"
 import type { Vm, VmStream } from "./vm.ts"
-
-type Callback = (...args: number[]) => number
-
-// What a crossing into a dead guest comes to: the filter is passed over, or the connection has failed.
-const SKIPPED = -1
-const FAILED = -2
 
 export class WasmConnection implements ConnectionFilter, VmStream {
   readonly plugin: Plugin
@@ -30,29 +27,22 @@ export class WasmConnection implements ConnectionFilter, VmStream {
   vm: Vm | null = null
   #root: RootContext | null = null
   ended = false
-  requestBody: BodyBuffer | null = null
-  responseBody: BodyBuffer | null = null
-  requestEnds = false
-  responseEnds = false
-  requestTrailersWritable = false
-  responseTrailersWritable = false
+  /** Octets from the client, or the connection that has no filter's consent yet; octets from the service. */
+  readonly shownRequest: ShownMessage = new ShownMessage(CONTINUE_REQUEST)
+  readonly shownResponse: ShownMessage = new ShownMessage(CONTINUE_RESPONSE)
   written = 0
   actions = 0
   reply: LocalReply | null = null
   readonly #connection: ConnectionStream
-  readonly #sampled: boolean
-  /** The guest holds the connection or octets from the client, or those from the service, back. */
-  #downstreamPaused = false
-  #upstreamPaused = false
   #accepted = false
-  #calls = 0
-  #used = 0
+  readonly #calls: GuestCalls
 
   constructor(plugin: Plugin, connection: ConnectionStream) {
     this.plugin = plugin
     this.#connection = connection
     this.stream = new ConnectionExchange(connection)
-    this.#sampled = plugin.sample()
+    this.#calls = new GuestCalls(plugin)
+    this.#calls.reopen()
   }
 
   /** The plugin's context in {@link vm}, which outlives its connections. */
@@ -76,44 +66,36 @@ export class WasmConnection implements ConnectionFilter, VmStream {
     vm.contexts.set(this.id, this)
     let action = contextCreate === null ? 0 : this.#call(vm, "proxy_on_context_create", contextCreate, root.id, 0)
     if (action >= 0) action = newConnection === null ? 0 : this.#call(vm, "proxy_on_new_connection", newConnection, 0, 0)
-    return action < 0 ? this.#verdict(action) : this.#downstreamAction(vm, action !== CONTINUE)
+    return action < 0 ? verdict(action) : this.#action(vm, this.shownRequest, action !== CONTINUE)
   }
 
   onDownstreamData(data: BodyBuffer, endOfStream: boolean): FilterAction {
     const { vm } = this
     const callback = vm === null ? null : vm.exports.downstreamData
     if (vm === null || callback === null) return CONTINUE
-    this.requestBody = data
+    this.shownRequest.body = data
     const action = this.#call(vm, "proxy_on_downstream_data", callback, data.length, endOfStream ? 1 : 0)
-    return action < 0 ? this.#verdict(action) : this.#downstreamAction(vm, action !== CONTINUE)
+    return action < 0 ? verdict(action) : this.#action(vm, this.shownRequest, action !== CONTINUE)
   }
 
   onUpstreamData(data: BodyBuffer, endOfStream: boolean): FilterAction {
     const { vm } = this
     const callback = vm === null ? null : vm.exports.upstreamData
     if (vm === null || callback === null) return CONTINUE
-    this.responseBody = data
+    this.shownResponse.body = data
     const action = this.#call(vm, "proxy_on_upstream_data", callback, data.length, endOfStream ? 1 : 0)
-    if (action < 0) return this.#verdict(action)
-    const pause = action !== CONTINUE && (this.actions & CONTINUE_RESPONSE) === 0
-    this.actions &= ~CONTINUE_RESPONSE
-    this.#upstreamPaused = pause
-    if (!pause) this.responseBody = null
-    vm.leave()
-    return pause ? PAUSE : CONTINUE
+    return action < 0 ? verdict(action) : this.#action(vm, this.shownResponse, action !== CONTINUE)
   }
 
   onDownstreamClose(type: CloseType): void {
-    this.requestBody = null
-    this.#downstreamPaused = false
+    this.shownRequest.release()
     const { vm } = this
     const callback = vm === null ? null : vm.exports.downstreamClose
     if (vm !== null && callback !== null && this.#call(vm, "proxy_on_downstream_connection_close", callback, type, 0) >= 0) vm.leave()
   }
 
   onUpstreamClose(type: CloseType): void {
-    this.responseBody = null
-    this.#upstreamPaused = false
+    this.shownResponse.release()
     const { vm } = this
     const callback = vm === null ? null : vm.exports.upstreamClose
     if (vm !== null && callback !== null && this.#call(vm, "proxy_on_upstream_connection_close", callback, type, 0) >= 0) vm.leave()
@@ -121,10 +103,8 @@ export class WasmConnection implements ConnectionFilter, VmStream {
 
   onDone(): void {
     const { vm, plugin } = this
-    this.requestBody = null
-    this.responseBody = null
-    this.#downstreamPaused = false
-    this.#upstreamPaused = false
+    this.shownRequest.release()
+    this.shownResponse.release()
     if (vm !== null) {
       this.ended = true
       const { done, log, delete: remove } = vm.exports
@@ -138,8 +118,7 @@ export class WasmConnection implements ConnectionFilter, VmStream {
         vm.contexts.delete(this.id)
       }
     }
-    if (this.#calls !== 0) plugin.metrics.calls(this.#calls)
-    if (this.#used !== 0) plugin.metrics.budget(this.#used)
+    this.#calls.report()
     // Without a VM by now: there was none to be had, or it failed.
     const failed = this.vm === null
     this.vm = null
@@ -149,9 +128,8 @@ export class WasmConnection implements ConnectionFilter, VmStream {
   }
 
   // Crosses into a callback: what the guest answered, SKIPPED or FAILED. The caller leaves the VM when it is well.
-  #call(vm: Vm, name: string, callback: Callback, first: number, second: number): number {
-    const { profile } = this.plugin
-    const start = this.#sampled || profile !== null ? vm.clock.monotonic() : 0
+  #call(vm: Vm, name: string, callback: GuestCallback, first: number, second: number): number {
+    const start = this.#calls.begin(vm)
     let action = 0
     vm.enter(this.root, this)
     try {
@@ -160,33 +138,21 @@ export class WasmConnection implements ConnectionFilter, VmStream {
       return this.#failed(vm, error, name)
     }
     if (vm.exited !== null) return this.#failed(vm, null, name)
-    this.#calls++
-    if (start !== 0) {
-      const units = vm.used()
-      const took = vm.clock.monotonic() - start
-      if (this.#sampled) {
-        this.#used += units
-        this.plugin.metrics.duration(Math.round(took * 1e6), PHASE_CONNECTION)
-      }
-      profile?.called(name, took, units, name.endsWith("_data") ? first : 0)
-    }
+    this.#calls.ended(vm, start, name, PHASE_CONNECTION, name.endsWith("_data") ? first : 0)
     return action >>> 0
   }
 
-  #downstreamAction(vm: Vm, wait: boolean): FilterAction {
-    const pause = wait && (this.actions & CONTINUE_REQUEST) === 0
-    this.actions &= ~CONTINUE_REQUEST
-    this.#downstreamPaused = pause
+  // The guest has returned from a callback; `wait`: it wants the connection, or octets of it, to pause.
+  #action(vm: Vm, shown: ShownMessage, wait: boolean): FilterAction {
+    const pause = wait && (this.actions & shown.continues) === 0
+    this.actions &= ~shown.continues
+    shown.paused = pause
     if (!pause) {
-      this.#accepted = true
-      this.requestBody = null
+      if (shown === this.shownRequest) this.#accepted = true
+      shown.leave()
     }
     vm.leave()
     return pause ? PAUSE : CONTINUE
-  }
-
-  #verdict(action: number): FilterAction {
-    return action === SKIPPED ? CONTINUE : PAUSE
   }
 
   act(): void {
@@ -196,31 +162,22 @@ export class WasmConnection implements ConnectionFilter, VmStream {
       this.#connection.close()
       return
     }
-    if ((actions & CONTINUE_REQUEST) !== 0) this.#resumeDownstream()
-    if ((actions & CONTINUE_RESPONSE) !== 0) this.#resumeUpstream()
-  }
-
-  #resumeDownstream(): void {
-    if (!this.#downstreamPaused) return
-    this.#downstreamPaused = false
-    this.#accepted = true
-    this.requestBody = null
-    this.#connection.continueDownstream(this)
-  }
-
-  #resumeUpstream(): void {
-    if (!this.#upstreamPaused) return
-    this.#upstreamPaused = false
-    this.responseBody = null
-    this.#connection.continueUpstream(this)
+    if ((actions & CONTINUE_REQUEST) !== 0 && this.shownRequest.paused) {
+      this.#accepted = true
+      this.shownRequest.release()
+      this.#connection.continueDownstream(this)
+    }
+    if ((actions & CONTINUE_RESPONSE) !== 0 && this.shownResponse.paused) {
+      this.shownResponse.release()
+      this.#connection.continueUpstream(this)
+    }
   }
 
   // The instance failed in this connection's callback.
   #failed(vm: Vm, error: unknown, callback: string): number {
     const { plugin } = this
     const trap = vm.fail(error, callback)
-    this.#calls++
-    plugin.profile?.failed(callback)
+    this.#calls.failed(callback)
     this.#abandon()
     plugin.slot.failed(vm, trap, this)
     if (plugin.onError === "skip") return SKIPPED
@@ -235,8 +192,8 @@ export class WasmConnection implements ConnectionFilter, VmStream {
   /** The instance failed in another context's callback. */
   orphaned(trap: Trap): void {
     const { plugin } = this
-    const downstreamPaused = this.#downstreamPaused
-    const upstreamPaused = this.#upstreamPaused
+    const downstreamPaused = this.shownRequest.paused
+    const upstreamPaused = this.shownResponse.paused
     // Whether the guest would still have had a say in this connection.
     const undecided = !this.#accepted || downstreamPaused || upstreamPaused || plugin.dataInterests !== 0
     this.#abandon()
@@ -252,10 +209,8 @@ export class WasmConnection implements ConnectionFilter, VmStream {
     this.vm = null
     this.#root = null
     this.actions = 0
-    this.requestBody = null
-    this.responseBody = null
-    this.#downstreamPaused = false
-    this.#upstreamPaused = false
+    this.shownRequest.release()
+    this.shownResponse.release()
   }
 
   #unavailable(): FilterAction {

@@ -1,7 +1,7 @@
 // A worker's answers to what the main thread asks it now and then. They look at what is there and change nothing.
 
-import { missingProfile, writeHeap, writeSamples } from "../runtime/profile.ts"
-import type { Answer, OpenConnections, ProfileKind, Question } from "../worker-questions.ts"
+import { writeProfile } from "../runtime/profile.ts"
+import type { Answer, OpenConnections, Question } from "../worker-questions.ts"
 import type { Bound } from "./bound-listener.ts"
 
 /** `now`: ms of the wheel's clock. */
@@ -26,12 +26,4 @@ function openConnections(bound: Iterable<Bound>, limit: number, now: number): Op
   }
   connections.sort((a, b) => b.age - a.age)
   return { total, connections: connections.slice(0, limit) }
-}
-
-/** Writes a profile of this thread into a file. Throws with why it can't. */
-export async function writeProfile(profile: ProfileKind, seconds: number, file: string): Promise<void> {
-  const missing = missingProfile(profile)
-  if (missing !== null) throw new Error(missing)
-  if (profile === "heap") await writeHeap(file)
-  else await writeSamples(profile, seconds, file)
 }

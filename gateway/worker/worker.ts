@@ -247,7 +247,7 @@ class Worker {
         const { services, tls, records, limits, endpointSlots, zone } = message.change
         this.#services.change(services, tls, { records, cells: limits, endpointSlots, zone })
         this.#held.endpoints = message.change.epoch
-        this.#holdClosed(this.#snapshot)
+        this.#holdClosed()
         this.#post({ kind: "applied", generation: message.generation })
         this.#held.done(message.metrics.order)
         return
@@ -335,7 +335,6 @@ class Worker {
     }
     snapshot.replace()
     this.#services.abandon()
-    this.#holdClosed(snapshot)
     this.#deciders.abandon()
     this.#held.look()
   }
@@ -369,7 +368,6 @@ class Worker {
     }
     for (const bound of added) this.#bound.set(bound.listener.name, bound)
     this.#services.retire(snapshot.endpoints)
-    this.#holdClosed(before)
     this.#deciders.commit()
     before?.replace()
     this.#post({ kind: "applied", generation: spec.generation })
@@ -382,10 +380,10 @@ class Worker {
     if (snapshot !== null) this.#held.add({ epoch: snapshot.epoch, held: () => listener.sights(0).count > 0 })
   }
 
-  #holdClosed(snapshot: Snapshot | null): void {
+  #holdClosed(): void {
     const closed = this.#services.takeClosed()
-    if (snapshot !== null && closed.length > 0)
-      this.#held.add({ epoch: snapshot.epoch, held: () => closed.some((endpoint) => endpoint.busy) })
+    if (this.#snapshot !== null && closed.length > 0)
+      this.#held.add({ epoch: this.#snapshot.epoch, held: () => closed.some((endpoint) => endpoint.leaving) })
   }
 
   #meansOnce: Plane["means"] | null = null

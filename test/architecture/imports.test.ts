@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { danglingImports, importCycles, importViolations, runtimeMentions, type Sources } from "./import-table.ts"
+import { danglingImports, importCycles, importViolations, rows, runtimeMentions, type Sources } from "./import-table.ts"
 import { readRepositoryFile, repositoryFiles } from "./repository.ts"
 import { scanSource } from "./source-scan.ts"
 
@@ -12,6 +12,15 @@ describe("imports of gateway/", () => {
   test("keep to the table", () => {
     expect(gateway.size).toBeGreaterThan(5)
     expect(importViolations(gateway)).toEqual([])
+  })
+
+  test("are told of in README.md as the table has them", () => {
+    const told = [...readRepositoryFile("gateway/README.md").matchAll(/^\| \d \| (.*) \|$/gm)].map(([, cells]) =>
+      [...cells.replace(/\([^)]*\)/g, "").matchAll(/`([^`]+)`/g)].map(([, part]) => part.replace(/\/$/, "")).sort(),
+    )
+    expect(told).toEqual(rows.map((row) => [...row].sort()))
+    const missing = rows.flat().filter((part) => !files.some((file) => file.startsWith(`gateway/${part}`)))
+    expect(missing).toEqual([])
   })
 
   test("name files that exist", () => {
@@ -59,6 +68,11 @@ describe("the import table", () => {
     expect(importViolations(fake(["gateway/http1/a.ts", 'import { b } from "./b.ts"']))).toEqual([])
     expect(importViolations(fake(["gateway/worker/worker.ts", 'import { b } from "../snapshot.ts"']))).toEqual([])
     expect(importViolations(fake(["gateway/snapshot.ts", 'import { b } from "./worker/worker.ts"']))).toHaveLength(1)
+  })
+
+  test("lets the main thread start a worker, and import nothing of it", () => {
+    expect(importViolations(fake(["gateway/supervisor/a.ts", 'new Worker(new URL("../worker/worker.ts", import.meta.url))']))).toEqual([])
+    expect(importViolations(fake(["gateway/supervisor/a.ts", 'import { b } from "../worker/answers.ts"']))).toHaveLength(1)
   })
 
   test("refuses sdk/ and filters/, and folders it does not know", () => {

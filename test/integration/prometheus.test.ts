@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest"
 import { parse } from "yaml"
-import { Authority } from "../support/certs.ts"
+import { Authority, type Certificate } from "../support/certs.ts"
 import { until } from "../support/deadline.ts"
 import { Gateway } from "../support/gateway.ts"
 import { callback } from "../support/hostile-guests.ts"
@@ -38,13 +38,13 @@ function dashboardQueries(): [where: string, query: string][] {
   const { panels, templating, annotations } = JSON.parse(read("grafana.json")) as {
     readonly panels: readonly { readonly title: string; readonly targets?: readonly Target[] }[]
     readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly definition?: string }[] }
-    readonly annotations: { readonly list: readonly { readonly name: string; readonly expr: string }[] }
+    readonly annotations: { readonly list: readonly { readonly name: string; readonly target: Target }[] }
   }
   const filled = (query: string): string =>
     query.replaceAll("$__rate_interval", "20s").replaceAll(/"\$(?:job|instance|route|service)"/g, '".*"')
   return [
     ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }): [string, string] => [title, filled(expr)])),
-    ...annotations.list.map(({ name, expr }): [string, string] => [name, filled(expr)]),
+    ...annotations.list.map(({ name, target }): [string, string] => [name, filled(target.expr)]),
     ...templating.list.flatMap(({ name, definition }): [string, string][] => {
       const variable = /^label_values\((.*), (\w+)\)$/.exec(definition ?? "")
       return variable === null ? [] : [[`variable ${name}`, `count by (${variable[2]}) (${filled(variable[1])})`]]
@@ -65,6 +65,7 @@ function answered(query: string): string {
 }
 
 let origin: Origin
+let caller: Certificate
 let gateway: Gateway
 let server: RunningProgram | null = null
 let port = 0
@@ -74,6 +75,7 @@ beforeAll(async () => {
   if (prometheus === null || !onNode) return
   const authority = new Authority()
   const { cert, key } = authority.issue({ names: ["localhost"] })
+  caller = authority.issue({ uris: ["spiffe://mesh.example/ns/shop/sa/web"] })
   origin = await Origin.start(async (request, connection) => {
     if (request.target === "/hold") await new Promise((resolve) => setTimeout(resolve, 300))
     connection.reply(Number(/^\/(\d{3})/.exec(request.target)?.[1] ?? 200), "answer")
@@ -88,7 +90,12 @@ beforeAll(async () => {
       accessLog: { when: "all", to: { file: "/dev/full" } },
       listeners: [
         { name: "edge", address: "127.0.0.1:0" },
-        { name: "secure", protocol: "https", address: "127.0.0.1:0", tls: { certificates: [{ cert: "cert.pem", key: "key.pem" }] } },
+        {
+          name: "secure",
+          protocol: "https",
+          address: "127.0.0.1:0",
+          tls: { certificates: [{ cert: "cert.pem", key: "key.pem" }], clientCa: "ca.pem" },
+        },
         { name: "db", protocol: "tcp", address: "127.0.0.1:0", backends: "api" },
       ],
       services: {
@@ -106,7 +113,7 @@ beforeAll(async () => {
         { name: "spin", match: { path: "/spin" }, backends: "api", filters: ["spin"] },
       ],
     },
-    files: { "cert.pem": cert, "key.pem": key, "trap.wasm": trap, "spin.wasm": spin, "good.wasm": good },
+    files: { "cert.pem": cert, "key.pem": key, "ca.pem": authority.cert, "trap.wasm": trap, "spin.wasm": spin, "good.wasm": good },
   })
   data = mkdtempSync(join(tmpdir(), "sluice-prometheus-"))
   const config = read("prometheus.yml")
@@ -147,7 +154,8 @@ async function traffic(): Promise<void> {
     get(edge, "/hold"),
     exchange(edge, post, "POST"),
     exchange(gateway.port("db"), "GET /200 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-    getSecurely(gateway.port("secure"), "localhost"),
+    getSecurely(gateway.port("secure"), "localhost", { cert: caller.cert, key: caller.key }),
+    getSecurely(gateway.port("secure"), "localhost", { cert: caller.cert, key: caller.key }, {}, "/503"),
   ])
 }
 
@@ -160,6 +168,37 @@ async function found(query: string): Promise<number> {
   if (status !== "success" || data === undefined) throw new Error(`${query}: ${error}`)
   return data.result.filter(({ value }) => value[1] !== "NaN").length
 }
+
+// What Grafana's own types (@grafana/schema) don't say.
+test("the dashboard for Grafana: panels with places and numbers of their own, and one variable for the data source", () => {
+  const { uid, panels } = JSON.parse(read("grafana.json")) as {
+    readonly uid: string
+    readonly panels: readonly {
+      readonly id: number
+      readonly title: string
+      readonly gridPos: { readonly h: number; readonly w: number; readonly x: number; readonly y: number }
+      readonly datasource?: unknown
+      readonly targets?: readonly { readonly refId: string; readonly datasource: unknown }[]
+    }[]
+  }
+  expect(uid).toMatch(/^[a-z-]{8,40}$/)
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+  const taken = new Map<string, string>()
+  for (const { title, gridPos, datasource, targets = [] } of panels) {
+    const { h, w, x, y } = gridPos
+    expect(x + w).toBeLessThanOrEqual(24)
+    for (let row = y; row < y + h; row++) {
+      for (let column = x; column < x + w; column++) {
+        expect(taken.get(`${row} ${column}`) ?? title).toBe(title)
+        taken.set(`${row} ${column}`, title)
+      }
+    }
+    expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length)
+    for (const source of targets.length === 0 ? [] : [datasource, ...targets.map((target) => target.datasource)]) {
+      expect(source).toEqual({ type: "prometheus", uid: "${datasource}" })
+    }
+  }
+})
 
 describe("prometheus", () => {
   test("finds data for every query of the dashboard and of the rules", async (context) => {

@@ -32,6 +32,7 @@ function noFilters({ routes, listeners }: Config): PreparedFilters {
 
 export interface Place {
   readonly registry: MetricsRegistry
+  readonly instruments: Instruments
   readonly snapshots: Snapshots
   readonly shared: SharedMemory
   readonly pool: WorkerPool
@@ -65,6 +66,7 @@ export function startPlace(workers: number, { pool: instead, access }: Partial<P
     () => pool.terminate(),
     () => shared.close(),
   )
+  instruments.identities.onForget((pairs) => pool.forgetIdentities(pairs))
   const found: Place["found"] = {}
   const snapshots = new Snapshots({
     registry,
@@ -88,7 +90,7 @@ export function startPlace(workers: number, { pool: instead, access }: Partial<P
   })
   const apply = (config: Config, prepared = noFilters(config)): Promise<void> =>
     snapshots.apply(config, prepared, new TlsFiles().read(config).materials)
-  return { registry, snapshots, shared, pool, events, found, apply }
+  return { registry, instruments, snapshots, shared, pool, events, found, apply }
 }
 
 /** A configuration as it would be read from a file. */

@@ -37,11 +37,12 @@ export async function getSecurely(
   host: string,
   options: ConnectionOptions = {},
   fields: Readonly<Record<string, string>> = {},
+  path: string = "/",
 ): Promise<Response> {
   const { client } = await secure(port, { servername: host, ...options })
   try {
     const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
-    client.send(`GET / HTTP/1.1\r\nhost: ${host}\r\n${lines.join("")}\r\n`)
+    client.send(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines.join("")}\r\n`)
     return await client.readResponse()
   } finally {
     client.destroy()

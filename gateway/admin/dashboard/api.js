@@ -4,7 +4,7 @@
 
 const TOKEN = "sluice-admin-token"
 /** ms until a question is given up. One that hangs must not leave figures standing that look like now. */
-const PATIENCE = 10_000
+const PATIENCE = 5000
 
 /** What the gateway refused or could not do; `status` 0: it could not be reached. */
 export class Refused extends Error {

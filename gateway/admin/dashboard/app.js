@@ -43,6 +43,7 @@ import { createTap } from "./view-tap.js"
 const INTERVAL = 1000
 const SECONDS = 10
 const LIMIT = 100
+const MOST = 1000
 /** ms that what a view doesn't show, but the count of problems goes by, is good for. */
 const SELDOM = 10_000
 /** ms to wait after the gateway didn't answer, the first time and at most. */
@@ -141,13 +142,16 @@ async function look() {
     const now = performance.now()
     const { needs } = VIEWS.find(({ id }) => id === current) ?? VIEWS[0]
     const search = ["routes", "services"].includes(current) ? state.search : ""
-    const query = `seconds=${SECONDS}&limit=${LIMIT}&history=true&search=${encodeURIComponent(search)}`
+    // The graph sums up what is little: it needs all there is, and nothing of the past.
+    const amount = current === "graph" ? `limit=${MOST}&history=false` : `limit=${LIMIT}&history=true`
+    const query = `seconds=${SECONDS}&${amount}&search=${encodeURIComponent(search)}`
     const answers = [
       ask(`/figures?${query}`).then((figures) => {
         state.figures = figures
       }),
       ask("/ready").then((ready) => {
-        state.ready = ready
+        // Whoever isn't let in is told no more than whether it is ready.
+        state.ready = ready?.workers === undefined ? null : ready
       }),
     ]
     for (const name of /** @type {(keyof typeof SOURCES)[]} */ (Object.keys(SOURCES))) {
@@ -173,7 +177,7 @@ async function look() {
     asked.clear()
     const wait = Math.min(MAX_BACKOFF, BACKOFF * 2 ** (failures - 1))
     showConnection(wait, error instanceof Refused ? error : new Refused(error instanceof Error ? error.message : String(error), -1))
-    next(wait)
+    next(again ? 0 : wait)
   } finally {
     looking = false
   }
@@ -202,10 +206,16 @@ function showConnection(wait, error) {
     return
   }
   const gone = error.status === 0
-  const text = gone ? "Connection lost: the gateway doesn't answer. What is shown is old." : `The gateway refuses: ${error.message}.`
+  const text = gone
+    ? "Connection lost: the gateway doesn't answer. What is shown is old."
+    : error.status < 0
+      ? `This page has failed: ${error.message}. Reload it.`
+      : `The gateway refuses: ${error.message}.`
   say(bannerText, text)
   say(bannerNext, `Next try in ${Math.round(wait / 1000)} s.`)
   ordersAway(gone ? "the gateway doesn't answer" : error.message)
+  say(byId("state"), gone ? "✕ no connection" : "✕ no answer")
+  set(byId("state"), { class: "pill bad" })
   banner.hidden = false
 }
 

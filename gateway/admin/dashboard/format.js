@@ -2,6 +2,16 @@
 // Numbers as people read them: three digits that matter, a unit, and a dash where there is nothing.
 
 export const NOTHING = "–"
+const NAMES = new Intl.Collator("en", { numeric: true })
+
+/**
+ * Names as people sort them: 2 before 10.
+ * @param {string} a
+ * @param {string} b
+ */
+export function byName(a, b) {
+  return NAMES.compare(a, b)
+}
 
 /** @param {number} value */
 function digits(value) {

@@ -1,6 +1,7 @@
 // @ts-check
 // What the service graph consists of, from the figures: columns of nodes and the flows between neighbours. Pure; nothing is drawn here.
 
+import { byName } from "./format.js"
 import { named } from "./problems.js"
 
 /** @typedef {import("../../telemetry/live-summary.ts").EdgeFigures} EdgeFigures */
@@ -118,7 +119,7 @@ function places(items, keyOf, label) {
     all.set(key, place)
   }
   const ranked = [...all.values()].sort((a, b) => b.requests - a.requests)
-  const kept = ranked.slice(0, ranked.length > NODES ? NODES - 1 : NODES).sort((a, b) => (a.key < b.key ? -1 : 1))
+  const kept = ranked.slice(0, ranked.length > NODES ? NODES - 1 : NODES).sort((a, b) => byName(a.key, b.key))
   const rest = ranked.slice(kept.length)
   if (rest.length > 0) {
     const sum = (/** @type {"requests" | "failed"} */ what) => rest.reduce((total, place) => total + place[what], 0)

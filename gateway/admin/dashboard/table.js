@@ -3,6 +3,7 @@
 // where they are while somebody points at them. It shows so many rows and says how many more there are.
 
 import { h, say, set } from "./dom.js"
+import { byName } from "./format.js"
 
 /** Characters of a text that is shown whole. */
 const LONG = 60
@@ -106,7 +107,7 @@ export function liveTable({
       list.sort((a, b) => {
         const x = order(a)
         const y = order(b)
-        return x < y ? -sign : x > y ? sign : 0
+        return sign * (typeof x === "string" && typeof y === "string" ? byName(x, y) : x < y ? -1 : x > y ? 1 : 0)
       })
       if (standing.length > 0 && body.matches(":hover, :focus-within")) {
         const places = new Map(standing.map((name, i) => [name, i]))

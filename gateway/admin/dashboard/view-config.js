@@ -38,7 +38,7 @@ export function createConfig({ refresh }) {
     caption: "Orders and changes",
     sortable: false,
     limit: 50,
-    key: (/** @type {Change} */ entry) => `${entry.at} ${entry.kind} ${entry.what}`,
+    key: (/** @type {Change} */ entry) => `${entry.at} ${entry.kind} ${entry.what} ${entry.who}`,
     none: "Nothing was changed since the start.",
     columns: [
       { title: "When", look: "nowrap", minor: true, text: ({ at }) => moment(at) },
@@ -47,7 +47,7 @@ export function createConfig({ refresh }) {
       { title: "What", text: ({ what }) => what },
       {
         title: "Outcome",
-        text: ({ refused }) => (refused === null ? "✓ done" : `✕ ${refused}`),
+        text: ({ refused, times }) => (refused === null ? "✓ done" : `✕ ${refused}${times > 1 ? ` (${times} times)` : ""}`),
         tone: ({ refused }) => (refused === null ? "good" : "bad"),
       },
     ],

@@ -2,7 +2,7 @@
 // The service graph as traffic draws it, an edge as thick as what it carries: who calls which service, where callers show
 // certificates, or listeners, routes and services. It shows what the last seconds had, and the most of it where that is too much.
 
-import { fill, h, set, svg } from "./dom.js"
+import { fill, h, say, set, svg } from "./dom.js"
 import { health, percent, rate } from "./format.js"
 import { callerName, callsOf, graphOfCalls, graphOfEdges, OTHERS, routeName, serviceName, shortened } from "./graph.js"
 import { liveTable } from "./table.js"
@@ -72,6 +72,7 @@ export function createGraph({ open }) {
       ...figures,
     ],
   })
+  const note = h("span", { class: "note" })
   const empty = h("p", { class: "note" }, "No requests in the last seconds: the graph is drawn from traffic.")
   const graph = h("div", { class: "graph", tabindex: 0, role: "group", "aria-label": "Service graph, scrolls sideways" }, drawing)
   const choices = [
@@ -98,13 +99,7 @@ export function createGraph({ open }) {
   const element = h(
     "section",
     { "aria-label": "Service graph" },
-    h(
-      "div",
-      { class: "card" },
-      h("header", null, h("h2", null, "Service graph"), h("span", { class: "note" }, "of the last seconds"), choice),
-      empty,
-      graph,
-    ),
+    h("div", { class: "card" }, h("header", null, h("h2", null, "Service graph"), note, choice), empty, graph),
     h("div", { class: "card" }, h("header", null, h("h2", null, "The same as a table")), tables),
   )
   /** What it is drawn from; "": as it turns out. */
@@ -134,6 +129,8 @@ export function createGraph({ open }) {
       figures === null ? [] : callsOf(figures).filter((call) => [callerName(call), call.service].some((name) => name.includes(search)))
     if (byCaller) callTable.update(figures === null ? null : calls, figures?.omitted.callers ?? 0)
     else edgeTable.update(figures === null ? null : edges, figures?.omitted.edges ?? 0)
+    const left = figures?.omitted[byCaller ? "callers" : "edges"] ?? 0
+    say(note, `of the last seconds${left > 0 ? `; ${left.toLocaleString("en")} with less traffic are left out` : ""}`)
     const some = (byCaller ? calls : edges).length > 0
     empty.hidden = some
     graph.hidden = !some

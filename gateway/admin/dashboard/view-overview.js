@@ -12,8 +12,9 @@ import { liveTable } from "./table.js"
 /** @typedef {import("../../telemetry/live-summary.ts").TrafficFigures} TrafficFigures */
 /** @typedef {import("../../telemetry/live-summary.ts").FilterFigures} FilterFigures */
 
-/** Rows of each table. */
+/** Rows of each table, and problems that are told. */
 const TOP = 8
+const PROBLEMS = 12
 
 /** @param {Context} context */
 export function createOverview({ open }) {
@@ -87,7 +88,7 @@ export function createOverview({ open }) {
   const element = h(
     "section",
     { "aria-label": "Overview" },
-    h("div", { class: "card" }, h("header", null, h("h2", null, "Problems"), note), h("div", { "aria-live": "polite" }, problems)),
+    h("div", { class: "card" }, h("header", null, h("h2", null, "Problems"), note), problems),
     h("div", { class: "grid" }, requests.element, success.element, latency.element, cpu.element),
     h("div", { class: "halves" }, card("Routes", routes.element), card("Services", services.element)),
     h(
@@ -97,43 +98,62 @@ export function createOverview({ open }) {
       h("div", { class: "card" }, h("header", null, h("h2", null, "Traffic"), trafficNote), traffic),
     ),
   )
-  let before = ""
+  /** What stands there: how each looks, and where its words go. @type {{ look: string, text: Element }[]} */
+  let standing = []
+
+  /**
+   * Figures in them change all the time: what is the same problem keeps its place, and the focus.
+   * @param {readonly import("./problems.js").Problem[]} list
+   * @param {boolean} known
+   */
+  function showProblems(list, known) {
+    const looks = list.map(({ level, view, search = "" }) => `${level} ${view} ${search}`)
+    if (list.length === 0 && known) looks.push("none")
+    if (looks.join("\n") !== standing.map(({ look }) => look).join("\n")) {
+      standing = looks.map((look) => ({ look, text: h("span") }))
+      fill(
+        problems,
+        ...standing.map(({ text }, i) =>
+          i < list.length
+            ? problemItem(list[i], text)
+            : h(
+                "li",
+                { class: "good" },
+                h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
+                h("span", { class: "text" }, "Nothing. The gateway serves as it is configured."),
+              ),
+        ),
+      )
+    }
+    for (const [i, { text }] of list.entries()) say(standing[i].text, text)
+  }
+
+  /**
+   * @param {import("./problems.js").Problem} problem
+   * @param {Element} text
+   */
+  function problemItem({ level, view, search }, text) {
+    return h(
+      "li",
+      { class: level },
+      h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "✕" : "!"),
+      h(
+        "span",
+        { class: "text" },
+        h("span", { class: "hidden" }, level === "bad" ? "Serious: " : "To know: "),
+        text,
+        " ",
+        view === "overview" ? null : h("button", { type: "button", class: "link", click: () => open(view, search ?? "") }, `${view} →`),
+      ),
+    )
+  }
 
   /** @param {State} state */
   function update(state) {
     const { figures, ready } = state
     const list = problemsOf(state)
-    const text = JSON.stringify(list)
-    if (text !== before) {
-      before = text
-      const items = list
-        .slice(0, 12)
-        .map(({ level, text, view, search }) =>
-          h(
-            "li",
-            { class: level },
-            h("span", { class: "sign", "aria-hidden": "true" }, level === "bad" ? "✕" : "!"),
-            h(
-              "span",
-              { class: "text" },
-              h("span", { class: "hidden" }, level === "bad" ? "Serious: " : "To know: "),
-              text,
-              " ",
-              view === "overview"
-                ? null
-                : h("button", { type: "button", class: "link", click: () => open(view, search ?? "") }, `${view} →`),
-            ),
-          ),
-        )
-      const none = h(
-        "li",
-        { class: "good" },
-        h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
-        h("span", { class: "text" }, "Nothing. The gateway serves as it is configured."),
-      )
-      fill(problems, ...(items.length === 0 && ready !== null ? [none] : items))
-    }
-    say(note, list.length > 12 ? `${list.length - 12} more` : "")
+    showProblems(list.slice(0, PROBLEMS), ready !== null)
+    say(note, list.length > PROBLEMS ? `${list.length - PROBLEMS} more` : "")
     if (figures === null) return
     const { total, history, seconds } = figures
     requests.update(rate(total.requests), history.requests, history.failures)

@@ -3,7 +3,7 @@
 
 import { order, part } from "./api.js"
 import { h, say, set } from "./dom.js"
-import { clock, health, milliseconds, percent, rate, whole } from "./format.js"
+import { byName, clock, health, milliseconds, percent, rate, whole } from "./format.js"
 import { confirmed, orderButton } from "./orders.js"
 import { liveTable } from "./table.js"
 import { sparkCell } from "./view-overview.js"
@@ -38,7 +38,7 @@ export function createServices({ refresh }) {
     )
     const trouble = (/** @type {ServiceStatus} */ { taking, usable }) => taking - usable
     // Not by their rates: those would have them change places all the time.
-    found.sort((a, b) => Number(trouble(b) > 0) - Number(trouble(a) > 0) || (a.name < b.name ? -1 : 1))
+    found.sort((a, b) => Number(trouble(b) > 0) - Number(trouble(a) > 0) || byName(a.name, b.name))
     const shown = found.slice(0, SERVICES)
     const names = new Set(shown.map(({ name }) => name))
     for (const [name, { element }] of cards) {

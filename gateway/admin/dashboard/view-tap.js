@@ -303,7 +303,7 @@ function barsOf({ duration, filters = [], attempts = [] }) {
   for (const { endpoint, start, connection, upstream, took, reused, hedged, status, failed } of attempts) {
     const about = [failed === "" ? String(status || "") : failed, reused ? "reused connection" : "", hedged ? "hedge" : ""]
     bars.push({
-      title: `→ ${endpoint}`,
+      title: `→\u00a0${endpoint}`,
       from: start,
       took,
       look: failed === "" ? "attempt" : "failed",

@@ -46,7 +46,7 @@ export function rateLimitIdentity({ name, by, requests, per, burst }: RateLimitC
   return JSON.stringify([name, by.map(({ text }) => text), requests, per, burst])
 }
 
-export function rateLimitsOf(config: Config): RateLimitConfig[] {
+function rateLimitsOf(config: Config): RateLimitConfig[] {
   return [
     ...config.listeners.flatMap((listener) => httpPart(listener)?.rateLimits ?? []),
     ...config.routes.flatMap(({ rateLimits }) => rateLimits ?? []),

@@ -16,9 +16,8 @@ import { rateLimitIdentity } from "./rate-limit-state.ts"
 /** The request isn't counted by this limit. */
 export const RATE_SKIP = 0
 export const RATE_PASS = 1
-export const RATE_REFUSE = 2
 /** It lacks a key that it must have. */
-export const RATE_MISSING = 3
+export const RATE_MISSING = 2
 
 /** What all limits of a snapshot share. */
 export interface RateLimitMeans {

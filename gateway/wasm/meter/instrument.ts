@@ -27,7 +27,7 @@ import { BodyMeter, type MeteredOperand, type MeterTarget, meteredOperands } fro
 import { chargeFunction } from "./charge-function.ts"
 
 /** Names Sluice exports from instrumented modules begin with this; a module that uses it itself is refused. */
-export const RESERVED_PREFIX = "sluice:"
+const RESERVED_PREFIX = "sluice:"
 /**
  * Export of the budget: a mutable i32 global, in units (see `calibrate`). The host sets it before each call into the module.
  * After a trap it is negative if, and only if, the budget ran out; the module can neither read nor set it.
@@ -66,7 +66,7 @@ const MAX_MODULE_BYTES = 64 * 1024 * 1024
 /** What engines accept, too. */
 const MAX_FUNCTIONS = 1_000_000
 /** Elements of all tables together. */
-export const MAX_TABLE_ELEMENTS = 1_000_000
+const MAX_TABLE_ELEMENTS = 1_000_000
 const MAX_TABLES = 1000
 /** Custom sections above this are left out; names of functions, which stack traces need, may take more. */
 const MAX_CUSTOM_BYTES = 256 * 1024

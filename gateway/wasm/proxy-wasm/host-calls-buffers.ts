@@ -11,13 +11,13 @@ const { OK, NOT_FOUND, BAD_ARGUMENT, INVALID_MEMORY_ACCESS } = Status
 function bodyOf(stream: HostStream, type: number): BodyBuffer | null {
   switch (type) {
     case BufferType.HTTP_REQUEST_BODY:
-      return stream.tcp ? null : stream.requestBody
+      return stream.tcp ? null : stream.shownRequest.body
     case BufferType.HTTP_RESPONSE_BODY:
-      return stream.tcp ? null : stream.responseBody
+      return stream.tcp ? null : stream.shownResponse.body
     case BufferType.DOWNSTREAM_DATA:
-      return stream.tcp ? stream.requestBody : null
+      return stream.tcp ? stream.shownRequest.body : null
     case BufferType.UPSTREAM_DATA:
-      return stream.tcp ? stream.responseBody : null
+      return stream.tcp ? stream.shownResponse.body : null
     default:
       return null
   }

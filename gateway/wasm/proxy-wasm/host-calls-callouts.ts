@@ -79,7 +79,7 @@ export function calloutHead(flat: readonly string[]): CalloutHead | null {
 }
 
 /** The trailers of a callout; null when one is not allowed. */
-export function calloutTrailers(flat: readonly string[]): readonly string[] | null {
+function calloutTrailers(flat: readonly string[]): readonly string[] | null {
   const trailers: string[] = []
   for (let i = 0; i < flat.length; i += 2) {
     const name = headerName(flat[i])

@@ -156,19 +156,19 @@ function grantedPairs(rights: Rights, given: readonly string[], current: readonl
 /** Whether the trailers of that map may be edited, or made, now. */
 function trailersWritable(stream: HostStream, map: number): boolean {
   if (stream.ended) return false
-  if (map === HTTP_REQUEST_TRAILERS) return stream.requestTrailersWritable || stream.requestEnds
-  return map === HTTP_RESPONSE_TRAILERS && (stream.responseTrailersWritable || stream.responseEnds)
+  if (map === HTTP_REQUEST_TRAILERS) return stream.shownRequest.trailersWritable || stream.shownRequest.ends
+  return map === HTTP_RESPONSE_TRAILERS && (stream.shownResponse.trailersWritable || stream.shownResponse.ends)
 }
 
 /** The trailers to edit, new ones if need be. */
 function trailersFor(stream: HostStream, map: number): Fields | null {
   if (map === HTTP_REQUEST_TRAILERS) {
     const trailers = stream.stream.requestTrailers ?? stream.stream.addRequestTrailers()
-    if (trailers !== null) stream.requestTrailersWritable = true
+    if (trailers !== null) stream.shownRequest.trailersWritable = true
     return trailers
   }
   const trailers = stream.stream.responseTrailers ?? stream.stream.addResponseTrailers()
-  if (trailers !== null) stream.responseTrailersWritable = true
+  if (trailers !== null) stream.shownResponse.trailersWritable = true
   return trailers
 }
 

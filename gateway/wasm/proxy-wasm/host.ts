@@ -146,6 +146,16 @@ export interface HostGrpcCall {
   cancel(): void
 }
 
+/** A message of an exchange, or a direction of a connection, as host calls see it. */
+export interface HostMessage {
+  /** What a body callback shows, and what it has kept while it pauses; null at any other time. */
+  body: BodyBuffer | null
+  /** The stream's end was shown to the guest in the body callback that runs: trailers may be added. */
+  ends: boolean
+  /** In a trailer callback, or paused in one, or just added: trailers may be edited. */
+  trailersWritable: boolean
+}
+
 /** A stream context as host calls see it. */
 export interface HostStream {
   readonly id: number
@@ -164,15 +174,8 @@ export interface HostStream {
   readonly bodyRoom: number
   /** In done, log and delete: everything is read-only, and absent maps are empty ones. */
   ended: boolean
-  /** What a body callback shows, and what it has kept while it pauses; null at any other time. */
-  requestBody: BodyBuffer | null
-  responseBody: BodyBuffer | null
-  /** The stream's end was shown to the guest in the body callback that runs: trailers may be added. */
-  requestEnds: boolean
-  responseEnds: boolean
-  /** In a trailer callback, or paused in one, or just added: trailers may be edited. */
-  requestTrailersWritable: boolean
-  responseTrailersWritable: boolean
+  readonly shownRequest: HostMessage
+  readonly shownResponse: HostMessage
   /** Octets of headers, trailers and properties written so far. */
   written: number
   /** What happens once the guest has returned. */

@@ -8,15 +8,16 @@ import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import type { EndpointState } from "../../../gateway/upstream/endpoint-watch.ts"
 import { config } from "./support/config.ts"
 
-const counts = { times: 2, consecutive5xx: 4, consecutiveGatewayErrors: 3, consecutiveLocalFailures: 1 }
-const load = { active: 1, connections: 2, requests: 5, failures: 1, latency: 1.5 }
-const ejection = (left: number | null): EjectionState => ({ left, reason: "5xx", ...counts })
+const fails = { times: 2, consecutive5xx: 4, consecutiveGatewayErrors: 3, consecutiveLocalFailures: 1 }
+const load = { active: 1, connections: 2, latency: 1.5 }
+const counts = { requests: 4, failures: 1 }
+const ejection = (left: number | null): EjectionState => ({ left, reason: "5xx", ...fails })
 const states: Readonly<Record<string, EndpointState>> = {
-  "127.0.0.1:1": { healthy: true, ejection: ejection(null), load },
-  "[::1]:2": { healthy: false, ejection: ejection(60_000), load },
-  "127.0.0.1:3": { healthy: null, ejection: ejection(0), load },
-  "127.0.0.1:4": { healthy: null, ejection: null, load: null },
-  "127.0.0.1:5": { healthy: null, ejection: null, load },
+  "127.0.0.1:1": { healthy: true, ejection: ejection(null), load, counts },
+  "[::1]:2": { healthy: false, ejection: ejection(60_000), load, counts },
+  "127.0.0.1:3": { healthy: null, ejection: ejection(0), load, counts },
+  "127.0.0.1:4": { healthy: null, ejection: null, load: null, counts: null },
+  "127.0.0.1:5": { healthy: null, ejection: null, load, counts },
 }
 const hosts = [
   ["127.0.0.1", 1],

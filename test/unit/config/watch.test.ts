@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, wr
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import { type FileWatch, type WatchOptions, watchConfig, watchFiles } from "../../../gateway/config/watch.ts"
+import { type FileWatch, type WatchOptions, watchFiles } from "../../../gateway/config/watch.ts"
 
 let folder: string
 let watches: { close(): void }[] = []
@@ -152,15 +152,19 @@ describe("watchFiles does not report", () => {
   })
 })
 
-test("watchConfig waits until a file that is written in steps is whole", async () => {
+test("a pause waits until a file that is written in steps is whole", async () => {
   write("a", "1")
   let calls = 0
   const changed = new Promise<void>((resolve) => {
     watches.push(
-      watchConfig(join(folder, "a"), () => {
-        calls++
-        resolve()
-      }),
+      watchFiles(
+        [join(folder, "a")],
+        () => {
+          calls++
+          resolve()
+        },
+        { settle: 25 },
+      ),
     )
   })
   write("a", "")

@@ -79,7 +79,7 @@ describe("the verdict", () => {
           ["grpc-timeout", "0S"],
         ],
       },
-      "504 UT: its grpc-timeout is 0",
+      "grpc-status 4 UT: its grpc-timeout is 0",
     ],
     [
       {
@@ -90,12 +90,14 @@ describe("the verdict", () => {
           ["grpc-timeout", "x"],
         ],
       },
-      "400 DPE: its grpc-timeout is malformed",
+      "grpc-status 3 DPE: its grpc-timeout is malformed",
     ],
   ])("of %j is %s", (request, text) => {
-    const { ok, status, code, flag, text: said } = verdict(request)
+    const { ok, status, grpcStatus, code, flag, text: said } = verdict(request)
     expect(said).toContain(`would be answered ${text}`)
-    expect([ok, status, flag]).toEqual([false, errors[code as keyof typeof errors].status, errors[code as keyof typeof errors].flag])
+    const row = errors[code as keyof typeof errors]
+    expect([ok, flag]).toEqual([false, row.flag])
+    expect([status, grpcStatus]).toEqual(text.startsWith("grpc") ? [200, row.grpcStatus] : [row.status, null])
   })
 
   test.each<[string, string, number | null]>([
@@ -108,7 +110,7 @@ describe("the verdict", () => {
     ["/ping", "would be answered by route `pong`: 200, 4 octets", 200],
     ["/part", "would be sent by route `part` to service labelled (v=2), one of 1 endpoint, as GET http://127.0.0.1:8080/part", null],
   ])("of %s is %s", (url, text, status) => {
-    expect(verdict({ url })).toEqual({ ok: true, status, code: "", flag: "", text })
+    expect(verdict({ url })).toEqual({ ok: true, status, grpcStatus: null, code: "", flag: "", text })
   })
 })
 
@@ -168,6 +170,13 @@ describe("what is told beside", () => {
     ])
     const [light, heavy, none] = service?.endpoints.map(({ share }) => share ?? 0) ?? []
     expect([heavy > light, none, service?.policy]).toEqual([true, 0, "leastRequest"])
+  })
+
+  test("which are drained, and how many share the requests", () => {
+    const panic = explainerOf(specOf(yaml), { isDrained: (service, address) => `${service} ${address}` === "api 127.0.0.1:9003" })
+    const { service, verdict } = explained(panic, { url: "/api" }).outcomes[0]
+    expect(service?.endpoints.map(({ reasons }) => reasons)).toEqual([[], [], ["drained: an operator has taken it out of traffic"]])
+    expect(verdict.text).toContain("one of 2 endpoints")
   })
 
   test("the endpoint a key belongs to, and those behind it", () => {
@@ -260,9 +269,15 @@ listeners:
   - { name: a, address: 127.0.0.1:8080 }
   - { name: b, address: 127.0.0.1:8081 }
   - { name: c, address: 127.0.0.1:8082, protocol: tcp, backends: api }
-services: { api: { endpoints: [127.0.0.1:9001] } }
+  - name: d
+    address: 127.0.0.1:8083
+    protocol: tls
+    serverNames: [{ hosts: ["a.test"], backends: [{ service: api, weight: 3 }, other] }]
+  - { name: e, address: 127.0.0.1:8084, protocol: auto, backends: nowhere }
+services: { api: { endpoints: [127.0.0.1:9001] }, other: { endpoints: [127.0.0.1:9002] } }
 routes:
   - { name: a, listeners: [a], backends: api }
+  - { name: d, listeners: [e], backends: api }
 `
   const ask = (request: Partial<ExplainRequest> & { url: string }) => explained(explainerOf(specOf(two, { ports: { a: 80 } })), request)
 
@@ -280,6 +295,7 @@ routes:
     expect(ask({ url: "/" }).outcomes.map(({ listener, verdict: { ok } }) => [listener, ok])).toEqual([
       ["a", true],
       ["b", false],
+      ["e", true],
     ])
   })
 
@@ -287,12 +303,40 @@ routes:
     const said = ask({ url: "https://x/" })
     expect([said.outcomes, said.verdict.ok]).toEqual([[], false])
     expect(said.verdict.text).toContain("c: it carries connections, not requests")
+    expect(ask({ url: "https://x:8081/" }).verdict.text).toContain("b: it has port 8081, but doesn't speak https")
+  })
+
+  test.each<[Partial<ExplainRequest> & { url: string }, boolean, string, string]>([
+    [{ url: "http://x:8082/" }, true, "", "taken by listener c, which carries connections as they are, to service api"],
+    [{ url: "/", listener: "c" }, true, "", "to service api"],
+    [
+      { url: "https://a.test:8083/" },
+      true,
+      "",
+      "taken by listener d, which carries connections as they are, to service api (75%) or other (25%)",
+    ],
+    [
+      { url: "https://b.test:8083/" },
+      false,
+      "noRoute",
+      "closed NR: listener d, which carries connections as they are, has no backend for b.test",
+    ],
+    [{ url: "http://a.test:8083/" }, false, "clientHello", "closed DPE: listener d, which carries connections as they are, expects TLS"],
+    [{ url: "https://x:8084/" }, false, "noService", "names service nowhere"],
+    [{ url: "http://x:8084/" }, true, "", "would be sent by route `d`"],
+  ])("that carries the connection of %j says where to", (request, ok, code, text) => {
+    const said = ask(request)
+    expect(said.verdict).toMatchObject({ ok, code })
+    expect(said.verdict.text).toContain(text)
   })
 
   test("of another's routes it is said that they serve another", () => {
     const { verdict, others } = ask({ url: "http://x:8081/" }).outcomes[0]
     expect(verdict.text).toContain("it serves listener a, not b")
-    expect(others).toMatchObject([{ route: "a", reason: "listener" }])
+    expect(others).toMatchObject([
+      { route: "a", reason: "listener" },
+      { route: "d", reason: "listener" },
+    ])
   })
 })
 

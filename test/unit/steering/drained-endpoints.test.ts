@@ -100,6 +100,17 @@ test("the last usable endpoint is drained by force alone", async () => {
   expect(place.drained.reasons).toEqual([`endpoints ${C}, ${B}, ${A} of service api are drained`])
 })
 
+test("one that is ejected is drained, unless it is all there is left to take requests", async () => {
+  const place = new Place(configOf([A, B]))
+  place.unusable.add(A).add(B)
+  // Both have to do: one of them can do it.
+  expect(await place.drain(A)).toMatchObject({ status: 200 })
+  expect(await place.drain(B)).toEqual({
+    status: 409,
+    message: `endpoint ${B} of service api is unwell or ejected, but the last that takes requests: without it its requests would be answered with 503; make another one usable first, or force it (--force; ?force=true)`,
+  })
+})
+
 test("the last usable endpoint of a subset that a route uses is drained by force alone", async () => {
   const endpoints = [
     { address: A, labels: { version: "v1" } },

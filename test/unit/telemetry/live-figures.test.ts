@@ -195,6 +195,18 @@ describe("live figures", () => {
     expect(filter.cost?.p99).toBeGreaterThan(100)
   })
 
+  test("take a filter's budget for its cost where the clock says more than the process has used", () => {
+    bench.figures.ask(question)
+    const slots = bench.slots.filters.auth.stable
+    bench.writer.add(slots.calls, 100)
+    bench.writer.observe(slots.duration, 0.02, filterBuckets, 100)
+    // 3 ms a call, of which each waited for the others.
+    bench.writer.add(slots.budget, 300_000)
+    bench.cpu = 0.6
+    bench.second()
+    expect(bench.figures.ask(question).filters[0]).toMatchObject({ cost: { mean: 3000 }, cpu: 0.3, share: 0.5 })
+  })
+
   test("know endpoints by their counts, not by what they had before they were seen", () => {
     bench.endpoints = [{ service: "api", address: "10.0.0.1:80", requests: 500, successes: 400 }]
     bench.figures.ask(question)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { createLogger, type LogEvent, withFields } from "../../../gateway/telemetry/log.ts"
+import { createLogger, type LogEvent } from "../../../gateway/telemetry/log.ts"
 import { WorkerLogger } from "../../../gateway/telemetry/worker-log.ts"
 
 const clock = (): number => Date.UTC(2026, 0, 2, 3, 4, 5, 678)
@@ -146,17 +146,6 @@ test("the level can change while running", () => {
   log.log("warn", "3")
   expect(log.enabled("critical")).toBe(true)
   expect(out.map((line) => JSON.parse(line).message)).toEqual(["2"])
-})
-
-test("withFields adds fields to every event", () => {
-  const { out, log } = lines()
-  const child = withFields(log, { worker: 1, part: "a" })
-  child.log("info", "m", { part: "b" })
-  child.log("info", "n")
-  expect(out.map((line) => JSON.parse(line))).toMatchObject([
-    { worker: 1, part: "b" },
-    { worker: 1, part: "a" },
-  ])
 })
 
 describe("worker log", () => {

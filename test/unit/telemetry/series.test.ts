@@ -32,7 +32,15 @@ describe("endpoints", () => {
     const [a, b] = slots.users.map((own) => new EndpointRecorder(writer, own, { duration: whole }))
     a.answered(200, 4)
     a.answered(503, 40)
+    a.failed()
+    b.unanswered()
     b.failed()
+    b.carried()
+    expect(["10.0.0.1:80", "10.0.0.2:80"].map((each) => endpoints.counts("users", each))).toEqual([
+      { requests: 2, failures: 1 },
+      { requests: 2, failures: 1 },
+    ])
+    expect(endpoints.counts("users", "10.0.0.3:80")).toBeNull()
     expect(await lines(registry, "sluice_endpoint_requests_total")).toEqual([
       'sluice_endpoint_requests_total{code="2xx",service="users",endpoint="10.0.0.1:80"} 1',
       'sluice_endpoint_requests_total{code="5xx",service="users",endpoint="10.0.0.1:80"} 1',

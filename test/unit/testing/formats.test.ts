@@ -11,7 +11,7 @@ import { diffLines, type FileResult, formatResult, junitXml, paint } from "../..
 import { evaluate, TemplateError, templateNames } from "../../../gateway/testing/templates.ts"
 import { keyAlgorithms, TestKeys } from "../../../gateway/testing/test-keys.ts"
 import { findTests } from "../../../gateway/testing/test-run.ts"
-import { grantsOf, manifestJsonSchema, parseManifest } from "../../../gateway/wasm/manifest.ts"
+import { grantsOf, parseManifest } from "../../../gateway/wasm/manifest.ts"
 import { ModuleCache } from "../../../gateway/wasm/module-cache.ts"
 import { until } from "../../support/deadline.ts"
 
@@ -190,10 +190,6 @@ describe("a manifest", () => {
     [{ name: "a", permissions: { hostCalls: ["http_call"] } }, /hostCalls\[0\]: "http_call" is no host call/],
   ])("%j is refused", (document, message) => {
     expect(read(document)).toEqual([expect.stringMatching(message)])
-  })
-
-  test("has a JSON Schema", () => {
-    expect(JSON.stringify(manifestJsonSchema())).toContain('"permissions"')
   })
 })
 

@@ -314,18 +314,27 @@ describe("connects that fail", () => {
     expect(counts).toMatchObject({ made: 1, failed: 1, open: 0, waiting: 0 })
   })
 
-  test("beside the pool aren't metered, as those that are made aren't", async () => {
+  test("beside the pool are counted as connections, as those that are made are, and not as attempts", async () => {
     const { pool } = endpoint(await freePort())
-    let metered = 0
-    pool.meter = { answered: () => metered++, failed: () => metered++ }
+    const metered: string[] = []
+    pool.meter = {
+      answered: (status) => metered.push(`${status}`),
+      unanswered: () => metered.push("unanswered"),
+      carried: () => metered.push("carried"),
+      failed: () => metered.push("failed"),
+    }
     pool.begins({})
     pool.begun(1)
     pool.ends()
     pool.begins({})
     pool.beginFailed()
-    expect(metered).toBe(0)
+    expect(metered.splice(0)).toEqual(["carried", "failed", "carried"])
     pool.failed("connectFailure", 0)
-    expect(metered).toBe(1)
+    pool.answered(503, -1, 1, 0)
+    pool.answered(200, 14, 1, 0)
+    pool.answered(200, -1, 1, 0)
+    pool.ended(-1)
+    expect(metered).toEqual(["unanswered", "failed", "503", "failed", "200", "failed", "200"])
   })
 
   test("are told to everyone who waited under the cap", async () => {

@@ -128,7 +128,7 @@ describe("headers", () => {
     trailers.add("a", "1")
     trailers.add("b", "2")
     direct.stream.requestTrailers = trailers
-    direct.context.requestTrailersWritable = true
+    direct.context.shownRequest.trailersWritable = true
     expect(pairs(direct, REQUEST_TRAILERS)).toEqual(["a", "1"])
     expect(direct.get(REQUEST_TRAILERS, "b")).toBe(NOT_FOUND)
     expect(set(direct, "b", "3", REQUEST_TRAILERS)).toBe(BAD_ARGUMENT)

@@ -77,8 +77,8 @@ describe("bodies", () => {
     ["response", RESPONSE_BODY],
   ])("the %s's is read in ranges", (_name, type) => {
     const direct = new Direct()
-    if (type === REQUEST_BODY) direct.context.requestBody = body("hello\xff")
-    else direct.context.responseBody = body("hello\xff")
+    if (type === REQUEST_BODY) direct.context.shownRequest.body = body("hello\xff")
+    else direct.context.shownResponse.body = body("hello\xff")
     expect(read(direct, type)).toBe("hello\xff")
     expect(read(direct, type, 1, 3)).toBe("ell")
     expect(read(direct, type, 4, 100)).toBe("o\xff")
@@ -91,7 +91,7 @@ describe("bodies", () => {
 
   test("an empty one is there, and nothing is allocated for it", () => {
     const direct = new Direct()
-    direct.context.requestBody = new BodyBuffer()
+    direct.context.shownRequest.body = new BodyBuffer()
     expect(read(direct, REQUEST_BODY)).toBe("")
     expect(direct.word(OUT)).toBe(0)
   })
@@ -111,8 +111,8 @@ describe("bodies", () => {
     for (const type of [REQUEST_BODY, RESPONSE_BODY]) {
       const direct = new Direct()
       const buffer = body("hello")
-      if (type === REQUEST_BODY) direct.context.requestBody = buffer
-      else direct.context.responseBody = buffer
+      if (type === REQUEST_BODY) direct.context.shownRequest.body = buffer
+      else direct.context.shownResponse.body = buffer
       expect(direct.call("proxy_set_buffer_bytes", type, start, count, ...direct.put(data))).toBe(OK)
       expect(buffer.bytes.toString("latin1")).toBe(expected)
       expect(read(direct, type)).toBe(expected)
@@ -124,7 +124,7 @@ describe("bodies", () => {
     const wire = Buffer.from("hello")
     const buffer = new BodyBuffer()
     buffer.append(wire, 0, 5)
-    direct.context.requestBody = buffer
+    direct.context.shownRequest.body = buffer
     const data = direct.put("J")
     expect(direct.call("proxy_set_buffer_bytes", REQUEST_BODY, 0, 1, ...data)).toBe(OK)
     direct.vm.memory.bytes.fill(0, data[0], data[0] + 1)
@@ -135,7 +135,7 @@ describe("bodies", () => {
     for (const bodyLimit of [1000, 2 << 20]) {
       const direct = new Direct({ spec: { bodyLimit } })
       const buffer = new BodyBuffer()
-      direct.context.requestBody = buffer
+      direct.context.shownRequest.body = buffer
       const page: [number, number] = [0, 65_536]
       let calls = 0
       while (calls < 100 && direct.call("proxy_set_buffer_bytes", REQUEST_BODY, -1, 0, ...page) === OK) calls++
@@ -150,7 +150,7 @@ describe("bodies", () => {
   test("hostile pointers and lengths", () => {
     const direct = new Direct()
     const buffer = body("hello")
-    direct.context.requestBody = buffer
+    direct.context.shownRequest.body = buffer
     expect(direct.call("proxy_set_buffer_bytes", REQUEST_BODY, 0, 0, WILD, 32)).toBe(INVALID_MEMORY_ACCESS)
     expect(direct.call("proxy_set_buffer_bytes", REQUEST_BODY, 0, 0, 0, -1)).toBe(INVALID_MEMORY_ACCESS)
     expect(direct.call("proxy_get_buffer_bytes", REQUEST_BODY, 0, -1, WILD, OUT2)).toBe(INVALID_MEMORY_ACCESS)

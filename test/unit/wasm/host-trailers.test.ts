@@ -30,10 +30,10 @@ describe.each([
     ])
     if (which === "request") {
       direct.stream.requestTrailers = fields
-      direct.context.requestTrailersWritable = true
+      direct.context.shownRequest.trailersWritable = true
     } else {
       direct.stream.responseTrailers = fields
-      direct.context.responseTrailersWritable = true
+      direct.context.shownResponse.trailersWritable = true
     }
     return { direct, fields }
   }
@@ -42,8 +42,8 @@ describe.each([
   function atEnd(): Direct {
     const direct = new Direct({ response: which === "response" })
     direct.stream.ending = true
-    if (which === "request") direct.context.requestEnds = true
-    else direct.context.responseEnds = true
+    if (which === "request") direct.context.shownRequest.ends = true
+    else direct.context.shownResponse.ends = true
     return direct
   }
 
@@ -123,8 +123,8 @@ describe.each([
 
   test("are read-only outside of their callback, and when the stream has ended", () => {
     const { direct, fields } = inTrailers()
-    if (which === "request") direct.context.requestTrailersWritable = false
-    else direct.context.responseTrailersWritable = false
+    if (which === "request") direct.context.shownRequest.trailersWritable = false
+    else direct.context.shownResponse.trailersWritable = false
     const refused = (): void => {
       expect(write(direct, "add", map, "x-more", "1")).toBe(BAD_ARGUMENT)
       expect(remove(direct, map, "x-sum")).toBe(BAD_ARGUMENT)
@@ -133,8 +133,8 @@ describe.each([
     }
     refused()
     direct.context.ended = true
-    if (which === "request") direct.context.requestTrailersWritable = true
-    else direct.context.responseTrailersWritable = true
+    if (which === "request") direct.context.shownRequest.trailersWritable = true
+    else direct.context.shownResponse.trailersWritable = true
     refused()
     expect(fields.size).toBe(3)
   })

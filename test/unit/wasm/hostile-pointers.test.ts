@@ -70,14 +70,14 @@ const situations: Readonly<Record<string, (direct: Direct) => void>> = {
   "in a request": () => undefined,
   "in a body, with everything there is": (direct) => {
     const { context, stream, vm } = direct
-    context.requestBody = bodyOf("request body")
-    context.responseBody = bodyOf("response body")
-    context.requestEnds = true
-    context.responseEnds = true
+    context.shownRequest.body = bodyOf("request body")
+    context.shownResponse.body = bodyOf("response body")
+    context.shownRequest.ends = true
+    context.shownResponse.ends = true
     stream.requestTrailers = trailersOf()
     stream.responseTrailers = trailersOf()
-    context.requestTrailersWritable = true
-    context.responseTrailersWritable = true
+    context.shownRequest.trailersWritable = true
+    context.shownResponse.trailersWritable = true
     const callout: HostCallout = {
       response: { status: 200, headers: ["a", "1"], body: Buffer.from("answer"), trailers: ["b", "2"] },
     }
