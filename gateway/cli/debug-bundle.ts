@@ -61,7 +61,7 @@ export const debugBundle: Command = command({
 })
 
 /** What the gateway doesn't tell is in a file `NAME.error`. Rejects when it tells nothing. */
-async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
+export async function collectBundle(target: AdminTarget): Promise<TarFile[]> {
   const files: TarFile[] = []
   let told = 0
   let last: unknown = null

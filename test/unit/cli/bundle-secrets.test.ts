@@ -108,7 +108,9 @@ test("a bundle holds no secret of the configuration, of one before it, of orders
       configAt: (generation) => kept[generation - 1] ?? null,
       recentLog: () => logger.tail.lines,
       routes: (query) =>
-        Promise.resolve(listRoutes(new ExplainedPlanes(spec, null), { slots: null, read: () => 0, isSecret: isSecretKey }, query)),
+        Promise.resolve(
+          listRoutes(new ExplainedPlanes(spec, null, () => false), { slots: null, read: () => 0, isSecret: isSecretKey }, query),
+        ),
       setLogLevel: () => {
         throw new Error(refusal)
       },
