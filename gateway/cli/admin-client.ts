@@ -49,9 +49,18 @@ export async function answering(talk: () => Promise<number>): Promise<number> {
   }
 }
 
-/** What a gateway that refuses says. */
+/** What the API names by its paths, by commands. */
+const COMMANDS: readonly (readonly [RegExp, string])[] = [
+  [/; \/config\/history lists/, "; sluice config history lists"],
+  [/; \/filters lists/, "; sluice filter ls lists"],
+  [/; \/openapi\.json says what is expected$/, "; --help says what is expected"],
+  [/; \/ lists (?:them|what there is)$/, "; the gateway may be of another version: sluice check --admin"],
+]
+
+/** What a gateway that refuses says, to somebody who gives commands. */
 export function refusalOf(status: number, body: AdminAnswer["body"]): string {
-  return typeof body.error === "string" ? body.error : `refused with status ${status}`
+  if (typeof body.error !== "string") return `refused with status ${status}`
+  return COMMANDS.reduce((text, [path, command]) => text.replace(path, command), body.error)
 }
 
 /** The answer to a question; throws what it is refused with. */

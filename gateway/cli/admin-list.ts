@@ -1,6 +1,6 @@
 // What commands have in common that list something of a running gateway: asked of its admin API, shown as a table or as JSON.
 
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, askAdmin, refusalOf } from "./admin-client.ts"
 import { type Command, command, UsageError } from "./command.ts"
 
 export interface AdminListing<Item> {
@@ -23,7 +23,7 @@ export function adminList<Item>({ what, description, examples, table }: AdminLis
       try {
         const { status, body } = await askAdmin(args, `/${what}`)
         const found = body[what]
-        if (status !== 200 || !Array.isArray(found)) throw new Error(`the admin API answers ${status}`)
+        if (status !== 200 || !Array.isArray(found)) throw new Error(refusalOf(status, body))
         items = found as Item[]
       } catch (error) {
         if (error instanceof UsageError) throw error

@@ -2,7 +2,7 @@
 
 import type { ExplainRequest, Explanation } from "../explain/explanation.ts"
 import { findFlags } from "../telemetry/flag-guide.ts"
-import { adminArgument, askAdmin, jsonOrder } from "./admin-client.ts"
+import { adminArgument, askAdmin, jsonOrder, refusalOf } from "./admin-client.ts"
 import { type Command, command, every, UsageError, type Values } from "./command.ts"
 import { explanationText, flagText } from "./explain-text.ts"
 import { offlineExplainer } from "./offline.ts"
@@ -86,6 +86,6 @@ async function ofFile(file: string, request: ExplainRequest): Promise<Explanatio
 async function ofGateway(args: Values, request: ExplainRequest): Promise<Explanation> {
   const answer = await askAdmin(args, "/explain", jsonOrder("POST", request))
   if (answer.status === 400) throw new UsageError(String(answer.body.error))
-  if (answer.status !== 200) throw new Error(String(answer.body.error ?? `the admin API answers ${answer.status}`))
+  if (answer.status !== 200) throw new Error(refusalOf(answer.status, answer.body))
   return answer.body as unknown as Explanation
 }

@@ -2,7 +2,7 @@
 
 import { logLevels } from "../telemetry/log.ts"
 import type { FilterLogLine } from "../wasm/filter-logs.ts"
-import { adminArgument, askAdmin, filterPath } from "./admin-client.ts"
+import { adminArgument, askAdmin, filterPath, refusalOf } from "./admin-client.ts"
 import { requestAdmin } from "./admin-request.ts"
 import { adminTarget } from "./admin-target.ts"
 import { type Command, command, text, UsageError, type Values } from "./command.ts"
@@ -29,7 +29,7 @@ export const filterLog: Command = command({
     try {
       // Asked in vain, it says why in words.
       const { status, body } = await askAdmin(args, path)
-      if (status !== 200 || !Array.isArray(body.logs)) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+      if (status !== 200 || !Array.isArray(body.logs)) throw new Error(refusalOf(status, body))
       if (args.follow === true) await follow(args, `${path}&follow=true`, show)
       else for (const line of body.logs as FilterLogLine[]) show(line)
       return 0

@@ -1,7 +1,7 @@
 // `sluice filter profile`: measures every callback of a filter of a running gateway for some seconds, and shows what each costs.
 
 import type { FilterProfileResult } from "../wasm/filter-profiles.ts"
-import { adminArgument, askAdmin, filterPath } from "./admin-client.ts"
+import { adminArgument, askAdmin, filterPath, refusalOf } from "./admin-client.ts"
 import { type Command, command, text, UsageError } from "./command.ts"
 import { printable, table } from "./table.ts"
 
@@ -25,7 +25,7 @@ export const filterProfile: Command = command({
     try {
       const path = `${filterPath(text(args, "name"))}/profile?seconds=${seconds}`
       const { status, body } = await askAdmin(args, path, { method: "POST", timeout: Number(seconds) * 1000 + PATIENCE })
-      if (status !== 200) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+      if (status !== 200) throw new Error(refusalOf(status, body))
       process.stdout.write(args.json === true ? `${JSON.stringify(body, null, 2)}\n` : profileText(body as unknown as FilterProfileResult))
       return 0
     } catch (error) {

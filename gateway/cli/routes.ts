@@ -2,7 +2,7 @@
 
 import { isSecretKey } from "../config/secrets.ts"
 import { type ListedRoute, listRoutes } from "../explain/route-list.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, askAdmin, refusalOf } from "./admin-client.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"
 import { offlineExplainer } from "./offline.ts"
 import { printable, table } from "./table.ts"
@@ -72,7 +72,7 @@ async function ofGateway(args: Values): Promise<Listed> {
   const query = new URLSearchParams({ limit: String(LIMIT) })
   for (const name of ["listener", "route"]) if (typeof args[name] === "string") query.set(name, args[name])
   const { status, body } = await askAdmin(args, `/routes?${query}`)
-  if (status !== 200 || !Array.isArray(body.routes)) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+  if (status !== 200 || !Array.isArray(body.routes)) throw new Error(refusalOf(status, body))
   return { routes: body.routes as ListedRoute[], left: Number(body.left) }
 }
 

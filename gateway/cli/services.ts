@@ -1,7 +1,7 @@
 // `sluice services`: the services of a running gateway and their endpoints, with health, load, latency and what is used of limits.
 
 import type { EndpointStatus, ServiceStatus } from "../admin/service-status.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, askAdmin, refusalOf } from "./admin-client.ts"
 import { type Command, command, UsageError } from "./command.ts"
 import { printable, table } from "./table.ts"
 
@@ -20,7 +20,7 @@ export const services: Command = command({
   run: async (args) => {
     try {
       const { status, body } = await askAdmin(args, "/services")
-      if (status !== 200 || !Array.isArray(body.services)) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+      if (status !== 200 || !Array.isArray(body.services)) throw new Error(refusalOf(status, body))
       const all = body.services as ServiceStatus[]
       const shown = typeof args.service === "string" ? all.filter(({ name }) => name === args.service) : all
       if (shown.length === 0 && typeof args.service === "string") {

@@ -2,7 +2,7 @@
 // found, however it ends.
 
 import type { Figures } from "../telemetry/live-summary.ts"
-import { adminArgument, askAdmin } from "./admin-client.ts"
+import { adminArgument, askAdmin, refusalOf } from "./admin-client.ts"
 import { adminTarget } from "./admin-target.ts"
 import { type Command, command, UsageError, type Values } from "./command.ts"
 import { type TopKind, type TopSort, type TopView, topKinds, topScreen, topSorts } from "./top-screen.ts"
@@ -72,7 +72,7 @@ function choice<T extends string>(args: Values, name: string, values: readonly T
 
 async function askFigures(args: Values, path: string): Promise<Figures> {
   const { status, body } = await askAdmin(args, path)
-  if (status !== 200) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+  if (status !== 200) throw new Error(refusalOf(status, body))
   return body as unknown as Figures
 }
 

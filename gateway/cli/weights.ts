@@ -1,7 +1,7 @@
 // `sluice weights`: shows the weights of a route's backends in a running gateway, or sets them.
 
 import type { RouteWeightsStatus } from "../steering/route-weights.ts"
-import { adminArgument, adminPath, askAdmin, orderAdmin } from "./admin-client.ts"
+import { adminArgument, adminPath, askAdmin, orderAdmin, refusalOf } from "./admin-client.ts"
 import { type Command, command, rest, text, UsageError, type Values } from "./command.ts"
 import { printable, table } from "./table.ts"
 
@@ -56,7 +56,7 @@ function put(weights: Readonly<Record<string, number>> | null) {
 async function show(args: Values, path: string): Promise<number> {
   try {
     const { status, body } = await askAdmin(args, path)
-    if (status !== 200) throw new Error(String(body.error ?? `the admin API answers ${status}`))
+    if (status !== 200) throw new Error(refusalOf(status, body))
     process.stdout.write(args.json === true ? `${JSON.stringify(body, null, 2)}\n` : weightsTable(body as unknown as RouteWeightsStatus))
     return 0
   } catch (error) {
