@@ -101,18 +101,12 @@ export function createConfig({ refresh }) {
     const wanted = `from=${encodeURIComponent(from.value)}&to=${encodeURIComponent(to.value)}`
     asked = wanted
     const response = await call(`/config/diff?${wanted}`).catch(() => null)
-    const text = response?.ok ? await response.text().catch(() => "") : "The difference can't be had."
+    const answer = response?.ok ? await response.json().catch(() => null) : null
     // Another one was chosen meanwhile.
     if (wanted !== asked) return
-    let unified = text
-    try {
-      const { diff: wrapped } = JSON.parse(text)
-      if (typeof wrapped === "string") unified = wrapped
-    } catch {
-      // It is plain text.
-    }
-    const lines = unified.split("\n").slice(0, 2000)
-    fill(diff, ...(unified.trim() === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
+    const text = answer === null ? "The difference can't be had." : answer.diff
+    const lines = text.split("\n").slice(0, 2000)
+    fill(diff, ...(text === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
   }
 
   async function rollBack() {
