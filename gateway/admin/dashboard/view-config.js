@@ -104,6 +104,7 @@ export function createConfig({ refresh }) {
     const answer = response?.ok ? await response.json().catch(() => null) : null
     // Another one was chosen meanwhile.
     if (wanted !== asked) return
+    /** @type {string} */
     const text = answer === null ? "The difference can't be had." : answer.diff
     const lines = text.split("\n").slice(0, 2000)
     fill(diff, ...(text === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
