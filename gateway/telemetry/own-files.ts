@@ -4,7 +4,7 @@
 import { type AccessDestination, destinationKey } from "../config/access-log-model.ts"
 import type { AccessBatch } from "./access-output.ts"
 import { FailureNotice, type LossMeans } from "./failure-notice.ts"
-import { LogFile } from "./log-file.ts"
+import { LogFile, takesManyWriters } from "./log-file.ts"
 
 interface OwnFile {
   readonly path: string
@@ -27,7 +27,8 @@ export class OwnFiles {
   prepare(to: AccessDestination): void {
     if (to.kind !== "file") return
     const key = destinationKey(to)
-    if (!this.#files.has(key)) this.#files.set(key, { path: to.path, file: null })
+    // What is no file on a disc is the main thread's.
+    if (!this.#files.has(key) && takesManyWriters(to.path)) this.#files.set(key, { path: to.path, file: null })
   }
 
   /** Only this one is in use from now on; what others still have is written. */
