@@ -75,13 +75,13 @@ export class LogFile implements AccessSink {
     return this.#output.flush(timeout)
   }
 
-  close(): void {
+  /** Resolves when what it has is written, or given up. */
+  async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    void this.#output.flush(LAST_LINES).then(() => {
-      this.#released = true
-      if (!this.#busy) close(this.#descriptor, () => {})
-    })
+    await this.#output.flush(LAST_LINES)
+    this.#released = true
+    if (!this.#busy) close(this.#descriptor, () => {})
   }
 
   // One at a time: the queue waits for `done`, and for a file that is being opened.

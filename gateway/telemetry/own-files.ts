@@ -17,6 +17,8 @@ export class OwnFiles {
   readonly #notice: FailureNotice
   /** By the keys of their destinations. */
   readonly #files = new Map<string, OwnFile>()
+  /** No longer in use, with lines to write yet. */
+  readonly #leaving = new Set<LogFile>()
 
   constructor(means: LossMeans) {
     this.#means = means
@@ -37,7 +39,9 @@ export class OwnFiles {
     for (const [each, { file }] of this.#files) {
       if (each === key) continue
       this.#files.delete(each)
-      file?.close()
+      if (file === null) continue
+      this.#leaving.add(file)
+      void file.close().then(() => this.#leaving.delete(file))
     }
   }
 
@@ -67,6 +71,7 @@ export class OwnFiles {
 
   /** Resolves when all is written, or when the time (ms) is over. */
   async flush(timeout: number): Promise<void> {
-    await Promise.all([...this.#files.values()].map(({ file }) => file?.flush(timeout)))
+    const files = [...[...this.#files.values()].map(({ file }) => file), ...this.#leaving]
+    await Promise.all(files.map((file) => file?.flush(timeout)))
   }
 }

@@ -147,6 +147,18 @@ test.skipIf(process.platform !== "linux")("a pipe or a device has the main threa
   own.keepOnly({ kind: "stdout" })
 })
 
+test("lines of a file that is no longer in use are written before the worker ends", async () => {
+  const [before, now] = ["before", "now"].map((name) => ({ kind: "file", path: join(folder, name) }) as const)
+  const { state, means } = losses()
+  const own = new OwnFiles(means)
+  own.prepare(before)
+  own.write({ lines: "a\n", count: 1, to: JSON.stringify(before) }, () => {})
+  own.prepare(now)
+  own.keepOnly(now)
+  await own.flush(5000)
+  expect([readFileSync(before.path, "utf8"), state.lost]).toEqual(["a\n", 0])
+})
+
 test("a variable that a receiver's header is in has to be set", () => {
   const output = new AccessOutput({ stdout: () => {}, flush: () => Promise.resolve(), log: () => {}, environment: {} })
   const otlp = { url: "http://127.0.0.1:1", headers: { authorization: { env: "SLUICE_TEST_UNSET" } }, timeout: 1000 }
