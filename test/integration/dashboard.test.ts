@@ -336,7 +336,7 @@ describe.skipIf(skipped !== "")(`the dashboard in Chromium${skipped === "" ? "" 
     await show("config")
     await page.becomes("document.querySelectorAll('#from option').length === 2", "two configurations")
     expect(await page.evaluate("document.querySelectorAll('#from option')[0].textContent")).toContain("(in force)")
-    await page.becomes("document.querySelector('#view pre').innerText.includes('+zone: a')", "what changed")
+    await page.becomes("document.querySelector('#view pre').textContent.includes('@@ zone @@\\n+a\\n')", "what changed")
     await give(named("Roll back …"), /in force as generation/)
     expect((await ask("/config")).zone).toBe("")
     await page.becomes("document.getElementById('view').innerText.includes('rollback to generation')", "the way back in the history")

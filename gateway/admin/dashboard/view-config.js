@@ -91,16 +91,9 @@ export function createConfig({ refresh }) {
   async function showDiff() {
     if (from.value === "" || to.value === "" || from.value === to.value) return fill(diff, "Choose two of them to see what changed.")
     const response = await call(`/config/diff?from=${encodeURIComponent(from.value)}&to=${encodeURIComponent(to.value)}`).catch(() => null)
-    const text = response?.ok ? await response.text() : "The difference can't be had."
-    let unified = text
-    try {
-      const { diff: wrapped } = JSON.parse(text)
-      if (typeof wrapped === "string") unified = wrapped
-    } catch {
-      // It is plain text.
-    }
-    const lines = unified.split("\n").slice(0, 2000)
-    fill(diff, ...(unified.trim() === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
+    const text = response?.ok ? (await response.json()).diff : "The difference can't be had."
+    const lines = text.split("\n").slice(0, 2000)
+    fill(diff, ...(text === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
   }
 
   async function rollBack() {
