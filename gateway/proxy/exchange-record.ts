@@ -6,6 +6,7 @@ import type { CarriedSight } from "../http/connection-sight.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
 import { traceIdOf } from "../http/trace-id.ts"
+import { shownTarget } from "../tap/redact.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
 import { flagIndex, type RouteSlots, statusIndex } from "../telemetry/instruments.ts"
 import type { NotedFields } from "../telemetry/noted-fields.ts"
@@ -95,7 +96,8 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     const query = this.path.indexOf("?")
     return {
       method: this.method.slice(0, MAX_SHOWN),
-      path: this.path.slice(0, query === -1 ? MAX_SHOWN : Math.min(query, MAX_SHOWN)),
+      // Sessions may be parameters of a path, too.
+      path: shownTarget(this.path.slice(0, query === -1 ? MAX_SHOWN : Math.min(query, MAX_SHOWN))),
       route: this.routeName,
       service: this.serviceName,
       endpoint: this.upstreamAddress,

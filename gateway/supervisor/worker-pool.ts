@@ -132,6 +132,8 @@ export class WorkerPool {
     const told = [...this.#members.values()].map(async (member) => {
       // One that starts may do so with what was before.
       await member.starting
+      // One that has died meanwhile is replaced by one that starts with the change.
+      if (this.#hasEnded(member)) return
       await this.#ask(member, { kind: "endpoints", generation, change, metrics: registry.handle(member.index) }, "take endpoints")
     })
     await Promise.all(told)
@@ -159,6 +161,8 @@ export class WorkerPool {
 
   /** Null once the worker is ready for `spec`, else why it isn't. */
   #give(member: Member, spec: SnapshotSpec, strict: boolean): Promise<string | null> {
+    // Another one may have its index, and answer for nothing that it wasn't sent.
+    if (this.#hasEnded(member)) return Promise.resolve(`worker ${member.index} has ended`)
     const metrics = this.#options.registry.handle(member.index)
     return this.#ask(member, { kind: "snapshot", spec, metrics, strict }, "get ready for the configuration")
   }
@@ -175,9 +179,13 @@ export class WorkerPool {
     return reason
   }
 
+  #hasEnded(member: Member): boolean {
+    return this.#members.get(member.index) !== member
+  }
+
   #ask(member: Member, message: ToWorker, what: string): Promise<string | null> {
     return new Promise((resolve) => {
-      if (this.#members.get(member.index) !== member) {
+      if (this.#hasEnded(member)) {
         resolve(`worker ${member.index} has ended`)
         return
       }

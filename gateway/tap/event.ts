@@ -2,6 +2,7 @@
 // without secrets, and without a character that could drive a terminal.
 
 import type { ErrorCode } from "../errors.ts"
+import { NO_STATUS } from "../http/grpc-status.ts"
 import type { AccessEntry, TcpAccessEntry } from "../telemetry/access-log.ts"
 import type { AttemptStep, FilterOutcome, FilterPhase, FilterStep, Trail } from "../telemetry/trail.ts"
 import { fieldPairs } from "./field-pairs.ts"
@@ -81,6 +82,7 @@ export interface TapEvent {
   readonly endpoint: string
   /** 0: no response. */
   readonly status?: number
+  /** Absent also of a call that has got none, or none yet. */
   readonly grpcStatus?: number
   readonly flag: string
   readonly flagDetails: string
@@ -203,7 +205,7 @@ function eventOf(entry: AccessEntry, { worker, epoch, clientHead, trail, request
     endpoint: entry.upstream,
     // Of one that is open it may yet come.
     ...(age !== ENDED && entry.status === 0 ? {} : { status: entry.status }),
-    ...(entry.grpcStatus < 0 ? {} : { grpcStatus: entry.grpcStatus }),
+    ...(entry.grpcStatus < 0 || entry.grpcStatus === NO_STATUS ? {} : { grpcStatus: entry.grpcStatus }),
     flag: entry.flag,
     flagDetails: text(entry.flagDetails),
     duration: ms(duration),

@@ -181,10 +181,10 @@ export class Tap implements Watcher {
   // One that has been there for longer than somebody taps is told of too: it may have been there for months.
   endConnection(connection: WatchedConnection): void {
     const note = this.#noteOf(connection.trail)
-    if (note !== null) return this.#tellConnection(connection, note.wanted, connection.trail)
+    const asked = note === null ? NOBODY : note.wanted
     const began = connection.startTime - performance.timeOrigin
-    const late = this.#wanted.filter(({ since }) => since > began)
-    this.#tellConnection(connection, this.#askedFor(late, clientOf(connection)), null)
+    const late = this.#wanted.filter((each) => each.since > began && !asked.includes(each))
+    this.#tellConnection(connection, [...asked, ...this.#askedFor(late, clientOf(connection))], note === null ? null : connection.trail)
   }
 
   refusedConnection(entry: TcpAccessEntry): void {

@@ -1,10 +1,10 @@
-// The access log's side on the main thread: takes lines of the workers to where the configuration wants them, but for files, which
-// workers write themselves. What can't be taken there is counted, and lets nobody wait.
+// The access log's side on the main thread: takes lines of the workers to where the configuration wants them, but for files on a
+// disc, which workers write themselves. What can't be taken there is counted, and lets nobody wait.
 
 import { closeSync } from "node:fs"
 import { type AccessDestination, destinationKey } from "../config/access-log-model.ts"
 import type { Logger } from "./log.ts"
-import { openLog } from "./log-file.ts"
+import { LogFile, openLog, takesManyWriters } from "./log-file.ts"
 import { OtlpLog } from "./otlp-log.ts"
 
 /** Takes lines, each with its newline. Never throws, never blocks. */
@@ -37,6 +37,8 @@ export interface AccessBatch {
 export class AccessOutput {
   readonly #options: AccessOutputOptions
   readonly #sinks = new Map<string, AccessSink>()
+  /** Key of the one in use. */
+  #inUse = ""
   /** Told of lines that are lost here. */
   onLost: (lines: number) => void = () => {}
 
@@ -46,13 +48,14 @@ export class AccessOutput {
 
   /** Opens a destination beside those in use, or looks whether workers can. Throws with why it can't be. */
   prepare(to: AccessDestination): void {
-    if (to.kind === "file") return closeSync(openLog(to.path))
     const key = destinationKey(to)
-    if (this.#sinks.has(key)) return
+    // Workers have that: what has become of it since is no reason to refuse a change of something else.
+    if (key === this.#inUse || this.#sinks.has(key)) return
+    if (to.kind === "file" && takesManyWriters(to.path)) return closeSync(openLog(to.path))
     this.#sinks.set(key, this.#open(to))
   }
 
-  #open(to: Exclude<AccessDestination, { kind: "file" }>): AccessSink {
+  #open(to: AccessDestination): AccessSink {
     const means = { log: this.#options.log, onLost: (lines: number) => this.onLost(lines) }
     switch (to.kind) {
       case "stdout":
@@ -65,6 +68,8 @@ export class AccessOutput {
           flush: this.#options.flush,
           close: () => {},
         }
+      case "file":
+        return new LogFile(to.path, means)
       case "otlp":
         return new OtlpLog(to, this.#options.environment, means)
     }
@@ -73,6 +78,7 @@ export class AccessOutput {
   /** Only this one is in use from now on; what others still have is written. */
   keepOnly(to: AccessDestination): void {
     const key = destinationKey(to)
+    this.#inUse = key
     for (const [each, sink] of this.#sinks) {
       if (each === key) continue
       this.#sinks.delete(each)

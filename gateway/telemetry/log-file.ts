@@ -1,7 +1,7 @@
 // A file that lines of the access log are appended to, by this thread and others. It is opened anew when it is asked for, and when the file under its name is
 // another one, or none, any more, as after a rotation. A disc that is full costs lines, and nothing else.
 
-import { close, fstatSync, open, openSync, stat, write } from "node:fs"
+import { close, fstatSync, open, openSync, stat, statSync, write } from "node:fs"
 import type { AccessSink } from "./access-output.ts"
 import { FailureNotice, type LossMeans } from "./failure-notice.ts"
 import { Output } from "./output.ts"
@@ -75,13 +75,13 @@ export class LogFile implements AccessSink {
     return this.#output.flush(timeout)
   }
 
-  close(): void {
+  /** Resolves when what it has is written, or given up. */
+  async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    void this.#output.flush(LAST_LINES).then(() => {
-      this.#released = true
-      if (!this.#busy) close(this.#descriptor, () => {})
-    })
+    await this.#output.flush(LAST_LINES)
+    this.#released = true
+    if (!this.#busy) close(this.#descriptor, () => {})
   }
 
   // One at a time: the queue waits for `done`, and for a file that is being opened.
@@ -158,6 +158,18 @@ export function openLog(path: string): number {
     return openSync(path, "a", MODE)
   } catch (error) {
     throw new Error(`the access log ${JSON.stringify(path)} can't be opened: ${reason(error)}; its folder has to be there and writable`)
+  }
+}
+
+/**
+ * Whether several threads may append to what is under that path, or will be. In a pipe or a device their lines would be mixed once it
+ * is full, and each would wait for its reader.
+ */
+export function takesManyWriters(path: string): boolean {
+  try {
+    return statSync(path).isFile()
+  } catch {
+    return true
   }
 }
 

@@ -4,7 +4,7 @@
 import { type AccessDestination, destinationKey } from "../config/access-log-model.ts"
 import type { AccessBatch } from "./access-output.ts"
 import { FailureNotice, type LossMeans } from "./failure-notice.ts"
-import { LogFile } from "./log-file.ts"
+import { LogFile, takesManyWriters } from "./log-file.ts"
 
 interface OwnFile {
   readonly path: string
@@ -17,6 +17,8 @@ export class OwnFiles {
   readonly #notice: FailureNotice
   /** By the keys of their destinations. */
   readonly #files = new Map<string, OwnFile>()
+  /** No longer in use, with lines to write yet. */
+  readonly #leaving = new Set<LogFile>()
 
   constructor(means: LossMeans) {
     this.#means = means
@@ -27,7 +29,8 @@ export class OwnFiles {
   prepare(to: AccessDestination): void {
     if (to.kind !== "file") return
     const key = destinationKey(to)
-    if (!this.#files.has(key)) this.#files.set(key, { path: to.path, file: null })
+    // What is no file on a disc is the main thread's.
+    if (!this.#files.has(key) && takesManyWriters(to.path)) this.#files.set(key, { path: to.path, file: null })
   }
 
   /** Only this one is in use from now on; what others still have is written. */
@@ -36,7 +39,9 @@ export class OwnFiles {
     for (const [each, { file }] of this.#files) {
       if (each === key) continue
       this.#files.delete(each)
-      file?.close()
+      if (file === null) continue
+      this.#leaving.add(file)
+      void file.close().then(() => this.#leaving.delete(file))
     }
   }
 
@@ -66,6 +71,7 @@ export class OwnFiles {
 
   /** Resolves when all is written, or when the time (ms) is over. */
   async flush(timeout: number): Promise<void> {
-    await Promise.all([...this.#files.values()].map(({ file }) => file?.flush(timeout)))
+    const files = [...[...this.#files.values()].map(({ file }) => file), ...this.#leaving]
+    await Promise.all(files.map((file) => file?.flush(timeout)))
   }
 }

@@ -37,11 +37,13 @@ export class TraceInstruments {
       help: "Batches of spans sent to the collector, each time they were",
       across: { label: "result", values: ["ok", "failed"] },
       omitZero: true,
+      heldBy: "main",
     })
     this.#waiting = registry.gauge({
       name: "sluice_trace_spans_waiting",
       help: "Spans that wait to be sent to the collector",
       omitZero: true,
+      heldBy: "main",
     })
   }
 

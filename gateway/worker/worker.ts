@@ -314,7 +314,7 @@ class Worker {
   async #prepare(spec: SnapshotSpec, strict: boolean): Promise<void> {
     if (this.#ready !== null) this.#abandon(this.#ready)
     this.#slots = spec.slots
-    const snapshot = new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
+    const snapshot = this.#made(spec)
     this.#held.add({ epoch: spec.slots.epoch, held: () => snapshot.held, ownEndpoints: () => !snapshot.served })
     const added: Bound[] = []
     try {
@@ -334,17 +334,31 @@ class Worker {
     this.#ready = { spec, snapshot, added }
   }
 
+  #made(spec: SnapshotSpec): Snapshot {
+    try {
+      return new Snapshot(spec, this.#means(), this.#services, this.#wasm, this.#deciders)
+    } catch (error) {
+      this.#abandonParts()
+      throw error
+    }
+  }
+
   #abandon({ snapshot, added }: Ready): void {
     this.#ready = null
-    this.#slots = this.#slotsInForce
     for (const { listener } of added) {
       listener.destroy()
       this.#holdListener(snapshot, listener)
     }
     snapshot.replace()
+    this.#abandonParts()
+    this.#held.look()
+  }
+
+  // What is made of a snapshot from now on is made of the one in force.
+  #abandonParts(): void {
+    this.#slots = this.#slotsInForce
     this.#services.abandon()
     this.#deciders.abandon()
-    this.#held.look()
   }
 
   // Swaps in one step; only then lets go of what is old.

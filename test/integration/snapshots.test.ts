@@ -67,6 +67,39 @@ test("a worker that has given a snapshot up counts by the one it serves", async 
   expect(place.events.filter(({ level }) => level === "critical")).toEqual([])
 })
 
+test("a worker that could make nothing of a snapshot counts by the one it serves", async () => {
+  const [a, b] = [await origin("a"), await origin("b")]
+  const place = startPlace(1)
+  await place.apply(configOf({ a: a.address, b: a.address }))
+  await expect(place.apply(configOf({ a: a.address }), broken)).rejects.toThrow()
+  place.found.b = configOf({ b: b.address }).services.b.endpoints
+  await place.snapshots.endpointsChanged()
+  expect((await get(portOf(place), "/b")).text()).toBe("b")
+  expect(place.events.filter(({ level }) => level === "critical")).toEqual([])
+})
+
+test("endpoints are others although a worker that was being replaced dies of something else meanwhile", async () => {
+  const [a, b] = [await origin("a"), await origin("b")]
+  const place = startPlace(1)
+  const { pool, registry, snapshots } = place
+  await place.apply(configOf({ a: a.address }))
+  const attach = registry.attach.bind(registry)
+  const replaced = new Promise<void>((resolve) => {
+    registry.attach = (worker) => {
+      resolve()
+      return attach(worker)
+    }
+  })
+  await pool.kill(0)
+  await replaced
+  place.found.a = configOf({ a: b.address }).services.a.endpoints
+  const changed = snapshots.endpointsChanged()
+  await pool.kill(0)
+  await changed
+  await until(() => pool.running === 1, "another worker")
+  expect((await get(portOf(place), "/a")).text()).toBe("b")
+})
+
 test("what a refused configuration had been given is there for others", async () => {
   const refuse = (): Promise<void> => Promise.reject(new Error("refused"))
   const accept = (): Promise<void> => Promise.resolve()

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { NO_STATUS, OTHER_STATUS } from "../../../gateway/http/grpc-status.ts"
 import { RequestHead, ResponseHead } from "../../../gateway/http/message.ts"
 import { connectionLine, exchangeLine, type TapEvent, type Tapped } from "../../../gateway/tap/event.ts"
 import { shownTarget, shownValue } from "../../../gateway/tap/redact.ts"
@@ -187,5 +188,10 @@ describe("an event", () => {
     expect(open).toMatchObject({ open: true, duration: 5000, phases: { connection: 1, upstream: 4997, total: 5000 } })
     expect(open.status).toBeUndefined()
     expect(event({}, tapped()).open).toBeUndefined()
+  })
+
+  test("of a call has its status when there is one", () => {
+    const statuses = [-1, 0, 14, OTHER_STATUS, NO_STATUS].map((grpcStatus) => event({ grpcStatus }, tapped()).grpcStatus)
+    expect(statuses).toEqual([undefined, 0, 14, OTHER_STATUS, undefined])
   })
 })

@@ -172,6 +172,20 @@ describe("a worker's tap", () => {
     expect(told(tap, reports).ids).toEqual([1])
   })
 
+  test("tells everybody who taps of a connection's end, once, whenever they began to", () => {
+    const { tap, watch, reports, clock } = worker()
+    tap.receive(subscribe(query({})))
+    const lasting = {
+      ...accessEntry({ protocol: "TCP", startTime: performance.timeOrigin }),
+      ...{ connectTime: 1, receivedBytes: 0, sentBytes: 0, tracing: null },
+    }
+    const trail = watch.beginConnection({ ...lasting, trail: null })
+    clock.now = 1000
+    tap.receive(subscribe(query({}), query({}), query({ listener: "another" })))
+    watch.endConnection({ ...lasting, trail })
+    expect(told(tap, reports).ids).toEqual([1, 2])
+  })
+
   test("looks at a share of the exchanges", () => {
     const { tap, watch, reports, draw } = worker()
     tap.receive(subscribe(query({ sample: "10%" })))

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest"
 import { AccessOutput } from "../../../gateway/telemetry/access-output.ts"
 import { FailureNotice } from "../../../gateway/telemetry/failure-notice.ts"
 import { LogFile } from "../../../gateway/telemetry/log-file.ts"
+import { OwnFiles } from "../../../gateway/telemetry/own-files.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-access-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -113,6 +114,49 @@ test("lines for a destination that isn't in use are counted as lost", () => {
   expect([lines, lost, done]).toEqual([["c\n"], 2, 2])
   output.write({ lines: "lost\n", count: 1, to: "stdout" }, () => done++)
   expect([lost, done]).toEqual([3, 3])
+})
+
+test("a file in use is not asked for again: what has become of it refuses no change of something else", () => {
+  const place = mkdtempSync(join(folder, "away-"))
+  const to = { kind: "file", path: join(place, "log") } as const
+  const output = new AccessOutput({ stdout: () => {}, flush: () => Promise.resolve(), log: () => {}, environment: {} })
+  output.prepare(to)
+  output.keepOnly(to)
+  rmSync(place, { recursive: true })
+  output.prepare(to)
+  output.keepOnly({ kind: "stdout" })
+  expect(() => output.prepare(to)).toThrow("can't be opened")
+})
+
+test.skipIf(process.platform !== "linux")("a pipe or a device has the main thread alone to write to it", async () => {
+  const { state, means } = losses()
+  const [device, file] = ["/dev/full", join(folder, "own")].map((path) => ({ kind: "file", path }) as const)
+  const batch = (to: typeof device) => ({ lines: "a\nb\n", count: 2, to: JSON.stringify(to) })
+  const own = new OwnFiles(means)
+  own.prepare(device)
+  own.prepare(file)
+  expect(own.write(batch(device), () => {})).toBe(false)
+  await new Promise<void>((done) => expect(own.write(batch(file), done)).toBe(true))
+  expect([readFileSync(file.path, "utf8"), state.lost]).toEqual(["a\nb\n", 0])
+  const output = new AccessOutput({ stdout: () => {}, flush: () => Promise.resolve(), log: means.log, environment: {} })
+  output.onLost = means.onLost
+  output.prepare(device)
+  await new Promise<void>((done) => output.write(batch(device), done))
+  expect(state).toMatchObject({ lost: 2, said: [["error", "the access log can't be written", { file: "/dev/full" }]] })
+  output.keepOnly({ kind: "stdout" })
+  own.keepOnly({ kind: "stdout" })
+})
+
+test("lines of a file that is no longer in use are written before the worker ends", async () => {
+  const [before, now] = ["before", "now"].map((name) => ({ kind: "file", path: join(folder, name) }) as const)
+  const { state, means } = losses()
+  const own = new OwnFiles(means)
+  own.prepare(before)
+  own.write({ lines: "a\n", count: 1, to: JSON.stringify(before) }, () => {})
+  own.prepare(now)
+  own.keepOnly(now)
+  await own.flush(5000)
+  expect([readFileSync(before.path, "utf8"), state.lost]).toEqual(["a\n", 0])
 })
 
 test("a variable that a receiver's header is in has to be set", () => {

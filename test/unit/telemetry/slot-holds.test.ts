@@ -6,6 +6,7 @@ import { Instruments, statusIndex } from "../../../gateway/telemetry/instruments
 import type { Metric } from "../../../gateway/telemetry/metric.ts"
 import { MetricsRegistry } from "../../../gateway/telemetry/metrics-registry.ts"
 import { MetricsWriter } from "../../../gateway/telemetry/metrics-writer.ts"
+import { TraceInstruments } from "../../../gateway/telemetry/trace-instruments.ts"
 
 /** A worker that holds what it is told to. */
 class Worker {
@@ -174,6 +175,21 @@ describe("series of what is gone", () => {
     registry.settle(registry.begin(), "snapshots", "endpoints")
     registry.keepOwn(({ service }) => service === "api")
     expect([...metric.series.keys()]).toEqual(["api"])
+  })
+
+  test("that the main thread met under a configuration outlive it", async () => {
+    const registry = new MetricsRegistry()
+    const traces = new TraceInstruments(registry)
+    const epoch = registry.begin()
+    traces.exported(true)
+    traces.waiting(3)
+    registry.settle(epoch, "snapshots", "endpoints")
+    registry.settle(registry.begin(), "snapshots", "endpoints")
+    const { body } = await registry.exposition()
+    expect(body.match(/^sluice_trace_(?:exports|spans).*/gm)).toEqual([
+      'sluice_trace_exports_total{result="ok"} 1',
+      "sluice_trace_spans_waiting 3",
+    ])
   })
 
   test("of a thousand configurations take no more memory than the living ones", () => {
