@@ -58,7 +58,7 @@ export class ConfigTexts {
     this.#waiting++
     // One at a time: each takes memory, and the CPU that carries traffic.
     const made = this.#turn.then(() => makeInChild(job))
-    this.#turn = made
+    this.#turn = made.catch(() => {})
     try {
       return await made
     } finally {

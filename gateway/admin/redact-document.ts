@@ -6,13 +6,24 @@ import { copy, hide, redactSettings, withoutCredentials } from "./redact.ts"
 
 /** A copy that may be shown. It has the shape of what was written, but where something is hidden. */
 export function redactDocument(document: unknown): unknown {
-  return withoutCredentials(redactPart(document))
+  return withoutCredentials(redactWhole(document))
 }
+
+/** Parts by names that people give: a filter called `headers` is none. */
+const BY_NAME = new Set(["filters", "services"])
 
 /** What filters are configured with: any values. */
 const SETTINGS = new Set(["config", "vmConfig", "with", "env"])
 /** Values by names that others have made. */
 const NAMED = new Set(["headers", "query"])
+
+function redactWhole(document: unknown): unknown {
+  if (typeof document !== "object" || document === null || Array.isArray(document)) return redactPart(document)
+  return copy(document, (key, part) => {
+    const named = BY_NAME.has(key) && typeof part === "object" && part !== null
+    return named ? copy(part, (_, item) => redactPart(item)) : redactPart(part)
+  })
+}
 
 function redactPart(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(redactPart)

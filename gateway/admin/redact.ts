@@ -55,7 +55,7 @@ function redactParts(config: Config): Record<string, unknown> {
   return copy(config, (key, part) => {
     if (key === "filters") return copy(part as object, (_, filter) => redactFilter(filter as object))
     if (key === "routes") return (part as readonly object[]).map((route) => redactLimits(redactHeaders(route)))
-    if (key === "listeners") return (part as readonly object[]).map((listener) => redactLimits(listener))
+    if (key === "listeners") return (part as readonly object[]).map(redactListener)
     if (key === "services") return copy(part as object, (_, service) => redactLimits(service))
     if (key === "accessLog") return redactReceiver(part)
     if (key === "rateLimitStore") return redactStore(part as RateLimitStoreConfig)
@@ -67,10 +67,14 @@ function redactParts(config: Config): Record<string, unknown> {
 // Exceptions of rate limits name clients: by an API key, or a cookie.
 function redactLimits(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value
-  return copy(value, (key, item) => {
-    // That of an `auto` listener.
-    if (key === "http") return redactLimits(item)
-    return key === "rateLimits" && Array.isArray(item) ? item.map(redactOverrides) : item
+  return copy(value, (key, item) => (key === "rateLimits" && Array.isArray(item) ? item.map(redactOverrides) : item))
+}
+
+// One with `auto` consists of two others; one for connections has filters with settings of its own.
+function redactListener(listener: object): Record<string, unknown> {
+  return copy(redactLimits(listener) as object, (key, item) => {
+    if (key === "http" || key === "tcp") return redactListener(item as object)
+    return key === "filters" ? (item as readonly object[]).map((use) => withSettings(use, "with")) : item
   })
 }
 

@@ -45,8 +45,12 @@ export class SocketPlace {
 
   /** Nobody listens there any more. */
   leave(): void {
-    rmSync(this.#folder, { recursive: true, force: true })
-    if (this.#own !== null) remove(this.#path, this.#own)
+    try {
+      rmSync(this.#folder, { recursive: true, force: true })
+      if (this.#own !== null) remove(this.#path, this.#own)
+    } catch {
+      // A folder that is full or read-only by now is no reason for a bad end: whoever begins there next finds that nobody listens.
+    }
   }
 }
 

@@ -63,12 +63,15 @@ export function createConfig({ refresh }) {
   const orders = card("Orders", changes.element, "and other changes, newest first")
   const current = h("div", { class: "card" }, h("header", null, h("h2", null, "In force"), yamlNote), yaml)
   const element = h("section", { "aria-label": "Configuration" }, before, orders, current)
-  let generation = -1
+  /** Generation of the configuration whose text is shown or asked for; "" = none. */
+  let loaded = ""
   let known = ""
   /** Generation of the configuration in force, as an option. */
   let serving = ""
   /** Whether somebody has chosen what to compare; until then it is the newest with the one before. */
   let chosen = false
+  /** What is compared. */
+  let asked = ""
 
   function allowBack() {
     back.allow(
@@ -83,15 +86,26 @@ export function createConfig({ refresh }) {
   }
 
   async function load() {
+    const wanted = loaded
     const response = await call("/config?format=yaml").catch(() => null)
-    if (response?.ok) say(yaml, await response.text())
-    else generation = -1
+    const text = response?.ok ? await response.text().catch(() => null) : null
+    // Another one has come into force meanwhile, and is asked for.
+    if (wanted !== loaded) return
+    if (text === null) loaded = ""
+    else say(yaml, text)
   }
 
   async function showDiff() {
+    asked = ""
     if (from.value === "" || to.value === "" || from.value === to.value) return fill(diff, "Choose two of them to see what changed.")
-    const response = await call(`/config/diff?from=${encodeURIComponent(from.value)}&to=${encodeURIComponent(to.value)}`).catch(() => null)
-    const text = response?.ok ? (await response.json()).diff : "The difference can't be had."
+    const wanted = `from=${encodeURIComponent(from.value)}&to=${encodeURIComponent(to.value)}`
+    asked = wanted
+    const response = await call(`/config/diff?${wanted}`).catch(() => null)
+    const answer = response?.ok ? await response.json().catch(() => null) : null
+    // Another one was chosen meanwhile.
+    if (wanted !== asked) return
+    /** @type {string} */
+    const text = answer === null ? "The difference can't be had." : answer.diff
     const lines = text.split("\n").slice(0, 2000)
     fill(diff, ...(text === "" ? ["No difference."] : lines.map((line) => h("span", { class: lineLook(line) }, `${line}\n`))))
   }
@@ -106,10 +120,6 @@ export function createConfig({ refresh }) {
   /** @param {State} state */
   function update(state) {
     const now = state.ready?.generation ?? 0
-    if (now !== generation) {
-      generation = now
-      void load()
-    }
     say(yamlNote, `generation ${now}; secrets are left out`)
     /** @type {readonly Configuration[]} */
     const entries = state.configs?.history ?? []
@@ -118,6 +128,11 @@ export function createConfig({ refresh }) {
     const ids = entries.map(({ generation }) => String(generation))
     // Not the generation in force: that also counts changes of filters and weights, which leave the configuration as it is.
     serving = String(entries.find(({ inForce }) => inForce)?.generation ?? "")
+    // Its own generation: while filters, weights and endpoints change, its text stays, and making it takes the gateway time.
+    if (serving !== "" && serving !== loaded) {
+      loaded = serving
+      void load()
+    }
     const shown = `${ids.join()} ${serving}`
     if (shown !== known) {
       known = shown

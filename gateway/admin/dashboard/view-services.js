@@ -136,7 +136,7 @@ function serviceCard(name, refresh) {
   /** @param {EndpointRow} row */
   function drainCell(row) {
     let current = row
-    const { element } = orderButton("", {
+    const { element, allow } = orderButton("", {
       press: async () => {
         const { endpoint } = current
         if (await confirmed(isDrained(endpoint) ? takeBack(name, endpoint.address) : drain(name, endpoint.address))) refresh()
@@ -146,6 +146,8 @@ function serviceCard(name, refresh) {
       current = next
       const act = isDrained(next.endpoint) ? "Take back" : "Drain"
       say(element, act)
+      // It may not have been on the page when the gateway came back.
+      allow("")
       set(element, { "aria-label": `${act} ${next.endpoint.address} of ${name}` })
     }
     show(row)

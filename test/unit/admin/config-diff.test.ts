@@ -63,7 +63,9 @@ listeners: [{ name: e, address: "127.0.0.1:1", tls: { certificates: [{ cert: c${
 accessLog: { to: { otlp: { url: "http://a:1", headers: { x-any: s3cr3t${n}, authorization: { env: V${n} } } } } }
 tracing: { otlp: { url: "http://a:1", headers: { x-any: s3cr3t${n} } } }
 rateLimitStore: { redis: { url: "redis://me:s3cr3t${n}@host:6379", password: s3cr3t${n} } }
-services: { token: { endpoints: ["127.0.0.1:${n}"], rateLimit: { by: "cookie:sid", overrides: [{ value: s3cr3t${n}, requests: ${n} }] } } }
+services:
+  token: { endpoints: ["127.0.0.1:${n}"], rateLimit: { by: "cookie:sid", overrides: [{ value: s3cr3t${n}, requests: ${n} }] } }
+  headers: { endpoints: ["127.0.0.1:3"], rateLimit: { by: "cookie:sid", overrides: [{ value: s3cr3t${n}, requests: 1 }] } }
 filters:
   key:
     module: visible${n}.wasm
@@ -71,6 +73,8 @@ filters:
     vmConfig: '{"apiKey":"s3cr3t${n}","visible":${n}}'
     env: { API_TOKEN: s3cr3t${n}, MODE: visible${n} }
     versions: [{ name: a, config: "password: s3cr3t${n}" }]
+  headers: { module: f.wasm, config: '{"password":"s3cr3t${n}"}' }
+  query: { module: f.wasm, vmConfig: "password: s3cr3t${n}" }
 routes:
   - name: r
     match: { headers: { authorization: { exact: Bearer s3cr3t${n} } }, query: { access_token: s3cr3t${n} }, cookies: { session: s3cr3t${n}, tier: s3cr3t${n} } }

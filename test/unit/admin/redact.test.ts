@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { redactConfig, redactSettings } from "../../../gateway/admin/redact.ts"
+import { parseConfig } from "../../../gateway/config/load.ts"
 import { isLoopback } from "../../../gateway/config/loopback.ts"
 import { isSecretKey, REDACTED } from "../../../gateway/config/secrets.ts"
 import { config } from "./support/config.ts"
@@ -54,6 +55,24 @@ describe("redaction", () => {
     expect(shown.routes[0].filters).toEqual([{ use: "key", with: { password: REDACTED, per: "visible-minute" } }])
     expect(shown.routes[0].headers.request.set).toEqual([["authorization", REDACTED]])
     expect(shown.routes[0].matches[0].path).toEqual(config.routes[0].matches[0].path)
+  })
+
+  test("settings of filters of connections are redacted like those of routes", () => {
+    const loaded = parseConfig(
+      `
+listeners:
+  - { name: db, address: "127.0.0.1:1", protocol: tcp, backends: s, filters: [key, { use: key, with: { password: s3cr3t, per: minute } }] }
+  - { name: any, address: "127.0.0.1:2", protocol: auto, backends: s, filters: [{ use: key, with: "token: s3cr3t" }] }
+services: { s: { endpoints: ["127.0.0.1:3"] } }
+filters: { key: { module: "https://a.test/f.wasm", sha256: ${"a".repeat(64)} } }
+`,
+      { file: "sluice.yaml", baseDir: "/" },
+    )
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+    const text = JSON.stringify(redactConfig(loaded.config))
+    expect(text).not.toContain("s3cr3t")
+    expect(text).toContain(`{"use":"key","with":{"password":"${REDACTED}","per":"minute"}}`)
+    expect(text).toContain(`{"use":"key","with":"token: ${REDACTED}"}`)
   })
 
   test("nobody sees what a collector is sent with spans", () => {
