@@ -71,10 +71,16 @@ async function serve(args: Values): Promise<number> {
         return
       }
       ending = true
-      void supervisor.stop().then((finished) => {
-        code = finished ? 0 : 1
-        resolve()
-      })
+      void supervisor
+        .stop()
+        .catch((error: unknown) => {
+          logger.log("critical", "didn't end as it should", { error })
+          return false
+        })
+        .then((finished) => {
+          code = finished ? 0 : 1
+          resolve()
+        })
     }
     process.on("SIGTERM", () => end("SIGTERM"))
     process.on("SIGINT", () => end("SIGINT"))

@@ -94,10 +94,11 @@ export function createRoutes({ open, refresh }) {
   const title = h("h2")
   const matching = h("dl", { class: "facts" })
   const now = h("div")
+  const tapIt = h("button", { type: "button", click: () => open("tap", chosen) }, "Tap it")
   const details = h(
     "div",
     { class: "card stack", hidden: true },
-    h("header", null, title, h("button", { type: "button", click: () => open("tap", chosen) }, "Tap it")),
+    h("header", null, title, tapIt),
     matching,
     h("dl", { class: "facts" }, h("dt", null, "now"), h("dd", null, now)),
   )
@@ -177,6 +178,8 @@ export function createRoutes({ open, refresh }) {
     details.hidden = chosen === "" || known === null
     if (details.hidden || known === null) return
     say(title, named(chosen))
+    // No pattern of a tap means what no route took.
+    tapIt.hidden = chosen === "-"
     const matches = known.routes?.get(chosen) ?? more
     const rows = matches
       .slice(0, MATCHES)
