@@ -1,7 +1,7 @@
 // What spans of TCP connections say, by OpenTelemetry's conventions for networks (stable names), and Sluice's own under `sluice.`.
 
 import type { FinishedAttempt, FinishedConnection, FinishedTrace } from "./finished-trace.ts"
-import { place, type SpanAttributes, type SpanContent, serverError, set } from "./span-attributes.ts"
+import { ours, place, type SpanAttributes, type SpanContent, set } from "./span-attributes.ts"
 
 /** Of a connection as its client sees it. */
 export function connectionSpan(trace: FinishedTrace, connection: FinishedConnection): SpanContent {
@@ -13,16 +13,7 @@ export function connectionSpan(trace: FinishedTrace, connection: FinishedConnect
   set(attributes, "server.address", connection.serverName || connection.localAddress)
   if (connection.localPort > 0) attributes["server.port"] = connection.localPort
   octets(attributes, connection)
-  set(attributes, "sluice.listener", trace.listener)
-  set(attributes, "sluice.service", trace.service)
-  set(attributes, "sluice.response_flag", trace.flag)
-  set(attributes, "sluice.response_details", trace.details)
-  set(attributes, "sluice.request_id", trace.requestId)
-  set(attributes, "sluice.peer_identity", trace.identity)
-  attributes["sluice.attempts"] = trace.attempts.length
-  const type = serverError(trace)
-  if (type !== "") attributes["error.type"] = type
-  return { name: `TCP ${trace.listener}`, attributes, error: type === "" ? null : { message: trace.details } }
+  return { name: `TCP ${trace.listener}`, attributes, error: ours(attributes, trace) }
 }
 
 /** Of an attempt to reach the service, and of what went over it if it came off. `last`: no other followed. */

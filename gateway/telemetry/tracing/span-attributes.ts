@@ -75,6 +75,13 @@ export function serverSpan(trace: FinishedTrace): SpanContent {
   answer(attributes, trace.status, trace.grpcStatus)
   set(attributes, "http.route", trace.route)
   set(attributes, "user_agent.original", trace.userAgent)
+  const error = ours(attributes, trace)
+  const name = trace.grpcStatus >= 0 ? String(attributes["rpc.method"]) : trace.route === "" ? verb(trace) : `${verb(trace)} ${trace.route}`
+  return { name, attributes, error }
+}
+
+/** Sluice's own of what a client asked for, and why it failed, if it did. */
+export function ours(attributes: SpanAttributes, trace: FinishedTrace): SpanContent["error"] {
   set(attributes, "sluice.listener", trace.listener)
   set(attributes, "sluice.route", trace.route)
   set(attributes, "sluice.service", trace.service)
@@ -84,13 +91,13 @@ export function serverSpan(trace: FinishedTrace): SpanContent {
   set(attributes, "sluice.peer_identity", trace.identity)
   attributes["sluice.attempts"] = trace.attempts.length
   const type = serverError(trace)
-  if (type !== "") attributes["error.type"] = type
-  const name = trace.grpcStatus >= 0 ? String(attributes["rpc.method"]) : trace.route === "" ? verb(trace) : `${verb(trace)} ${trace.route}`
-  return { name, attributes, error: type === "" ? null : { message: trace.details } }
+  if (type === "") return null
+  attributes["error.type"] = type
+  return { message: trace.details }
 }
 
 // What the client did, or was told that it did, is no error of ours. A response that was cut short is, whatever its head said.
-export function serverError({ status, grpcStatus, flag }: FinishedTrace): string {
+function serverError({ status, grpcStatus, flag }: FinishedTrace): string {
   if (status >= 500) return String(status)
   const source = SOURCES.get(flag)
   if (source === "upstream" || source === "filter" || (source === "gateway" && status === 0)) return flag
