@@ -1,7 +1,7 @@
 // What somebody who looks at the open connections of a worker is shown of one. Made when asked for, never on the way of a request.
 
 import type { ConnectionSecurity } from "./connection-security.ts"
-import type { SocketAddresses } from "./socket-addresses.ts"
+import { type SocketAddresses, withPort } from "./socket-addresses.ts"
 
 /** What a connection carries: an exchange; of a TCP connection, the way it goes. Plain data, as the connection's. */
 export interface CarriedSight {
@@ -58,7 +58,7 @@ export function sightOf(
   const { connectionId, sourceAddress, sourcePort, security } = connection
   return {
     id: connectionId,
-    peer: sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`,
+    peer: withPort(sourceAddress, sourcePort),
     tls: security?.version ?? "",
     serverName: security?.serverName ?? "",
     identity: security?.peerIdentity ?? "",

@@ -11,6 +11,11 @@ export interface SocketAddresses {
   readonly destinationPort: number
 }
 
+/** `ip:port`, IPv6 in brackets. */
+export function withPort(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+}
+
 /** Those of the socket itself. */
 export function addressesOf(socket: Socket): SocketAddresses {
   return {

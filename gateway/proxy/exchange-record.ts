@@ -5,6 +5,7 @@ import type { ConnectionSecurity } from "../http/connection-security.ts"
 import type { CarriedSight } from "../http/connection-sight.ts"
 import type { DownstreamStream } from "../http/exchange.ts"
 import type { RequestHead } from "../http/message.ts"
+import { withPort } from "../http/socket-addresses.ts"
 import { traceIdOf } from "../http/trace-id.ts"
 import { shownTarget } from "../tap/redact.ts"
 import { requestBuckets } from "../telemetry/duration-buckets.ts"
@@ -235,8 +236,7 @@ export class ExchangeRecord implements StreamInfo, WatchedExchange {
     return this.upstreamAddress
   }
   get source(): string {
-    const address = this.sourceAddress
-    return address.includes(":") ? `[${address}]:${this.sourcePort}` : `${address}:${this.sourcePort}`
+    return withPort(this.sourceAddress, this.sourcePort)
   }
   /** Of the trace its services are told of. */
   get traceId(): string {

@@ -3,7 +3,7 @@
 import type { StreamInfo } from "../filter/filter.ts"
 import type { ConnectionSecurity } from "../http/connection-security.ts"
 import { type ConnectionSight, sightOf } from "../http/connection-sight.ts"
-import type { SocketAddresses } from "../http/socket-addresses.ts"
+import { type SocketAddresses, withPort } from "../http/socket-addresses.ts"
 import type { Opened } from "../tcp/opened.ts"
 import { flagIndex, NONE, type TcpSlots } from "../telemetry/instruments.ts"
 import type { RouteTracing } from "../telemetry/tracing/route-tracing.ts"
@@ -204,7 +204,6 @@ export class TcpRecord implements StreamInfo, WatchedConnection {
     return ""
   }
   get source(): string {
-    const { sourceAddress: address, sourcePort: port } = this.addresses
-    return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+    return withPort(this.addresses.sourceAddress, this.addresses.sourcePort)
   }
 }

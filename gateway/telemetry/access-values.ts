@@ -4,6 +4,7 @@
 import { hostname } from "node:os"
 import type { ValueName } from "../config/template-model.ts"
 import { grpcCodes } from "../http/grpc-status.ts"
+import { withPort } from "../http/socket-addresses.ts"
 import { type AccessEntry, isConnection } from "./access-entry.ts"
 import { grpcStatusText, milliseconds } from "./access-text.ts"
 
@@ -30,9 +31,8 @@ const number = (read: (entry: AccessEntry) => string): AccessValue => ({ number:
 const whole = (value: number): string => (value < 0 ? "" : String(Math.floor(milliseconds(value))))
 const fine = (value: number): string => (value < 0 ? "" : String(milliseconds(value)))
 
-function withPort(address: string, port: number): string {
-  if (address === "") return ""
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+function addressOf(address: string, port: number): string {
+  return address === "" ? "" : withPort(address, port)
 }
 
 function hostOf(address: string): string {
@@ -44,8 +44,8 @@ const duration = number((entry) => whole(entry.duration))
 const source = text((entry) => entry.source)
 const sourceAddress = text((entry) => entry.sourceAddress)
 const sourcePort = number((entry) => String(entry.sourcePort))
-const direct = text((entry) => withPort(entry.peerAddress, entry.sourcePort))
-const local = text((entry) => withPort(entry.destinationAddress, entry.destinationPort))
+const direct = text((entry) => addressOf(entry.peerAddress, entry.sourcePort))
+const local = text((entry) => addressOf(entry.destinationAddress, entry.destinationPort))
 const upstream = text((entry) => entry.upstream)
 const requestBytes = number((entry) => String(entry.requestBytes))
 const responseBytes = number((entry) => String(entry.responseBytes))

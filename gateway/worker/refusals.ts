@@ -2,7 +2,7 @@
 
 import { type ErrorCode, errors } from "../errors.ts"
 import type { RequestHead } from "../http/message.ts"
-import type { SocketAddresses } from "../http/socket-addresses.ts"
+import { type SocketAddresses, withPort } from "../http/socket-addresses.ts"
 import type { TimerWheel } from "../http/timer-wheel.ts"
 import type { HttpConnection } from "../listener/listener.ts"
 import type { Plane } from "../proxy/plane.ts"
@@ -117,6 +117,6 @@ const NONE = {
 } as const
 
 function addresses({ sourceAddress, sourcePort, destinationAddress, destinationPort }: SocketAddresses) {
-  const source = sourceAddress.includes(":") ? `[${sourceAddress}]:${sourcePort}` : `${sourceAddress}:${sourcePort}`
+  const source = withPort(sourceAddress, sourcePort)
   return { source, sourceAddress, sourcePort, peerAddress: sourceAddress, destinationAddress, destinationPort }
 }

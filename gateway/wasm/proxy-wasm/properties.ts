@@ -4,6 +4,7 @@
 import { hostname } from "node:os"
 import type { StreamInfo } from "../../filter/filter.ts"
 import type { Fields } from "../../http/fields.ts"
+import { withPort } from "../../http/socket-addresses.ts"
 import { getRequestHeader, getResponseHeader, pathOf, requestPairs, responsePairs } from "./header-map.ts"
 import type { HeaderName } from "./header-names.ts"
 import type { HostRoot, HostStream, HostVm } from "./host.ts"
@@ -267,13 +268,13 @@ export class PropertyValue {
   #connection(info: StreamInfo, attribute: number): void {
     switch (attribute) {
       case SOURCE_ADDRESS:
-        this.#known(withPort(info.sourceAddress, info.sourcePort))
+        this.#known(addressOf(info.sourceAddress, info.sourcePort))
         return
       case SOURCE_PORT:
         this.#of(INT, info.sourcePort)
         return
       case DESTINATION_ADDRESS:
-        this.#known(withPort(info.destinationAddress, info.destinationPort))
+        this.#known(addressOf(info.destinationAddress, info.destinationPort))
         return
       case DESTINATION_PORT:
         this.#of(INT, info.destinationPort)
@@ -383,9 +384,8 @@ function trailersSize(trailers: Fields | null): number {
   return trailers === null ? 0 : sizeOf(trailers.entries())
 }
 
-function withPort(address: string, port: number): string {
-  if (address === "") return ""
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+function addressOf(address: string, port: number): string {
+  return address === "" ? "" : withPort(address, port)
 }
 
 function portOf(address: string): number {
